@@ -1,0 +1,52 @@
+# One obvious command for each thing. Nothing but Python 3.11 or 3.12, make, gcc and git is needed.
+
+PYTHON ?= python3
+CORES ?= 2
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help env demo test check fix bench dag report docs clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(READY) ## create .venv with the pinned requirements
+
+$(READY): requirements.txt requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "mettle needs Python 3.11 or 3.12, $(PYTHON) is %d.%d: make PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt --constraint requirements.lock
+	@touch $@
+
+demo: $(READY) ## the whole chain at demo scale on the CPU, then the names of what it made
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/demo.py --cores $(CORES)
+
+test: $(READY) ## every test
+	$(BIN)/pytest -n $(CORES) --dist worksteal
+
+check: $(READY) ## ruff, snakefmt, snakemake --lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+fix: $(READY) ## format everything
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+bench: $(READY) ## time the demo from scratch and the paper-scale dry run
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/workflow.py --cores $(CORES)
+
+dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
+	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf
+
+report: $(READY) ## results/report.html with figures, tables, captions and run times
+	$(BIN)/snakemake --report results/report.html
+
+docs: $(READY) ## write docs/tables.md from the declared tables
+	$(BIN)/python docs/make_tables.py
+
+clean: ## remove what was made; the environment stays
+	rm -rf results logs .snakemake benchmarks/results

@@ -1,0 +1,21 @@
+"""mettle: four studies of visual robustness as targets of one workflow. Rules by stage are in workflow/rules."""
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    """Every figure and table that the configuration lists."""
+    input:
+        PLAN.targets(),
+
+
+include: "workflow/rules/prep.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/attack.smk"
+include: "workflow/rules/represent.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/plot.smk"

@@ -1,0 +1,53 @@
+"""What a script imports, read off the sources: modules of ours, and packages of others."""
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "workflow" / "scripts"
+# Names under which packages are imported, where they differ from the names they are installed by.
+PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
+
+
+def module_path(name: str) -> Path | None:
+    """File of a module of ours."""
+    base = SCRIPTS.joinpath(*name.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.exists()), None)
+
+
+@cache
+def imports(path: Path) -> frozenset[str]:
+    """Full names imported anywhere in a file, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(found)
+
+
+def closure(path: Path) -> set[Path]:
+    """A file and all files of ours that it imports, packages' `__init__` included."""
+    seen, todo = set(), [path]
+    while todo:
+        here = todo.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        for name in imports(here):
+            parts = name.split(".")
+            todo += [
+                p for i in range(1, len(parts) + 1) if (p := module_path(".".join(parts[:i]))) and parts[0] == "mettle"
+            ]
+    return seen
+
+
+def packages(path: Path) -> set[str]:
+    """Packages of others that a script needs, by the names they are installed by."""
+    tops = {name.split(".")[0] for file in closure(path) for name in imports(file)}
+    others = tops - set(sys.stdlib_module_names) - {"mettle"}
+    return {PACKAGES.get(name, name) for name in others}

@@ -1,0 +1,145 @@
+"""Jaccard: neighbours and overlaps as plain sets give the same numbers."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from mettle import measures
+from mettle.measures import jaccard
+
+
+def neighbour_sets(x, k, metric, include_self, centre):
+    """The k nearest images of each, by sorting all pairs one by one."""
+    x = x - x.mean(axis=0) if centre else x
+    found = []
+    for i, a in enumerate(x):
+        if metric == "cosine":
+            far = [-(a @ b) / (np.linalg.norm(a) * np.linalg.norm(b)) for b in x]
+        else:
+            far = [np.linalg.norm(a - b) for b in x]
+        others = [j for j in sorted(range(len(x)), key=lambda j, far=far: far[j]) if j != i]
+        found.append(set([i, *others][:k] if include_self else others[:k]))
+    return found
+
+
+def test_golden(pair, golden):
+    rows = golden("jaccard")
+    assert len(rows) == 6
+    for options, value, tolerance in rows:
+        assert measures.compare("jaccard", *pair, **options) == pytest.approx(value, rel=0, abs=tolerance), options
+
+
+def test_golden_of_the_original_that_lets_self_in(pair, golden):
+    """With the cosine of an image to itself set to 0, it becomes its own neighbour where others are opposite."""
+    ((options, value, tolerance),) = golden("jaccard with self at cosine 0")
+    own = 0.5  # half the squared distance of unit vectors at cosine 0, up to the constant 1/2
+    a, b = (jaccard._neighbours(jaccard._directions(x), options["k"], own) for x in pair)
+    assert (a == np.arange(40)[:, None]).sum() == 2
+    found = measures.get("jaccard").score(a, b)
+    assert found == pytest.approx(value, rel=0, abs=tolerance)
+    assert found != pytest.approx(measures.compare("jaccard", *pair, **options), abs=1e-3)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("centre", [True, False])
+@pytest.mark.parametrize("k", [1, 7, 29])
+def test_equals_plain_sets(metric, include_self, centre, k):
+    rng = np.random.default_rng(k)
+    x = rng.normal(size=(30, 4)) + 1
+    y = x[:, :3] + 0.5 * rng.normal(size=(30, 3))
+    options = {"k": k, "metric": metric, "include_self": include_self, "centre": centre}
+    a, b = (neighbour_sets(z, **options) for z in (x, y))
+    expected = np.mean([len(p & q) / len(p | q) for p, q in zip(a, b, strict=True)])
+    assert [set(row) for row in measures.prepare("jaccard", x, **options)] == a
+    assert measures.compare("jaccard", x, y, **options) == pytest.approx(expected, abs=1e-15)
+
+
+def test_blocks_do_not_matter(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(100, 5))
+    whole = measures.prepare("jaccard", x)
+    monkeypatch.setattr(jaccard, "_BLOCK", 7)
+    assert (measures.prepare("jaccard", x) == whole).all()
+
+
+def test_neighbours_are_sorted_indices():
+    x = np.random.default_rng(0).normal(size=(100, 5))
+    found = measures.prepare("jaccard", x, k=6)
+    assert found.shape == (100, 6)
+    assert np.issubdtype(found.dtype, np.integer)
+    assert (np.diff(found, axis=1) > 0).all()
+
+
+def test_first_of_equally_near_images_count():
+    line = np.arange(-2.0, 3)[:, None]
+    found = measures.prepare("jaccard", line, k=1, metric="euclidean")
+    assert found.tolist() == [[1], [0], [1], [2], [3]]
+
+
+@given(arrays(np.int64, st.tuples(st.integers(2, 12), st.integers(1, 12)), elements=st.integers(0, 4)), st.data())
+@settings(max_examples=100, deadline=None)
+def test_smallest_equals_a_stable_sort(values, data):
+    k = data.draw(st.integers(1, values.shape[1]))
+    found = np.sort(jaccard._smallest(values, k), axis=1)
+    assert (found == np.sort(np.argsort(values, axis=1, kind="stable")[:, :k], axis=1)).all()
+
+
+def test_an_image_is_its_own_neighbour_even_among_copies():
+    x = np.repeat(np.random.default_rng(0).normal(size=(4, 3)), 5, axis=0)
+    found = measures.prepare("jaccard", x, k=1, include_self=True)
+    assert found[:, 0].tolist() == list(range(20))
+
+
+def test_euclidean_neighbours_do_not_depend_on_centring():
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 4)) + 1e5
+    options = {"metric": "euclidean", "k": 5}
+    near = measures.compare("jaccard", x, y, **options)
+    assert measures.compare("jaccard", x, y, centre=False, **options) == near
+    assert measures.compare("jaccard", x - 1e5, y - 1e5, **options) == near
+
+
+def test_cosine_neighbours_depend_on_centring():
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 4)) + 3
+    assert measures.compare("jaccard", x, y) != measures.compare("jaccard", x, y, centre=False)
+
+
+@pytest.mark.parametrize(("options", "floor"), [({}, 0.011), ({"metric": "euclidean", "include_self": True}, 0.059)])
+def test_independent_features(options, floor):
+    x, y = np.random.default_rng(0).normal(size=(2, 500, 50))
+    assert measures.compare("jaccard", x, y, **options) == pytest.approx(floor, abs=0.004)
+
+
+def test_min_images():
+    needed = measures.get("jaccard").min_images
+    assert (needed(), needed(k=3), needed(k=3, include_self=True)) == (11, 4, 3)
+    x = np.random.default_rng(0).normal(size=(3, 2))
+    assert measures.compare("jaccard", x, x, k=3, include_self=True) == 1
+    with pytest.raises(ValueError, match=r"^jaccard of x: at least 4 images are needed, got 3$"):
+        measures.compare("jaccard", x, x, k=3)
+
+
+def test_image_without_direction():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    x[6] = 0
+    with pytest.raises(ValueError, match=r"^jaccard of vgg: row 6 has length 0 .* no cosine; use metric 'euclidean'$"):
+        measures.prepare("jaccard", x, who="vgg", centre=False)
+    assert measures.compare("jaccard", x, x, metric="euclidean") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "k must be a whole number of at least 1, got 0"),
+        ({"k": 2.5}, "k must be a whole number of at least 1, got 2.5"),
+        ({"k": True}, "k must be a whole number of at least 1, got True"),
+        ({"metric": "foo"}, "metric must be one of 'cosine', 'euclidean', got 'foo'"),
+        ({"include_self": "no"}, "include_self must be one of True, False, got 'no'"),
+        ({"centre": None}, "centre must be one of True, False, got None"),
+    ],
+)
+def test_options_without_meaning(options, message):
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ValueError, match=f"^jaccard of x: {message}$"):
+        measures.compare("jaccard", x, x, **options)

@@ -1,0 +1,248 @@
+"""RTD: golden values, the authors' matrix, and a barcode computed by hand from boundary matrices."""
+
+import itertools
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import numpy as np
+import pytest
+from ripser import ripser
+from scipy.spatial.distance import cdist
+
+from mettle import measures
+from mettle.measures import rtd
+
+
+def distances(n, d, seed):
+    x = np.random.default_rng(seed).normal(size=(n, d))
+    return rtd.normalised_distances(x)
+
+
+def authors_weights(a, b):
+    """The matrix that the authors' code hands to ripser++: no distances within the first copy of the points."""
+    weights = np.block([[np.zeros_like(a), a], [a.T, np.minimum(a, b)]])
+    return np.where(weights < 1e-6 * a.mean(), 0, weights)
+
+
+def h1_by_reduction(weights):
+    """Summed H1 bar lengths by reducing the boundary matrix over Z/2 column by column."""
+    size = range(len(weights))
+    simplices = [s for k in (1, 2, 3) for s in itertools.combinations(size, k)]
+    born = {s: max((weights[i, j] for i, j in itertools.combinations(s, 2)), default=0.0) for s in simplices}
+    order = sorted(simplices, key=lambda s: (born[s], len(s), s))
+    place = {s: i for i, s in enumerate(order)}
+    reduced, total = {}, 0.0
+    for s in order:
+        column = {place[face] for face in itertools.combinations(s, len(s) - 1)} if len(s) > 1 else set()
+        while column and max(column) in reduced:
+            column ^= reduced[max(column)]
+        if column:
+            reduced[max(column)] = column
+            total += born[s] - born[order[max(column)]] if len(s) == 3 else 0
+    return total
+
+
+def test_golden(pair, golden):
+    a, b = (rtd.normalised_distances(x) for x in pair)
+    for quantity, (x, y) in {"a to b": (a, b), "b to a": (b, a)}.items():
+        ((_, value, tolerance),) = golden(f"rtd {quantity}")
+        assert rtd.divergence(x, y) == pytest.approx(value, rel=0, abs=tolerance)
+        ((_, count, _),) = golden(f"rtd bars {quantity}")
+        assert len(rtd.bars(x, y)) == count
+    ((options, value, tolerance),) = golden("rtd")
+    assert measures.compare("rtd", *pair, **options) == pytest.approx(value, rel=0, abs=tolerance)
+
+
+def test_published_example(golden):
+    """The README example of IlyaTrofimov/RTD, with its subsamples (half a minute or more)."""
+    generator = np.random.RandomState(7)  # the stream that np.random.seed(7) starts
+    p, q = generator.rand(1000, 2), generator.rand(1000, 2)
+    ((options, value, tolerance),) = golden("rtd readme")
+    rows = []
+    for _ in range(options["trials"]):
+        order = np.arange(len(p))
+        generator.shuffle(order)
+        rows.append(order[: options["points"]])
+    found = measures.get("rtd").score(*(rtd.prepare_rows(x, np.array(rows), "ripser") for x in (p, q)))
+    assert found == pytest.approx(value, rel=0, abs=tolerance)
+    ((_, published, tolerance),) = golden("rtd readme published")
+    assert found == pytest.approx(published, rel=0, abs=tolerance)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_a_plain_reduction(seed):
+    a, b = distances(7, 2, seed), distances(7, 3, seed + 10)
+    plain = h1_by_reduction(authors_weights(a, b))
+    assert plain > 0.05
+    assert rtd.divergence(a, b) == pytest.approx(plain, rel=1e-6)
+
+
+@pytest.mark.parametrize("d", [2, 50])
+def test_equals_the_form_of_the_authors_code(d):
+    a, b = distances(60, d, 0), distances(60, 5, 1)
+    full = ripser(authors_weights(a, b), distance_matrix=True, maxdim=1)["dgms"][1]
+    full = full[np.lexsort(full.T)]
+    ours = rtd.bars(a, b)
+    np.testing.assert_array_equal(ours[np.lexsort(ours.T)], full)
+
+
+def test_bars_end_without_the_radius():
+    a, b = distances(40, 3, 0), distances(40, 3, 1)
+    assert np.isfinite(rtd.bars(a, b)).all()
+    free = rtd._ripser(rtd._weights(a, b), np.inf)
+    assert (free[:, 1] - free[:, 0]).sum() == pytest.approx(rtd.divergence(a, b), abs=1e-12)
+
+
+def test_direction_matters():
+    a, b = distances(40, 2, 0), distances(40, 6, 1)
+    assert abs(rtd.divergence(a, b) - rtd.divergence(b, a)) > 0.1
+
+
+def test_score_is_the_mean_of_trials_and_directions():
+    x, y = np.random.default_rng(0).normal(size=(2, 50, 3))
+    options = {"points": 20, "trials": 3, "seed": 4}
+    each = []
+    for rows in rtd.subsamples(50, **options):
+        a, b = rtd.normalised_distances(x[rows]), rtd.normalised_distances(y[rows])
+        each += [rtd.divergence(a, b), rtd.divergence(b, a)]
+    assert measures.compare("rtd", x, y, engine="ripser", **options) == pytest.approx(np.mean(each))
+
+
+def test_distances_are_divided_by_their_quantile():
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    plain = cdist(x, x)
+    np.testing.assert_allclose(rtd.normalised_distances(x), plain / np.quantile(plain.ravel(), 0.9), atol=1e-14)
+    assert np.quantile(rtd.normalised_distances(5 * x), 0.9) == pytest.approx(1)
+
+
+def test_tiny_distances_count_as_zero():
+    """Points that the second cloud nearly merges are born at exactly zero, as if it merged them."""
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 3))
+    a = rtd.normalised_distances(y)
+    for gap, zeros in ((0, 15), (1e-9, 15), (1e-3, 0)):
+        b = rtd.normalised_distances(np.concatenate([x[:15], x[:15] + gap]))
+        born = rtd.bars(a, b)[:, 0]
+        assert (born == 0).sum() == zeros
+        assert (born[born > 0] > 1e-6).all()
+
+
+def test_subsamples_are_shared_and_seeded():
+    first = rtd.subsamples(100, 40, 3, seed=0)
+    assert first.shape == (3, 40)
+    assert all(len(set(row)) == 40 and min(row) >= 0 and max(row) < 100 for row in first)
+    assert (first == rtd.subsamples(100, 40, 3, seed=0)).all()
+    assert (first[:2] == rtd.subsamples(100, 40, 2, seed=0)).all()
+    assert (first != rtd.subsamples(100, 40, 3, seed=1)).any()
+    assert (first[0] != first[1]).any()
+    wide, narrow = (np.random.default_rng(d).normal(size=(100, d)) for d in (9, 2))
+    options = {"points": 40, "trials": 3, "engine": "ripser"}
+    assert (measures.prepare("rtd", wide, **options).rows == measures.prepare("rtd", narrow, **options).rows).all()
+
+
+def test_same_score_whatever_the_global_generator():
+    x, y = np.random.default_rng(0).normal(size=(2, 50, 3))
+    options = {"points": 20, "trials": 2, "engine": "ripser"}
+    np.random.seed(0)
+    first = measures.compare("rtd", x, y, **options)
+    np.random.seed(1)
+    assert measures.compare("rtd", x, y, **options) == first
+    assert measures.compare("rtd", x, y, seed=1, **options) != first
+
+
+def test_other_subsamples_are_refused():
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    a = measures.prepare("rtd", x, points=20, trials=2, engine="ripser")
+    for options in ({"seed": 1}, {"points": 19}, {"trials": 3}):
+        b = measures.prepare("rtd", x, **{"points": 20, "trials": 2, "engine": "ripser"} | options)
+        with pytest.raises(ValueError, match=r"^RTD needs the same subsamples of both"):
+            measures.get("rtd").score(a, b)
+
+
+def test_nearly_all_images_equal():
+    x = np.zeros((40, 3))
+    x[0] = 1
+    with pytest.raises(ValueError, match=r"^rtd of net: RTD is undefined: the 0.9 quantile .* is zero$"):
+        measures.prepare("rtd", x, who="net", points=40)
+
+
+def test_min_images():
+    needed = measures.get("rtd").min_images
+    assert (needed(), needed(points=30, trials=2)) == (500, 30)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"points": 1}, "points must be a whole number of at least 2, got 1"),
+        ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"engine": "gudhi"}, r"engine must be one of 'auto', 'ripser', 'ripser\+\+', got 'gudhi'"),
+    ],
+)
+def test_options_without_meaning(options, message):
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ValueError, match=f"^rtd of x: {message}$"):
+        measures.compare("rtd", x, x, **{"points": 20} | options)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    """A package that answers like ripserplusplus, by way of ripser, on a machine said to have a CUDA device."""
+    calls = []
+
+    def run(arguments, lower):
+        calls.append(arguments)
+        _, _, _, dimension, _, threshold = arguments.split()
+        size = int((1 + np.sqrt(1 + 8 * len(lower))) / 2)
+        weights = np.zeros((size, size))
+        weights[np.tril_indices(size, -1)] = lower
+        weights += weights.T
+        found = ripser(weights, distance_matrix=True, maxdim=int(dimension), thresh=float(threshold))["dgms"]
+        kind = np.dtype([("birth", "<f4"), ("death", "<f4")])
+        return {d: np.array([tuple(bar) for bar in bars], dtype=kind) for d, bars in enumerate(found)}
+
+    package = ModuleType("ripserplusplus")
+    package.run, package.__spec__ = run, ModuleSpec("ripserplusplus", None)
+    monkeypatch.setitem(sys.modules, "ripserplusplus", package)
+    monkeypatch.setattr(rtd, "_cuda", lambda: True)
+    return calls
+
+
+def test_gpu_engine_is_called_as_documented(stand_in, pair):
+    options = {"points": 40, "trials": 1}
+    expected = measures.compare("rtd", *pair, engine="ripser", **options)
+    assert not stand_in
+    for engine in ("auto", "ripser++"):
+        assert measures.compare("rtd", *pair, engine=engine, **options) == pytest.approx(expected, rel=1e-6)
+    assert len(stand_in) == 4
+    assert all(call.startswith("--format lower-distance --dim 1 --threshold ") for call in stand_in)
+
+
+def test_gpu_engine_without_bars(stand_in, monkeypatch):
+    monkeypatch.setattr(sys.modules["ripserplusplus"], "run", lambda arguments, lower: {0: np.array([])})
+    assert rtd.bars(distances(10, 2, 0), distances(10, 2, 1), "ripser++").shape == (0, 2)
+
+
+def test_gpu_engine_needs_a_device(stand_in, monkeypatch):
+    monkeypatch.setattr(rtd, "_cuda", lambda: False)
+    assert rtd._resolve("auto") == "ripser"
+    with pytest.raises(ValueError, match=r"^engine 'ripser\+\+' needs the package ripserplusplus and a CUDA device"):
+        rtd._resolve("ripser++")
+
+
+def test_gpu_engine_needs_its_package(stand_in, monkeypatch):
+    monkeypatch.setattr(rtd, "find_spec", lambda name: None)
+    assert rtd._resolve("auto") == "ripser"
+    with pytest.raises(ValueError, match=r"^engine 'ripser\+\+' needs the package ripserplusplus and a CUDA device"):
+        rtd._resolve("ripser++")
+
+
+@pytest.mark.gpu
+def test_engines_agree():
+    if not rtd._cuda():
+        pytest.skip("no CUDA device")
+    pytest.importorskip("ripserplusplus", reason="the package ripserplusplus is not installed")
+    a, b = distances(200, 2, 0), distances(200, 30, 1)
+    for x, y in ((a, b), (b, a)):
+        assert rtd.divergence(x, y, "ripser++") == pytest.approx(rtd.divergence(x, y, "ripser"), rel=1e-5)

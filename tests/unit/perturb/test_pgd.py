@@ -1,0 +1,216 @@
+"""PGD: exact where the answer is known, never outside the ball, never weaker for more effort."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mettle import models
+from mettle.perturb import confine, norm, per_batch, per_image, pgd, pgd_last
+from torch import nn
+
+CPU = models.policy(1)
+SHAPE = (3, 8, 8)
+
+
+class Linear(nn.Module):
+    """Two classes; the logit of class 1 is w.x + b, that of class 0 is zero."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        self.w = nn.Parameter(torch.randn(SHAPE, generator=generator))
+        self.b = nn.Parameter(-(self.w * 0.5).sum())
+
+    def forward(self, x):
+        score = (x * self.w).flatten(1).sum(1) + self.b
+        return torch.stack([torch.zeros_like(score), score], dim=1)
+
+
+def small_net(seed=0):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Flatten(), nn.Linear(128, 10))
+
+
+def images(n=16, seed=0, low=0.0, high=1.0):
+    return low + (high - low) * torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("random_start", [False, True])
+def test_exact_on_a_linear_model(name, random_start):
+    # Far from 0 and 1, so that the pixel range does not bind: the worst score is known in closed form.
+    model, eps = Linear(), 0.1
+    x = images(low=0.3, high=0.7)
+    y = (model(x)[:, 1] > 0).long()
+    start = per_image(name, x, range(len(x)), seed=1) if random_start else None
+    # From a random start in L2 each step turns the difference towards w by a constant factor, so it takes more of them.
+    attacked, _ = pgd(model, x, y, norm=name, eps=eps, steps=50, step_size=eps, start=start, policy=CPU)
+    w = model.w.detach()
+    reach = eps * (w.norm() if name == "l2" else w.abs().sum())
+    sign = torch.where(y == 1, -1.0, 1.0)
+    expected = model(x)[:, 1] + sign * reach
+    torch.testing.assert_close(model(attacked)[:, 1], expected, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("targeted", [False, True])
+def test_more_steps_never_help_the_defender(name, targeted):
+    model, x = small_net(), images(32)
+    y = model(x).argmax(1)
+    targets = (y + 1) % 10 if targeted else None
+    start = per_image(name, x, range(len(x)), seed=3)
+    eps = 0.5 if name == "l2" else 0.03
+    previous_value, previous_fooled = None, None
+    for steps in (0, 1, 2, 5, 10, 20):
+        attacked, _ = pgd(
+            model, x, y, norm=name, eps=eps, steps=steps, step_size=eps / 5, start=start, targets=targets, policy=CPU
+        )
+        logits = model(attacked).detach()
+        goal = y if targets is None else targets
+        loss = nn.functional.cross_entropy(logits, goal, reduction="none")
+        value = loss if targets is None else -loss
+        fooled = logits.argmax(1) != y if targets is None else logits.argmax(1) == targets
+        if previous_value is not None:
+            both = fooled & previous_fooled
+            assert (fooled | ~previous_fooled).all()
+            assert (value >= previous_value - 1e-6)[both | ~fooled].all()
+        previous_value, previous_fooled = value, fooled
+    assert fooled.any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    name=st.sampled_from(["l2", "linf"]),
+    eps=st.floats(1e-4, 3.0),
+    seed=st.integers(0, 2**31),
+    steps=st.integers(0, 4),
+    early=st.booleans(),
+)
+def test_attacked_images_lie_inside_ball_and_pixel_range(name, eps, seed, steps, early):
+    # Many pixels at the very border, where rounding could carry them out.
+    model, x = small_net(seed % 5), images(6, seed).mul(3).sub(1).clamp(0, 1)
+    y = torch.arange(6)
+    start = per_image(name, x, range(6), seed)
+    attacked, _ = pgd(model, x, y, norm=name, eps=eps, steps=steps, start=start, early_stop=early, policy=CPU)
+    difference = attacked.numpy().astype(np.float64) - x.numpy().astype(np.float64)
+    flat = difference.reshape(6, -1)
+    size = np.linalg.norm(flat, axis=1) if name == "l2" else np.abs(flat).max(1)
+    assert (size <= eps).all()
+    assert attacked.min() >= 0 and attacked.max() <= 1
+
+
+def test_confine_draws_in_a_point_that_rounding_carried_out():
+    x, eps = images(low=0.1, high=0.8), 0.1
+    raw = x + eps
+    assert norm("linf").distance(raw.double() - x.double()).max() > eps
+    assert norm("linf").distance(confine(raw, x, "linf", eps).double() - x.double()).max() <= eps
+
+
+@pytest.mark.parametrize("name", ["l2", "linf"])
+def test_restarts_never_help_the_defender_and_start_where_they_should(name):
+    model, x = small_net(), images(24)
+    y = model(x).argmax(1)
+    eps = 0.3 if name == "l2" else 0.02
+    start = per_image(name, x, range(24), seed=0)
+    fooled, queries = [], []
+    for restarts in (1, 4):
+        attacked, spent = pgd(
+            model, x, y, norm=name, eps=eps, steps=2, start=start, restarts=restarts, early_stop=True, policy=CPU
+        )
+        fooled.append(model(attacked).argmax(1) != y)
+        queries.append(spent)
+    assert (fooled[1] | ~fooled[0]).all()
+    assert (queries[1] >= queries[0]).all()
+    assert (queries[0][~fooled[0]] == 1 + 3).all()  # the image, then two steps and the last iterate
+
+
+def test_early_stop_gives_the_same_accuracy():
+    model, x = small_net(), images(64)
+    y = model(x).argmax(1)
+    start = per_image("l2", x, range(64), seed=0)
+    options = {"norm": "l2", "eps": 0.4, "steps": 10, "start": start, "policy": CPU}
+    slow, slow_queries = pgd(model, x, y, **options)
+    fast, fast_queries = pgd(model, x, y, early_stop=True, **options)
+    assert (model(slow).argmax(1) == y).equal(model(fast).argmax(1) == y)
+    assert 0 < (model(fast).argmax(1) != y).sum() < 64
+    assert fast_queries.sum() < slow_queries.sum()
+
+
+def test_misclassified_images_are_left_alone_by_early_stop():
+    model, x = small_net(), images(8)
+    y = (model(x).argmax(1) + 1) % 10
+    attacked, queries = pgd(model, x, y, norm="l2", eps=1.0, steps=5, early_stop=True, policy=CPU)
+    assert attacked.equal(x)
+    assert (queries == 1).all()
+
+
+def test_starts_do_not_depend_on_the_batch():
+    x = images(6)
+    whole = per_image("l2", x, [5, 6, 7, 8, 9, 10], seed=2)(1)
+    part = per_image("l2", x[2:4], [7, 8], seed=2)(1)
+    assert whole[2:4].equal(part)
+    assert not whole[0].equal(per_image("l2", x, [5, 6, 7, 8, 9, 10], seed=2)(0)[0])
+
+
+@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("starts", ["image", "batch"])
+def test_starts_are_uniform_in_the_unit_ball(name, starts):
+    x = torch.zeros(2000, 1, 1, 2)
+    start = per_image(name, x, range(2000), 0) if starts == "image" else per_batch(name, x, 0)
+    points = start(0).flatten(1).double()
+    radius = points.norm(dim=1) if name == "l2" else points.abs().amax(1)
+    assert radius.max() <= 1 + 1e-6
+    # In two dimensions the share within radius r is r^2, for disc and square alike.
+    for r in (0.3, 0.5, 0.8):
+        assert abs((radius <= r).double().mean().item() - r**2) < 0.04
+    assert points.mean(0).abs().max() < 0.05
+
+
+def test_zero_gradient_moves_nothing_and_gives_no_nan():
+    class Constant(nn.Module):
+        def forward(self, x):
+            return torch.zeros(len(x), 10) + 0 * x.sum()
+
+    x = images(4)
+    attacked, _ = pgd(Constant(), x, torch.zeros(4, dtype=torch.long), norm="l2", eps=1.0, steps=3, policy=CPU)
+    assert attacked.equal(x)
+
+
+def test_last_iterate_equals_pgd_on_a_linear_model_and_restores_the_model():
+    model, x = Linear().train(), images(8, low=0.3, high=0.7)
+    y = (model(x)[:, 1] > 0).long()
+    options = {"norm": "l2", "eps": 0.1, "steps": 5, "policy": CPU}
+    last = pgd_last(model, x, y, **options)
+    best, _ = pgd(model, x, y, **options)
+    torch.testing.assert_close(last, best)
+    assert model.training and model.w.requires_grad
+
+
+def test_attack_leaves_batch_statistics_alone():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10)).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    pgd_last(model, images(8), torch.arange(8), norm="linf", eps=0.1, steps=3, policy=CPU)
+    assert all(value.equal(before[key]) for key, value in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_unknown_norm_lists_the_known():
+    with pytest.raises(ValueError, match="unknown norm 'l3'.*l2"):
+        norm("l3")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cpu_and_gpu_agree():
+    model, x = small_net(), images(64)
+    y = model(x).argmax(1)
+    outcome = []
+    for device in ("cpu", "cuda"):
+        policy = models.Policy(torch.device(device))
+        start = per_image("l2", x.to(device), range(64), seed=0)
+        on = model.to(device)
+        attacked, _ = pgd(on, x.to(device), y.to(device), norm="l2", eps=0.4, steps=10, start=start, policy=policy)
+        outcome.append((on(attacked).argmax(1) != y.to(device)).cpu())
+    assert (outcome[0] != outcome[1]).float().mean() <= 0.02

@@ -1,0 +1,164 @@
+"""The prep stage: a row of the sheet becomes a store, or one sentence says what is wrong and nothing is left."""
+
+import gzip
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mettle import prep, tables
+from mettle.data import READERS, Store, reader
+
+HOME = "download it from https://example.org"
+
+
+def row(name, source="", classes=10, **more):
+    return {"dataset": f"my_{name}", "reader": name, "source": str(source), "classes": classes, "home": HOME} | more
+
+
+@pytest.fixture
+def paths(tmp_path):
+    folder = tmp_path / "results"
+    return folder / "test.lmdb", folder / "test.parquet"
+
+
+def left(paths):
+    return sorted(path.name for path in paths[0].parent.iterdir()) if paths[0].parent.exists() else []
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "raw" / "test" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 7), "red").save(tmp_path / "raw" / "test" / name / "1.jpg")
+    return tmp_path / "raw"
+
+
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    rng = np.random.default_rng(0)
+    names = [f"class{k}" for k in range(10)]
+    batch = b"".join(bytes([k]) + rng.bytes(3072) for k in range(10))
+    with tarfile.open(path, "w:gz") as opened:
+        for name, content in {"batches.meta.txt": "\n".join(names).encode(), "test_batch.bin": batch}.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(content)
+            opened.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_digits(paths):
+    assert prep.prepare(row("digits"), "test", *paths) == 500
+    store = Store(paths[0])
+    assert store.arrays().shape == (500, 32, 32, 3)
+    assert store.class_names == list("0123456789")
+    assert left(paths) == ["test.lmdb", "test.parquet"]
+
+
+def test_scenes_keep_their_objects_and_follow_the_seed(paths, tmp_path):
+    assert prep.prepare(row("scenes"), "test", *paths, seed=1) == 1000
+    frame = tables.read(paths[1], tables.MANIFEST)
+    assert all(any(seen["label"] == label for seen in objects) for label, objects in zip(frame.label, frame.objects))
+    assert set(frame.objects[0][0]) == {"label", "x0", "y0", "x1", "y1", "depth", "mask"}
+    other = tmp_path / "other.lmdb", tmp_path / "other.parquet"
+    prep.prepare(row("scenes"), "test", *other, seed=2)
+    assert Store(other[0]).digest != Store(paths[0]).digest
+    prep.prepare(row("scenes"), "test", *other, seed=1)
+    assert Store(other[0]).digest == Store(paths[0]).digest
+
+
+def test_folder(paths, tree):
+    assert prep.prepare(row("folder", tree, 2), "test", *paths) == 2
+    assert Store(paths[0]).class_names == ["cat", "dog"]
+
+
+def test_cifar(paths, archive):
+    assert prep.prepare(row("cifar10_binary", archive), "test", *paths) == 10
+    assert Store(paths[0]).labels.tolist() == list(range(10))
+
+
+def test_provenance_and_progress_reach_the_store(paths):
+    seen = []
+    prep.prepare(
+        row("digits"),
+        "test",
+        *paths,
+        provenance={"rule": "prep"},
+        progress=lambda items: (seen.append(item.source) or item for item in items),
+    )
+    assert len(seen) == 500
+    assert tables.read(paths[1], tables.MANIFEST).attrs["provenance"] == [{"rule": "prep"}]
+
+
+def test_a_missing_source_says_what_to_do(paths, tmp_path):
+    gone = tmp_path / "nowhere.tar.gz"
+    with pytest.raises(FileNotFoundError) as caught:
+        prep.prepare(row("cifar10_python", gone), "test", *paths)
+    text = str(caught.value)
+    assert f"{gone} does not exist" in text
+    assert "column `source` of row 'my_cifar10_python' in config/datasets.tsv" in text
+    assert HOME in text
+    assert "\n" not in text and left(paths) == []
+
+
+def test_an_empty_source_says_what_to_do(paths):
+    with pytest.raises(FileNotFoundError, match=r"no path is given: fill column `source` of row 'my_folder' in config"):
+        prep.prepare(row("folder"), "test", *paths)
+
+
+def test_an_unknown_reader_lists_the_known(paths):
+    with pytest.raises(ValueError, match="unknown reader 'cifra'") as caught:
+        prep.prepare(row("cifra"), "test", *paths)
+    assert all(name in str(caught.value) for name in READERS)
+
+
+@pytest.mark.parametrize("name", ["digits", "scenes"])
+def test_an_unknown_split_lists_the_known(paths, name):
+    with pytest.raises(ValueError, match=f"reader '{name}' has the splits train, test, not 'val'"):
+        prep.prepare(row(name), "val", *paths)
+
+
+def test_a_split_that_the_folder_lacks(paths, tree):
+    with pytest.raises(ValueError, match="raw/val is no folder; .*raw holds test"):
+        prep.prepare(row("folder", tree, 2), "val", *paths)
+
+
+@pytest.mark.parametrize("name", ["digits", "scenes"])
+def test_another_number_of_classes_leaves_nothing(paths, name):
+    with pytest.raises(ValueError, match=f"'{name}' holds 10 classes, but `classes` says 11"):
+        prep.prepare(row(name, classes=11), "test", *paths)
+    assert left(paths) == []
+
+
+def test_a_truncated_archive_leaves_nothing(paths, archive):
+    archive.write_bytes(archive.read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz is truncated, damaged, or no tar archive"):
+        prep.prepare(row("cifar10_binary", archive), "test", *paths)
+    assert left(paths) == []
+
+
+def test_an_unreadable_image_leaves_the_old_store(paths, tree):
+    prep.prepare(row("folder", tree, 2), "test", *paths)
+    before = [path.read_bytes() for path in paths]
+    (tree / "test" / "dog" / "2.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ValueError, match=r"dog/2\.jpg cannot be read as an image"):
+        prep.prepare(row("folder", tree, 2), "test", *paths)
+    assert [path.read_bytes() for path in paths] == before
+    assert left(paths) == ["test.lmdb", "test.parquet"]
+
+
+def test_a_gzip_that_is_no_archive_is_named(paths, tmp_path):
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(gzip.compress(b"nothing"))
+    with pytest.raises(ValueError, match=r"x\.tar\.gz is truncated, damaged, or no tar archive"):
+        prep.prepare(row("cifar100_binary", path, 100), "test", *paths)
+
+
+def test_every_reader_says_whence_it_comes():
+    for name in READERS:
+        assert reader(name) is READERS[name]
+        assert READERS[name].reference
+        assert READERS[name].generated == (name in ("digits", "scenes"))

@@ -1,0 +1,79 @@
+"""
+Compares models: similarity to the models above in the sheet, on all images and on agreeing and disagreeing ones.
+
+INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
+OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
+          results/subgroups/{dataset}/{images}/{measure}/{model}.parquet
+          results/tables/fig5.parquet
+"""
+
+
+rule compare:
+    """Score a model's similarity to each model above it in the sheet."""
+    input:
+        own="results/represent/{dataset}/{images}/{model}.parquet",
+        others=PLAN.represented,
+    output:
+        "results/compare/{dataset}/{images}/{measure}/{model}.parquet",
+    log:
+        "logs/compare/{dataset}/{images}/{measure}/{model}.log",
+    benchmark:
+        "benchmarks/results/compare/{dataset}/{images}/{measure}/{model}.tsv"
+    conda:
+        "../../envs/compare.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        measure=PLAN.measure,
+        pair=PLAN.pairs,
+    script:
+        "../scripts/compare.py"
+
+
+rule subgroups:
+    """Score the same similarity on images where the two models agree and where they disagree."""
+    input:
+        own="results/represent/{dataset}/{images}/{model}.parquet",
+        others=PLAN.represented,
+    output:
+        "results/subgroups/{dataset}/{images}/{measure}/{model}.parquet",
+    log:
+        "logs/subgroups/{dataset}/{images}/{measure}/{model}.log",
+    benchmark:
+        "benchmarks/results/subgroups/{dataset}/{images}/{measure}/{model}.tsv"
+    conda:
+        "../../envs/compare.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        measure=PLAN.measure,
+        pair=PLAN.pairs,
+        draws=PLAN.config["compare"]["draws"],
+    script:
+        "../scripts/subgroups.py"
+
+
+rule tabulate_fig5:
+    """Collect the rows of figure 5 and test its contrasts."""
+    input:
+        PLAN.fig5_cells(),
+    output:
+        report(
+            "results/tables/fig5.parquet",
+            caption="../report/fig5_table.rst",
+            category="Tables",
+            labels={"table": "fig5", "shows": "similarity by subgroup and eps"},
+        ),
+    log:
+        "logs/tables/fig5.log",
+    benchmark:
+        "benchmarks/results/tables/fig5.tsv"
+    conda:
+        "../../envs/compare.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        models=PLAN.fig5_models(),
+        resamples=PLAN.config["figures"]["fig5"]["resamples"],
+    script:
+        "../scripts/tabulate_fig5.py"

@@ -1,0 +1,26 @@
+"""
+Packs a data set: images as downloaded or generated, into one store per split.
+
+INPUTS:   the `source` of the data set's row in config/datasets.tsv, looked for when a job needs it
+OUTPUTS:  results/prep/{dataset}/{split}.lmdb
+          results/prep/{dataset}/{split}.parquet
+"""
+
+
+rule prep:
+    """Pack one split of a data set as an image store with its manifest."""
+    output:
+        images="results/prep/{dataset}/{split}.lmdb",
+        manifest="results/prep/{dataset}/{split}.parquet",
+    log:
+        "logs/prep/{dataset}/{split}.log",
+    benchmark:
+        "benchmarks/results/prep/{dataset}/{split}.tsv"
+    conda:
+        "../../envs/prep.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        dataset=PLAN.dataset_row,
+    script:
+        "../scripts/prep.py"

@@ -1,0 +1,54 @@
+"""
+Makes weights: trains a model from its recipe, or converts a published checkpoint.
+
+INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet), or the `source` of the model's row
+OUTPUTS:  results/train/{model}/weights.safetensors
+          results/train/{model}/epochs.parquet (trained models)
+"""
+
+
+rule train:
+    """Train a model from its recipe; a killed job goes on where it was."""
+    input:
+        train=PLAN.train_store,
+        test=PLAN.test_store,
+    output:
+        weights="results/train/{model}/weights.safetensors",
+        epochs="results/train/{model}/epochs.parquet",
+    log:
+        "logs/train/{model}.log",
+    benchmark:
+        "benchmarks/results/train/{model}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.trained),
+    conda:
+        "../../envs/train.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        model=PLAN.model_row,
+        recipe=PLAN.recipe,
+        resume="results/.resume/{model}",
+    script:
+        "../scripts/train.py"
+
+
+rule convert:
+    """Convert a published checkpoint to weights with metadata."""
+    output:
+        weights="results/train/{model}/weights.safetensors",
+    log:
+        "logs/convert/{model}.log",
+    benchmark:
+        "benchmarks/results/convert/{model}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.published),
+    conda:
+        "../../envs/train.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        model=PLAN.model_row,
+        recipe=PLAN.recipe,
+    script:
+        "../scripts/convert.py"

@@ -1,0 +1,16 @@
+"""Answers of a model to clean and attacked images, one row per image."""
+
+from mettle import attack, flow, tables
+
+with flow.job(snakemake) as job:
+    keys = dict(snakemake.wildcards) | {"split": snakemake.params.dataset["test"]}
+    columns = attack.evaluate(
+        snakemake.input.weights,
+        snakemake.input.images[0],
+        keys,
+        snakemake.params.attack,
+        snakemake.params.precision,
+        snakemake.params.batch_size,
+        job,
+    )
+    tables.write(snakemake.output[0], tables.ATTACK, columns, job.provenance)

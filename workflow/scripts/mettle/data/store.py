@@ -1,0 +1,263 @@
+"""
+The image store: encoded images in one LMDB file, and beside it a parquet manifest with one row per image.
+
+A key is the image's id, in decimal with eight digits, a value the encoded image. Nothing is pickled. The manifest
+holds the SHA-256 of every value, and every read is checked against it.
+"""
+
+import hashlib
+import os
+import shutil
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import lmdb
+import numpy as np
+from PIL import Image
+
+from mettle import tables
+from mettle.data.item import Item, decode
+
+_BATCH = 256  # images per transaction: LMDB holds a transaction's pages in memory until it is committed
+_MAP_SIZE = 1 << 24  # bytes to start with; doubled whenever the map is full
+_READ_ONLY = {"subdir": False, "lock": False, "readonly": True, "create": False, "readahead": False}
+
+# LMDB refuses to open a file twice in one process, so stores of the same file share what is open.
+_OPEN: weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment] = weakref.WeakValueDictionary()
+
+
+def write(
+    lmdb_path: str | Path,
+    manifest_path: str | Path,
+    items: Iterable[Item],
+    *,
+    classes: int | None = None,
+    provenance: dict[str, Any] | None = None,
+    progress: Callable[[Iterable[Item]], Iterable[Item]] | None = None,
+) -> int:
+    """Write images as a store, under temporary names that are renamed at the end, the manifest last.
+
+    Ids count the images from 0 in the order given. If anything fails, nothing new remains and an older store of the
+    same name stays as it was.
+
+    Parameters
+    ----------
+    lmdb_path, manifest_path : `{split}.lmdb` and `{split}.parquet` in one folder, which is made
+    items : the images
+    classes : number of classes; None takes any label from 0
+    provenance : what made the images; `flow.job` gives it
+    progress : wraps the iterable and shows how far it is, as `tqdm` does
+
+    Returns
+    -------
+    Number of images written.
+
+    Raises
+    ------
+    ValueError
+        If there is no image, a label is out of range, or two names are given to one class.
+    OSError
+        If a file cannot be written, for example because the disk is full.
+    """
+    lmdb_path, manifest_path = Path(lmdb_path), Path(manifest_path)
+    parts = [_temporary(lmdb_path), _temporary(manifest_path)]
+    items = _checked(progress(items) if progress else items, classes)
+    try:
+        rows = _write_images(parts[0], lmdb_path, items)
+        _write_manifest(parts[1], manifest_path, rows, provenance)
+        parts[0].replace(lmdb_path)
+        parts[1].replace(manifest_path)
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+    return len(rows["id"])
+
+
+class Store:
+    """
+    Images of one split, read from its LMDB file and the manifest beside it.
+
+    A store can be pickled and forked: a worker process opens the file for itself.
+
+    Attributes
+    ----------
+    ids : int64 (n,), the ids in the order of the manifest
+    labels : int64 (n,), class index of each image
+    class_names : name of each class; a class without image in this split is named by its index
+
+    Raises
+    ------
+    ValueError
+        If one of the two files is missing, damaged, or something else, or if they differ in the number of images.
+    """
+
+    def __init__(self, lmdb_path: str | Path) -> None:
+        self.path = Path(lmdb_path)
+        manifest = self.path.with_suffix(".parquet")
+        frame = _read_manifest(manifest)
+        self.ids = frame["id"].to_numpy(np.int64)
+        self.labels = frame["label"].to_numpy(np.int64)
+        names = dict(zip(self.labels.tolist(), frame["class_name"], strict=True))
+        self.class_names = [names.get(label, str(label)) for label in range(max(names, default=-1) + 1)]
+        self._sha256 = frame["sha256"].to_numpy("S64")
+        self._env: lmdb.Environment | None = _open(self.path)
+        held = self._env.stat()["entries"]
+        if held != len(self):
+            raise ValueError(f"{self.path} holds {held} images, but its manifest {manifest} lists {len(self)}")
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.ids)
+
+    @property
+    def digest(self) -> str:
+        """Hash over all ids, labels and images: equal for equal data."""
+        parts = (self.ids, self.labels, self._sha256)
+        return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the open file, which belongs to this process."""
+        return self.__dict__ | {"_env": None}
+
+    def image(self, index: int) -> Image.Image:
+        """The image at a position (not an id), in RGB.
+
+        Raises
+        ------
+        IndexError
+            If the position is not in 0..n-1.
+        ValueError
+            If the bytes are missing, or are not those that the manifest's SHA-256 describes.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.path} holds images 0 to {len(self) - 1}, asked for {index}")
+        data, where = self._bytes(_key(self.ids[index])), f"{self.path}: image with id {self.ids[index]}"
+        if data is None:
+            raise ValueError(f"{where} is missing")
+        if hashlib.sha256(data).hexdigest().encode() != self._sha256[index]:
+            raise ValueError(f"{where} is damaged: its bytes differ from the SHA-256 in the manifest")
+        return decode(data)
+
+    def arrays(self, indices: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
+        """Images at these positions (all by default) as one uint8 array of shape (n, h, w, 3).
+
+        Raises
+        ------
+        ValueError
+            If the images differ in size, or for what `image` raises.
+        """
+        indices = range(len(self)) if indices is None else indices
+        images = [np.asarray(self.image(index)) for index in indices]
+        shapes = sorted({image.shape for image in images})
+        if len(shapes) > 1:
+            sizes = f"{shapes[0][:2]} and {shapes[-1][:2]}"
+            raise ValueError(f"{self.path}: images differ in size, {sizes} for example; one array needs one size")
+        return np.stack(images) if images else np.zeros((0, 0, 0, 3), np.uint8)
+
+    def _bytes(self, key: bytes) -> bytes | None:
+        if self._env is None:
+            self._env = _open(self.path)
+        try:
+            with self._env.begin() as transaction:
+                return transaction.get(key)
+        except lmdb.Error as error:
+            raise ValueError(f"{self.path}: image with id {int(key)} cannot be read: {error}") from error
+
+
+def _checked(items: Iterable[Item], classes: int | None) -> Iterator[Item]:
+    names: dict[int, str] = {}
+    for item in items:
+        if item.label < 0 or (classes is not None and item.label >= classes):
+            last = "" if classes is None else classes - 1
+            raise ValueError(f"{item.source}: label {item.label} is out of range 0..{last}")
+        if names.setdefault(item.label, item.class_name) != item.class_name:
+            known = names[item.label]
+            raise ValueError(f"{item.source}: class {item.label} is named '{item.class_name}', before it was '{known}'")
+        yield item
+
+
+def _write_images(part: Path, path: Path, items: Iterator[Item]) -> dict[str, list]:
+    rows: dict[str, list] = {name: [] for name in tables.MANIFEST.columns}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with lmdb.open(str(part), subdir=False, lock=False, sync=False, map_size=_MAP_SIZE) as env:
+            while batch := list(islice(items, _BATCH)):
+                _put(env, len(rows["id"]), batch)
+                for item in batch:
+                    _add_row(rows, item)
+            env.sync(True)
+    except lmdb.Error as error:
+        free = shutil.disk_usage(path.parent).free >> 20
+        raise OSError(
+            f"{path} cannot be written after {len(rows['id'])} images: {error} ({free} MiB free on its disk)"
+        ) from error
+    if not rows["id"]:
+        raise ValueError(f"there are no images for {path}")
+    return rows
+
+
+def _put(env: lmdb.Environment, first: int, batch: list[Item]) -> None:
+    while True:
+        try:
+            with env.begin(write=True) as transaction:
+                for number, item in enumerate(batch, first):
+                    transaction.put(_key(number), item.data, append=True)
+            return
+        except lmdb.MapFullError:
+            env.set_mapsize(2 * env.info()["map_size"])
+
+
+def _add_row(rows: dict[str, list], item: Item) -> None:
+    rows["id"].append(len(rows["id"]))
+    rows["label"].append(item.label)
+    rows["class_name"].append(item.class_name)
+    rows["source"].append(item.source)
+    rows["sha256"].append(hashlib.sha256(item.data).hexdigest())
+    rows["objects"].append(item.objects)
+
+
+def _write_manifest(part: Path, path: Path, rows: dict[str, list], provenance: dict[str, Any] | None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        tables.write(part, tables.MANIFEST, rows, provenance)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written for {len(rows['id'])} images: {error}") from error
+
+
+def _read_manifest(path: Path) -> Any:  # noqa: ANN401 (a pandas frame, and pandas stays behind `tables`)
+    try:
+        return tables.read(path, tables.MANIFEST, ["id", "label", "class_name", "sha256"])
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}, the manifest of the store {path.with_suffix('.lmdb')}, is missing") from error
+
+
+def _open(path: Path) -> lmdb.Environment:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing or no file; a store is made by the stage prep")
+    key = (path.stat().st_dev, path.stat().st_ino)
+    if (env := _OPEN.get(key)) is None:
+        try:
+            env = lmdb.open(str(path), **_READ_ONLY)
+        except lmdb.Error as error:
+            raise ValueError(f"{path} is not an LMDB file: {error}") from error
+        _check_whole(env, path)
+        _OPEN[key] = env
+    return env
+
+
+def _check_whole(env: lmdb.Environment, path: Path) -> None:
+    """Compare size and header: reading past the end of a truncated file would kill the process."""
+    needed, size = (env.info()["last_pgno"] + 1) * env.stat()["psize"], path.stat().st_size
+    if size < needed:
+        raise ValueError(f"{path} is truncated: it has {size} bytes of {needed}")
+
+
+def _key(number: int) -> bytes:
+    return b"%08d" % number
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,0 +1,133 @@
+"""
+The frame around every job of the workflow: log file, seeds, progress, provenance, traceback.
+
+    with flow.job(snakemake) as job:
+        tables.write(snakemake.output[0], tables.COMPARE, rows, job.provenance)
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "ripser", "lmdb")
+
+
+@dataclass
+class Job:
+    """What a running job needs to know of itself.
+
+    Attributes
+    ----------
+    rule : name of the rule
+    seed : seed of the run (the configuration's `seed`)
+    threads : CPU threads the job may use
+    provenance : rule, revision, git commit, hash of the parameters, package versions
+    """
+
+    rule: str
+    seed: int
+    threads: int
+    provenance: dict[str, Any]
+    log: Any = field(repr=False)
+
+    def say(self, text: str) -> None:
+        """One line in the log, with the time."""
+        print(f"{time.strftime('%H:%M:%S')} {text}", file=self.log, flush=True)
+
+    def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterator:
+        """The items, counted: a bar on a terminal, and a line a minute in the log."""
+        total = len(items) if total is None and hasattr(items, "__len__") else total
+        started = spoken = time.monotonic()
+        bar = tqdm(items, desc=text, total=total, leave=False, disable=not sys.__stderr__.isatty(), file=sys.__stderr__)
+        done = 0
+        for done, item in enumerate(bar, start=1):
+            yield item
+            if time.monotonic() - spoken >= 60:
+                spoken = time.monotonic()
+                self.say(f"{text}: {done} of {total or '?'}, {(spoken - started) / done:.3g} s each")
+        if spoken > started:
+            self.say(f"{text}: {done} done in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[Job]:
+    """Run a script's body with its log, seeds and provenance; a failure leaves its traceback in the log.
+
+    Parameters
+    ----------
+    snakemake : the object that Snakemake gives a script; its rule needs `log` and the params `revision` and `seed`
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    seed = int(snakemake.params.seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
+    with Path(snakemake.log[0]).open("w", encoding="utf-8") as log:
+        this = Job(snakemake.rule, seed, snakemake.threads, provenance(snakemake), log)
+        this.say(f"{this.rule} {dict(snakemake.wildcards)} on {os.uname().nodename}, {this.threads} threads")
+        try:
+            yield this
+        except BaseException as error:
+            traceback.print_exc(file=log)
+            if isinstance(error, Exception):
+                sys.exit(f"{this.rule} {' '.join(snakemake.wildcards)}: {type(error).__name__}: {error}")
+            raise
+        this.say("done")
+
+
+def provenance(snakemake: Any) -> dict[str, Any]:
+    """What made a file: rule, revision, git commit, hash of the rule's parameters, package versions."""
+    params = {key: value for key, value in snakemake.params.items() if key != "revision"}
+    text = json.dumps(params, sort_keys=True, default=str)
+    return {
+        "rule": snakemake.rule,
+        "revision": int(snakemake.params.revision),
+        "commit": _commit(),
+        "config": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "seed": int(snakemake.params.seed),
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "versions": _versions(),
+    }
+
+
+def derive(*parts: int | str) -> int:
+    """A 63-bit seed that depends on all parts and their order; the same on every machine."""
+    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def _terminate(signum: int, frame: Any) -> None:
+    raise SystemExit(128 + signum)
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
+    answer = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "unknown"
+
+
+def _versions() -> dict[str, str]:
+    from mettle import __version__
+
+    found = {"mettle": __version__}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

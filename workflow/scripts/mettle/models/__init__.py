@@ -1,0 +1,19 @@
+"""Networks, their one interface, and their weights: the only package that loads and saves weights."""
+
+from mettle.models.architectures import ARCHITECTURES, Architecture, build
+from mettle.models.classifier import Classifier, create, frozen
+from mettle.models.device import Policy, policy
+from mettle.models.weights import load, save
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Classifier",
+    "Policy",
+    "build",
+    "create",
+    "frozen",
+    "load",
+    "policy",
+    "save",
+]

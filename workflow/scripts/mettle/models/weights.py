@@ -1,0 +1,108 @@
+"""Weights on disk: safetensors, with all that is needed to rebuild the network in the metadata."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mettle.models.classifier import Classifier, create
+
+# What a file must say of its network. `input_range` is always [0, 1]: normalisation is inside the model.
+REQUIRED = ("arch", "classes", "size", "resize", "mean", "std", "input_range", "threat", "eps")
+
+
+def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
+    """Write a model's state, under a temporary name that is renamed at the end.
+
+    Parameters
+    ----------
+    path : file to write
+    model : the classifier
+    about : arch, classes, size, resize, mean, std, threat, eps, and whatever else made it; plain data
+    """
+    about = about | {"input_range": [0, 1]}
+    if missing := [key for key in REQUIRED if key not in about]:
+        raise ValueError(f"{path}: metadata lacks {missing}")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    try:
+        save_file(state, tmp, metadata={"mettle": json.dumps(about, sort_keys=True)})
+        tmp.replace(path)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State and metadata of a file.
+
+    Raises
+    ------
+    ValueError
+        If the file is no whole safetensors file, or its metadata is incomplete or promises another input range.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {}).get("mettle", "{}"))
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+    if missing := [key for key in REQUIRED if key not in about]:
+        raise ValueError(f"{path}: metadata lacks {missing}; weights from elsewhere go through the rule `convert`")
+    if about["input_range"] != [0, 1]:
+        raise ValueError(f"{path}: made for input range {about['input_range']}, models here take images in [0, 1]")
+    return state, about
+
+
+def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]:
+    """A classifier in evaluation mode, and its metadata.
+
+    Parameters
+    ----------
+    path : file that `save` wrote
+    expected : metadata that the caller relies on, for example `arch="resnet8", classes=10`
+
+    Raises
+    ------
+    ValueError
+        With the list of everything that does not fit: metadata, missing and extra keys, shapes.
+    """
+    state, about = read(path)
+    if wrong := [
+        f"{key} {about.get(key)!r} instead of {value!r}" for key, value in expected.items() if about.get(key) != value
+    ]:
+        raise ValueError(f"{path} holds another model: {', '.join(wrong)}")
+    model = create(about["arch"], about["classes"], about["size"], about["mean"], about["std"], seed=0)
+    fill(model, state, path)
+    for key in ("mean", "std"):
+        if not torch.allclose(getattr(model, key).flatten(), torch.tensor(about[key], dtype=torch.float32)):
+            raise ValueError(f"{path}: {key} in the weights differs from {about[key]} in the metadata")
+    return model.eval(), about
+
+
+def fill(model: Classifier, state: dict[str, Tensor], path: str | Path) -> None:
+    """Put a state into a model, all of it or nothing.
+
+    Raises
+    ------
+    ValueError
+        With all missing keys, extra keys and differing shapes.
+    """
+    own = model.state_dict()
+    wrong = [f"missing {key}" for key in own if key not in state]
+    wrong += [f"extra {key}" for key in state if key not in own]
+    wrong += [
+        f"{key} has shape {tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if wrong:
+        shown = "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if len(wrong) > 20 else "")
+        raise ValueError(f"{path} does not fit {type(model.network).__name__}: {shown}")
+    model.load_state_dict(state)

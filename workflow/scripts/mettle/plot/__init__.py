@@ -1,0 +1,1 @@
+"""Figures: each module has `draw(table) -> Figure` and reads no file."""

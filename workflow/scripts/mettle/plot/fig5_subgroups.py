@@ -1,0 +1,94 @@
+"""Figure 5: representational similarity on images where two models agree and where they disagree, by eps.
+
+After Klabunde et al. 2025 (arXiv:2510.19427), Figure 5; with a size-matched control, and every pair of models once.
+"""
+
+import pandas as pd
+import seaborn
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from mettle.measures import get
+from mettle.plot.style import AGREE, DISAGREE, PAGE, style
+
+GROUPS = {
+    "agree": ("agree", AGREE, 1.0),
+    "agree_matched": ("agree, as many images as disagree", AGREE, 0.35),
+    "disagree": ("disagree", DISAGREE, 1.0),
+}
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """One panel per measure: boxes over pairs of models, by eps and subgroup.
+
+    Parameters
+    ----------
+    table : rows of table `fig5`: scores of pairs, and one test per measure, eps and contrast of subgroups
+    """
+    pairs = table[table["model"] != "all"].copy()
+    pairs["value"] = [
+        get(row.method).display(float(row.value)) if pd.notna(row.value) else None for row in pairs.itertuples()
+    ]
+    measures = list(dict.fromkeys(pairs["measure"]))
+    with style():
+        columns = min(len(measures), 4)
+        lines = -(-len(measures) // columns)
+        figure, axes = pyplot.subplots(lines, columns, figsize=(PAGE, 2.1 * lines + 0.45), squeeze=False)
+        for axis, measure in zip(axes.flat, measures, strict=False):
+            _panel(axis, measure, pairs[pairs["measure"] == measure], table[table["measure"] == measure])
+        for axis in axes.flat[len(measures) :]:
+            axis.remove()
+        _legend(figure)
+    return figure
+
+
+def _panel(axis: Axes, measure: str, pairs: pd.DataFrame, table: pd.DataFrame) -> None:
+    levels = sorted(pairs["eps"].unique())
+    shown = pairs[pairs["subgroup"].isin(GROUPS)].dropna(subset=["value"]).astype({"value": float})
+    options = {"x": "eps", "y": "value", "hue": "subgroup", "order": levels, "hue_order": list(GROUPS), "ax": axis}
+    palette = {key: (colour, alpha) for key, (_, colour, alpha) in GROUPS.items()}
+    seaborn.boxplot(
+        shown, **options, palette=palette, width=0.75, gap=0.12, fliersize=0, linewidth=0.6, saturation=1, legend=False
+    )
+    seaborn.stripplot(
+        shown,
+        **options,
+        palette=dict.fromkeys(GROUPS, "black"),
+        dodge=True,
+        size=1.4,
+        alpha=0.45,
+        jitter=0.12,
+        legend=False,
+    )
+    method = pairs["method"].iloc[0]
+    axis.set_title(get(method).label if measure == method else f"{get(method).label} ({measure})")
+    axis.set_xlabel("training eps")
+    axis.set_ylabel("")
+    axis.set_xticks(range(len(levels)), [f"{eps:g}" for eps in levels])
+    low, high = axis.get_ylim()
+    axis.set_ylim(low, high + 0.12 * (high - low))
+    for position, eps in enumerate(levels):
+        test = table[
+            (table["model"] == "all")
+            & (table["eps"] == eps)
+            & (table["subgroup"] == "agree_matched - disagree_matched")
+        ]
+        axis.text(
+            position, 0.985, _stars(test["p"]), transform=axis.get_xaxis_transform(), ha="center", va="top", fontsize=7
+        )
+
+
+def _stars(p: pd.Series) -> str:
+    """Conventional marks of a p-value; a dash where there is no test."""
+    if p.isna().all():
+        return "–"
+    value = float(p.iloc[0])
+    return "***" if value < 0.001 else "**" if value < 0.01 else "*" if value < 0.05 else "n.s."
+
+
+def _legend(figure: Figure) -> None:
+    handles = [Patch(facecolor=(colour, alpha), edgecolor="0.3", linewidth=0.6) for _, colour, alpha in GROUPS.values()]
+    labels = [f"images where two models {GROUPS['agree'][0]}", GROUPS["agree_matched"][0], GROUPS["disagree"][0]]
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)

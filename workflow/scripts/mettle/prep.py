@@ -1,0 +1,50 @@
+"""Prep stage: a data set as downloaded or generated, packed as one store per split."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mettle import data
+
+
+def prepare(
+    dataset: dict[str, Any],
+    split: str,
+    lmdb_path: str | Path,
+    manifest_path: str | Path,
+    *,
+    seed: int = 0,
+    provenance: dict[str, Any] | None = None,
+    progress: Callable | None = None,
+) -> int:
+    """Pack one split; the number of images.
+
+    Parameters
+    ----------
+    dataset : row of datasets.tsv
+    split : name of the split
+    lmdb_path, manifest_path : files to write, both or none
+    seed : of generated data sets
+    provenance, progress : see `data.write`
+
+    Raises
+    ------
+    FileNotFoundError
+        If the row's source is not there; says which cell to fill and how to get the data.
+    ValueError
+        If the source is damaged or does not fit the row; names the file.
+    OSError
+        If the store cannot be written.
+    """
+    reader = data.reader(dataset["reader"])
+    source = Path(dataset["source"]) if dataset["source"] else None
+    where = f"column `source` of row '{dataset['dataset']}' in config/datasets.tsv"
+    if not reader.generated and (source is None or not source.exists()):
+        found = f"{source} does not exist" if source else "no path is given"
+        raise FileNotFoundError(f"{found}: fill {where} with the path of the data; to get it: {dataset['home']}")
+    if reader.splits and split not in reader.splits:
+        raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(reader.splits)}, not '{split}'")
+    items = reader.read(source, split, dataset["classes"], seed)
+    return data.write(
+        lmdb_path, manifest_path, items, classes=dataset["classes"], provenance=provenance, progress=progress
+    )

@@ -1,0 +1,136 @@
+"""
+Configuration, sheets and recipes checked against the closed JSON Schemas in `workflow/schemas`.
+
+Defaults live in the schemas only: `check` returns a copy with them filled in. Whatever is wrong is one sentence that
+names the file and the key or row.
+"""
+
+import copy
+import difflib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pandas as pd
+import yaml
+
+FOLDER = Path(__file__).parents[2] / "schemas"
+
+
+def check(value: Any, schema: str, where: str) -> Any:
+    """A copy of `value` with defaults filled in, valid under a schema.
+
+    Parameters
+    ----------
+    value : plain data (dict, list, str, numbers)
+    schema : `file` or `file/key`: a file of `workflow/schemas` without its ending, and one of its definitions
+    where : what is being checked, for the message: a file, or a file and a row
+
+    Raises
+    ------
+    ValueError
+        One sentence with `where`, the key, and what is allowed.
+    """
+    rules = load(schema)
+    filled = _fill(copy.deepcopy(value), rules)
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(rules).iter_errors(filled))
+    if error is not None:
+        raise ValueError(f"{where}: {_sentence(error)}")
+    return filled
+
+
+@cache
+def load(schema: str) -> dict[str, Any]:
+    """A schema by `file` or `file/key`."""
+    name, _, key = schema.partition("/")
+    rules = yaml.safe_load((FOLDER / f"{name}.schema.yaml").read_text())
+    if not key:
+        return rules
+    if key not in rules["$defs"]:
+        raise ValueError(f"unknown {rules['title']} '{key}'{suggest(key, rules['$defs'])}")
+    return rules["$defs"][key]
+
+
+def suggest(word: str, known: Any) -> str:
+    """`: did you mean 'x'?` or the list of what is known, for the end of a message."""
+    known = sorted(map(str, known))
+    close = difflib.get_close_matches(str(word), known, n=1)
+    if close:
+        return f": did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}" if len(known) <= 40 else ""
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Contents of a YAML file; a syntax error names the file and line."""
+    try:
+        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
+    """Rows of a tab-separated sheet by the name in their first column, each checked; lines with # are comments."""
+    try:
+        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#", skipinitialspace=True)
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(f"{path} cannot be read as a tab-separated sheet: {' '.join(str(error).split())}") from error
+    rules = load(schema)
+    rows: dict[str, dict[str, Any]] = {}
+    for position, record in enumerate(frame.to_dict("records"), start=2):
+        name = record[frame.columns[0]]
+        where = f"{path}, row '{name or position}'"
+        rows_value = {key: _typed(value, rules["properties"].get(key, {}), key, where) for key, value in record.items()}
+        if name in rows:
+            raise ValueError(f"{where}: stands twice in the sheet")
+        rows[name] = check({key: value for key, value in rows_value.items() if value != ""}, schema, where)
+    return rows
+
+
+def _typed(text: str, rules: dict, key: str, where: str) -> Any:
+    """A cell as the type its schema asks for."""
+    text = text.strip()
+    kind = {"integer": int, "number": float}.get(rules.get("type"))
+    if not text or kind is None:
+        return text
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise ValueError(f"{where}: '{key}' must be a {rules['type']}, got '{text}'") from error
+
+
+def _fill(value: Any, rules: dict) -> Any:
+    """Defaults for absent keys, at every level that the schema describes by `properties` or by pattern."""
+    if not isinstance(value, dict):
+        return value
+    for key, sub in rules.get("properties", {}).items():
+        if key not in value and "default" in sub:
+            value[key] = copy.deepcopy(sub["default"])
+        if key in value:
+            value[key] = _fill(value[key], sub)
+    return value
+
+
+def _sentence(error: jsonschema.ValidationError) -> str:
+    key = ".".join(map(str, error.absolute_path))
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        extra = next(k for k in error.instance if k not in known)
+        return f"unknown key '{'.'.join(filter(None, [key, str(extra)]))}'{suggest(extra, known)}"
+    if error.validator == "required":
+        missing = next(k for k in error.validator_value if k not in error.instance)
+        return f"key '{'.'.join(filter(None, [key, missing]))}' is missing"
+    if error.validator == "enum":
+        return f"'{key}' is '{error.instance}'{suggest(error.instance, error.validator_value)}"
+    rule = {
+        "minimum": f"must be at least {error.validator_value}",
+        "exclusiveMinimum": f"must be more than {error.validator_value}",
+        "maximum": f"must be at most {error.validator_value}",
+        "type": f"must be of type {error.validator_value}",
+        "pattern": f"may only hold letters, digits, and what {error.validator_value} allows",
+        "propertyNames": "has a name that is not allowed",
+        "minItems": "needs at least one entry",
+    }.get(error.validator, error.message)
+    return f"'{key}' {rule}, got {error.instance!r}"

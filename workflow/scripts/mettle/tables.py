@@ -1,0 +1,319 @@
+"""
+Parquet tables with a declared schema: the only module that reads or writes parquet.
+
+A table is in long form, one row one measurement. Key columns come first and always in the order of `KEYS`.
+Descriptions and units are field metadata; what made the file (rule, revision, git commit, config hash, package
+versions) is file metadata under the key `mettle` and survives `concat`. Undefined values are null with a reason in
+`note`, never NaN.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+_META = b"mettle"
+
+
+@dataclass(frozen=True)
+class Column:
+    """Type and meaning of a column; `unit` is empty for names and plain counts."""
+
+    type: pa.DataType
+    text: str
+    unit: str = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Name, one-line description, and columns in order."""
+
+    name: str
+    text: str
+    columns: Mapping[str, Column]
+
+
+_STR, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+# A vector column: every row holds as many float32 values as the first; written as a fixed-size list.
+VECTOR = pa.list_(pa.float32())
+
+KEYS = {
+    "dataset": Column(_STR, "data set, a row of datasets.tsv"),
+    "images": Column(_STR, "image set: `natural`, or `inverted-{model}`"),
+    "split": Column(_STR, "part of the data set"),
+    "subgroup": Column(_STR, "images of a pair of models on which the score was computed"),
+    "model": Column(_STR, "model, a row of models.tsv"),
+    "model_b": Column(_STR, "the other model of the pair"),
+    "layer": Column(_STR, "layer whose output was compared"),
+    "task": Column(_STR, "task"),
+    "mode": Column(_STR, "way of transfer"),
+    "attack": Column(_STR, "attack, a key of `attacks` in the configuration; `clean` for none"),
+    "norm": Column(_STR, "norm of the ball: `l2` or `linf`", nullable=True),
+    "eps": Column(_FLOAT, "radius of the ball", "pixel range [0, 1]", nullable=True),
+    "corruption": Column(_STR, "corruption"),
+    "severity": Column(_INT, "severity of the corruption, 1 to 5"),
+    "measure": Column(_STR, "what was measured"),
+    "id": Column(_INT, "image, the key in the data set's store"),
+}
+RESULT = {
+    "n": Column(_INT, "number of images (or pairs) the value rests on"),
+    "value": Column(_FLOAT, "the measurement", nullable=True),
+    "lo": Column(_FLOAT, "lower end of the interval named in the table's description", nullable=True),
+    "hi": Column(_FLOAT, "upper end of that interval", nullable=True),
+    "note": Column(_STR, "why a value is missing, or a warning; null when there is nothing to say", nullable=True),
+}
+
+
+def keys(*names: str) -> dict[str, Column]:
+    """Key columns of these names, in the order all tables share."""
+    return {name: KEYS[name] for name in KEYS if name in names}
+
+
+_BOX = pa.struct(
+    [
+        ("label", pa.int64()),
+        ("x0", pa.int64()),
+        ("y0", pa.int64()),
+        ("x1", pa.int64()),
+        ("y1", pa.int64()),
+        ("depth", pa.int64()),
+        ("mask", pa.binary()),
+    ]
+)
+
+MANIFEST = Table(
+    "manifest",
+    "One row per image of a store, in the order of the store's keys.",
+    keys("id")
+    | {
+        "label": Column(_INT, "class index, from 0"),
+        "class_name": Column(_STR, "name of the class"),
+        "source": Column(_STR, "where the image came from: file, archive member, or generator and seed"),
+        "sha256": Column(_STR, "SHA-256 of the stored bytes"),
+        "objects": Column(
+            pa.list_(_BOX),
+            "objects in the image where known, nearest first: class, box [x0, x1) x [y0, y1) in pixels, depth order "
+            "(0 is nearest), visible mask as a one-bit PNG",
+            nullable=True,
+        ),
+    },
+)
+
+EPOCHS = Table(
+    "epochs",
+    "One row per training epoch.",
+    keys("model")
+    | {
+        "epoch": Column(_INT, "epoch, from 0"),
+        "lr": Column(_FLOAT, "learning rate at the end of the epoch"),
+        "train_loss": Column(_FLOAT, "mean training loss (on attacked images for adversarial training)", "nats"),
+        "train_accuracy": Column(_FLOAT, "accuracy on the training images as the loss saw them", "fraction"),
+        "test_loss": Column(_FLOAT, "mean clean loss on held-out images", "nats", nullable=True),
+        "test_accuracy": Column(_FLOAT, "clean accuracy on held-out images", "fraction", nullable=True),
+        "n": Column(_INT, "training images seen in the epoch"),
+    },
+)
+
+ATTACK = Table(
+    "attack",
+    "One row per image: the model's answer before and after an attack.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "id")
+    | {
+        "label": Column(_INT, "true class"),
+        "clean_prediction": Column(_INT, "predicted class of the clean image"),
+        "prediction": Column(_INT, "predicted class of the attacked image"),
+        "clean_loss": Column(_FLOAT, "cross-entropy of the clean image", "nats"),
+        "loss": Column(_FLOAT, "cross-entropy of the attacked image", "nats"),
+        "margin": Column(_FLOAT, "true logit less the largest other, attacked; negative is fooled", "logits"),
+        "distance": Column(_FLOAT, "distance of attacked and clean image in `norm`", "pixel range [0, 1]"),
+        "queries": Column(_INT, "forward passes spent on the image by the attack"),
+        "note": RESULT["note"],
+    },
+)
+
+REPRESENT = Table(
+    "represent",
+    "One row per image: what a model makes of it.",
+    keys("dataset", "images", "model", "id")
+    | {
+        "label": Column(_INT, "true class"),
+        "prediction": Column(_INT, "predicted class"),
+        "logits": Column(VECTOR, "one logit per class"),
+        "features": Column(VECTOR, "penultimate vector: the input of the last linear layer"),
+    },
+)
+
+_METHOD = Column(_STR, "measure's function, a key of mettle.measures.MEASURES")
+
+COMPARE = Table(
+    "compare",
+    "Similarity of two models on the same images. No interval.",
+    keys("dataset", "images", "model", "model_b", "norm", "eps", "measure") | RESULT | {"method": _METHOD},
+)
+
+SUBGROUPS = Table(
+    "subgroups",
+    "Similarity of two models on the images where they agree and where they disagree. `*_matched` is the larger group "
+    "drawn down to the size of the smaller, mean over draws; lo and hi are the smallest and largest draw.",
+    keys("dataset", "images", "subgroup", "model", "model_b", "norm", "eps", "measure") | RESULT | {"method": _METHOD},
+)
+
+FIG5 = Table(
+    "fig5",
+    "Rows of `subgroups` for the pairs that figure 5 shows, then one row per contrast (model is `all`): value is the mean "
+    "paired difference over pairs of models, lo and hi its 95 % bootstrap interval, p of a paired permutation test.",
+    SUBGROUPS.columns | {"p": Column(_FLOAT, "two-sided p-value", "probability", nullable=True)},
+)
+
+ACCURACY = Table(
+    "accuracy",
+    "Clean and attacked accuracy; lo and hi are the 95 % Wilson interval.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "measure") | RESULT,
+)
+
+TABLES = {t.name: t for t in (MANIFEST, EPOCHS, ATTACK, REPRESENT, COMPARE, SUBGROUPS, FIG5, ACCURACY)}
+
+Rows = pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+def write(path: str | Path, table: Table, rows: Rows, provenance: Mapping[str, Any] | None = None) -> None:
+    """Write rows as one parquet file, under a temporary name that is renamed at the end.
+
+    Parameters
+    ----------
+    path : path of the file; its folder is made
+    table : the declared schema
+    rows : data frame, mapping of column to values (2-d arrays for vector columns), or list of mappings
+    provenance : what made the rows; `flow.job` gives it
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, unknown, of another type, NaN, or null where the table does not allow it.
+    """
+    sources = rows.attrs.get("provenance", []) if isinstance(rows, pd.DataFrame) else []
+    data = _columns(table, rows, path)
+    fields, arrays = [], []
+    for name, column in table.columns.items():
+        array = _array(data[name], column, f"{path}: column '{name}' of table '{table.name}'")
+        meta = {"description": column.text, "unit": column.unit}
+        fields.append(pa.field(name, array.type, nullable=column.nullable, metadata=meta))
+        arrays.append(array)
+    meta = {"table": table.name, "made_by": dict(provenance or {}), "sources": sources}
+    schema = pa.schema(fields, metadata={_META: json.dumps(meta, sort_keys=True).encode()})
+    _replace(Path(path), lambda tmp: pq.write_table(pa.Table.from_arrays(arrays, schema=schema), tmp))
+
+
+def read(path: str | Path, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """Rows of a file that `write` made, checked against the declared schema.
+
+    Vector columns hold one array per row; `vectors` gives them as a matrix. What made the file is in
+    `frame.attrs["provenance"]`, a list with one entry per source.
+
+    Raises
+    ------
+    ValueError
+        If the file is no parquet file or was written for another table.
+    """
+    arrow = _read(path, table, columns)
+    frame = arrow.to_pandas()
+    for name in frame.columns:  # null stays null: pandas' plain floats would turn it into NaN
+        if table.columns[name].nullable and table.columns[name].type == _FLOAT:
+            frame[name] = frame[name].astype("Float64")
+    meta = json.loads(arrow.schema.metadata[_META])
+    frame.attrs["provenance"] = _distinct([*meta["sources"], meta["made_by"]])
+    return frame
+
+
+def vectors(path: str | Path, table: Table, column: str) -> np.ndarray:
+    """A vector column as a float32 matrix of shape (rows, width)."""
+    values = _read(path, table, [column]).column(column).combine_chunks()
+    width = values.type.list_size
+    return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), width)
+
+
+def concat(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
+    """Rows of several files under each other, with the provenance of all."""
+    frames = [read(path, table) for path in paths]
+    if not frames:
+        return pd.DataFrame({name: pd.Series(dtype=object) for name in table.columns})
+    provenance = _distinct([entry for frame in frames for entry in frame.attrs.pop("provenance")])
+    full = [frame for frame in frames if len(frame)] or frames[:1]
+    whole = pd.concat(full, ignore_index=True)
+    whole.attrs["provenance"] = provenance
+    return whole
+
+
+def _columns(table: Table, rows: Rows, path: str | Path) -> Mapping[str, Any]:
+    if isinstance(rows, Mapping | pd.DataFrame):
+        data, names = rows, list(rows)
+    else:
+        names = list(dict.fromkeys(name for row in rows for name in row)) or list(table.columns)
+        short = [name for name in names for row in rows if name not in row]
+        if short:
+            raise ValueError(f"{path}: some rows of table '{table.name}' lack columns {sorted(set(short))}")
+        data = {name: [row[name] for row in rows] for name in names}
+    missing = [name for name in table.columns if name not in names]
+    extra = [name for name in names if name not in table.columns]
+    if missing or extra:
+        raise ValueError(f"{path}: table '{table.name}' is missing columns {missing} and does not know {extra}")
+    return data
+
+
+def _array(values: Any, column: Column, where: str) -> pa.Array:
+    if column.type == VECTOR:
+        return _vector_array(values, where)
+    values = [None if value is pd.NA else value for value in values]
+    try:
+        array = pa.array(values, type=column.type, from_pandas=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        raise ValueError(f"{where} needs {column.type}: {error}") from error
+    if column.type == _FLOAT and (nans := sum(value is not None and np.isnan(value) for value in values)):
+        raise ValueError(f"{where} holds {nans} NaN; write None and say why in `note`")
+    if array.null_count and not column.nullable:
+        raise ValueError(f"{where} holds {array.null_count} nulls and may hold none")
+    return array
+
+
+def _vector_array(values: Any, where: str) -> pa.Array:
+    matrix = np.ascontiguousarray(values, dtype=np.float32)
+    if matrix.ndim != 2:
+        raise ValueError(f"{where} needs a matrix with one row per image, got shape {matrix.shape}")
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
+
+
+def _read(path: str | Path, table: Table, columns: Sequence[str] | None) -> pa.Table:
+    try:
+        arrow = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is not a whole parquet file: {error}") from error
+    meta = json.loads((arrow.schema.metadata or {}).get(_META, b"{}"))
+    if meta.get("table") != table.name:
+        raise ValueError(f"{path} holds table '{meta.get('table')}', expected '{table.name}'")
+    return arrow
+
+
+def _replace(path: Path, write_to: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write_to(tmp)
+        tmp.replace(path)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+def _distinct(entries: list[dict]) -> list[dict]:
+    seen: dict[str, dict] = {}
+    for entry in entries:
+        if entry:
+            seen.setdefault(json.dumps(entry, sort_keys=True), entry)
+    return list(seen.values())

@@ -1,0 +1,68 @@
+"""State of an unfinished training, so that a killed job goes on where it was."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+
+class Checkpoint:
+    """One file in a folder that the workflow does not know of, written on a timer and when the job is asked to end.
+
+    Snakemake deletes the declared outputs of a failed job, so this folder is not one of them.
+
+    Parameters
+    ----------
+    folder : where the file is; removed once training is done
+    fingerprint : what must be equal for the state to be of use: recipe, data, seed
+    every : seconds between writes
+    """
+
+    def __init__(self, folder: str | Path, fingerprint: str, every: float = 300) -> None:
+        self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
+        self.path = self.folder / "last.pt"
+        self.asked_to_end = False
+        self._written = time.monotonic()
+        self._previous: Any = None
+
+    def __enter__(self) -> "Checkpoint":
+        self._previous = signal.signal(signal.SIGTERM, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.signal(signal.SIGTERM, self._previous)
+
+    def load(self) -> dict[str, Any] | None:
+        """The state to go on from; None if there is none of this training."""
+        if not self.path.exists():
+            return None
+        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        return state if state["fingerprint"] == self.fingerprint else None
+
+    def due(self) -> bool:
+        """Whether it is time to write."""
+        return self.asked_to_end or time.monotonic() - self._written >= self.every
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write the state under a temporary name and rename it; ends the job if it was asked to end."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tmp = self.path.with_suffix(f".{os.getpid()}.tmp")
+        torch.save(state | {"fingerprint": self.fingerprint}, tmp)
+        tmp.replace(self.path)
+        self._written = time.monotonic()
+        if self.asked_to_end:
+            raise SystemExit("asked to end: the state of training is saved, the next run goes on from it")
+
+    def remove(self) -> None:
+        """Training is done."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _ask(self, signum: int, frame: Any) -> None:
+        self.asked_to_end = True

@@ -1,0 +1,14 @@
+"""One split of a data set, packed as an image store."""
+
+from mettle import flow, prep
+
+with flow.job(snakemake) as job:
+    prep.prepare(
+        snakemake.params.dataset,
+        snakemake.wildcards.split,
+        snakemake.output.images,
+        snakemake.output.manifest,
+        seed=job.seed,
+        provenance=job.provenance,
+        progress=lambda items: job.progress(items, "images"),
+    )

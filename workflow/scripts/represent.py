@@ -1,0 +1,15 @@
+"""Logits, predictions and features of a model on an image set, one row per image."""
+
+from mettle import flow, represent, tables
+
+with flow.job(snakemake) as job:
+    columns = represent.extract(
+        snakemake.input.weights,
+        snakemake.input.images[0],
+        dict(snakemake.wildcards),
+        snakemake.params.sample,
+        snakemake.params.precision,
+        snakemake.params.batch_size,
+        job,
+    )
+    tables.write(snakemake.output[0], tables.REPRESENT, columns, job.provenance)

@@ -1,0 +1,15 @@
+"""Weights of a model, trained from its recipe."""
+
+from mettle import flow, train
+
+with flow.job(snakemake) as job:
+    train.train(
+        snakemake.params.model,
+        snakemake.params.recipe,
+        snakemake.input.train[0],
+        snakemake.input.test[0],
+        snakemake.output.weights,
+        snakemake.output.epochs,
+        snakemake.params.resume,
+        job,
+    )
