@@ -61,7 +61,8 @@ def test_digits(paths):
 def test_scenes_keep_their_objects_and_follow_the_seed(paths, tmp_path):
     assert prep.prepare(row("scenes"), "test", *paths, seed=1) == 1000
     frame = tables.read(paths[1], tables.MANIFEST)
-    assert all(any(seen["label"] == label for seen in objects) for label, objects in zip(frame.label, frame.objects))
+    for label, objects in zip(frame["label"], frame["objects"], strict=True):
+        assert label in [seen["label"] for seen in objects]
     assert set(frame.objects[0][0]) == {"label", "x0", "y0", "x1", "y1", "depth", "mask"}
     other = tmp_path / "other.lmdb", tmp_path / "other.parquet"
     prep.prepare(row("scenes"), "test", *other, seed=2)
@@ -122,7 +123,7 @@ def test_an_unknown_split_lists_the_known(paths, name):
 
 
 def test_a_split_that_the_folder_lacks(paths, tree):
-    with pytest.raises(ValueError, match="raw/val is no folder; .*raw holds test"):
+    with pytest.raises(ValueError, match=r"raw/val is no folder; .*raw holds test"):
         prep.prepare(row("folder", tree, 2), "val", *paths)
 
 

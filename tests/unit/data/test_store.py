@@ -297,5 +297,5 @@ def test_worker_processes_read(paths, method):
 
 
 def test_an_unknown_reader_lists_the_known():
-    with pytest.raises(ValueError, match="unknown reader 'cifar'.*cifar10_binary.*digits.*folder"):
+    with pytest.raises(ValueError, match=r"unknown reader 'cifar'.*cifar10_binary.*digits.*folder"):
         data.reader("cifar")

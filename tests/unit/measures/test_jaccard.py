@@ -10,7 +10,7 @@ from mettle import measures
 from mettle.measures import jaccard
 
 
-def neighbour_sets(x, k, metric, include_self, centre):
+def neighbour_sets(x, k, metric, self_policy, centre):
     """The k nearest images of each, by sorting all pairs one by one."""
     x = x - x.mean(axis=0) if centre else x
     found = []
@@ -20,37 +20,34 @@ def neighbour_sets(x, k, metric, include_self, centre):
         else:
             far = [np.linalg.norm(a - b) for b in x]
         others = [j for j in sorted(range(len(x)), key=lambda j, far=far: far[j]) if j != i]
-        found.append(set([i, *others][:k] if include_self else others[:k]))
+        found.append(set([i, *others][:k] if self_policy == "include" else others[:k]))
     return found
 
 
 def test_golden(pair, golden):
     rows = golden("jaccard")
-    assert len(rows) == 6
+    assert len(rows) == 7
     for options, value, tolerance in rows:
         assert measures.compare("jaccard", *pair, **options) == pytest.approx(value, rel=0, abs=tolerance), options
 
 
-def test_golden_of_the_original_that_lets_self_in(pair, golden):
-    """With the cosine of an image to itself set to 0, it becomes its own neighbour where others are opposite."""
-    ((options, value, tolerance),) = golden("jaccard with self at cosine 0")
-    own = 0.5  # half the squared distance of unit vectors at cosine 0, up to the constant 1/2
-    a, b = (jaccard._neighbours(jaccard._directions(x), options["k"], own) for x in pair)
-    assert (a == np.arange(40)[:, None]).sum() == 2
-    found = measures.get("jaccard").score(a, b)
-    assert found == pytest.approx(value, rel=0, abs=tolerance)
-    assert found != pytest.approx(measures.compare("jaccard", *pair, **options), abs=1e-3)
+def test_self_at_cosine_zero_is_a_neighbour_where_others_are_opposite(pair):
+    own = np.arange(40)[:, None]
+    options = {"k": 10, "centre": False}
+    a = measures.prepare("jaccard", pair[0], self_policy="zero", **options)
+    assert (a == own).sum() == 2
+    assert not (measures.prepare("jaccard", pair[0], **options) == own).any()
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("include_self", [True, False])
+@pytest.mark.parametrize("self_policy", ["include", "exclude"])
 @pytest.mark.parametrize("centre", [True, False])
 @pytest.mark.parametrize("k", [1, 7, 29])
-def test_equals_plain_sets(metric, include_self, centre, k):
+def test_equals_plain_sets(metric, self_policy, centre, k):
     rng = np.random.default_rng(k)
     x = rng.normal(size=(30, 4)) + 1
     y = x[:, :3] + 0.5 * rng.normal(size=(30, 3))
-    options = {"k": k, "metric": metric, "include_self": include_self, "centre": centre}
+    options = {"k": k, "metric": metric, "self_policy": self_policy, "centre": centre}
     a, b = (neighbour_sets(z, **options) for z in (x, y))
     expected = np.mean([len(p & q) / len(p | q) for p, q in zip(a, b, strict=True)])
     assert [set(row) for row in measures.prepare("jaccard", x, **options)] == a
@@ -88,7 +85,7 @@ def test_smallest_equals_a_stable_sort(values, data):
 
 def test_an_image_is_its_own_neighbour_even_among_copies():
     x = np.repeat(np.random.default_rng(0).normal(size=(4, 3)), 5, axis=0)
-    found = measures.prepare("jaccard", x, k=1, include_self=True)
+    found = measures.prepare("jaccard", x, k=1, self_policy="include")
     assert found[:, 0].tolist() == list(range(20))
 
 
@@ -105,7 +102,7 @@ def test_cosine_neighbours_depend_on_centring():
     assert measures.compare("jaccard", x, y) != measures.compare("jaccard", x, y, centre=False)
 
 
-@pytest.mark.parametrize(("options", "floor"), [({}, 0.011), ({"metric": "euclidean", "include_self": True}, 0.059)])
+@pytest.mark.parametrize(("options", "floor"), [({}, 0.011), ({"metric": "euclidean", "self_policy": "include"}, 0.059)])
 def test_independent_features(options, floor):
     x, y = np.random.default_rng(0).normal(size=(2, 500, 50))
     assert measures.compare("jaccard", x, y, **options) == pytest.approx(floor, abs=0.004)
@@ -113,9 +110,9 @@ def test_independent_features(options, floor):
 
 def test_min_images():
     needed = measures.get("jaccard").min_images
-    assert (needed(), needed(k=3), needed(k=3, include_self=True)) == (11, 4, 3)
+    assert (needed(), needed(k=3), needed(k=3, self_policy="include")) == (11, 4, 3)
     x = np.random.default_rng(0).normal(size=(3, 2))
-    assert measures.compare("jaccard", x, x, k=3, include_self=True) == 1
+    assert measures.compare("jaccard", x, x, k=3, self_policy="include") == 1
     with pytest.raises(ValueError, match=r"^jaccard of x: at least 4 images are needed, got 3$"):
         measures.compare("jaccard", x, x, k=3)
 
@@ -135,7 +132,11 @@ def test_image_without_direction():
         ({"k": 2.5}, "k must be a whole number of at least 1, got 2.5"),
         ({"k": True}, "k must be a whole number of at least 1, got True"),
         ({"metric": "foo"}, "metric must be one of 'cosine', 'euclidean', got 'foo'"),
-        ({"include_self": "no"}, "include_self must be one of True, False, got 'no'"),
+        ({"self_policy": "no"}, "self_policy must be one of 'exclude', 'include', 'zero', got 'no'"),
+        (
+            {"self_policy": "zero", "metric": "euclidean"},
+            "self_policy must be one of 'exclude', 'include', got 'zero'",
+        ),
         ({"centre": None}, "centre must be one of True, False, got None"),
     ],
 )

@@ -107,6 +107,14 @@ def test_confine_draws_in_a_point_that_rounding_carried_out():
     assert norm("linf").distance(confine(raw, x, "linf", eps).double() - x.double()).max() <= eps
 
 
+def test_confine_ends_where_a_small_step_inwards_is_lost_in_rounding():
+    x = 0.5 + 0.4 * torch.rand(64, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    delta = torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    inside = confine(x + delta, x, "l2", 0.25)
+    assert norm("l2").distance(inside.double() - x.double()).max() <= 0.25
+    assert norm("l2").distance(inside.double() - x.double()).min() >= 0.2499
+
+
 @pytest.mark.parametrize("name", ["l2", "linf"])
 def test_restarts_never_help_the_defender_and_start_where_they_should(name):
     model, x = small_net(), images(24)

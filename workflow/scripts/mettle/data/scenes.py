@@ -79,7 +79,7 @@ def read(source: Path | None, split: str, classes: int, seed: int) -> Iterator[I
     return (scene(seed, split, index) for index in range(COUNTS[split]))
 
 
-def scene(seed: int, split: str, index: int, difficulty: Difficulty = Difficulty()) -> Item:  # noqa: B008 (frozen)
+def scene(seed: int, split: str, index: int, difficulty: Difficulty = Difficulty()) -> Item:
     """One scene as RGB PNG with its objects: class, box, depth order and visible mask of every digit that is seen."""
     rng = np.random.default_rng([seed, digits.SPLITS.index(split), index])
     label = index % len(digits.CLASS_NAMES)

@@ -227,7 +227,7 @@ def _write_manifest(part: Path, path: Path, rows: dict[str, list], provenance: d
         raise OSError(f"{path} cannot be written for {len(rows['id'])} images: {error}") from error
 
 
-def _read_manifest(path: Path) -> Any:  # noqa: ANN401 (a pandas frame, and pandas stays behind `tables`)
+def _read_manifest(path: Path) -> Any:
     try:
         return tables.read(path, tables.MANIFEST, ["id", "label", "class_name", "sha256"])
     except FileNotFoundError as error:

@@ -1,66 +1,141 @@
-"""Linear centred kernel alignment, unbiased and as first published."""
+"""Linear centred kernel alignment, unbiased and biased."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from mettle.measures.base import centre, thin
+from mettle.measures.base import RIGID, Measure, enough, paired, same, snap, thin, unit
 
 
 @dataclass(frozen=True)
-class State:
-    """Centred features (n, d), their squared row norms (n,), and the HSIC of the model with itself."""
+class Centred:
+    """
+    One model's part of CKA.
 
-    features: np.ndarray
-    diagonal: np.ndarray
-    own: float
+    Attributes
+    ----------
+    factor : (n, r) array
+        Centred features of Frobenius norm 1, thinned to r = min(n, d) columns.
+    squares : (n,) array
+        Squared length of each row: the diagonal of the Gram matrix.
+    size : float
+        Square root of HSIC with itself.
+    """
+
+    factor: np.ndarray
+    squares: np.ndarray
+    size: float
 
 
-def prepare(features: np.ndarray) -> State:
-    """State of one model for unbiased CKA.
+def _biased(x: np.ndarray, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
+    """HSIC times (n-1)^2: the inner product of the Gram matrices xx' and yy', from the small product x'y."""
+    product = x.T @ y
+    return float(np.vdot(product, product))
+
+
+def _unbiased(x: np.ndarray, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
+    """
+    Unbiased HSIC times n(n-3), from features.
+
+    The estimator sees the Gram matrices K = xx' and L = yy' with their diagonals p and q taken out. Columns of x and
+    y sum to zero, so the rows of K without diagonal sum to -p, and likewise for L: every sum over pairs of images
+    is then one over p and q.
+    """
+    n = len(x)
+    return _biased(x, y, p, q) - n / (n - 2) * (p @ q) + p.sum() * q.sum() / ((n - 1) * (n - 2))
+
+
+def _prepare(features: np.ndarray, *, hsic: Callable[..., float], needed: int) -> Centred:
+    """Centre, scale and thin the features, and compute HSIC with themselves; ValueError where that is zero."""
+    enough(len(features), needed)
+    x = thin(unit(features))
+    p = np.einsum("ij,ij->i", x, x)
+    own = hsic(x, x, p, p)
+    if own <= 1e-12 * _biased(x, x, p, p):
+        raise ValueError("CKA is undefined: HSIC of the features with themselves is zero or less")
+    return Centred(x, p, math.sqrt(own))
+
+
+def _score(a: Centred, b: Centred, *, hsic: Callable[..., float], low: float) -> float:
+    """HSIC of the pair over the root of the product of both HSIC with themselves."""
+    paired(len(a.factor), len(b.factor))
+    value = hsic(a.factor, b.factor, a.squares, b.squares) / (a.size * b.size)
+    return snap(value, low, 1.0)
+
+
+def prepare(features: np.ndarray) -> Centred:
+    """
+    One model's part of unbiased linear CKA.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 4.
 
     Raises
     ------
     ValueError
-        If the unbiased HSIC of the features with themselves is not positive, which makes CKA undefined.
+        If there are fewer than 4 images, or if HSIC of the features with themselves is zero (all images equally far
+        from each other), where CKA is undefined.
     """
-    x = thin(centre(features))
-    diagonal = np.einsum("ij,ij->i", x, x)
-    own = _unbiased_hsic(x, diagonal, x, diagonal)
-    if own <= 0:
-        raise ValueError(f"CKA is undefined: the unbiased HSIC of the features with themselves is {own:.3g}")
-    return State(x, diagonal, own)
+    return _prepare(features, hsic=_unbiased, needed=4)
 
 
-def score(a: State, b: State) -> float:
-    """Unbiased linear CKA, at most 1 (equal up to rotation, shift and scale), near 0 for independent data, even below.
-
-    Nguyen et al. 2021 (arXiv:2010.15327), eq. 3, with one minibatch that holds all images.
+def score(a: Centred, b: Centred) -> float:
     """
-    return float(_unbiased_hsic(a.features, a.diagonal, b.features, b.diagonal) / np.sqrt(a.own * b.own))
+    Unbiased linear CKA of two models on the same images.
 
+    Returns
+    -------
+    float
+        In [-1, 1]; 1 is equality up to rotation, translation and scale, 0 is what independent features give on
+        average, at any number of images and dimensions.
 
-def prepare_biased(features: np.ndarray) -> State:
-    """State of one model for biased CKA."""
-    x = thin(centre(features))
-    return State(x, np.zeros(0), float(np.sum((x.T @ x) ** 2)))
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
 
-
-def score_biased(a: State, b: State) -> float:
-    """Linear CKA in [0, 1]; 1 is equality up to rotation, shift and scale.
-
-    Kornblith et al. 2019 (arXiv:1905.00414), section 3, linear kernel. Large for independent data when the width is
-    comparable with the number of images.
+    Notes
+    -----
+    Kornblith et al. 2019 (arXiv:1905.00414), section 3, with the unbiased HSIC of Song et al. 2012 (JMLR 13), which
+    Nguyen et al. 2021 (arXiv:2010.15327) state as equation 3. They average it over minibatches; here all images are
+    one batch. Works on an r x s product, with r and s at most n and at most the widths: no n x n matrix if d < n.
     """
-    return float(np.sum((a.features.T @ b.features) ** 2) / np.sqrt(a.own * b.own))
+    return _score(a, b, hsic=_unbiased, low=-1.0)
 
 
-def _unbiased_hsic(x: np.ndarray, x_diagonal: np.ndarray, y: np.ndarray, y_diagonal: np.ndarray) -> float:
-    """Unbiased HSIC of linear kernels from d x d products; Song et al. 2012 (JMLR 13), eq. 5.
+prepare_biased = partial(_prepare, hsic=_biased, needed=2)
+score_biased = partial(_score, hsic=_biased, low=0.0)
 
-    With K = X X' less its diagonal k, and centred X, the row sums of K are -k, so that no n x n matrix is needed.
-    """
-    n = len(x)
-    trace = np.sum((x.T @ y) ** 2) - x_diagonal @ y_diagonal
-    totals = x_diagonal.sum() * y_diagonal.sum() / ((n - 1) * (n - 2))
-    return float((trace + totals - 2 / (n - 2) * (x_diagonal @ y_diagonal)) / (n * (n - 3)))
+
+UNBIASED = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=lambda **_: 4,
+    higher_is_alike=True,
+    range=(-1.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID,
+    label="CKA",
+    display=same,
+    reference="Kornblith et al. 2019 (arXiv:1905.00414), section 3; Nguyen et al. 2021 (arXiv:2010.15327), equation 3",
+    options={},
+)
+
+BIASED = Measure(
+    prepare=prepare_biased,
+    score=score_biased,
+    min_images=lambda **_: 2,
+    higher_is_alike=True,
+    range=(0.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID,
+    label="CKA (biased)",
+    display=same,
+    reference="Kornblith et al. 2019 (arXiv:1905.00414), section 3, linear kernel",
+    options={},
+)

@@ -1,23 +1,73 @@
 """Orthogonal Procrustes distance of normalised features."""
 
 import numpy as np
-from scipy.linalg import svdvals
 
-from mettle.measures.base import centre, thin
+from mettle.measures.base import RIGID, Measure, enough, paired, snap, thin, unit
 
 
 def prepare(features: np.ndarray) -> np.ndarray:
-    """Centred features of unit Frobenius norm, in float64 throughout: a float32 norm is off by 1e-5 and more."""
-    x = thin(centre(features))
-    return x / np.linalg.norm(x)
+    """
+    One model's part of the Procrustes distance.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 2.
+
+    Returns
+    -------
+    (n, min(n, d)) array
+        Centred features of Frobenius norm 1, rotated into as few columns as hold them.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 images, or if the features are constant over images.
+    """
+    enough(len(features), 2)
+    return thin(unit(features))
 
 
 def score(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared distance after the best rotation, in [0, 2]; 0 is equality up to rotation, shift and scale.
-
-    2 - 2 |A'B|_*, Ding et al. 2021 (arXiv:2108.01661), section 3, for features of unit norm; widths may differ, since
-    padding with zeros changes nothing. Far from 2 for independent data when the width is comparable with the number
-    of images.
     """
-    product = a.T @ b if a.shape[1] >= b.shape[1] else b.T @ a
-    return float(np.clip(2 - 2 * svdvals(product, check_finite=False).sum(), 0, 2))
+    Squared distance that is left after the best rotation of one model onto the other.
+
+    Parameters
+    ----------
+    a, b : arrays
+        What `prepare` made of two models on the same images.
+
+    Returns
+    -------
+    float
+        In [0, 2]; 0 is equality up to rotation, translation and scale. Independent features stay well below 2 when
+        the width comes near the number of images, so levels are not comparable across widths or image counts.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Ding et al. 2021 (arXiv:2108.01661), section 2: |A|^2 + |B|^2 - 2 |A'B|_* in Frobenius and nuclear norms, here
+    2 - 2 |A'B|_*. The narrower side needs no padding with zeros, which would leave the nuclear norm as it is.
+    """
+    paired(len(a), len(b))
+    overlap = np.linalg.svd(a.T @ b, compute_uv=False).sum()
+    return snap(2 - 2 * overlap, 0.0, 2.0)
+
+
+MEASURE = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=lambda **_: 2,
+    higher_is_alike=False,
+    range=(0.0, 2.0),
+    self_value=0.0,
+    invariances=RIGID,
+    label="Procrustes similarity",
+    display=lambda value: (2 - value) / 2,
+    reference="Ding et al. 2021 (arXiv:2108.01661), section 2",
+    options={},
+)

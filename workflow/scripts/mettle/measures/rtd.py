@@ -1,131 +1,223 @@
-"""Representation Topology Divergence, Barannikov et al. 2022 (arXiv:2201.00058), with the authors' package's defaults."""
+"""Representation topology divergence."""
 
 import ctypes
-import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
+from mettle.measures.base import RIGID, Measure, enough, one_of, whole
 
-class State(NamedTuple):
-    """Normalised distance matrices of one model, one per subsample, and the engine that makes the barcodes."""
 
-    distances: list[np.ndarray]
+@dataclass(frozen=True)
+class Clouds:
+    """
+    One model's part of RTD.
+
+    Attributes
+    ----------
+    rows : (trials, points) int array
+        Images of each subsample.
+    distances : (trials, points, points) array
+        Distances within each subsample, over their own 0.9 quantile.
+    engine : str
+        What computes the barcodes, a key of `ENGINES`.
+    """
+
+    rows: np.ndarray
+    distances: np.ndarray
     engine: str
 
 
-def prepare(features: np.ndarray, points: int = 500, trials: int = 10, seed: int = 0, engine: str = "auto") -> State:
-    """Distances within seeded subsamples, which depend on (seed, number of images) alone and are thus shared by models.
+def min_images(points: int = 500, **_: Any) -> int:
+    """As many images as one subsample holds; ValueError if `points` is no count from 2 on."""
+    whole("points", points, 2)
+    return points
+
+
+def prepare(features: np.ndarray, points: int = 500, trials: int = 10, seed: int = 0, engine: str = "auto") -> Clouds:
+    """
+    Distances within subsamples of the images.
 
     Parameters
     ----------
-    features : (n, d)
-    points : images per subsample; the score grows with it
-    trials : subsamples
-    seed : of the subsamples
-    engine : `ripser` (CPU), `ripser++` (GPU), or `auto`: ripser++ where it imports and there is a GPU
+    features : (n, d) array
+        Row i comes from image i.
+    points : int
+        Images per subsample, at least 2. RTD grows with it: compare only scores of equal `points`.
+    trials : int
+        Subsamples, at least 1.
+    seed : int
+        Seed of the subsamples; all models with n images get the same ones.
+    engine : {"auto", "ripser", "ripser++"}
+        What computes barcodes: ripser on the CPU, ripser++ on a CUDA device, or ripser++ if it can run here. They
+        agree to float32 precision.
 
     Raises
     ------
     ValueError
-        If points, trials or engine is out of range.
+        If an option has no meaning, if there are fewer images than `points`, if ripser++ is asked for and cannot
+        run, or if a subsample is nearly all one point.
     """
-    if points < 2 or trials < 1:
-        raise ValueError(f"rtd: needs 2 points and 1 trial or more, got {points} and {trials}")
-    rng = np.random.default_rng([seed, len(features)])
-    samples = [rng.permutation(len(features))[:points] for _ in range(trials)]
-    return on_samples(features, samples, engine)
+    whole("trials", trials, 1)
+    whole("seed", seed, 0)
+    enough(len(features), min_images(points))
+    return prepare_rows(features, subsamples(len(features), points, trials, seed), engine)
 
 
-def on_samples(features: np.ndarray, samples: Iterable[np.ndarray], engine: str = "auto") -> State:
-    """State for given subsamples: positions of images, one array per trial."""
-    return State([normalised_distances(features[rows]) for rows in samples], _engine(engine))
+def prepare_rows(features: np.ndarray, rows: np.ndarray, engine: str = "auto") -> Clouds:
+    """Like `prepare`, on given subsamples: `rows` is a (trials, points) array of image indices."""
+    engine = _resolve(engine)
+    x = np.asarray(features, dtype=np.float64)
+    return Clouds(np.asarray(rows), np.stack([normalised_distances(x[subset]) for subset in rows]), engine)
 
 
-def score(a: State, b: State) -> float:
-    """Mean over subsamples of the divergence in both directions, at least 0; 0 is equality up to motion and scale."""
-    values = [
-        (divergence(p, q, a.engine) + divergence(q, p, a.engine)) / 2
-        for p, q in zip(a.distances, b.distances, strict=True)
-    ]
-    return float(np.mean(values))
+def subsamples(n: int, points: int, trials: int, seed: int) -> np.ndarray:
+    """(trials, points) indices below `n`, without repeats in a row; they depend on `seed` and `n` alone."""
+    rng = np.random.default_rng([seed, n])
+    return np.stack([rng.permutation(n)[:points] for _ in range(trials)])
 
 
-def min_images(points: int = 500, **options: object) -> int:
-    """Fewest images: one subsample."""
-    return points
+def normalised_distances(x: np.ndarray) -> np.ndarray:
+    """
+    Euclidean distances between rows over the 0.9 quantile of all their n^2 entries, the zero diagonal included.
 
-
-def normalised_distances(features: np.ndarray) -> np.ndarray:
-    """Euclidean distances (n, n) in units of their 0.9 quantile over all n x n entries, the diagonal included."""
-    distances = squareform(pdist(features))
+    Raises
+    ------
+    ValueError
+        If that quantile is zero: at least nine in ten distances are.
+    """
+    distances = squareform(pdist(x))
     scale = np.quantile(distances, 0.9)
     if scale == 0:
-        raise ValueError("rtd: nine tenths of the distances are zero, most images have equal features")
+        raise ValueError("RTD is undefined: the 0.9 quantile of the distances within a subsample is zero")
     return distances / scale
 
 
-def divergence(a: np.ndarray, b: np.ndarray, engine: str) -> float:
-    """Sum of the lengths of the H1 bars that features of b add to those of a; RTD-1 of Barannikov et al., section 2.
+def score(a: Clouds, b: Clouds) -> float:
+    """
+    RTD of two models on the same images: mean over subsamples and over both directions.
+
+    Returns
+    -------
+    float
+        At least 0, without upper bound; 0 for clouds equal up to rotation, translation and scale.
+
+    Raises
+    ------
+    ValueError
+        If the subsamples of the two differ.
+
+    Notes
+    -----
+    Barannikov et al. 2022 (arXiv:2201.00058), algorithms 1 and 2: the sum of the lengths of the H1 bars, not divided
+    by the number of points. Distances below 1e-6 of the mean count as zero, as in the authors' code.
+    """
+    if not np.array_equal(a.rows, b.rows):
+        raise ValueError("RTD needs the same subsamples of both: same number of images, points, trials and seed")
+    pairs = zip(a.distances, b.distances, strict=True)
+    return float(np.mean([(divergence(x, y, a.engine) + divergence(y, x, a.engine)) / 2 for x, y in pairs]))
+
+
+def divergence(a: np.ndarray, b: np.ndarray, engine: str = "ripser") -> float:
+    """One direction of RTD: summed length of the bars of topology that `b` adds to `a` (see `bars`)."""
+    births, deaths = bars(a, b, engine).T
+    return float((deaths - births).sum())
+
+
+def bars(a: np.ndarray, b: np.ndarray, engine: str = "ripser") -> np.ndarray:
+    """
+    Barcode of dimension 1 that compares two clouds with matching points.
 
     Parameters
     ----------
-    a, b : (n, n) normalised distances of the same images
-    engine : `ripser` or `ripser++`
+    a, b : (n, n) arrays
+        Normalised distances; the bars show where points close in either cloud are apart in `a`.
+    engine : str
+        A key of `ENGINES`.
+
+    Returns
+    -------
+    (m, 2) array
+        Births and deaths, all finite.
+
+    Notes
+    -----
+    From the radius at which one point of `a` reaches all others the complex is a cone: no bar is alive, and longer
+    edges can be left out.
     """
-    barcode = _ripser_plus(cross(a, b)) if engine == "ripser++" else _ripser(cross(a, b))
-    return float(np.sum(barcode[:, 1] - barcode[:, 0]))
+    zero = 1e-6 * a.mean()
+    a, b = np.where(a < zero, 0, a), np.where(b < zero, 0, b)
+    return ENGINES[engine](_weights(a, b), a.max(axis=1).min())
 
 
-def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distances of the doubled cloud, (2 n + 1, 2 n + 1), whose H1 bars make up the divergence.
+def _weights(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """
+    Weights of the graph on two copies of the points and an apex; infinite where there is no edge.
 
-    Points are A_1..A_n, B_1..B_n and an apex. A_i and A_j are a_ij apart, A_i and B_j a_ij for j <= i only, B_i and
-    B_j min(a_ij, b_ij), the apex is at A (0 apart) and at no B. Entries below 1e-6 of the mean of a count as zero. The
-    barcode equals that of the package's (2 n, 2 n) matrix, with half of the edges between A and B.
+    This is the matrix of the paper. The authors' code joins each point of the first copy to all of the second, with
+    weight zero within the first copy, which has the same bars but more edges.
     """
     n = len(a)
-    half = np.where(np.tri(n, dtype=bool), a, np.inf)
-    whole = np.full((2 * n + 1, 2 * n + 1), np.inf)
-    whole[:n, :n] = a
-    whole[:n, n:-1], whole[n:-1, :n] = half, half.T
-    whole[n:-1, n:-1] = np.minimum(a, b)
-    whole[-1, :n] = whole[:n, -1] = 0
-    whole[whole < 1e-6 * a.mean()] = 0
-    np.fill_diagonal(whole, 0)
-    return whole
+    half = np.where(np.tri(n, k=-1, dtype=bool), np.inf, a)
+    apex, none = np.zeros((n, 1)), np.full((n, 1), np.inf)
+    return np.block([[a, half, apex], [half.T, np.minimum(a, b), none], [apex.T, none.T, np.zeros((1, 1))]])
 
 
-def _engine(name: str) -> str:
-    if name not in ("auto", "ripser", "ripser++"):
-        raise ValueError(f"rtd: engine must be auto, ripser or ripser++, got '{name}'")
-    if name != "auto":
-        return name
-    return "ripser++" if importlib.util.find_spec("ripserplusplus") and has_gpu() else "ripser"
+def _ripser(weights: np.ndarray, radius: float) -> np.ndarray:
+    """H1 bars on the CPU."""
+    from ripser import ripser
+
+    return ripser(weights, distance_matrix=True, maxdim=1, thresh=radius)["dgms"][1]
+
+
+def _ripser_gpu(weights: np.ndarray, radius: float) -> np.ndarray:
+    """H1 bars on a CUDA device, in float32; the threshold is rounded up, since it travels as text."""
+    from ripserplusplus import run
+
+    lower = weights[np.tril_indices(len(weights), k=-1)].astype(np.float32)
+    reach = np.nextafter(np.float32(radius), np.float32(np.inf))
+    found = run(f"--format lower-distance --dim 1 --threshold {reach:.9g}", lower).get(1, ())
+    return np.array([(float(birth), float(death)) for birth, death in found]).reshape(-1, 2)
+
+
+ENGINES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {"ripser": _ripser, "ripser++": _ripser_gpu}
+
+
+def _resolve(engine: str) -> str:
+    """The engine that will run: a key of `ENGINES`."""
+    one_of("engine", engine, ("auto", *ENGINES))
+    ready = find_spec("ripserplusplus") is not None and _cuda()
+    if engine == "ripser++" and not ready:
+        raise ValueError("engine 'ripser++' needs the package ripserplusplus and a CUDA device; use 'auto' or 'ripser'")
+    return "ripser++" if ready and engine != "ripser" else "ripser"
 
 
 @cache
-def has_gpu() -> bool:
-    """Whether the CUDA driver sees a device; asked without importing torch."""
+def _cuda() -> bool:
+    """Whether the driver of this machine counts a CUDA device; asked without torch."""
     try:
-        driver, count = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(0)
+        driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return False
+    count = ctypes.c_int()
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
-def _ripser(distances: np.ndarray) -> np.ndarray:
-    from ripser import ripser
-
-    return ripser(distances, maxdim=1, distance_matrix=True)["dgms"][1]
-
-
-def _ripser_plus(distances: np.ndarray) -> np.ndarray:
-    import ripserplusplus
-
-    lower = distances[np.tril_indices(len(distances), -1)].astype(np.float32)
-    bars = ripserplusplus.run("--format lower-distance --dim 1", lower)[1]
-    return np.array([(bar[0], bar[1]) for bar in bars], dtype=np.float64).reshape(-1, 2)
+MEASURE = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=min_images,
+    higher_is_alike=False,
+    range=(0.0, float("inf")),
+    self_value=0.0,
+    invariances=RIGID,
+    label="−RTD",
+    display=lambda value: -value,
+    reference="Barannikov et al. 2022 (arXiv:2201.00058), algorithms 1 and 2",
+    options={"points": 500, "trials": 10, "seed": 0, "engine": "auto"},
+)

@@ -84,12 +84,14 @@ def confine(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
     -------
     Tensor
         float32 images whose distance, computed in float64 from the rounded values, is at most eps. Rounding to
-        float32 can carry a point past the border by one unit in the last place: such images are drawn in by a factor
-        of 1 - 1e-6 until they are inside.
+        float32 can carry a point past the border by a unit in the last place: such an image is drawn in by 1e-6 of its
+        difference, then by twice as much and so on until it is inside.
     """
     ball = norm(name)
     inside = (images + ball.project(attacked - images, eps)).clamp(0, 1)
+    shrink = 1e-6
     while (outside := ball.distance(inside.double() - images.double()) > eps).any():
         x = images[outside].double()
-        inside[outside] = (x + (inside[outside].double() - x) * (1 - 1e-6)).float()
+        inside[outside] = (x + (inside[outside].double() - x) * (1 - shrink)).float()
+        shrink *= 2  # a fixed factor can be lost again in rounding, for ever
     return inside
