@@ -1,6 +1,7 @@
 """The prep stage: a row of the sheet becomes a store, or one sentence says what is wrong and nothing is left."""
 
 import gzip
+import hashlib
 import io
 import tarfile
 
@@ -163,3 +164,11 @@ def test_every_reader_says_whence_it_comes():
         assert reader(name) is READERS[name]
         assert READERS[name].reference
         assert READERS[name].generated == (name in ("digits", "scenes"))
+
+
+def test_a_source_with_another_sha256_is_refused(paths, archive):
+    right = hashlib.sha256(archive.read_bytes()).hexdigest()
+    prep.prepare(row("cifar10_binary", archive, sha256=right), "test", *paths)
+    archive.write_bytes(archive.read_bytes() + b"x")
+    with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz has SHA-256 [0-9a-f]{64}, the row says " + right):
+        prep.prepare(row("cifar10_binary", archive, sha256=right), "test", *paths)

@@ -74,6 +74,6 @@ rule tabulate_fig5:
         revision=1,
         seed=PLAN.config["seed"],
         models=PLAN.fig5_models(),
-        resamples=PLAN.config["figures"]["fig5"]["resamples"],
+        resamples=PLAN.config["figures"].get("fig5", {}).get("resamples"),
     script:
         "../scripts/tabulate_fig5.py"

@@ -102,7 +102,9 @@ def test_cosine_neighbours_depend_on_centring():
     assert measures.compare("jaccard", x, y) != measures.compare("jaccard", x, y, centre=False)
 
 
-@pytest.mark.parametrize(("options", "floor"), [({}, 0.011), ({"metric": "euclidean", "self_policy": "include"}, 0.059)])
+@pytest.mark.parametrize(
+    ("options", "floor"), [({}, 0.011), ({"metric": "euclidean", "self_policy": "include"}, 0.059)]
+)
 def test_independent_features(options, floor):
     x, y = np.random.default_rng(0).normal(size=(2, 500, 50))
     assert measures.compare("jaccard", x, y, **options) == pytest.approx(floor, abs=0.004)

@@ -5,9 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+
 from mettle import models
 from mettle.perturb import confine, norm, per_batch, per_image, pgd, pgd_last
-from torch import nn
 
 CPU = models.policy(1)
 SHAPE = (3, 8, 8)
@@ -205,7 +206,7 @@ def test_attack_leaves_batch_statistics_alone():
 
 
 def test_unknown_norm_lists_the_known():
-    with pytest.raises(ValueError, match="unknown norm 'l3'.*l2"):
+    with pytest.raises(ValueError, match=r"unknown norm 'l3'.*l2"):
         norm("l3")
 
 

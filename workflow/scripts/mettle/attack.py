@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from mettle import models, tables
+from mettle import models
 from mettle.data.loading import ImageSet, batches, split
 from mettle.data.store import Store
 from mettle.flow import Job, derive
@@ -142,5 +141,7 @@ def summarise(attacks: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _share(correct: np.ndarray) -> dict[str, Any]:
     """Share of correct answers with its 95 % Wilson interval."""
+    from scipy.stats import binomtest  # a second to import, which the many attack jobs need not spend
+
     interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(0.95, method="wilson")
     return {"n": len(correct), "value": float(correct.mean()), "lo": interval.low, "hi": interval.high, "note": None}

@@ -156,20 +156,22 @@ class Plan:
 
     def accuracy_cells(self, wildcards: Any = None) -> list[str]:
         """Attack cells of the accuracy table."""
-        return self.attack_cells(self.config["figures"]["accuracy"]["datasets"])
+        return self.attack_cells(self.config["figures"].get("accuracy", {}).get("datasets", []))
 
     def fig5_models(self) -> list[str]:
-        """Models that figure 5 shows."""
-        figure = self.config["figures"]["fig5"]
+        """Models that figure 5 shows; none where the configuration has no figure 5."""
+        figure = self.config["figures"].get("fig5")
+        if figure is None:
+            return []
         names = figure.get("models") or self.models_of(figure["dataset"])
         return [name for name in names if self._shown(name, figure)]
 
     def fig5_cells(self, wildcards: Any = None) -> list[str]:
         """Subgroup cells of figure 5: those of models with at least one model above them."""
-        figure = self.config["figures"]["fig5"]
+        figure = self.config["figures"].get("fig5", {})
         return [
             f"results/subgroups/{figure['dataset']}/natural/{measure}/{model}.parquet"
-            for measure in figure["measures"]
+            for measure in figure.get("measures", [])
             for model in self.fig5_models()
             if self.above(model)
         ]
@@ -190,6 +192,10 @@ class Plan:
             found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
         return found
 
+    @cached_property
+    def _architectures(self) -> frozenset[str]:
+        return known_architectures()
+
     def _check_model(self, name: str, row: Row, where: str) -> None:
         if name != f"{row['arch']}-{row['recipe']}-s{row['seed']}":
             expected = f"{row['arch']}-{row['recipe']}-s{row['seed']}"
@@ -197,7 +203,7 @@ class Plan:
         self._known(row["dataset"], self.datasets, "data set", where)
         if (row["threat"] == "none") != (row["eps"] == 0):
             raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {row['eps']:g}")
-        if (arches := known_architectures()) and row["arch"] not in arches:
+        if (arches := self._architectures) and row["arch"] not in arches:
             raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
         attack = self._recipe(row["recipe"], where).get("attack") or {"norm": "none", "eps": 0}
         if (attack["norm"], attack["eps"]) != (row["threat"], row["eps"]):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle import data
+from mettle.flow import verify
 
 
 def prepare(
@@ -32,7 +33,7 @@ def prepare(
     FileNotFoundError
         If the row's source is not there; says which cell to fill and how to get the data.
     ValueError
-        If the source is damaged or does not fit the row; names the file.
+        If the source is damaged, has another SHA-256, or does not fit the row; names the file.
     OSError
         If the store cannot be written.
     """
@@ -42,6 +43,8 @@ def prepare(
     if not reader.generated and (source is None or not source.exists()):
         found = f"{source} does not exist" if source else "no path is given"
         raise FileNotFoundError(f"{found}: fill {where} with the path of the data; to get it: {dataset['home']}")
+    if source is not None:
+        verify(source, dataset.get("sha256"))
     if reader.splits and split not in reader.splits:
         raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(reader.splits)}, not '{split}'")
     items = reader.read(source, split, dataset["classes"], seed)

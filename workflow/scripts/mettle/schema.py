@@ -77,6 +77,8 @@ def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
         frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#", skipinitialspace=True)
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} cannot be read as a tab-separated sheet: {' '.join(str(error).split())}") from error
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the first cells for an index when all rows are long
+        raise ValueError(f"{path} cannot be read as a tab-separated sheet: rows have more cells than the head")
     rules = load(schema)
     rows: dict[str, dict[str, Any]] = {}
     for position, record in enumerate(frame.to_dict("records"), start=2):
@@ -131,6 +133,6 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         "type": f"must be of type {error.validator_value}",
         "pattern": f"may only hold letters, digits, and what {error.validator_value} allows",
         "propertyNames": "has a name that is not allowed",
-        "minItems": "needs at least one entry",
+        "minItems": f"needs at least {error.validator_value} {'entry' if error.validator_value == 1 else 'entries'}",
     }.get(error.validator, error.message)
     return f"'{key}' {rule}, got {error.instance!r}"

@@ -168,8 +168,8 @@ SUBGROUPS = Table(
 
 FIG5 = Table(
     "fig5",
-    "Rows of `subgroups` for the pairs that figure 5 shows, then one row per contrast (model is `all`): value is the mean "
-    "paired difference over pairs of models, lo and hi its 95 % bootstrap interval, p of a paired permutation test.",
+    "Rows of `subgroups` for the pairs that figure 5 shows, then a row per contrast (model is `all`): value is the "
+    "mean paired difference over pairs, lo and hi its 95 % bootstrap interval, p of a paired permutation test.",
     SUBGROUPS.columns | {"p": Column(_FLOAT, "two-sided p-value", "probability", nullable=True)},
 )
 

@@ -67,11 +67,11 @@ _ZAGORUYKO = "Zagoruyko & Komodakis 2016, arXiv:1605.07146"
 ARCHITECTURES = {
     # For 32x32 images and a CPU: seconds to train, hence the stride of 2 at the start.
     "resnet8": Architecture(lambda classes, size: CifarResNet(classes, blocks=1, stride=2), "ResNet", _HE),
-    "wrn10_2": Architecture(
-        lambda classes, size: WideResNet(classes, 1, factor=2, stride=2), "wide ResNet", _ZAGORUYKO
+    "wrn10_1": Architecture(
+        lambda classes, size: WideResNet(classes, 1, factor=1, stride=2), "wide ResNet", _ZAGORUYKO
     ),
     "vgg5": Architecture(lambda classes, size: Vgg(classes, [[32], [64, 64], [128]], stride=2), "VGG", _SIMONYAN),
-    "densenet13": Architecture(lambda classes, size: DenseNet(classes, 3, growth=8, stride=2), "DenseNet", _HUANG),
+    "densenet10": Architecture(lambda classes, size: DenseNet(classes, 2, growth=16, stride=2), "DenseNet", _HUANG),
     "xcit_mini": Architecture(_xcit, "XCiT", "El-Nouby et al. 2021, arXiv:2106.09681"),
     # Those of Klabunde et al. 2025 that timm does not have under the names of the published weights.
     "wide_resnet50_4": Architecture(_torchvision("wide_resnet50_2", width_per_group=256), "wide ResNet", _ZAGORUYKO),

@@ -1,6 +1,5 @@
 """Checkpoints in the format of MadryLab's `robustness` library, read without running what is pickled in them."""
 
-import hashlib
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -16,6 +15,19 @@ _SAFE = {
     ("torch._utils", "_rebuild_parameter"): torch._utils._rebuild_parameter,
     ("torch", "Size"): torch.Size,
 }
+
+# What torch raises on a file that is cut off, changed, or something else.
+_DAMAGED = (
+    pickle.UnpicklingError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    TypeError,
+)
 
 
 class _Inert:
@@ -89,22 +101,12 @@ def read(path: str | Path) -> dict[str, Tensor]:
     try:
         with Path(path).open("rb") as file:
             whole = torch.load(file, map_location="cpu", pickle_module=_Pickle, weights_only=False)  # our Unpickler
-    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, AttributeError, TypeError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
     state = next((whole[key] for key in ("model", "state_dict") if isinstance(whole, dict) and key in whole), None)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} is not in MadryLab format: no tensors under `model` or `state_dict`")
     return _network(state, path)
-
-
-def verify(path: str | Path, sha256: str | None) -> None:
-    """Compare a file with the SHA-256 of its row, if the row has one."""
-    if not sha256:
-        return
-    with Path(path).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise ValueError(f"{path} has SHA-256 {found}, the row says {sha256}")
 
 
 def _network(state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, He et al. 2016 (arXiv:1512.03385), fig. 2; 1x1 shortcut where shapes change."""
+    """Two 3x3 convolutions and a shortcut, He et al. 2016 (arXiv:1512.03385), fig. 2."""
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()

@@ -52,16 +52,8 @@ def _panel(axis: Axes, measure: str, pairs: pd.DataFrame, table: pd.DataFrame) -
     seaborn.boxplot(
         shown, **options, palette=palette, width=0.75, gap=0.12, fliersize=0, linewidth=0.6, saturation=1, legend=False
     )
-    seaborn.stripplot(
-        shown,
-        **options,
-        palette=dict.fromkeys(GROUPS, "black"),
-        dodge=True,
-        size=1.4,
-        alpha=0.45,
-        jitter=0.12,
-        legend=False,
-    )
+    black = dict.fromkeys(GROUPS, "black")
+    seaborn.swarmplot(shown, **options, palette=black, dodge=True, size=1.3, alpha=0.5, warn_thresh=1, legend=False)
     method = pairs["method"].iloc[0]
     axis.set_title(get(method).label if measure == method else f"{get(method).label} ({measure})")
     axis.set_xlabel("training eps")

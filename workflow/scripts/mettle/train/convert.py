@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle import models
-from mettle.flow import Job
+from mettle.flow import Job, verify
 from mettle.models import madry, weights
 from mettle.train.loop import about
 
@@ -27,7 +27,7 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
         If the source is a path where nothing is.
     """
     path = fetch(row, job)
-    madry.verify(path, row.get("sha256"))
+    verify(path, row.get("sha256"))
     found = madry.read(path)
     state = {key: value.view(1, 3, 1, 1) for key in ("mean", "std") for value in [found.pop(key).float()]}
     state |= {f"network.{key}": value for key, value in found.items()}

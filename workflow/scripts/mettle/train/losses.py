@@ -46,7 +46,7 @@ def standard(model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Ou
 
 
 def adversarial(model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Outcome:
-    """Cross-entropy of attacked images only, Madry et al. 2018, eq. 2.1; the attack sees the model in evaluation mode."""
+    """Cross-entropy of attacked images only, Madry et al. 2018, eq. 2.1; the attack's model is in evaluation mode."""
     options = dict(step.recipe["attack"])
     run = pgd if options.pop("best") else pgd_last
     start = per_batch(options["norm"], images, step.seed) if options.pop("random_start") else None

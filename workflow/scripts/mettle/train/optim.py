@@ -24,13 +24,14 @@ def make(model: nn.Module, recipe: dict[str, Any], updates_per_epoch: int) -> tu
     """
     options = recipe["optimizer"]
     plain_sgd = options["name"] == "sgd" and not options["nesterov"]
+    own = {"momentum": options["momentum"]} if options["name"] == "sgd" else {"betas": (options["momentum"], 0.999)}
     optimizer = create_optimizer_v2(
         model,
         opt="momentum" if plain_sgd else options["name"],
         lr=options["lr"],
         weight_decay=options["weight_decay"],
-        momentum=options["momentum"],
         filter_bias_and_bn=not options["decay_all"],
+        **own,
     )
     schedule = recipe["schedule"]
     scheduler, _ = create_scheduler_v2(

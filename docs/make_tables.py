@@ -1,0 +1,40 @@
+"""Writes docs/tables.md from the tables that mettle.tables declares; with --check, says whether it is up to date."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from mettle import tables  # noqa: E402 (the path comes first)
+
+HEAD = """# Tables
+
+Every table that a rule writes, made by `make docs` from `workflow/scripts/mettle/tables.py`. Key columns come first,
+always in the same order. Each file also holds these descriptions as field metadata, and what made it (rule, revision, git
+commit, hash of its parameters, package versions) as file metadata under the key `mettle`.
+"""
+
+
+def text() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for table in tables.TABLES.values():
+        parts.append(
+            f"\n## {table.name}\n\n{table.text}\n\n| column | type | unit | null | meaning |\n|---|---|---|---|---|\n"
+        )
+        for name, column in table.columns.items():
+            kind = (
+                "struct list"
+                if "struct" in str(column.type)
+                else str(column.type).replace("list<item: float>", "float[]")
+            )
+            parts.append(f"| {name} | {kind} | {column.unit} | {'yes' if column.nullable else ''} | {column.text} |\n")
+    return "".join(parts)
+
+
+if __name__ == "__main__":
+    page = ROOT / "docs" / "tables.md"
+    if "--check" in sys.argv:
+        sys.exit(0 if page.read_text() == text() else "docs/tables.md is out of date: run `make docs`")
+    page.write_text(text())

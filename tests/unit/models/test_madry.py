@@ -1,0 +1,239 @@
+"""Checkpoints in MadryLab's format: the weights come out, nothing in the file runs, and what is wrong is said."""
+
+import hashlib
+import os
+import types
+
+import pytest
+import torch
+
+from mettle import flow, models, train
+from mettle.models import madry
+
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+ZIP = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+
+
+class Schedule:
+    """Some object of the library that wrote the file."""
+
+    def __init__(self):
+        self.base, self.history = 0.1, {"nested": [Schedule]}
+
+
+class Call:
+    """A pickle of this makes a folder when it is loaded the usual way."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.makedirs, (str(self.path), 0o777, True)
+
+
+class Evaluate(Call):
+    """The same, by way of a builtin."""
+
+    def __reduce__(self):
+        return eval, (f"__import__('os').makedirs({str(self.path)!r}, exist_ok=True)",)
+
+
+class Full(Call):
+    """Has arguments, a state, list items and dictionary items."""
+
+    def __reduce__(self):
+        return Full, (str(self.path),), {"state": 1}, iter([1, 2]), iter([(3, Call(self.path))])
+
+
+def source(arch="resnet8", seed=1):
+    made = models.create(arch, 10, 32, MEAN, STD, seed)
+    with torch.no_grad():  # BatchNorm statistics that are not those of a new network
+        made(torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+    return made.eval()
+
+
+def wrapped(model, inner="module.model."):
+    """State of DataParallel(AttackerModel)."""
+    network = model.network.state_dict()
+    mean, std = (getattr(model, key).view(3, 1, 1) for key in ("mean", "std"))
+    state = {"module.normalizer.new_mean": mean, "module.normalizer.new_std": std}
+    state |= {f"{inner}{key}": value for key, value in network.items()}
+    state |= {"module.attacker.normalize.new_mean": mean, "module.attacker.normalize.new_std": std}
+    # The second copy is told apart from the first so that the tests see which was read.
+    return state | {inner.replace("module.", "module.attacker.", 1) + key: 2 * value for key, value in network.items()}
+
+
+def checkpoint(path, state, zipped=True, key="model", **extra):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], 0.1, 0.9).state_dict()
+    whole = {key: state, "optimizer": optimizer, "schedule": Schedule(), "epoch": 89, "amp": None, "nat_prec1": 91.5}
+    torch.save(whole | extra, path, _use_new_zipfile_serialization=zipped)
+    return path
+
+
+def same(found, model):
+    network = model.network.state_dict()
+    assert set(found) == {*network, "mean", "std"}
+    assert all(torch.equal(found[key], value) for key, value in network.items())
+    assert all(torch.equal(found[key], getattr(model, key).flatten()) for key in ("mean", "std"))
+
+
+@ZIP
+@pytest.mark.parametrize("key", ["model", "state_dict"])
+@pytest.mark.parametrize("inner", ["module.model.", "module.model.model."])
+def test_reads_the_network_under_its_own_names(tmp_path, zipped, key, inner):
+    made = source()
+    same(madry.read(checkpoint(tmp_path / "c.pt", wrapped(made, inner), zipped, key)), made)
+
+
+@ZIP
+@pytest.mark.parametrize("kind", [Call, Evaluate])
+def test_a_malicious_pickle_runs_nothing_and_its_weights_load(tmp_path, zipped, kind):
+    made, evil = source(), tmp_path / "evil"
+    path = checkpoint(tmp_path / "c.pt", wrapped(made), zipped, schedule=kind(evil), more=[kind(evil)])
+    same(madry.read(path), made)
+    assert not evil.exists()
+    torch.load(path, weights_only=False)
+    assert evil.exists(), "the pickle of this test is harmless, so it tests nothing"
+
+
+@ZIP
+def test_objects_with_state_and_items_are_inert(tmp_path, zipped):
+    made, evil = source(), tmp_path / "evil"
+    path = checkpoint(tmp_path / "c.pt", wrapped(made), zipped, odd=Full(evil), args=types.SimpleNamespace(a={1, 2}))
+    same(madry.read(path), made)
+    assert not evil.exists()
+
+
+@ZIP
+def test_a_malicious_object_among_the_weights_is_refused_unrun(tmp_path, zipped):
+    state = wrapped(source()) | {"module.model.evil": Call(tmp_path / "evil")}
+    with pytest.raises(ValueError, match=r"is not in MadryLab format: no tensors under `model` or `state_dict`$"):
+        madry.read(checkpoint(tmp_path / "c.pt", state, zipped))
+    assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + bytes(200), bytes(1000), b"PK\x03\x04" * 9])
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "c.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"c\.pt is not a whole checkpoint: "):
+        madry.read(path)
+
+
+@ZIP
+def test_a_truncated_checkpoint_is_refused_wherever_it_ends(tmp_path, zipped):
+    whole = checkpoint(tmp_path / "c.pt", wrapped(source()), zipped).read_bytes()
+    path = tmp_path / "cut.pt"
+    for share in (0.0001, 0.01, 0.1, 0.3, 0.5, 0.9, 0.999):
+        path.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(ValueError, match=r"cut\.pt is not a whole checkpoint: "):
+            madry.read(path)
+
+
+@pytest.mark.parametrize("whole", [torch.ones(3), {"weights": {}}, {"model": 3}, {"model": {"a": 1}}, [1, 2]])
+def test_another_object_than_a_checkpoint_is_refused(tmp_path, whole):
+    torch.save(whole, tmp_path / "c.pt")
+    with pytest.raises(ValueError, match=r"c\.pt is not in MadryLab format: no tensors under `model` or `state_dict`$"):
+        madry.read(tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_a_missing_normaliser_is_named(tmp_path, key):
+    state = wrapped(source())
+    del state[f"module.normalizer.new_{key}"]
+    with pytest.raises(
+        ValueError, match=rf"is not in MadryLab format: no key 'module\.normalizer\.new_{key}'$"
+    ):
+        madry.read(checkpoint(tmp_path / "c.pt", state))
+
+
+def test_a_checkpoint_without_network_is_refused(tmp_path):
+    state = {key: value for key, value in wrapped(source()).items() if not key.startswith("module.model.")}
+    with pytest.raises(ValueError, match=r"is not in MadryLab format: no key starts with 'module\.model\.'$"):
+        madry.read(checkpoint(tmp_path / "c.pt", state))
+
+
+def test_sha256_is_compared_when_the_row_has_one(tmp_path):
+    (tmp_path / "c.pt").write_bytes(b"weights")
+    right = hashlib.sha256(b"weights").hexdigest()
+    flow.verify(tmp_path / "c.pt", right)
+    flow.verify(tmp_path / "c.pt", "")
+    flow.verify(tmp_path / "c.pt", None)
+    with pytest.raises(ValueError, match=rf"c\.pt has SHA-256 {right}, the row says {'0' * 64}: download it again"):
+        flow.verify(tmp_path / "c.pt", "0" * 64)
+
+
+# The rule convert, from checkpoint to weights
+
+RECIPE = {"epochs": 90, "input": {"size": 32, "resize": 36, "mean": [0.5, 0.5, 0.5], "std": [1.0, 1.0, 1.0]}}
+PROVENANCE = {"rule": "convert", "revision": 1}
+
+
+def row(path, **other):
+    found = {"model": "resnet8-r-s0", "dataset": "digits", "arch": "resnet8", "recipe": "r", "classes": 10}
+    found |= {"threat": "l2", "eps": 0.5, "seed": 0, "source": str(path), "sha256": ""}
+    return found | other
+
+
+@pytest.fixture
+def job():
+    return types.SimpleNamespace(
+        seed=0, threads=1, provenance=PROVENANCE, say=lambda text: None, progress=lambda items, *rest: items
+    )
+
+
+@ZIP
+@pytest.mark.parametrize("inner", ["module.model.", "module.model.model."])
+def test_a_converted_model_answers_as_its_source(tmp_path, job, zipped, inner):
+    made, target = source(seed=4), tmp_path / "out" / "weights.safetensors"
+    path = checkpoint(tmp_path / "c.pt", wrapped(made, inner), zipped)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    train.convert(row(path, sha256=digest), RECIPE, target, job)
+    model, about = models.load(target, arch="resnet8", classes=10)
+    x = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (MEAN, STD))
+    with torch.inference_mode():
+        assert torch.equal(model(x), made.network((x - mean) / std))
+    assert torch.allclose(torch.tensor(about["mean"]), torch.tensor(MEAN)), "the checkpoint's, not the recipe's"
+    assert torch.allclose(torch.tensor(about["std"]), torch.tensor(STD))
+    assert (about["size"], about["resize"], about["threat"], about["eps"]) == (32, 36, "l2", 0.5)
+    assert about["provenance"] == PROVENANCE
+    assert about["source"] == str(path)
+
+
+def test_another_architecture_is_refused_with_the_list(tmp_path, job):
+    path, target = checkpoint(tmp_path / "c.pt", wrapped(source())), tmp_path / "weights.safetensors"
+    with pytest.raises(ValueError, match=r"c\.pt does not fit Vgg: missing network\.features\.0\.weight; .* more$"):
+        train.convert(row(path, arch="vgg5"), RECIPE, target, job)
+    with pytest.raises(
+        ValueError,
+        match=r"does not fit CifarResNet: network\.fc\.weight has shape \(10, 64\), expected \(7, 64\); "
+        r"network\.fc\.bias has shape \(10,\), expected \(7,\)$",
+    ):
+        train.convert(row(path, classes=7), RECIPE, target, job)
+    assert not target.exists()
+
+
+def test_another_file_than_the_rows_is_refused(tmp_path, job):
+    path = checkpoint(tmp_path / "c.pt", wrapped(source()))
+    with pytest.raises(ValueError, match=r"c\.pt has SHA-256 [0-9a-f]{64}, the row says ab{63}$"):
+        train.convert(row(path, sha256="a" + 63 * "b"), RECIPE, tmp_path / "w.safetensors", job)
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_a_missing_source_names_the_row(tmp_path, job):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"nowhere\.pt does not exist: fill column `source` of row 'resnet8-r-s0' in config/models\.tsv$",
+    ):
+        train.convert(row(tmp_path / "nowhere.pt"), RECIPE, tmp_path / "w.safetensors", job)
+
+
+def test_a_source_on_the_hub_is_fetched_from_its_repository(tmp_path, job, monkeypatch):
+    import huggingface_hub
+
+    path, asked = checkpoint(tmp_path / "c.pt", wrapped(source())), []
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args: asked.append(args) or str(path))
+    train.convert(row("hf://owner/repository/folder/c.pt"), RECIPE, tmp_path / "w.safetensors", job)
+    assert asked == [("owner/repository", "folder/c.pt")]
+    assert models.load(tmp_path / "w.safetensors")[1]["source"] == "hf://owner/repository/folder/c.pt"

@@ -1,0 +1,113 @@
+"""The layers of the library, read off its imports: data flows one way, and stages meet only in files."""
+
+import ast
+import re
+
+import pytest
+
+from imports import ROOT, SCRIPTS, closure, imports, packages
+
+LIBRARY = SCRIPTS / "mettle"
+# Each may import those to its left.
+PRIMITIVES = ["schema", "tables", "plan", "flow", "data", "models", "perturb", "measures"]
+STAGES = ["prep", "train", "attack", "represent", "compare", "plot"]
+RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")
+FILES = sorted(LIBRARY.rglob("*.py"))
+
+
+def part(path):
+    """First name below `mettle` of a file."""
+    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+
+
+def files(name):
+    return [path for path in FILES if part(path) == name]
+
+
+def ours(path):
+    """Parts of the library that a file imports."""
+    named = {name.split(".")[1] for name in imports(path) if name.startswith("mettle.")}
+    return named & {*PRIMITIVES, *STAGES} - {part(path)}
+
+
+def users(package):
+    """Parts of the library that import a package or module of others."""
+    return {
+        part(path) for path in FILES if any(name == package or name.startswith(f"{package}.") for name in imports(path))
+    }
+
+
+def test_every_part_has_its_place():
+    assert {part(path) for path in FILES} - {"__init__"} == {*PRIMITIVES, *STAGES}
+
+
+@pytest.mark.parametrize("name", PRIMITIVES)
+def test_primitives_import_only_those_to_their_left(name):
+    allowed = set(PRIMITIVES[: PRIMITIVES.index(name)])
+    for path in files(name):
+        assert ours(path) <= allowed, path
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stages_import_primitives_and_never_each_other(name):
+    assert files(name)
+    for path in files(name):
+        assert ours(path) <= set(PRIMITIVES), path
+
+
+def test_imports_inside_functions_count_too():
+    # Otherwise the tests above would see nothing of what is imported late.
+    assert "timm" in imports(LIBRARY / "models" / "architectures.py")
+
+
+def test_only_tables_touches_parquet():
+    assert users("pyarrow.parquet") == {"tables"}
+    for path in FILES:
+        assert part(path) == "tables" or not re.search(r"(read|to)_parquet\(", path.read_text()), path
+
+
+def test_only_models_touches_weights():
+    assert users("safetensors") == {"models"}
+
+
+def test_only_data_reads_images():
+    assert users("PIL") == users("lmdb") == {"data"}
+
+
+@pytest.mark.parametrize("name", ["torch", "timm", "snakemake"])
+def test_plan_needs_no(name):
+    assert name not in packages(LIBRARY / "plan.py")
+
+
+@pytest.mark.parametrize("name", ["plot", "compare", "measures", "tables", "flow", "schema", "prep"])
+def test_torch_is_not_needed_by(name):
+    for path in files(name):
+        assert not {"torch", "torchvision", "timm"} & packages(path), path
+
+
+def test_nothing_in_the_library_knows_snakemake():
+    assert users("snakemake") == set()
+
+
+# Scripts
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_scripts_are_thin(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 25
+    assert ast.get_docstring(ast.parse(text))
+    assert "with flow.job(snakemake)" in text
+    assert not [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.If | ast.For)]
+    assert packages(path), "the closure is empty: imports are no longer read"
+
+
+def test_scripts_import_one_stage_at_most():
+    for path in RULES:
+        assert len({name.split(".")[1] for name in imports(path) if name.startswith("mettle.")} & set(STAGES)) <= 1
+
+
+def test_the_closure_of_a_script_holds_what_it_imports_by_way_of_others():
+    found = {path.relative_to(ROOT).as_posix() for path in closure(SCRIPTS / "train.py")}
+    assert "workflow/scripts/mettle/models/small.py" in found
+    assert "workflow/scripts/mettle/plot/style.py" not in found

@@ -1,0 +1,383 @@
+"""Plan: which files a configuration asks for, and one sentence for whatever is wrong with it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from mettle import models, plan
+from mettle.plan import Plan
+
+SCRIPTS = Path(plan.__file__).parents[1]
+PLAIN = {
+    "epochs": 1,
+    "batch_size": 8,
+    "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0},
+    "schedule": {"name": "cosine", "warmup_epochs": 1},
+    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
+}
+ROBUST = {"extends": "plain", "loss": "adversarial", "attack": {"norm": "l2", "eps": 1.0, "steps": 1}}
+LINF = {"extends": "plain", "loss": "adversarial", "attack": {"norm": "linf", "eps": 1.0, "steps": 1}}
+# dataset, arch, recipe, threat, eps, seed, source
+SHEET = [
+    ("little", "resnet8", "plain", "none", 0, 0, "train"),
+    ("little", "vgg5", "plain", "none", 0, 0, "train"),
+    ("little", "resnet8", "robust", "l2", 1, 0, "train"),
+    ("big", "resnet18", "plain", "none", 0, 0, "hf://owner/repository/file.ckpt"),
+    ("little", "resnet8", "plain", "none", 0, 1, "train"),
+    ("little", "vgg5", "robust", "l2", 1, 0, "train"),
+    ("little", "resnet8", "linf", "linf", 1, 0, "train"),
+    ("big", "resnet50", "plain", "none", 0, 0, "resources/resnet50.ckpt"),
+]
+ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["little"]}
+FIG5 = {"dataset": "little", "eps": [0, 1], "measures": ["cka", "near"]}
+
+
+def name_of(row):
+    return f"{row[1]}-{row[2]}-s{row[5]}"
+
+
+class Workplace:
+    """Sheets and recipes in a folder of their own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "recipes").mkdir()
+        self.recipe("plain", PLAIN)
+        self.recipe("robust", ROBUST)
+        self.recipe("linf", LINF)
+        (folder / "datasets.tsv").write_text(
+            "dataset\ttask\tclasses\tsize\treader\tsource\ttrain\ttest\n"
+            "little\tclassification\t10\t32\tdigits\t\ttrain\ttest\n"
+            "big\tclassification\t1000\t0\tfolder\tresources/big\ttrain\tval\n"
+        )
+        self.sheet(SHEET)
+
+    def recipe(self, name, content):
+        (self.folder / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+
+    def sheet(self, rows, names=None):
+        lines = ["model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource"]
+        names = names or [name_of(row) for row in rows]
+        lines += ["\t".join(map(str, (name, *row))) for name, row in zip(names, rows, strict=True)]
+        (self.folder / "models.tsv").write_text("\n".join(lines) + "\n")
+
+    def config(self, **blocks):
+        places = {"datasets": "datasets.tsv", "models": "models.tsv", "recipes": "recipes"}
+        return (
+            {key: str(self.folder / value) for key, value in places.items()}
+            | {
+                "attack": {"attacks": {"weak": ATTACK}},
+                "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}},
+                "figures": {"accuracy": {"datasets": ["little"]}, "fig5": FIG5},
+            }
+            | blocks
+        )
+
+    def plan(self, **blocks):
+        return Plan(self.config(**blocks))
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Workplace(tmp_path)
+
+
+def fig5(**changes):
+    return {"figures": {"fig5": FIG5 | changes}}
+
+
+# What is wrong is one sentence
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        ({"compair": {}}, r"^configuration: unknown key 'compair': did you mean 'compare'\?$"),
+        (
+            fig5(models=["resnet8-plane-s0"]),
+            r"^configuration: figures\.fig5\.models: unknown model 'resnet8-plane-s0': did you mean 'resnet8-plain",
+        ),
+        (
+            fig5(models=["resnet18-plain-s0"]),
+            r"^configuration: figures\.fig5\.models: 'resnet18-plain-s0' is not a model of 'little'$",
+        ),
+        (
+            fig5(dataset="litle"),
+            r"^configuration: figures\.fig5\.dataset: unknown data set 'litle': did you mean 'little'\?$",
+        ),
+        (
+            fig5(measures=["nearr"]),
+            r"^configuration: figures\.fig5\.measures: unknown measure 'nearr': did you mean 'near'\?$",
+        ),
+        (
+            fig5(eps=[0, 2]),
+            r"^configuration: figures\.fig5\.eps: 2 needs two models of 'little' in the sheet, or more$",
+        ),
+        (fig5(eps=[-1]), r"^configuration: 'figures\.fig5\.eps\.0' must be at least 0, got -1$"),
+        (
+            {"figures": {"accuracy": {"datasets": ["bigg"]}}},
+            r"^configuration: figures\.accuracy\.datasets: unknown data set 'bigg': did you mean 'big'\?$",
+        ),
+        (
+            {"attack": {"attacks": {"weak": ATTACK | {"eps": -0.5}}}},
+            r"^configuration: attack\.attacks\.weak: 'eps' must be at least 0, got -0\.5$",
+        ),
+        (
+            {"attack": {"attacks": {"weak": ATTACK | {"stepz": 3}}}},
+            r"^configuration: attack\.attacks\.weak: unknown key 'stepz': did you mean 'steps'\?$",
+        ),
+        (
+            {"attack": {"attacks": {"weak": {"method": "pgd"}}}},
+            r"^configuration: attack\.attacks\.weak: key 'norm' is missing$",
+        ),
+        (
+            {"attack": {"attacks": {"weak": ATTACK | {"method": "pdg"}}}},
+            r"^configuration: attack\.attacks\.weak: unknown method 'pdg': did you mean 'pgd'\?$",
+        ),
+        (
+            {"attack": {"attacks": {"weak": ATTACK | {"datasets": ["litle"]}}}},
+            r"^configuration: attack\.attacks\.weak\.datasets: unknown data set 'litle': did you mean 'little'\?$",
+        ),
+        (
+            {"compare": {"measures": {"ckaa": {}}}},
+            r"^configuration: compare\.measures\.ckaa: unknown method 'ckaa': did you mean 'cka'\?$",
+        ),
+        (
+            {"compare": {"measures": {"near": {"method": "jaccard", "zz": 3}}}},
+            r"^configuration: compare\.measures\.near: unknown key 'zz'; known: centre, k, method, metric",
+        ),
+        ({"models": "none.tsv"}, r"^none\.tsv cannot be read as a tab-separated sheet: .*No such file"),
+    ],
+)
+def test_what_is_wrong_in_the_configuration(place, blocks, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        place.plan(**blocks)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            ("little", "vgg5", "plain", "none", -1, 7, "train"),
+            r"row 'vgg5-plain-s7': 'eps' must be at least 0, got -1\.0$",
+        ),
+        (
+            ("litle", "vgg5", "plain", "none", 0, 7, "train"),
+            r"row 'vgg5-plain-s7': unknown data set 'litle': did you mean 'little'\?$",
+        ),
+        (
+            ("little", "vgg55", "plain", "none", 0, 7, "train"),
+            r"row 'vgg55-plain-s7': unknown architecture 'vgg55': did you mean 'vgg5'\?$",
+        ),
+        (
+            ("little", "vgg5", "plian", "none", 0, 7, "train"),
+            r"row 'vgg5-plian-s7': unknown recipe 'plian': did you mean 'plain'\?$",
+        ),
+        (
+            ("little", "vgg5", "robust", "none", 1, 7, "train"),
+            r"row 'vgg5-robust-s7': threat 'none' does not go with eps 1$",
+        ),
+        (
+            ("little", "vgg5", "robust", "l2", 0, 7, "train"),
+            r"row 'vgg5-robust-s7': threat 'l2' does not go with eps 0$",
+        ),
+        (
+            ("little", "vgg5", "robust", "l2", 2, 7, "train"),
+            r"row 'vgg5-robust-s7': threat and eps are l2 2, but recipe 'robust' trains with l2 1$",
+        ),
+        (
+            ("little", "vgg5", "robust", "linf", 1, 7, "train"),
+            r"row 'vgg5-robust-s7': threat and eps are linf 1, but recipe 'robust' trains with l2 1$",
+        ),
+        (
+            ("little", "vgg5", "plain", "l2", 1, 7, "train"),
+            r"row 'vgg5-plain-s7': threat and eps are l2 1, but recipe 'plain' trains with none 0$",
+        ),
+        (
+            ("little", "vgg5", "plain", "none", 0, "one", "train"),
+            r"row 'vgg5-plain-sone': 'seed' must be a integer, got 'one'$",
+        ),
+        (("little", "vgg5", "plain", "none", 0, 7, "s3://x"), r"row 'vgg5-plain-s7': 'source' .* got 's3://x'$"),
+    ],
+)
+def test_what_is_wrong_in_a_row_of_the_models(place, row, message):
+    place.sheet([*SHEET, row])
+    with pytest.raises(ValueError, match=r"models\.tsv, " + message) as caught:
+        place.plan()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_must_be_that_of_its_row(place):
+    row = ("little", "vgg5", "plain", "none", 0, 7, "train")
+    place.sheet([row], ["vgg5-plain-s8"])
+    message = r"row 'vgg5-plain-s8': the name must be arch-recipe-sSEED of the row, that is 'vgg5-plain-s7'$"
+    with pytest.raises(ValueError, match=message):
+        place.plan()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"extends": "robust"}, r"plain\.yaml: extends itself by way of plain -> robust$"),
+        ({"extends": "plain"}, r"plain\.yaml: extends itself by way of plain$"),
+        ({"extends": "gone"}, r"gone\.yaml does not exist$"),
+        (PLAIN | {"epoch": 1}, r"plain\.yaml: unknown key 'epoch': did you mean 'epochs'\?$"),
+        (PLAIN | {"loss": "adversarial"}, r"plain\.yaml: loss 'adversarial' needs an `attack` block$"),
+        (PLAIN | {"attack": ROBUST["attack"]}, r"plain\.yaml: loss 'standard' needs no `attack` block$"),
+    ],
+)
+def test_what_is_wrong_in_a_recipe(place, recipe, message):
+    place.recipe("plain", recipe)
+    with pytest.raises(ValueError, match=message):
+        place.plan()
+
+
+def test_a_recipe_takes_over_nested_keys_of_the_one_it_extends(place):
+    place.recipe("robust", ROBUST | {"schedule": {"warmup_epochs": 3}})
+    recipe = place.plan().recipe({"model": "vgg5-robust-s0"})
+    assert recipe["schedule"]["name"] == "cosine" and recipe["schedule"]["warmup_epochs"] == 3
+    assert recipe["optimizer"]["momentum"] == 0.9  # a default
+    assert "extends" not in recipe
+
+
+# Files
+
+
+def test_above_makes_each_pair_once_and_only_among_equals(place):
+    found = place.plan()
+    pairs = [(model, other) for model in found.models for other in found.above(model)]
+    rows = {name_of(row): row for row in SHEET}
+    kind = {name: (row[0], row[3], row[4]) for name, row in rows.items()}
+    expected = {frozenset((a, b)) for a in rows for b in rows if a != b and kind[a] == kind[b]}
+    assert len(pairs) == len(expected) == 5
+    assert {frozenset(pair) for pair in pairs} == expected
+    assert found.above("resnet8-plain-s1") == ["resnet8-plain-s0", "vgg5-plain-s0"]
+
+
+def test_a_model_added_at_the_end_changes_no_other_cell(place):
+    before = place.plan()
+    place.sheet([*SHEET, ("little", "vgg5", "plain", "none", 0, 1, "train")])
+    after = place.plan()
+    assert all(after.above(model) == before.above(model) for model in before.models)
+    assert set(before.fig5_cells()) < set(after.fig5_cells())
+    new = set(after.fig5_cells() + after.attack_cells(["little"])) - set(
+        before.fig5_cells() + before.attack_cells(["little"])
+    )
+    assert len(new) == 3 and all("vgg5-plain-s1" in path for path in new)
+
+
+def test_cells_of_figure_5(place):
+    where = "results/subgroups/little/natural"
+    shown = ["vgg5-plain-s0", "resnet8-plain-s1", "vgg5-robust-s0"]
+    assert place.plan().fig5_cells() == [f"{where}/{measure}/{m}.parquet" for measure in ("cka", "near") for m in shown]
+    assert place.plan(**fig5(eps=[0], measures=["cka"])).fig5_cells() == [f"{where}/cka/{m}.parquet" for m in shown[:2]]
+
+
+def test_models_of_figure_5_are_those_of_its_eps_and_threat(place):
+    plain = ["resnet8-plain-s0", "vgg5-plain-s0", "resnet8-plain-s1"]
+    place.sheet([*SHEET, ("little", "vgg5", "linf", "linf", 1, 0, "train")])
+    assert set(place.plan(**fig5()).fig5_models()) == {*plain, "resnet8-robust-s0", "vgg5-robust-s0"}
+    assert set(place.plan(**fig5(threat="linf")).fig5_models()) == {*plain, "resnet8-linf-s0", "vgg5-linf-s0"}
+    assert place.plan(**fig5(models=plain[:2], eps=[0])).fig5_models() == plain[:2]
+
+
+def test_attack_cells_are_models_times_the_attacks_of_their_data_set(place):
+    other = ATTACK | {"datasets": ["big", "little"]}
+    found = place.plan(attack={"attacks": {"weak": ATTACK, "other": other}})
+    assert found.attack_cells(["big"]) == [
+        "results/attack/big/resnet18-plain-s0/other.parquet",
+        "results/attack/big/resnet50-plain-s0/other.parquet",
+    ]
+    assert len(found.attack_cells(["little"])) == 2 * 6
+    assert found.accuracy_cells() == found.attack_cells(["little"])
+
+
+def test_targets_are_the_listed_figures(place):
+    assert sorted(place.plan().targets()) == [
+        "results/figures/fig5.pdf",
+        "results/tables/accuracy.parquet",
+        "results/tables/fig5.parquet",
+    ]
+    assert place.plan(figures={"accuracy": {"datasets": ["big"]}}).targets() == ["results/tables/accuracy.parquet"]
+
+
+def test_a_configuration_need_not_list_every_figure(place):
+    none = place.plan(figures={})
+    assert none.targets() == none.fig5_cells() == none.fig5_models() == none.accuracy_cells() == []
+
+
+def test_what_a_job_is_told(place):
+    found = place.plan()
+    assert found.model_row({"model": "resnet18-plain-s0"})["classes"] == 1000
+    assert found.test_store({"model": "resnet18-plain-s0"}) == [
+        "results/prep/big/val.lmdb",
+        "results/prep/big/val.parquet",
+    ]
+    assert found.train_store(SimpleNamespace(model="vgg5-plain-s0"))[0] == "results/prep/little/train.lmdb"
+    assert found.dataset_row(SimpleNamespace(dataset="big"))["source"] == "resources/big"
+    assert found.pairs({"model": "vgg5-plain-s0"}) == {"norm": None, "eps": 0}
+    assert found.pairs({"model": "vgg5-robust-s0"}) == {"norm": "l2", "eps": 1}
+    assert found.measure({"measure": "cka"}) == {"method": "cka"}
+    assert found.measure({"measure": "near"})["method"] == "jaccard" and found.measure({"measure": "near"})["k"] == 3
+    assert found.attack({"attack": "weak"})["restarts"] == 1
+    cell = {"dataset": "little", "images": "natural", "model": "vgg5-plain-s0"}
+    assert found.represented(cell) == ["results/represent/little/natural/resnet8-plain-s0.parquet"]
+    assert found.represented(cell | {"model": "resnet8-plain-s0"}) == []
+
+
+def test_models_are_trained_or_published(place):
+    found = place.plan()
+    assert found.published == ["resnet18-plain-s0", "resnet50-plain-s0"]
+    assert sorted(found.trained + found.published) == sorted(found.models)
+    assert found.splits == ["test", "train", "val"]
+
+
+def test_pattern_matches_the_names_and_nothing_else():
+    import re
+
+    assert re.fullmatch(Plan.pattern(["a.b", "c"]), "a.b")
+    assert not re.fullmatch(Plan.pattern(["a.b", "c"]), "axb")
+    assert not re.fullmatch(Plan.pattern([]), "")
+
+
+# Imports
+
+
+def test_plan_is_made_without_torch_and_without_snakemake(place):
+    code = (
+        "import sys, json; sys.path.insert(0, sys.argv[1]); from mettle.plan import Plan; "
+        "Plan(json.loads(sys.argv[2])).targets(); "
+        "print([name for name in ('torch', 'timm', 'snakemake', 'pyarrow.parquet') if name in sys.modules])"
+    )
+    import json
+
+    command = [sys.executable, "-c", code, str(SCRIPTS), json.dumps(place.config())]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_architectures_are_those_that_can_be_built():
+    import timm
+
+    known = plan.known_architectures()
+    assert set(models.ARCHITECTURES) <= known
+    assert set(timm.list_models()) <= known
+    assert "no_such_network" not in known
+
+
+def test_our_architectures_are_all_found_in_the_sources(monkeypatch, tmp_path):
+    nothing = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(plan.util, "find_spec", lambda name: nothing)
+    assert plan.known_architectures() == set(models.ARCHITECTURES)
+
+
+def test_without_timm_the_job_decides_on_architectures(monkeypatch, place):
+    monkeypatch.setattr(plan.util, "find_spec", lambda name: None)
+    assert plan.known_architectures() == frozenset()
+    place.sheet([*SHEET, ("little", "vgg55", "plain", "none", 0, 7, "train")])
+    assert "vgg55-plain-s7" in place.plan().models

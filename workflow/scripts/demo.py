@@ -1,0 +1,81 @@
+"""`make demo`: runs the whole chain at demo scale and names the figures and tables it made."""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mettle import tables
+
+
+def main() -> int:
+    """Run the workflow; its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cores", default="2")
+    cores = parser.parse_args().cores
+    started = time.monotonic()
+    before = made()
+    command = [
+        "snakemake",
+        "--cores",
+        cores,
+        "--rerun-incomplete",
+        "--show-failed-logs",
+        "--quiet",
+        "progress",
+        "rules",
+    ]
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        print("The demo did not finish. The job that failed is named above; its log is under logs/.")
+        return status
+    if made() == before:
+        print("Nothing to be done: everything is up to date.")
+    else:
+        print(f"\nDone in {time.monotonic() - started:.0f} s.")
+    print(summary())
+    print("\nFigures and tables:")
+    for path in made():
+        print(f"  {path}")
+    return status
+
+
+def run(command: list[str]) -> tuple[int, list[str]]:
+    """Exit status and output of Snakemake, with a bar that counts its jobs."""
+    output = []
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        tqdm(desc="prep", unit="job", mininterval=1 if sys.stderr.isatty() else 30, delay=1, smoothing=0) as bar,
+    ):
+        for line in process.stdout:
+            output.append(line)
+            if found := re.match(r"(\d+) of (\d+) steps", line):
+                bar.total = int(found[2])
+                bar.update(int(found[1]) - bar.n)
+            elif found := re.match(r"(?:local)?rule (\w+):", line):
+                bar.set_description(found[1], refresh=False)
+    return process.returncode, output
+
+
+def made() -> dict[Path, float]:
+    """Figures and tables with the times at which they were written."""
+    found = [*Path("results/figures").glob("*.pdf"), *Path("results/figures").glob("*.png")]
+    found += Path("results/tables").glob("*.parquet")
+    return {path: path.stat().st_mtime for path in sorted(found)}
+
+
+def summary() -> str:
+    """Accuracy by recipe and attack, mean over models."""
+    frame = tables.read("results/tables/accuracy.parquet", tables.ACCURACY)
+    frame["recipe"] = frame["model"].str.split("-").str[1]
+    wide = frame.astype({"value": float}).pivot_table(index="recipe", columns="attack", values="value", sort=False)
+    text = wide.round(3).to_string(na_rep="")
+    return f"\nAccuracy by training recipe, clean and attacked, mean over models:\n{text}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
