@@ -40,9 +40,9 @@ def plain(frame):
     return {name: [simple(cell) for cell in frame[name]] for name in frame.columns}
 
 
-def compare_rows(n=2, **changes):
-    columns = sample(tables.COMPARE, n)
-    return [{name: cells[row] for name, cells in columns.items()} | changes for row in range(n)]
+def compare_rows(count=2, **changes):
+    columns = sample(tables.COMPARE, count)
+    return [{name: cells[row] for name, cells in columns.items()} | changes for row in range(count)]
 
 
 # What tables are

@@ -141,9 +141,7 @@ def test_another_object_than_a_checkpoint_is_refused(tmp_path, whole):
 def test_a_missing_normaliser_is_named(tmp_path, key):
     state = wrapped(source())
     del state[f"module.normalizer.new_{key}"]
-    with pytest.raises(
-        ValueError, match=rf"is not in MadryLab format: no key 'module\.normalizer\.new_{key}'$"
-    ):
+    with pytest.raises(ValueError, match=rf"is not in MadryLab format: no key 'module\.normalizer\.new_{key}'$"):
         madry.read(checkpoint(tmp_path / "c.pt", state))
 
 
@@ -216,7 +214,7 @@ def test_another_architecture_is_refused_with_the_list(tmp_path, job):
 
 def test_another_file_than_the_rows_is_refused(tmp_path, job):
     path = checkpoint(tmp_path / "c.pt", wrapped(source()))
-    with pytest.raises(ValueError, match=r"c\.pt has SHA-256 [0-9a-f]{64}, the row says ab{63}$"):
+    with pytest.raises(ValueError, match=r"c\.pt has SHA-256 [0-9a-f]{64}, the row says ab{63}: download it again"):
         train.convert(row(path, sha256="a" + 63 * "b"), RECIPE, tmp_path / "w.safetensors", job)
     assert not (tmp_path / "w.safetensors").exists()
 

@@ -42,7 +42,7 @@ class Difficulty:
 
     size: int = 32
     crop: tuple[int, int] = (32, 160)
-    brightness: tuple[float, float] = (0.45, 0.75)
+    brightness: tuple[float, float] = (0.5, 0.8)
     digit: tuple[int, int] = (20, 28)
     tint: tuple[float, float] = (0.6, 1.0)
     opacity: tuple[float, float] = (0.8, 1.0)

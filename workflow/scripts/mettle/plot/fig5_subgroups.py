@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mettle.measures import get
-from mettle.plot.style import AGREE, DISAGREE, PAGE, style
+from mettle.plot.style import AGREE, COLUMN, DISAGREE, style
 
 GROUPS = {
-    "agree": ("agree", AGREE, 1.0),
-    "agree_matched": ("agree, as many images as disagree", AGREE, 0.35),
-    "disagree": ("disagree", DISAGREE, 1.0),
+    "agree": ("images where two models agree", AGREE, 1.0),
+    "agree_matched": ("as many of these as of the images below", AGREE, 0.35),
+    "disagree": ("images where they disagree", DISAGREE, 1.0),
 }
 
 
@@ -33,9 +33,9 @@ def draw(table: pd.DataFrame) -> Figure:
     ]
     measures = list(dict.fromkeys(pairs["measure"]))
     with style():
-        columns = min(len(measures), 4)
+        columns = min(len(measures), 2)
         lines = -(-len(measures) // columns)
-        figure, axes = pyplot.subplots(lines, columns, figsize=(PAGE, 2.1 * lines + 0.45), squeeze=False)
+        figure, axes = pyplot.subplots(lines, columns, figsize=(COLUMN, 1.65 * lines + 0.6), squeeze=False)
         for axis, measure in zip(axes.flat, measures, strict=False):
             _panel(axis, measure, pairs[pairs["measure"] == measure], table[table["measure"] == measure])
         for axis in axes.flat[len(measures) :]:
@@ -56,7 +56,9 @@ def _panel(axis: Axes, measure: str, pairs: pd.DataFrame, table: pd.DataFrame) -
     seaborn.swarmplot(shown, **options, palette=black, dodge=True, size=1.3, alpha=0.5, warn_thresh=1, legend=False)
     method = pairs["method"].iloc[0]
     axis.set_title(get(method).label if measure == method else f"{get(method).label} ({measure})")
-    axis.set_xlabel("training eps")
+    norms = {"l2": " (L2)", "linf": " (Linf)"}
+    norm = next((norms[name] for name in pairs["norm"].dropna()), "")
+    axis.set_xlabel(f"training eps{norm}" if axis.get_subplotspec().is_last_row() else "")
     axis.set_ylabel("")
     axis.set_xticks(range(len(levels)), [f"{eps:g}" for eps in levels])
     low, high = axis.get_ylim()
@@ -82,5 +84,5 @@ def _stars(p: pd.Series) -> str:
 
 def _legend(figure: Figure) -> None:
     handles = [Patch(facecolor=(colour, alpha), edgecolor="0.3", linewidth=0.6) for _, colour, alpha in GROUPS.values()]
-    labels = [f"images where two models {GROUPS['agree'][0]}", GROUPS["agree_matched"][0], GROUPS["disagree"][0]]
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    labels = [label for label, _, _ in GROUPS.values()]
+    figure.legend(handles, labels, loc="outside lower center", ncols=1, frameon=False, labelspacing=0.2)

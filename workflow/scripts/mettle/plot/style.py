@@ -11,22 +11,24 @@ from matplotlib.figure import Figure
 matplotlib.use("Agg")
 
 # Okabe & Ito 2008: told apart by readers with any kind of colour vision.
-AGREE, DISAGREE, GREY = "#0072B2", "#D55E00", "#666666"
+AGREE, DISAGREE = "#0072B2", "#D55E00"
 COLUMN = 3.4  # inches: width of one column of a two-column paper
-PAGE = 7.0
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """Fonts and lines of a paper figure; nothing outside the block changes."""
     own = {
-        "font.size": 8,
-        "axes.titlesize": 8,
-        "axes.labelsize": 8,
-        "legend.fontsize": 7.5,
-        "xtick.labelsize": 7.5,
-        "ytick.labelsize": 7.5,
+        "font.size": 7,
+        "axes.titlesize": 7.5,
+        "axes.labelsize": 7,
+        "legend.fontsize": 7,
+        "xtick.labelsize": 6.5,
+        "ytick.labelsize": 6.5,
         "axes.linewidth": 0.6,
+        "xtick.major.pad": 1,
+        "ytick.major.pad": 1,
+        "axes.titlepad": 3,
         "pdf.fonttype": 42,
         "figure.constrained_layout.use": True,
     }
@@ -41,6 +43,6 @@ def save(figure: Figure, *paths: str | Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         date = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         tmp = path.with_name(f".tmp-{path.name}")
-        figure.savefig(tmp, dpi=200, metadata=date)
+        figure.savefig(tmp, dpi=300, metadata=date)
         tmp.replace(path)
     matplotlib.pyplot.close(figure)

@@ -1,0 +1,237 @@
+"""From store to batches: every image once, the same random changes for any workers and order, images in [0, 1]."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mettle.data import transforms
+from mettle.data.item import Item, png
+from mettle.data.loading import ImageSet, batches, shuffled, split
+from mettle.data.store import Store, write
+
+NONE = dict.fromkeys(("random_resized_crop", "crop_padding", "horizontal_flip", "color_jitter", "rotation", "lighting"))
+AUGMENTS = {
+    "crop": {"crop_padding": 4},
+    "flip": {"horizontal_flip": True},
+    "colour": {"color_jitter": 0.4},
+    "rotation": {"rotation": 20},
+    "lighting": {"lighting": 0.5},
+    "resized": {"random_resized_crop": True},
+    "all": {"crop_padding": 4, "horizontal_flip": True, "color_jitter": 0.2, "rotation": 9, "lighting": 0.1},
+}
+
+
+def arrays(n=9, height=32, width=32):
+    return np.random.default_rng(0).integers(0, 256, (n, height, width, 3), np.uint8)
+
+
+def stored(folder, images):
+    items = [Item(png(image), k % 3, "abc"[k % 3], f"made {k}") for k, image in enumerate(images)]
+    write(folder / "train.lmdb", folder / "train.parquet", items)
+    return Store(folder / "train.lmdb")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return stored(tmp_path, arrays())
+
+
+def collected(images, chosen, workers=0):
+    """Images by id."""
+    found = {}
+    for batch, labels, ids in batches(images, chosen, workers):
+        assert len(batch) == len(labels) == len(ids)
+        assert torch.equal(labels, ids % 3)
+        found |= dict(zip(ids.tolist(), batch, strict=True))
+    return found
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    return [torch.equal(first[key], second[key]) for key in first]
+
+
+def alike(first, second):
+    """Equal up to rounding: transforms multiply by 1 / 255 where images in memory are divided by 255."""
+    return torch.allclose(first, second, rtol=0, atol=1e-6)
+
+
+# Order
+
+
+@settings(max_examples=200, deadline=None)
+@given(n=st.integers(1, 300), size=st.integers(1, 320), seed=st.integers(0, 2**63), epoch=st.integers(0, 99))
+def test_an_epoch_holds_every_index_once_in_batches_of_nearly_equal_size(n, size, seed, epoch):
+    chosen = shuffled(n, size, seed, epoch)
+    assert sorted(np.concatenate(chosen)) == list(range(n))
+    lengths = [len(part) for part in chosen]
+    assert max(lengths) <= size
+    assert max(lengths) - min(lengths) <= 1
+    assert len(chosen) == -(-n // size), "more batches than needed"
+
+
+def test_order_depends_on_seed_and_epoch_alone():
+    def order(seed, epoch, size=16):
+        return np.concatenate(shuffled(100, size, seed, epoch)).tolist()
+
+    first = order(0, 0)
+    np.random.seed(5)
+    assert order(0, 0) == first
+    assert order(0, 0, size=7) == first
+    assert order(0, 1) != first
+    assert order(1, 0) != first
+    assert first != list(range(100))
+
+
+def test_split_keeps_the_order():
+    assert [part.tolist() for part in split(np.arange(7), 3)] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert [part.tolist() for part in split(np.array([5, 2]), 9)] == [[5, 2]]
+
+
+# Images without random changes
+
+
+def test_images_are_the_stores_in_0_to_1(store):
+    images = ImageSet(store, 32, None, dict(NONE))
+    assert len(images) == 9
+    found = collected(images, split(np.arange(9), 4))
+    for key, image in found.items():
+        assert image.dtype == torch.float32
+        assert torch.equal(image, torch.from_numpy(arrays()[key]).permute(2, 0, 1).float() / 255)
+    assert min(image.min() for image in found.values()) == 0
+    assert max(image.max() for image in found.values()) == 1
+
+
+def test_batches_come_in_the_order_asked_for(store):
+    chosen = [np.array([7, 2]), np.array([0]), np.array([8, 1, 3])]
+    for options in ({"resize": None}, {"resize": 40}):
+        found = [ids.tolist() for _, _, ids in batches(ImageSet(store, 32, **options), chosen, 2)]
+        assert found == [[7, 2], [0], [8, 1, 3]]
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (64, 48), (20, 30), (32, 32)])
+@pytest.mark.parametrize(("size", "resize"), [(32, 40), (32, 32), (24, 25)])
+def test_resize_and_crop_give_the_size(tmp_path, height, width, size, resize):
+    images = ImageSet(stored(tmp_path, arrays(2, height, width)), size, resize)
+    for image in collected(images, split(np.arange(2), 2)).values():
+        assert image.shape == (3, size, size)
+        assert image.dtype == torch.float32
+        assert 0 <= image.min() < image.max() <= 1
+
+
+def test_images_of_many_sizes_go_through_resize(tmp_path):
+    images = ImageSet(stored(tmp_path, [arrays(1, 20 + 9 * k, 50)[0] for k in range(3)]), 24, 28)
+    assert images.__getitems__([0, 1, 2])[0].shape == (3, 3, 24, 24)
+
+
+def test_the_crop_is_the_centre(tmp_path):
+    wide = arrays(1, 32, 64)
+    found = ImageSet(stored(tmp_path, wide), 32, 32).__getitems__([0])[0][0]
+    assert alike(found, torch.from_numpy(wide[0][:, 16:48]).permute(2, 0, 1).float() / 255)
+
+
+@pytest.mark.parametrize("augment", [None, {"crop_padding": 4}])
+def test_another_size_than_the_models_is_refused(tmp_path, augment):
+    made = stored(tmp_path, arrays(2, 20, 30))
+    with pytest.raises(
+        ValueError, match=r"train\.lmdb holds images of 20x30 pixels, the model takes 32x32: set input\.resize$"
+    ):
+        ImageSet(made, 32, None, NONE | (augment or {}))
+
+
+# Random changes
+
+
+@pytest.mark.parametrize("name", AUGMENTS)
+def test_random_changes_depend_on_image_epoch_and_seed_alone(store, name):
+    augment = NONE | AUGMENTS[name]
+    images = ImageSet(store, 32, None, augment, seed=3)
+    first = collected(images, split(np.arange(9), 4))
+    torch.manual_seed(1)
+    assert all(same(collected(images, [np.array([8, 3]), np.array([5, 0, 1, 2, 7, 6, 4])]), first))
+    assert all(same(collected(ImageSet(store, 32, None, augment, seed=3), split(np.arange(9), 1)), first))
+    images.epoch = 1
+    assert not all(same(collected(images, split(np.arange(9), 4)), first))
+    images.epoch = 0
+    assert all(same(collected(images, split(np.arange(9), 4)), first))
+    assert not all(same(collected(ImageSet(store, 32, None, augment, seed=4), split(np.arange(9), 4)), first))
+    for image in first.values():
+        assert image.shape == (3, 32, 32)
+        assert image.min() >= 0
+        assert image.max() <= 1
+
+
+@pytest.mark.parametrize("name", ["all", "resized"])
+def test_number_of_workers_does_not_matter(store, name):
+    images = ImageSet(store, 32, None, NONE | AUGMENTS[name], seed=3)
+    for images.epoch in (0, 5):
+        alone = collected(images, split(np.arange(9), 4))
+        assert all(same(collected(images, split(np.arange(9), 3), workers=2), alone))
+
+
+def test_equal_images_are_changed_differently(tmp_path):
+    images = ImageSet(stored(tmp_path, np.repeat(arrays(1), 6, 0)), 32, None, NONE | AUGMENTS["all"])
+    found = collected(images, split(np.arange(6), 6))
+    assert not any(torch.equal(found[0], found[key]) for key in range(1, 6))
+
+
+def test_random_changes_leave_the_global_generator_alone(store):
+    images = ImageSet(store, 32, None, NONE | AUGMENTS["all"])
+    before = torch.get_rng_state()
+    images.__getitems__([0, 1, 2])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_flip_mirrors_some_images_and_no_others(store):
+    found = collected(ImageSet(store, 32, None, NONE | AUGMENTS["flip"]), split(np.arange(9), 9))
+    clean = collected(ImageSet(store, 32, None), split(np.arange(9), 9))
+    mirrored = [alike(found[key], clean[key].flip(2)) for key in clean]
+    assert {True, False} == set(mirrored)
+    assert all(flag or alike(found[key], clean[key]) for flag, key in zip(mirrored, clean, strict=True))
+
+
+def test_padded_crop_shifts_by_at_most_the_padding(store):
+    found = collected(ImageSet(store, 32, None, NONE | {"crop_padding": 2}), split(np.arange(9), 9))
+    clean = collected(ImageSet(store, 32, None), split(np.arange(9), 9))
+    shifts = set()
+    for key, image in clean.items():
+        padded = torch.nn.functional.pad(image, (2, 2, 2, 2))
+        fits = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if alike(padded[:, top : top + 32, left : left + 32], found[key])
+        ]
+        assert len(fits) == 1
+        shifts.update(fits)
+    assert len(shifts) > 3
+
+
+def test_training_images_of_another_size_are_resized(tmp_path):
+    images = ImageSet(stored(tmp_path, arrays(3, 40, 50)), 24, 28, NONE | {"horizontal_flip": True})
+    assert images.__getitems__([0, 2])[0].shape == (2, 3, 24, 24)
+
+
+def test_lighting_is_one_shift_per_channel_of_known_spread():
+    grey, n, std = torch.full((3, 4, 4), 0.5), 4000, 0.3
+    torch.manual_seed(0)
+    shifts = torch.stack([transforms.light(grey, std) - grey for _ in range(n)])
+    assert shifts.flatten(2).std(2).max() < 1e-6, "not one shift for the whole image"
+    shifts = shifts[:, :, 0, 0]
+    values = torch.tensor([0.2175, 0.0188, 0.0045])
+    vectors = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+    expected = std * (vectors * values).square().sum(1).sqrt()
+    torch.testing.assert_close(shifts.std(0), expected, rtol=0.05, atol=0)
+    assert shifts.mean(0).abs().max() < 0.003
+    assert shifts.abs().max() <= 6 * expected.max()
+
+
+def test_lighting_stays_in_range_and_is_nothing_at_std_0():
+    image = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(transforms.light(image, 0.0), image)
+    bright = torch.stack([transforms.light(image, 5.0) for _ in range(50)])
+    assert bright.min() >= 0
+    assert bright.max() <= 1
+    assert (bright == 1).any()

@@ -1,0 +1,119 @@
+"""The represent stage: what a model makes of images that all models share."""
+
+import itertools
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from mettle import models, represent, tables
+from mettle.data import digits, write
+from mettle.data.store import Store
+
+N = 40
+KEYS = {"dataset": "digits", "images": "natural", "model": "m"}
+MEAN, STD = [0.5] * 3, [0.25] * 3
+JOB = types.SimpleNamespace(seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("store")
+    items = itertools.islice(digits.read(None, "test", 10, 0), N)
+    write(folder / "test.lmdb", folder / "test.parquet", items)
+    return folder / "test.lmdb"
+
+
+def saved(folder, arch="resnet8", change=None):
+    model = models.create(arch, 10, 32, MEAN, STD, 1)
+    if change:
+        change(model)
+    about = {"arch": arch, "classes": 10, "size": 32, "resize": None, "mean": MEAN, "std": STD}
+    models.save(folder / f"{arch}.safetensors", model, about | {"threat": "none", "eps": 0.0})
+    return folder / f"{arch}.safetensors"
+
+
+def run(weights, store, sample=1000, precision="fp32", batch=16, seed=0, **keys):
+    job = types.SimpleNamespace(**vars(JOB) | {"seed": seed})
+    return represent.extract(weights, store, KEYS | keys, sample, precision, batch, job)
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "xcit_mini"])
+def test_columns_are_the_models_answer(tmp_path, store, arch):
+    weights = saved(tmp_path, arch)
+    found, (model, _), held = run(weights, store), models.load(weights), Store(store)
+    with torch.inference_mode():
+        logits, features = model.both(torch.from_numpy(held.arrays()).permute(0, 3, 1, 2).float() / 255)
+    assert set(found) == set(tables.REPRESENT.columns)
+    assert found["id"].tolist() == held.ids.tolist()
+    assert found["label"].tolist() == held.labels.tolist()
+    assert found["prediction"].tolist() == logits.argmax(1).tolist()
+    assert (found["dataset"], found["images"], found["model"]) == (["digits"] * N, ["natural"] * N, ["m"] * N)
+    np.testing.assert_allclose(found["logits"], logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["features"], features, rtol=0, atol=1e-4)
+    assert found["features"].shape == (N, model.last.in_features)
+    assert found["features"].dtype == np.float32
+
+
+def test_they_fit_their_table(tmp_path, store):
+    found = run(saved(tmp_path), store)
+    tables.write(tmp_path / "r.parquet", tables.REPRESENT, found, {"rule": "represent"})
+    for key in ("logits", "features"):
+        assert np.array_equal(tables.vectors(tmp_path / "r.parquet", tables.REPRESENT, key), found[key])
+
+
+def test_batch_size_does_not_matter(tmp_path, store):
+    first, second = (run(saved(tmp_path), store, batch=batch) for batch in (1, 33))
+    assert first["id"].tolist() == second["id"].tolist()
+    np.testing.assert_allclose(first["features"], second["features"], rtol=0, atol=1e-4)
+
+
+def test_the_sample_is_shared_by_models_and_drawn_from_the_seed(tmp_path, store):
+    first, other = saved(tmp_path), saved(tmp_path, "densenet10")
+    sample = run(first, store, 12)
+    ids = sample["id"].tolist()
+    assert len(ids) == 12
+    assert ids == sorted(set(ids))
+    assert sample["label"].tolist() == Store(store).labels[ids].tolist()
+    assert run(other, store, 12, model="other", batch=5)["id"].tolist() == ids
+    assert run(first, store, 12, seed=1)["id"].tolist() != ids
+    assert run(first, store, 12, dataset="another")["id"].tolist() != ids
+    whole = run(first, store)
+    np.testing.assert_allclose(sample["features"], whole["features"][ids], rtol=0, atol=1e-4)
+
+
+def test_bf16_is_near_and_stored_as_fp32(tmp_path, store):
+    exact, rough = run(saved(tmp_path), store), run(saved(tmp_path), store, precision="bf16")
+    assert rough["features"].dtype == rough["logits"].dtype == np.float32
+    assert not np.array_equal(exact["features"], rough["features"])
+    np.testing.assert_allclose(rough["features"], exact["features"], rtol=0.05, atol=0.05 * exact["features"].max())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_refused(tmp_path, store, value):
+    weights = saved(tmp_path, change=lambda model: model.network.fc.bias.data.fill_(value))
+    with pytest.raises(ValueError, match=r"resnet8\.safetensors: logits or features are not finite on some images$"):
+        run(weights, store)
+
+
+@pytest.mark.parametrize(("n", "sample"), [(100, 1), (100, 37), (100, 99)])
+def test_a_draw_is_sorted_unique_and_repeatable(n, sample):
+    found = represent.draw(n, sample, 5)
+    assert len(found) == sample
+    assert (np.diff(found) > 0).all()
+    assert found.min() >= 0
+    assert found.max() < n
+    assert np.array_equal(found, represent.draw(n, sample, 5))
+    assert not np.array_equal(found, represent.draw(n, sample, 6))
+
+
+@pytest.mark.parametrize("sample", [100, 101])
+def test_a_sample_no_smaller_than_the_whole_is_the_whole(sample):
+    assert np.array_equal(represent.draw(100, sample, 5), np.arange(100))
+
+
+def test_every_position_is_as_likely():
+    counts = sum(np.bincount(represent.draw(20, 5, seed), minlength=20) for seed in range(2000))
+    assert counts.sum() == 10000
+    assert abs(counts - 500).max() < 5 * np.sqrt(2000 * 0.25 * 0.75)

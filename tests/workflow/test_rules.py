@@ -1,0 +1,192 @@
+"""Rules: each is complete, its file says what goes in and out, and the registries agree with the schemas."""
+
+import re
+
+import pytest
+import yaml
+
+from imports import ROOT, packages
+from mettle import data, measures, perturb, schema, train
+
+FOLDER = ROOT / "workflow" / "rules"
+FILES = sorted(FOLDER.glob("*.smk"))
+STAGES = [path for path in FILES if path.name != "common.smk"]
+# Directives that belong into the profile, or that hide code in a rule.
+FORBIDDEN = {"run", "shell", "threads", "resources", "retries", "message", "priority"}
+
+
+class Rule:
+    """A rule as it stands in its file: text by directive."""
+
+    def __init__(self, file, name, text):
+        self.file, self.name, self.text = file, name, text
+        pieces = re.split(r"^    (\w+):", text, flags=re.MULTILINE)
+        self.docstring = re.search(r'"""(.+?)"""', pieces[0], re.DOTALL)
+        self.parts = dict(zip(pieces[1::2], pieces[2::2], strict=True))
+
+    def strings(self, part):
+        return re.findall(r'"([^"]+)"', self.parts.get(part, ""))
+
+    def file_of(self, part):
+        (name,) = self.strings(part)
+        return (self.file.parent / name).resolve()
+
+
+def rules():
+    found = []
+    for file in STAGES:
+        pieces = re.split(r"^rule (\w+):\n", file.read_text(), flags=re.MULTILINE)
+        found += [Rule(file, name, text) for name, text in zip(pieces[1::2], pieces[2::2], strict=True)]
+    return found
+
+
+RULES = {rule.name: rule for rule in rules()}
+each = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+
+
+def head(file):
+    return re.match(r'"""(.+?)"""', file.read_text(), re.DOTALL)[1]
+
+
+def profile():
+    return yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
+
+
+# Rules
+
+
+def test_all_rules_are_seen():
+    declared = [
+        name for file in FILES for name in re.findall(r"^\s*(?:rule|checkpoint) (\w+):", file.read_text(), re.M)
+    ]
+    assert sorted(declared) == sorted(RULES) and len(RULES) >= 10
+
+
+@each
+def test_a_rule_is_complete(rule):
+    assert rule.docstring and rule.docstring[1].endswith(".") and "\n" not in rule.docstring[1]
+    assert {"output", "log", "benchmark", "conda", "params", "script"} <= set(rule.parts)
+    assert not FORBIDDEN & set(rule.parts)
+    assert re.search(r"^\s+revision=[1-9]\d*,$", rule.parts["params"], re.MULTILINE)
+    assert re.search(r'^\s+seed=PLAN\.config\["seed"\],$', rule.parts["params"], re.MULTILINE)
+
+
+@each
+def test_the_files_that_a_rule_names_exist(rule):
+    assert rule.file_of("conda").is_file() and rule.file_of("conda").parent == ROOT / "envs"
+    assert rule.file_of("script").is_file()
+    assert rule.file_of("script").stem == rule.name
+    for caption in re.findall(r'caption="([^"]+)"', rule.text):
+        assert (rule.file.parent / caption).is_file()
+
+
+@each
+def test_log_and_benchmark_have_the_wildcards_of_the_output(rule):
+    def wildcards(text):
+        return set(re.findall(r"\{(\w+)\}", text))
+
+    (log,), (benchmark,) = rule.strings("log"), rule.strings("benchmark")
+    paths = [path for path in rule.strings("output") if path.startswith("results/")]
+    assert paths and log.startswith("logs/") and benchmark.startswith("benchmarks/results/")
+    assert all(wildcards(path) == wildcards(log) == wildcards(benchmark) for path in paths)
+
+
+def test_no_two_rules_share_a_log():
+    assert len({rule.strings("log")[0] for rule in RULES.values()}) == len(RULES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_rules_hold_no_code(file):
+    assert not re.search(r"\blambda\b|^\s*def |^\s*run:", file.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", STAGES, ids=lambda path: path.stem)
+def test_a_rule_file_says_what_goes_in_and_out(file):
+    text = head(file)
+    inputs, outputs = re.search(r"INPUTS:(.+?)OUTPUTS:(.+)", text, re.DOTALL).groups()
+    own = [rule for rule in RULES.values() if rule.file == file]
+    made = {path for rule in own for path in rule.strings("output") if path.startswith("results/")}
+    named = set(re.findall(r"results/[\w{}./]*\w", outputs))
+    assert named == made
+    taken = {path for rule in own for path in rule.strings("input")}
+    # What comes from an input function stands there as PLAN.something, not as a path.
+    functions = any("PLAN." in rule.parts.get("input", "") for rule in own)
+    for path in re.findall(r"results/[\w{}./]*\w", inputs):
+        assert path in taken or functions, path
+    assert taken - made <= set(re.findall(r"results/[\w{}./]*\w", inputs))
+
+
+def test_files_stay_short():
+    assert len((ROOT / "Snakefile").read_text().splitlines()) < 60
+    assert len((FOLDER / "common.smk").read_text().splitlines()) < 60
+
+
+def test_the_snakefile_includes_every_rule_file():
+    included = re.findall(r'^include: "workflow/rules/(\w+\.smk)"', (ROOT / "Snakefile").read_text(), re.MULTILINE)
+    assert sorted(included) == [path.name for path in FILES] and included[0] == "common.smk"
+
+
+# The profile
+
+
+def test_every_rule_of_the_profile_exists():
+    assert set(profile()["set-resources"]) | set(profile()["set-threads"]) <= set(RULES)
+
+
+def test_the_rules_that_use_a_gpu_get_one_and_no_others():
+    # `convert` only moves weights; a table is summed up on the CPU, though its stage's module imports torch.
+    resources = profile()["set-resources"]
+    given = {name for name, values in resources.items() if "gpu" in values}
+    able = {name for name, rule in RULES.items() if "torch" in packages(rule.file_of("script"))}
+    assert given == able - {"convert", "tabulate_accuracy"} == {"train", "attack", "represent"}
+    assert all(resources[name]["gpu"] == 1 and resources[name]["slurm_partition"] == "gpu" for name in given)
+    assert not any("gpus" in values for values in resources.values())
+
+
+def test_memory_and_retries_are_set_in_the_profile():
+    memory = [profile()["default-resources"]["mem_mb"]]
+    memory += [values["mem_mb"] for values in profile()["set-resources"].values() if "mem_mb" in values]
+    assert min(memory) >= 500
+    assert profile()["retries"] >= 1 and profile()["executor"] == "slurm"
+
+
+# Registries and schemas
+
+
+def test_measures_agree_with_their_schema():
+    assert set(schema.load("measures")["$defs"]) == set(measures.MEASURES)
+
+
+@pytest.mark.parametrize("name", measures.MEASURES)
+def test_options_of_a_measure_agree_with_the_schema(name):
+    filled = schema.check({"method": name}, f"measures/{name}", "here")
+    assert filled == {"method": name} | dict(measures.get(name).options)
+    assert list(schema.load(f"measures/{name}")["properties"]) == ["method", *measures.get(name).options]
+
+
+def test_attacks_agree_with_their_schema():
+    definitions = schema.load("attacks")["$defs"]
+    assert set(definitions) == set(perturb.ATTACKS)
+    for name, attack in perturb.ATTACKS.items():
+        assert definitions[name]["properties"]["method"] == {"const": name}
+        assert sorted(definitions[name]["properties"]["norm"]["enum"]) == sorted(attack.norms)
+
+
+def test_readers_losses_and_norms_agree_with_the_schemas():
+    recipe = schema.load("recipe")["properties"]
+    assert set(schema.load("datasets")["properties"]["reader"]["enum"]) == set(data.READERS)
+    assert set(recipe["loss"]["enum"]) == set(train.LOSSES)
+    assert set(recipe["attack"]["properties"]["norm"]["enum"]) == set(perturb.NORMS)
+    assert set(schema.load("models")["properties"]["threat"]["enum"]) == {"none", *perturb.NORMS}
+
+
+# What the project ships
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "recipes").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_loads_and_says_where_it_is_from(path):
+    from mettle.plan import _inherit
+
+    recipe = schema.check(_inherit(path.parent, path.stem), "recipe", str(path))
+    assert (recipe["loss"] == "adversarial") == ("attack" in recipe)
+    assert path.read_text().startswith("# ")
