@@ -1,7 +1,7 @@
 """`make bench`: wall time and job count of the demo from scratch, and of the paper-scale dry run of figure 5.
 
-The demo runs in a copy of the tree, so that nothing of yours is made again or removed. Both have a limit that the project
-promises: 10 minutes for the demo on two CPU cores, 4 seconds for the dry run.
+The demo runs in a copy of the tree, so that nothing of yours is made again or removed. Both have a limit that the
+project promises: 10 minutes for the demo on two CPU cores, 4 seconds for the dry run.
 """
 
 import argparse

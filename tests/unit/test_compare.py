@@ -100,7 +100,7 @@ def test_subgroups_are_scored_from_scratch(tmp_path, options):
 
 
 def test_matched_groups_have_one_size_and_are_drawn_from_their_group(tmp_path):
-    rows, a, b = subgroup_rows(tmp_path, CKA)
+    rows, _, _ = subgroup_rows(tmp_path, CKA)
     assert rows["agree_matched"]["n"] == rows["disagree_matched"]["n"] == 40
     assert rows["disagree_matched"]["value"] == rows["disagree"]["value"]
     matched = rows["agree_matched"]

@@ -16,7 +16,10 @@ rule fig5:
             "results/figures/fig5.png",
             caption="../report/fig5.rst",
             category="Figures",
-            labels={"figure": "5", "shows": "similarity on agreeing and disagreeing images"},
+            labels={
+                "figure": "5",
+                "shows": "similarity on agreeing and disagreeing images",
+            },
         ),
     log:
         "logs/figures/fig5.log",

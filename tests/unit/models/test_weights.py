@@ -206,7 +206,10 @@ def test_a_failed_save_leaves_the_old_file(path, monkeypatch):
 
 
 def test_saving_again_replaces(path):
-    models.save(path, model(seed=2), ABOUT | {"seed": 4})
+    old = path.read_bytes()
+    with path.open("rb") as reader:  # whoever reads the old file goes on with it
+        models.save(path, model(seed=2), ABOUT | {"seed": 4})
+        assert reader.read() == old
     loaded, about = models.load(path)
     assert about["seed"] == 4
     assert torch.equal(loaded.network.fc.weight, model(seed=2).network.fc.weight)

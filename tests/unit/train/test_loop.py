@@ -226,6 +226,21 @@ def test_a_new_training_goes_on_in_the_middle_of_an_epoch(tmp_path, stores, refe
     )
 
 
+def test_dropout_is_drawn_again_after_a_new_start(tmp_path, stores, monkeypatch):
+    def build(classes, size):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(3 * size**2, classes))
+
+    monkeypatch.setitem(models.ARCHITECTURES, "dropping", models.Architecture(build, "linear", "none"))
+    whole, first, second = (training(stores, recipe(), job=Job(k, killed), arch="dropping") for k in (None, 2, None))
+    whole.one_epoch(Checkpoint(tmp_path / "whole", "f"))
+    with pytest.raises(Killed):
+        first.one_epoch(Checkpoint(tmp_path, "f", every=0))
+    second.restore(Checkpoint(tmp_path, "f").load())
+    torch.manual_seed(123)
+    second.one_epoch(Checkpoint(tmp_path, "f"))
+    assert differing(second.model.state_dict(), whole.model.state_dict()) == []
+
+
 def test_killed_between_the_last_step_of_an_epoch_and_its_end(tmp_path, stores, reference, monkeypatch):
     options = recipe(**ADVERSARIAL)
     first = training(stores, options)

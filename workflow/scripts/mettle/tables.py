@@ -276,6 +276,8 @@ def _array(values: Any, column: Column, where: str) -> pa.Array:
         array = pa.array(values, type=column.type, from_pandas=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise ValueError(f"{where} needs {column.type}: {error}") from error
+    if column.type == _INT and array.to_pylist() != values:  # pyarrow cuts off what follows the point
+        raise ValueError(f"{where} needs {column.type}: some values are not whole numbers")
     if column.type == _FLOAT and (nans := sum(value is not None and np.isnan(value) for value in values)):
         raise ValueError(f"{where} holds {nans} NaN; write None and say why in `note`")
     if array.null_count and not column.nullable:

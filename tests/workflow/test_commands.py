@@ -1,0 +1,145 @@
+"""Commands that make nothing: dry runs, graphs, lint, and the sentences for a wrong configuration."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from imports import ROOT
+
+pytestmark = pytest.mark.workflow
+
+
+def copy(to):
+    """A copy of what the workflow consists of."""
+    for name in ("workflow", "config", "envs", "profiles"):
+        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", to)
+    (to / "slurm").symlink_to("profiles/slurm")
+    return to
+
+
+def snakemake(folder, *arguments):
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
+
+
+def said(answer):
+    return answer.stdout + answer.stderr
+
+
+def counts(answer):
+    """Jobs by rule of a dry run."""
+    table = said(answer).split("Job stats:")[1].split("total")[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return copy(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def own(tmp_path):
+    return copy(tmp_path)
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_dry_run_of_everything(tree):
+    answer = snakemake(tree, "-n")
+    assert answer.returncode == 0, said(answer)
+    assert {"prep", "train", "attack", "represent", "subgroups", "fig5", "all"} <= set(counts(answer))
+    assert "convert" not in counts(answer)
+
+
+def test_dry_run_of_figure_5_attacks_nothing(tree):
+    answer = snakemake(tree, "-n", "results/figures/fig5.pdf")
+    assert answer.returncode == 0, said(answer)
+    assert "attack" not in counts(answer) and counts(answer)["fig5"] == 1
+
+
+def test_dry_run_at_paper_scale_needs_no_data(tree):
+    answer = snakemake(tree, "--profile", "slurm", "-n", "results/figures/fig5.pdf")
+    assert answer.returncode == 0, said(answer)
+    expected = {"prep": 2, "convert": 14, "train": 2, "represent": 16, "subgroups": 56, "tabulate_fig5": 1, "fig5": 1}
+    assert counts(answer) == expected
+    jobs = re.findall(r"^rule (\w+):\n(.*?)^    resources: (.*?)$", said(answer), re.MULTILINE | re.DOTALL)
+    assert len(jobs) == sum(expected.values())
+    assert {name for name, _, resources in jobs if "gpu=1" in resources} == {"train", "represent"}
+    assert all("gpu=1" in resources for name, _, resources in jobs if name in ("train", "represent"))
+
+
+def test_dry_run_of_one_cell(tree):
+    cell = "results/compare/imagenet/natural/cka/resnet50-imagenet_eps0-s0.parquet"
+    answer = snakemake(tree, "-n", cell)
+    assert answer.returncode == 0, said(answer)
+    assert counts(answer) == {"prep": 1, "convert": 2, "represent": 2, "compare": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--list"], "Draw figure 5"),
+        (["--lint"], "good condition"),
+        (["--dag", "mermaid-js", "results/figures/fig5.pdf"], "flowchart"),
+        (["--dag", "dot", "results/figures/fig5.pdf"], "digraph snakemake_dag"),
+        (["--rulegraph", "dot", "results/figures/fig5.pdf"], "tabulate_fig5"),
+    ],
+)
+def test_commands_that_show_the_workflow(tree, arguments, expected):
+    answer = snakemake(tree, *arguments)
+    assert answer.returncode == 0 and expected in said(answer), said(answer)
+
+
+def test_an_unknown_model_in_a_path_is_said(tree):
+    answer = snakemake(tree, "-n", "results/train/resnet8-none-s0/weights.safetensors")
+    assert answer.returncode != 0
+    assert "No rule to produce results/train/resnet8-none-s0/weights.safetensors" in said(answer)
+    assert "Traceback" not in said(answer)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("config/config.yaml", "\ncompare:", "\ncompair:", "unknown key 'compair': did you mean 'compare'?"),
+        ("config/config.yaml", "dataset: scenes", "dataset: scene", "unknown data set 'scene': did you mean 'scenes'?"),
+        ("config/config.yaml", "    cka: {}", "    ckaa: {}", "compare.measures.ckaa: unknown method 'ckaa'"),
+        ("config/config.yaml", "steps: 20", "stepz: 20", "unknown key 'stepz': did you mean 'steps'?"),
+        ("config/config.yaml", "eps: 2.0", "eps: -2.0", "'eps' must be at least 0, got -2.0"),
+        ("config/models.tsv", "none\t0\t0", "none\t-1\t0", "config/models.tsv, row 'resnet8-digits_eps0-s0': 'eps'"),
+        ("config/models.tsv", "\tresnet8\t", "\tresnet9\t", "the name must be arch-recipe-sSEED of the row"),
+        ("config/datasets.tsv", "\t10\t", "\tten\t", "config/datasets.tsv, row 'digits': 'classes' must be"),
+        ("config/recipes/digits_eps0.yaml", "epochs:", "epoch:", "config/recipes/digits_eps0.yaml: "),
+    ],
+)
+def test_a_wrong_configuration_stops_the_dry_run_with_a_sentence(own, file, old, new, message):
+    edit(own / file, old, new)
+    answer = snakemake(own, "-n")
+    assert answer.returncode != 0 and message in said(answer), said(answer)
+    assert "Traceback" not in said(answer)
+
+
+def test_a_configuration_need_not_list_every_figure(own):
+    path = own / "config" / "config.yaml"
+    path.write_text(path.read_text().split("figures:")[0] + "figures:\n  accuracy: {datasets: [digits]}\n")
+    answer = snakemake(own, "-n")
+    assert answer.returncode == 0, said(answer)
+    assert "fig5" not in counts(answer)
+
+
+def test_missing_data_are_said_when_a_job_needs_them(own):
+    target = "results/prep/imagenet/val.lmdb"
+    answer = snakemake(own, "--cores", "1", target)
+    assert answer.returncode != 0
+    assert "column `source` of row 'imagenet' in config/datasets.tsv" in said(answer)
+    assert "register at https://image-net.org" in said(answer)
+    assert not (own / target).exists() and not (own / "results/prep/imagenet/val.parquet").exists()
