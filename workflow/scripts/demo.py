@@ -19,19 +19,12 @@ def main() -> int:
     cores = parser.parse_args().cores
     started = time.monotonic()
     before = made()
-    command = [
-        "snakemake",
-        "--cores",
-        cores,
-        "--rerun-incomplete",
-        "--show-failed-logs",
-        "--quiet",
-        "progress",
-        "rules",
-    ]
-    status = subprocess.run(command, check=False).returncode
+    status, output = run(["snakemake", "--cores", cores, "--rerun-incomplete", "--show-failed-logs"])
     if status:
-        print("The demo did not finish. The job that failed is named above; its log is under logs/.")
+        print(
+            "".join(output[-60:])
+            + "\nThe demo did not finish: the output above names the job that failed and shows its log."
+        )
         return status
     if made() == before:
         print("Nothing to be done: everything is up to date.")
@@ -49,7 +42,7 @@ def run(command: list[str]) -> tuple[int, list[str]]:
     output = []
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        tqdm(desc="prep", unit="job", mininterval=1 if sys.stderr.isatty() else 30, delay=1, smoothing=0) as bar,
+        tqdm(desc="start", unit="job", mininterval=1 if sys.stderr.isatty() else 30, delay=1, smoothing=0) as bar,
     ):
         for line in process.stdout:
             output.append(line)
