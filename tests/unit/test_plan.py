@@ -330,6 +330,13 @@ def test_what_a_job_is_told(place):
     assert found.represented(cell | {"model": "resnet8-plain-s0"}) == []
 
 
+def test_a_model_is_not_evaluated_as_one_of_another_data_set(place):
+    found = place.plan()
+    assert found.test_store({"model": "vgg5-plain-s0", "dataset": "little"})[0] == "results/prep/little/test.lmdb"
+    with pytest.raises(ValueError, match=r"row 'vgg5-plain-s0': is a model of 'little', not of 'other'$"):
+        found.test_store({"model": "vgg5-plain-s0", "dataset": "other"})
+
+
 def test_models_are_trained_or_published(place):
     found = place.plan()
     assert found.published == ["resnet18-plain-s0", "resnet50-plain-s0"]

@@ -108,8 +108,19 @@ class Plan:
         return self.store(self.models[_get(wildcards, "model")]["dataset"], "train")
 
     def test_store(self, wildcards: Any) -> list[str]:
-        """Held-out images of a model's data set."""
-        return self.store(self.models[_get(wildcards, "model")]["dataset"], "test")
+        """Held-out images of a model's data set.
+
+        Raises
+        ------
+        ValueError
+            If the path names another data set than the model's row.
+        """
+        model = _get(wildcards, "model")
+        dataset = self.models[model]["dataset"]
+        asked = _get(wildcards, "dataset", dataset)
+        if asked != dataset:
+            raise ValueError(f"{self.config['models']}, row '{model}': is a model of '{dataset}', not of '{asked}'")
+        return self.store(dataset, "test")
 
     def model_row(self, wildcards: Any) -> Row:
         """Row of models.tsv with the number of classes of its data set."""
@@ -280,5 +291,5 @@ def _merge(base: Row, own: Row) -> Row:
     return merged
 
 
-def _get(wildcards: Any, name: str) -> str:
-    return wildcards[name] if isinstance(wildcards, Mapping) else getattr(wildcards, name)
+def _get(wildcards: Any, name: str, default: str = "") -> str:
+    return wildcards.get(name, default) if isinstance(wildcards, Mapping) else getattr(wildcards, name, default)

@@ -1,5 +1,6 @@
 """From a PIL image to a float tensor (3, size, size) in [0, 1]: evaluation and training transforms, by torchvision."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ def training(augment: dict[str, Any], size: int, resize: int | None) -> v2.Compo
         steps.append(v2.RandomRotation(augment["rotation"]))
     steps += _tensor()
     if augment["lighting"]:
-        steps.append(lambda image: light(image, augment["lighting"]))
+        steps.append(partial(light, std=augment["lighting"]))
     return v2.Compose(steps)
 
 

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,6 +67,7 @@ class Training:
         self.row, self.recipe, self.job, self.seed = row, recipe, job, row["seed"]
         source = recipe["input"]
         self.policy = models.policy(job.threads, recipe["precision"])
+        self.workers = job.threads - 1
         model = models.create(
             row["arch"], row["classes"], source["size"], source["mean"], source["std"], derive(self.seed, "init")
         )
@@ -86,8 +88,7 @@ class Training:
         chosen = shuffled(len(self.train), self.recipe["batch_size"], self.seed, self.epoch)[self.step :]
         self.model.train()
         text = f"{self.row['model']} epoch {self.epoch + 1} of {self.recipe['epochs']}"
-        workers = max(0, self.job.threads - 1)
-        for images, labels, _ in self.job.progress(batches(self.train, chosen, workers), text, len(chosen)):
+        for images, labels, _ in self.job.progress(batches(self.train, chosen, self.workers), text, len(chosen)):
             self._update(self.policy.move(images), labels.to(self.policy.device))
             if checkpoint.due():
                 checkpoint.save(self.state())
@@ -119,7 +120,7 @@ class Training:
 
     def _close_epoch(self) -> None:
         loss, correct, n = self.sums
-        test_loss, test_accuracy = evaluate(self.model, self.test, self.policy)
+        test_loss, test_accuracy = evaluate(self.model, self.test, self.policy, self.recipe["batch_size"], self.workers)
         self.rows.append(
             {
                 "model": self.row["model"],
@@ -157,11 +158,13 @@ class Training:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, images: ImageSet, policy: Policy, batch_size: int = 500) -> tuple[float, float]:
+def evaluate(
+    model: nn.Module, images: ImageSet, policy: Policy, batch_size: int, workers: int = 0
+) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy of a model on clean images, in evaluation mode."""
     loss = correct = 0.0
     with models.frozen(model), policy.autocast():
-        for batch, labels, _ in batches(images, split(torch.arange(len(images)).numpy(), batch_size)):
+        for batch, labels, _ in batches(images, split(np.arange(len(images)), batch_size), workers):
             logits = model(policy.move(batch)).float()
             labels = labels.to(policy.device)
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
