@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from mettle import attack, models, schema, tables
+from mettle import models, schema, tables
+from mettle.attack import evaluate, summary
 from mettle.data import digits, write
 from mettle.data.store import Store
 
@@ -52,7 +53,7 @@ def weights(store, tmp_path_factory):
 
 
 def run(weights, store, batch=16, job=JOB, **other):
-    return pd.DataFrame(attack.evaluate(weights, store, KEYS, options(**other), "fp32", batch, job))
+    return pd.DataFrame(evaluate.evaluate(weights, store, KEYS, options(**other), "fp32", batch, job))
 
 
 def accuracy(frame, column):
@@ -60,7 +61,7 @@ def accuracy(frame, column):
 
 
 def test_one_row_per_image_in_the_order_of_the_store(weights, store, tmp_path):
-    columns = attack.evaluate(weights, store, KEYS, options(), "fp32", 16, JOB)
+    columns = evaluate.evaluate(weights, store, KEYS, options(), "fp32", 16, JOB)
     assert {len(values) for values in columns.values()} == {N}
     assert columns["id"].tolist() == Store(store).ids.tolist()
     assert columns["label"].tolist() == Store(store).labels.tolist()
@@ -144,42 +145,42 @@ def test_targets_are_never_the_label():
     logits, labels = torch.randn(500, 10, generator=generator), torch.randint(10, (500,), generator=generator)
     logits[:100].scatter_(1, labels[:100, None], -99.0)  # the label is the least likely class
     ids = list(range(1000, 1500))
-    assert attack.choose_targets("none", logits, labels, ids, 0) is None
+    assert evaluate.choose_targets("none", logits, labels, ids, 0) is None
     for target in ("random", "least_likely"):
-        found = attack.choose_targets(target, logits, labels, ids, 0)
+        found = evaluate.choose_targets(target, logits, labels, ids, 0)
         assert (found != labels).all()
         assert found.min() >= 0
         assert found.max() <= 9
-        half = attack.choose_targets(target, logits[250:], labels[250:], ids[250:], 0)
+        half = evaluate.choose_targets(target, logits[250:], labels[250:], ids[250:], 0)
         assert torch.equal(half, found[250:]), "a target depends on the other images of its batch"
-    least = attack.choose_targets("least_likely", logits, labels, ids, 0)
+    least = evaluate.choose_targets("least_likely", logits, labels, ids, 0)
     rank = (logits < logits.gather(1, least[:, None])).sum(1)
     assert set(rank[:100].tolist()) == {1}
     assert rank[100:].max() <= 1
-    drawn = attack.choose_targets("random", logits, labels, ids, 0)
+    drawn = evaluate.choose_targets("random", logits, labels, ids, 0)
     counts = torch.bincount((drawn - labels) % 10, minlength=10)
     assert counts[0] == 0
     assert counts[1:].min() > 30, "not uniform over the other classes"
-    assert not torch.equal(drawn, attack.choose_targets("random", logits, labels, ids, 1))
+    assert not torch.equal(drawn, evaluate.choose_targets("random", logits, labels, ids, 1))
 
 
 def test_two_classes_leave_one_target():
     labels = torch.tensor([0, 1, 1, 0])
     for target in ("random", "least_likely"):
-        assert torch.equal(attack.choose_targets(target, torch.zeros(4, 2), labels, range(4), 0), 1 - labels)
+        assert torch.equal(evaluate.choose_targets(target, torch.zeros(4, 2), labels, range(4), 0), 1 - labels)
 
 
 def test_margin_in_closed_form():
     logits, labels = torch.tensor([[3.0, 1.0, 2.5], [0.0, 5.0, 4.0]]), torch.tensor([0, 2])
-    assert attack.margin(logits, labels).tolist() == [0.5, -1.0]
-    assert attack.margin(logits, labels).dtype == torch.float64
+    assert evaluate.margin(logits, labels).tolist() == [0.5, -1.0]
+    assert evaluate.margin(logits, labels).dtype == torch.float64
 
 
 def test_an_attack_that_leaves_its_ball_is_a_bug(weights, store, monkeypatch):
     def escape(model, images, labels, **rest):
         return (images + 0.9).clamp(0, 1), torch.ones(len(images), dtype=torch.long)
 
-    monkeypatch.setitem(attack.ATTACKS, "pgd", types.SimpleNamespace(run=escape))
+    monkeypatch.setitem(evaluate.ATTACKS, "pgd", types.SimpleNamespace(run=escape))
     with pytest.raises(RuntimeError, match=r"^pgd left the l2 ball of radius 1\.0 or the pixel range: this is a bug$"):
         run(weights, store)
 
@@ -204,7 +205,7 @@ def wilson(k, n, z=1.959963984540054):
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 40), (1, 40), (13, 40), (40, 40), (1, 1), (4321, 10000)])
 def test_share_and_interval_in_closed_form(correct, n):
-    _, row = attack.summarise(answers("a", "pgd", correct, n))
+    _, row = summary.summarise(answers("a", "pgd", correct, n))
     assert row["value"] == pytest.approx(correct / n, abs=1e-15)
     assert (row["lo"], row["hi"]) == pytest.approx(wilson(correct, n), abs=1e-12)
     assert (row["n"], row["note"], row["measure"]) == (n, None, "accuracy")
@@ -213,7 +214,7 @@ def test_share_and_interval_in_closed_form(correct, n):
 def test_clean_stands_once_per_model():
     parts = [("a", "pgd", 10), ("a", "pgd_long", 5), ("b", "pgd", 20), ("b", "pgd_long", 0)]
     frame = pd.concat([answers(model, name, k, 40, 36 if model == "a" else 30) for model, name, k in parts])
-    found = attack.summarise(frame)
+    found = summary.summarise(frame)
     assert [(row["model"], row["attack"], row["value"]) for row in found] == [
         ("a", "clean", 0.9),
         ("a", "pgd", 0.25),
@@ -230,7 +231,7 @@ def test_clean_stands_once_per_model():
 def test_summary_fits_its_table(weights, store, tmp_path):
     tables.write(tmp_path / "attack.parquet", tables.ATTACK, run(weights, store), {"rule": "attack"})
     frame = tables.concat([tmp_path / "attack.parquet"], tables.ATTACK)
-    tables.write(tmp_path / "accuracy.parquet", tables.ACCURACY, attack.summarise(frame), {"rule": "accuracy"})
+    tables.write(tmp_path / "accuracy.parquet", tables.ACCURACY, summary.summarise(frame), {"rule": "accuracy"})
     found = tables.read(tmp_path / "accuracy.parquet", tables.ACCURACY)
     assert found["attack"].tolist() == ["clean", "pgd"]
     assert found["value"].tolist() == [accuracy(frame, "clean_prediction"), accuracy(frame, "prediction")]

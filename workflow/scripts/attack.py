@@ -1,10 +1,11 @@
 """Answers of a model to clean and attacked images, one row per image."""
 
-from mettle import attack, flow, tables
+from mettle import flow, tables
+from mettle.attack import evaluate
 
 with flow.job(snakemake) as job:
     keys = dict(snakemake.wildcards) | {"split": snakemake.params.dataset["test"]}
-    columns = attack.evaluate(
+    columns = evaluate.evaluate(
         snakemake.input.weights,
         snakemake.input.images[0],
         keys,
