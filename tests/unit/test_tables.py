@@ -291,3 +291,17 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
     for name in "ab":
         tables.write(tmp_path / name, tables.COMPARE, compare_rows(), MADE_BY)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_page_shows_values_hints_and_nothing_empty(tmp_path):
+    frame = pd.DataFrame(
+        {"model": ["a<b", "c"], "n": [12, 1000], "value": pd.array([0.123456, None], "Float64"), "lo": [None, None]}
+    )
+    tables.page(tmp_path / "page.html", tables.ACCURACY, frame)
+    html = (tmp_path / "page.html").read_text()
+    assert tables.ACCURACY.text in html
+    assert "<td>a&lt;b</td>" in html
+    assert '<td class="n">0.1235</td>' in html and '<td class="n">1000</td>' in html and "<td></td>" in html
+    assert f'<th title="{tables.RESULT["value"].text}">value</th>' in html
+    assert ">lo<" not in html
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -4,6 +4,7 @@ Attacks models: every held-out image of a data set, clean and attacked.
 INPUTS:   results/train/{model}/weights.safetensors, results/prep/{dataset}/{split}.lmdb (and .parquet)
 OUTPUTS:  results/attack/{dataset}/{model}/{attack}.parquet
           results/tables/accuracy.parquet
+          results/tables/accuracy.html
 """
 
 
@@ -36,8 +37,9 @@ rule tabulate_accuracy:
     input:
         PLAN.accuracy_cells(),
     output:
-        report(
-            "results/tables/accuracy.parquet",
+        table="results/tables/accuracy.parquet",
+        page=report(
+            "results/tables/accuracy.html",
             caption="../report/accuracy.rst",
             category="Tables",
             labels={"table": "accuracy", "shows": "clean and attacked accuracy"},

@@ -5,6 +5,7 @@ INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
 OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
           results/subgroups/{dataset}/{images}/{measure}/{model}.parquet
           results/tables/fig5.parquet
+          results/tables/fig5.html
 """
 
 
@@ -58,11 +59,12 @@ rule tabulate_fig5:
     input:
         PLAN.fig5_cells(),
     output:
-        report(
-            "results/tables/fig5.parquet",
+        table="results/tables/fig5.parquet",
+        page=report(
+            "results/tables/fig5.html",
             caption="../report/fig5_table.rst",
             category="Tables",
-            labels={"table": "fig5", "shows": "similarity by subgroup and eps"},
+            labels={"table": "fig5", "shows": "tests of the contrasts"},
         ),
     log:
         "logs/tables/fig5.log",
