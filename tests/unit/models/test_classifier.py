@@ -170,3 +170,37 @@ def test_an_architecture_names_its_family_and_paper():
     for name, architecture in models.ARCHITECTURES.items():
         assert architecture.family, name
         assert "arXiv:" in architecture.reference, name
+
+
+# Width of the penultimate vector and millions of parameters, as published: He et al. 2016, Zagoruyko & Komodakis 2016,
+# Huang et al. 2017, Xie et al. 2017, Simonyan & Zisserman 2015, Wu et al. 2022; Salman et al. 2020 for wide_resnet50_4.
+PAPER = {
+    "resnet18": (512, 11.7),
+    "resnet50": (2048, 25.6),
+    "wide_resnet50_2": (2048, 68.9),
+    "wide_resnet50_4": (2048, 223.4),
+    "densenet161": (2208, 28.7),
+    "resnext50_32x4d": (2048, 25.0),
+    "vgg16_bn": (4096, 138.4),
+    "tiny_vit_5m": (320, 5.4),
+}
+
+
+@pytest.mark.parametrize("arch", PAPER)
+def test_the_eight_networks_of_figure_5_at_paper_scale(arch):
+    width, millions = PAPER[arch]
+    with torch.device("meta"):  # shapes only: no memory, no time
+        model = models.create(arch, 1000, 224, [0.5] * 3, [0.25] * 3, seed=0).eval()
+        logits, features = model.both(torch.rand(2, 3, 224, 224))
+    assert logits.shape == (2, 1000) and features.shape == (2, width)
+    assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "wide_resnet50_2", "densenet161", "resnext50_32x4d"])
+def test_published_weights_of_torchvision_names_fit(arch):
+    import torchvision
+
+    with torch.device("meta"):
+        ours, theirs = models.build(arch, 1000, 224), getattr(torchvision.models, arch)(weights=None)
+    shapes = {key: value.shape for key, value in theirs.state_dict().items()}
+    assert {key: value.shape for key, value in ours.state_dict().items()} == shapes

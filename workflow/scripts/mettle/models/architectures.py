@@ -74,7 +74,7 @@ ARCHITECTURES = {
     "densenet10": Architecture(lambda classes, size: DenseNet(classes, 2, growth=16, stride=2), "DenseNet", _HUANG),
     "xcit_mini": Architecture(_xcit, "XCiT", "El-Nouby et al. 2021, arXiv:2106.09681"),
     # Those of Klabunde et al. 2025 that timm does not have under the names of the published weights.
-    "wide_resnet50_4": Architecture(_torchvision("wide_resnet50_2", width_per_group=256), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet50_4": Architecture(_torchvision("resnet50", width_per_group=256), "wide ResNet", _ZAGORUYKO),
     "vgg16_bn": Architecture(_torchvision("vgg16_bn"), "VGG", _SIMONYAN),
     "tiny_vit_5m": Architecture(
         lambda classes, size: _timm("tiny_vit_5m_224", classes, size), "TinyViT", "Wu et al. 2022, arXiv:2207.10666"
