@@ -64,20 +64,36 @@ def pgd(
             current = images[active]
             if start is not None:
                 current = confine(current + eps * start(restart)[active], current, norm, eps)
-            for step in range(steps + 1):
-                current.requires_grad_(step < steps)
-                with policy.autocast():
-                    logits = model(current).float()
-                worst.consider(active, current.detach(), logits.detach())
-                if step == steps:
-                    break
-                objective = worst.objective(logits, active)
-                moved = _step(current, images[active], objective, norm, eps, steps, step_size)
-                keep = ~worst.fooled[active] if early_stop else slice(None)
-                active, current = active[keep], moved[keep]
-                if not len(active):
-                    break
+            _climb(model, images, current, active, worst, norm, eps, steps, step_size, early_stop, policy)
     return confine(worst.images, images, norm, eps), worst.queries
+
+
+def _climb(
+    model: nn.Module,
+    images: Tensor,
+    current: Tensor,
+    active: Tensor,
+    worst: "_Worst",
+    norm: str,
+    eps: float,
+    steps: int,
+    step_size: float | None,
+    early_stop: bool,
+    policy: Policy,
+) -> None:
+    """One run from `current`, the iterates of the images `active`; what it finds goes into `worst`."""
+    for step in range(steps + 1):
+        current.requires_grad_(step < steps)
+        with policy.autocast():
+            logits = model(current).float()
+        worst.consider(active, current.detach(), logits.detach())
+        if step == steps:
+            return
+        moved = _step(current, images[active], worst.objective(logits, active), norm, eps, steps, step_size)
+        keep = ~worst.fooled[active] if early_stop else slice(None)
+        active, current = active[keep], moved[keep]
+        if not len(active):
+            return
 
 
 def pgd_last(
