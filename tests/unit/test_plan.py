@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from mettle import models, plan
+from mettle import models
+from mettle.plan import names
 from mettle.plan import Plan
 
-SCRIPTS = Path(plan.__file__).parents[1]
+SCRIPTS = Path(names.__file__).parents[2]
 PLAIN = {
     "epochs": 1,
     "batch_size": 8,
@@ -264,9 +265,9 @@ def test_a_model_added_at_the_end_changes_no_other_cell(place):
     place.sheet([*SHEET, ("little", "vgg5", "plain", "none", 0, 1, "train")])
     after = place.plan()
     assert all(after.above(model) == before.above(model) for model in before.models)
-    assert set(before.fig5_cells()) < set(after.fig5_cells())
-    new = set(after.fig5_cells() + after.attack_cells(["little"])) - set(
-        before.fig5_cells() + before.attack_cells(["little"])
+    assert set(before.cells("fig5")) < set(after.cells("fig5"))
+    new = set(after.cells("fig5") + after.attack_cells(["little"])) - set(
+        before.cells("fig5") + before.attack_cells(["little"])
     )
     assert len(new) == 3 and all("vgg5-plain-s1" in path for path in new)
 
@@ -274,8 +275,8 @@ def test_a_model_added_at_the_end_changes_no_other_cell(place):
 def test_cells_of_figure_5(place):
     where = "results/subgroups/little/natural"
     shown = ["vgg5-plain-s0", "resnet8-plain-s1", "vgg5-robust-s0"]
-    assert place.plan().fig5_cells() == [f"{where}/{measure}/{m}.parquet" for measure in ("cka", "near") for m in shown]
-    assert place.plan(**fig5(eps=[0], measures=["cka"])).fig5_cells() == [f"{where}/cka/{m}.parquet" for m in shown[:2]]
+    assert place.plan().cells("fig5") == [f"{where}/{measure}/{m}.parquet" for measure in ("cka", "near") for m in shown]
+    assert place.plan(**fig5(eps=[0], measures=["cka"])).cells("fig5") == [f"{where}/cka/{m}.parquet" for m in shown[:2]]
 
 
 def test_models_of_figure_5_are_those_of_its_eps_and_threat(place):
@@ -294,7 +295,7 @@ def test_attack_cells_are_models_times_the_attacks_of_their_data_set(place):
         "results/attack/big/resnet50-plain-s0/other.parquet",
     ]
     assert len(found.attack_cells(["little"])) == 2 * 6
-    assert found.accuracy_cells() == found.attack_cells(["little"])
+    assert found.cells("accuracy") == found.attack_cells(["little"])
 
 
 def test_targets_are_the_listed_figures(place):
@@ -308,7 +309,7 @@ def test_targets_are_the_listed_figures(place):
 
 def test_a_configuration_need_not_list_every_figure(place):
     none = place.plan(figures={})
-    assert none.targets() == none.fig5_cells() == none.fig5_models() == none.accuracy_cells() == []
+    assert none.targets() == none.cells("fig5") == none.fig5_models() == none.cells("accuracy") == []
 
 
 def test_what_a_job_is_told(place):
@@ -371,7 +372,7 @@ def test_plan_is_made_without_torch_and_without_snakemake(place):
 def test_architectures_are_those_that_can_be_built():
     import timm
 
-    known = plan.known_architectures()
+    known = names.known_architectures()
     assert set(models.ARCHITECTURES) <= known
     assert set(timm.list_models()) <= known
     assert "no_such_network" not in known
@@ -379,12 +380,12 @@ def test_architectures_are_those_that_can_be_built():
 
 def test_our_architectures_are_all_found_in_the_sources(monkeypatch, tmp_path):
     nothing = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(plan.util, "find_spec", lambda name: nothing)
-    assert plan.known_architectures() == set(models.ARCHITECTURES)
+    monkeypatch.setattr(names.util, "find_spec", lambda name: nothing)
+    assert names.known_architectures() == set(models.ARCHITECTURES)
 
 
 def test_without_timm_the_job_decides_on_architectures(monkeypatch, place):
-    monkeypatch.setattr(plan.util, "find_spec", lambda name: None)
-    assert plan.known_architectures() == frozenset()
+    monkeypatch.setattr(names.util, "find_spec", lambda name: None)
+    assert names.known_architectures() == frozenset()
     place.sheet([*SHEET, ("little", "vgg55", "plain", "none", 0, 7, "train")])
     assert "vgg55-plain-s7" in place.plan().models

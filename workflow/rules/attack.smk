@@ -1,10 +1,12 @@
 """
-Attacks models: every held-out image of a data set, clean and attacked.
+Attacks models: every held-out image clean and attacked, and studies of attacks over steps, epochs and models.
 
 INPUTS:   results/train/{model}/weights.safetensors, results/prep/{dataset}/{split}.lmdb (and .parquet)
 OUTPUTS:  results/attack/{dataset}/{model}/{attack}.parquet
-          results/tables/accuracy.parquet
-          results/tables/accuracy.html
+          results/effectiveness/{dataset}/{model}.parquet
+          results/convergence/{dataset}/{model}.parquet
+          results/perturb/{dataset}/{model}/{attack}.lmdb (and .parquet)
+          results/semantics/{dataset}/{model}/{attack}.parquet
 """
 
 
@@ -32,26 +34,99 @@ rule attack:
         "../scripts/attack.py"
 
 
-rule tabulate_accuracy:
-    """Sum up clean and attacked accuracy of all models, with intervals."""
+rule effectiveness:
+    """Attack the checkpoints of a training by PGD with few and with many steps."""
     input:
-        PLAN.accuracy_cells(),
+        checkpoints="results/train/{model}/checkpoints",
+        images=PLAN.test_store,
     output:
-        table="results/tables/accuracy.parquet",
-        page=report(
-            "results/tables/accuracy.html",
-            caption="../report/accuracy.rst",
-            category="Tables",
-            labels={"table": "accuracy", "shows": "clean and attacked accuracy"},
-        ),
+        "results/effectiveness/{dataset}/{model}.parquet",
     log:
-        "logs/tables/accuracy.log",
+        "logs/effectiveness/{dataset}/{model}.log",
     benchmark:
-        "benchmarks/results/tables/accuracy.tsv"
+        "benchmarks/results/effectiveness/{dataset}/{model}.tsv"
     conda:
         "../../envs/attack.yaml"
     params:
         revision=1,
         seed=PLAN.config["seed"],
+        dataset=PLAN.dataset_row,
+        options=PLAN.config["attack"]["effectiveness"],
+        precision=PLAN.config["precision"],
+        batch_size=PLAN.config["attack"]["batch_size"],
     script:
-        "../scripts/tabulate_accuracy.py"
+        "../scripts/effectiveness.py"
+
+
+rule convergence:
+    """Follow the loss of single images over the steps and random starts of PGD."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        images=PLAN.test_store,
+    output:
+        "results/convergence/{dataset}/{model}.parquet",
+    log:
+        "logs/convergence/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/results/convergence/{dataset}/{model}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        dataset=PLAN.dataset_row,
+        options=PLAN.config["attack"]["convergence"],
+        precision=PLAN.config["precision"],
+        batch_size=PLAN.config["attack"]["batch_size"],
+    script:
+        "../scripts/convergence.py"
+
+
+rule perturb:
+    """Store what an attack adds to held-out images, as images."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        images=PLAN.test_store,
+    output:
+        images="results/perturb/{dataset}/{model}/{attack}.lmdb",
+        manifest="results/perturb/{dataset}/{model}/{attack}.parquet",
+    log:
+        "logs/perturb/{dataset}/{model}/{attack}.log",
+    benchmark:
+        "benchmarks/results/perturb/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        attack=PLAN.attack,
+        kind="perturbation",
+        sample=PLAN.config["attack"]["perturbations"]["images"],
+        precision=PLAN.config["precision"],
+        batch_size=PLAN.config["attack"]["batch_size"],
+    script:
+        "../scripts/perturb.py"
+
+
+rule semantics:
+    """Classify the perturbations against one model by other models."""
+    input:
+        judges=PLAN.judges,
+        images="results/perturb/{dataset}/{model}/{attack}.lmdb",
+        manifest="results/perturb/{dataset}/{model}/{attack}.parquet",
+    output:
+        "results/semantics/{dataset}/{model}/{attack}.parquet",
+    log:
+        "logs/semantics/{dataset}/{model}/{attack}.log",
+    benchmark:
+        "benchmarks/results/semantics/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        attack=PLAN.attack,
+        precision=PLAN.config["precision"],
+        batch_size=PLAN.config["attack"]["batch_size"],
+    script:
+        "../scripts/semantics.py"

@@ -57,7 +57,7 @@ rule subgroups:
 rule tabulate_fig5:
     """Collect the rows of figure 5 and test its contrasts."""
     input:
-        PLAN.fig5_cells(),
+        PLAN.cells("fig5"),
     output:
         table="results/tables/fig5.parquet",
         page=report(

@@ -1,34 +1,37 @@
 """
 Draws figures from their tables.
 
-INPUTS:   results/tables/fig5.parquet
-OUTPUTS:  results/figures/fig5.pdf, results/figures/fig5.png
+INPUTS:   results/tables/{figure}.parquet
+OUTPUTS:  results/figures/{figure}.pdf, results/figures/{figure}.png
 """
 
 
-rule fig5:
-    """Draw figure 5: similarity on agreeing and disagreeing images, by eps."""
+rule figure:
+    """Draw a figure from its table."""
     input:
-        "results/tables/fig5.parquet",
+        "results/tables/{figure}.parquet",
     output:
-        pdf="results/figures/fig5.pdf",
+        pdf="results/figures/{figure}.pdf",
         png=report(
-            "results/figures/fig5.png",
-            caption="../report/fig5.rst",
+            "results/figures/{figure}.png",
+            caption="../report/caption.rst",
             category="Figures",
-            labels={
-                "figure": "5",
-                "shows": "similarity on agreeing and disagreeing images",
+            labels=lambda wildcards: {
+                "figure": wildcards.figure.removeprefix("fig"),
+                "shows": PLAN.shows(wildcards.figure),
             },
         ),
     log:
-        "logs/figures/fig5.log",
+        "logs/figures/{figure}.log",
     benchmark:
-        "benchmarks/results/figures/fig5.tsv"
+        "benchmarks/results/figures/{figure}.tsv"
+    wildcard_constraints:
+        figure=PLAN.pattern(PLAN.drawn),
     conda:
         "../../envs/plot.yaml"
     params:
         revision=1,
         seed=PLAN.config["seed"],
+        caption=lambda wildcards: PLAN.caption(wildcards.figure),
     script:
-        "../scripts/fig5.py"
+        "../scripts/figure.py"

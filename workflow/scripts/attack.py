@@ -12,6 +12,7 @@ with flow.job(snakemake) as job:
         snakemake.params.attack,
         snakemake.params.precision,
         snakemake.params.batch_size,
+        snakemake.params.resume,
         job,
     )
     tables.write(snakemake.output[0], tables.ATTACK, columns, job.provenance)

@@ -169,7 +169,7 @@ PROVENANCE = {"rule": "convert", "revision": 1}
 
 def row(path, **other):
     found = {"model": "resnet8-r-s0", "dataset": "digits", "arch": "resnet8", "recipe": "r", "classes": 10}
-    found |= {"threat": "l2", "eps": 0.5, "seed": 0, "source": str(path), "sha256": ""}
+    found |= {"threat": "l2", "eps": 0.5, "seed": 0, "source": str(path), "sha256": "", "format": "madry"}
     return found | other
 
 
@@ -222,7 +222,7 @@ def test_another_file_than_the_rows_is_refused(tmp_path, job):
 def test_a_missing_source_names_the_row(tmp_path, job):
     with pytest.raises(
         FileNotFoundError,
-        match=r"nowhere\.pt does not exist: fill column `source` of row 'resnet8-r-s0' in config/models\.tsv$",
+        match=r"nowhere\.pt does not exist: fill column `source` of row 'resnet8-r-s0' of the models$",
     ):
         train.convert(row(tmp_path / "nowhere.pt"), RECIPE, tmp_path / "w.safetensors", job)
 

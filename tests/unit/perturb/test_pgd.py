@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mettle import models
-from mettle.perturb import confine, norm, per_batch, per_image, pgd, pgd_last
+from mettle.perturb import Draws, confine, norm, pgd, pgd_last, pgd_trace
+from mettle.perturb.pgd import uniform_start
 
 CPU = models.policy(1)
 SHAPE = (3, 8, 8)
@@ -37,6 +38,10 @@ def images(n=16, seed=0, low=0.0, high=1.0):
     return low + (high - low) * torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(seed))
 
 
+def draws(n, seed=0):
+    return Draws(seed, range(n))
+
+
 @pytest.mark.parametrize("name", ["l2", "linf"])
 @pytest.mark.parametrize("random_start", [False, True])
 def test_exact_on_a_linear_model(name, random_start):
@@ -44,9 +49,9 @@ def test_exact_on_a_linear_model(name, random_start):
     model, eps = Linear(), 0.1
     x = images(low=0.3, high=0.7)
     y = (model(x)[:, 1] > 0).long()
-    start = per_image(name, x, range(len(x)), seed=1) if random_start else None
     # From a random start in L2 each step turns the difference towards w by a constant factor, so it takes more of them.
-    attacked, _ = pgd(model, x, y, norm=name, eps=eps, steps=50, step_size=eps, start=start, policy=CPU)
+    options = {"norm": name, "eps": eps, "steps": 50, "step_size": eps, "random_start": random_start}
+    attacked, _ = pgd(model, x, y, draws=draws(len(x), 1), policy=CPU, **options)
     w = model.w.detach()
     reach = eps * (w.norm() if name == "l2" else w.abs().sum())
     sign = torch.where(y == 1, -1.0, 1.0)
@@ -60,13 +65,11 @@ def test_more_steps_never_help_the_defender(name, targeted):
     model, x = small_net(), images(32)
     y = model(x).argmax(1)
     targets = (y + 1) % 10 if targeted else None
-    start = per_image(name, x, range(len(x)), seed=3)
     eps = 0.5 if name == "l2" else 0.03
     previous_value, previous_fooled = None, None
     for steps in (0, 1, 2, 5, 10, 20):
-        attacked, _ = pgd(
-            model, x, y, norm=name, eps=eps, steps=steps, step_size=eps / 5, start=start, targets=targets, policy=CPU
-        )
+        options = {"norm": name, "eps": eps, "steps": steps, "step_size": eps / 5, "targets": targets}
+        attacked, _ = pgd(model, x, y, draws=draws(len(x), 3), policy=CPU, **options)
         logits = model(attacked).detach()
         goal = y if targets is None else targets
         loss = nn.functional.cross_entropy(logits, goal, reduction="none")
@@ -92,8 +95,8 @@ def test_attacked_images_lie_inside_ball_and_pixel_range(name, eps, seed, steps,
     # Many pixels at the very border, where rounding could carry them out.
     model, x = small_net(seed % 5), images(6, seed).mul(3).sub(1).clamp(0, 1)
     y = torch.arange(6)
-    start = per_image(name, x, range(6), seed)
-    attacked, _ = pgd(model, x, y, norm=name, eps=eps, steps=steps, start=start, early_stop=early, policy=CPU)
+    options = {"norm": name, "eps": eps, "steps": steps, "early_stop": early, "restarts": 2}
+    attacked, _ = pgd(model, x, y, draws=draws(6, seed), policy=CPU, **options)
     difference = attacked.numpy().astype(np.float64) - x.numpy().astype(np.float64)
     flat = difference.reshape(6, -1)
     size = np.linalg.norm(flat, axis=1) if name == "l2" else np.abs(flat).max(1)
@@ -121,12 +124,10 @@ def test_restarts_never_help_the_defender_and_start_where_they_should(name):
     model, x = small_net(), images(24)
     y = model(x).argmax(1)
     eps = 0.3 if name == "l2" else 0.02
-    start = per_image(name, x, range(24), seed=0)
     fooled, queries = [], []
     for restarts in (1, 4):
-        attacked, spent = pgd(
-            model, x, y, norm=name, eps=eps, steps=2, start=start, restarts=restarts, early_stop=True, policy=CPU
-        )
+        options = {"norm": name, "eps": eps, "steps": 2, "restarts": restarts, "early_stop": True}
+        attacked, spent = pgd(model, x, y, draws=draws(24), policy=CPU, **options)
         fooled.append(model(attacked).argmax(1) != y)
         queries.append(spent)
     assert (fooled[1] | ~fooled[0]).all()
@@ -137,8 +138,7 @@ def test_restarts_never_help_the_defender_and_start_where_they_should(name):
 def test_early_stop_gives_the_same_accuracy():
     model, x = small_net(), images(64)
     y = model(x).argmax(1)
-    start = per_image("l2", x, range(64), seed=0)
-    options = {"norm": "l2", "eps": 0.4, "steps": 10, "start": start, "policy": CPU}
+    options = {"norm": "l2", "eps": 0.4, "steps": 10, "draws": draws(64), "policy": CPU}
     slow, slow_queries = pgd(model, x, y, **options)
     fast, fast_queries = pgd(model, x, y, early_stop=True, **options)
     assert (model(slow).argmax(1) == y).equal(model(fast).argmax(1) == y)
@@ -149,25 +149,22 @@ def test_early_stop_gives_the_same_accuracy():
 def test_misclassified_images_are_left_alone_by_early_stop():
     model, x = small_net(), images(8)
     y = (model(x).argmax(1) + 1) % 10
-    attacked, queries = pgd(model, x, y, norm="l2", eps=1.0, steps=5, early_stop=True, policy=CPU)
+    attacked, queries = pgd(model, x, y, norm="l2", eps=1.0, draws=draws(8), steps=5, early_stop=True, policy=CPU)
     assert attacked.equal(x)
     assert (queries == 1).all()
 
 
 def test_starts_do_not_depend_on_the_batch():
-    x = images(6)
-    whole = per_image("l2", x, [5, 6, 7, 8, 9, 10], seed=2)(1)
-    part = per_image("l2", x[2:4], [7, 8], seed=2)(1)
-    assert whole[2:4].equal(part)
-    assert not whole[0].equal(per_image("l2", x, [5, 6, 7, 8, 9, 10], seed=2)(0)[0])
+    x, ids = images(6), [5, 6, 7, 8, 9, 10]
+    whole = uniform_start(x, "l2", 0.1, Draws(2, ids), 1)
+    assert whole[2:4].equal(uniform_start(x[2:4], "l2", 0.1, Draws(2, [7, 8]), 1))
+    assert not whole[0].equal(uniform_start(x, "l2", 0.1, Draws(2, ids), 0)[0])
 
 
 @pytest.mark.parametrize("name", ["l2", "linf"])
-@pytest.mark.parametrize("starts", ["image", "batch"])
-def test_starts_are_uniform_in_the_unit_ball(name, starts):
-    x = torch.zeros(2000, 1, 1, 2)
-    start = per_image(name, x, range(2000), 0) if starts == "image" else per_batch(name, x, 0)
-    points = start(0).flatten(1).double()
+def test_starts_are_uniform_in_the_ball(name):
+    x = torch.full((2000, 1, 1, 2), 0.5)
+    points = (uniform_start(x, name, 0.4, draws(2000)) - x).flatten(1).double() / 0.4
     radius = points.norm(dim=1) if name == "l2" else points.abs().amax(1)
     assert radius.max() <= 1 + 1e-6
     # In two dimensions the share within radius r is r^2, for disc and square alike.
@@ -182,7 +179,8 @@ def test_zero_gradient_moves_nothing_and_gives_no_nan():
             return torch.zeros(len(x), 10) + 0 * x.sum()
 
     x = images(4)
-    attacked, _ = pgd(Constant(), x, torch.zeros(4, dtype=torch.long), norm="l2", eps=1.0, steps=3, policy=CPU)
+    options = {"norm": "l2", "eps": 1.0, "steps": 3, "random_start": False}
+    attacked, _ = pgd(Constant(), x, torch.zeros(4, dtype=torch.long), draws=draws(4), policy=CPU, **options)
     assert attacked.equal(x)
 
 
@@ -191,7 +189,7 @@ def test_last_iterate_equals_pgd_on_a_linear_model_and_restores_the_model():
     y = (model(x)[:, 1] > 0).long()
     options = {"norm": "l2", "eps": 0.1, "steps": 5, "policy": CPU}
     last = pgd_last(model, x, y, **options)
-    best, _ = pgd(model, x, y, **options)
+    best, _ = pgd(model, x, y, draws=draws(8), random_start=False, **options)
     torch.testing.assert_close(last, best)
     assert model.training and model.w.requires_grad
 
@@ -218,8 +216,8 @@ def test_cpu_and_gpu_agree():
     outcome = []
     for device in ("cpu", "cuda"):
         policy = models.Policy(torch.device(device))
-        start = per_image("l2", x.to(device), range(64), seed=0)
         on = model.to(device)
-        attacked, _ = pgd(on, x.to(device), y.to(device), norm="l2", eps=0.4, steps=10, start=start, policy=policy)
+        options = {"norm": "l2", "eps": 0.4, "steps": 10, "draws": Draws(0, range(64), device), "policy": policy}
+        attacked, _ = pgd(on, x.to(device), y.to(device), **options)
         outcome.append((on(attacked).argmax(1) != y.to(device)).cpu())
     assert (outcome[0] != outcome[1]).float().mean() <= 0.02

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from mettle import models
-from mettle.perturb import pgd, pgd_last
+from mettle.perturb import Draws, pgd, pgd_last
 from mettle.train import LOSSES, Step
 
 CPU = models.policy(1)
@@ -66,7 +66,8 @@ def test_adversarial_trains_on_the_attacked_images_only():
     net, (x, y) = model(), batch()
     for best, attack in ((True, pgd), (False, pgd_last)):
         twin = copy.deepcopy(net)
-        images = attack(twin, x, y, norm="l2", eps=0.5, steps=3, step_size=None, start=None, policy=CPU)
+        extra = {"draws": Draws(0, range(8)), "random_start": False} if best else {}
+        images = attack(twin, x, y, norm="l2", eps=0.5, steps=3, step_size=None, policy=CPU, **extra)
         images = images[0] if isinstance(images, tuple) else images
         loss, _, logits = LOSSES["adversarial"].run(copy.deepcopy(net), x, y, step(best=best))
         assert torch.equal(logits, twin(images))
@@ -84,7 +85,8 @@ def test_only_the_training_pass_updates_batchnorm(best):
     assert {int(value) for key, value in after.items() if key.endswith("num_batches_tracked")} == {1}
     assert not torch.equal(after["network.stem.1.running_mean"], before["network.stem.1.running_mean"])
     attack = pgd if best else pgd_last
-    images = attack(twin, x, y, norm="l2", eps=0.5, steps=3, step_size=None, start=None, policy=CPU)
+    extra = {"draws": Draws(0, range(8)), "random_start": False} if best else {}
+    images = attack(twin, x, y, norm="l2", eps=0.5, steps=3, step_size=None, policy=CPU, **extra)
     assert all(torch.equal(value, before[key]) for key, value in statistics(twin).items()), "the attack moved them"
     assert torch.equal(twin(images[0] if isinstance(images, tuple) else images), logits)
     assert all(torch.equal(value, after[key]) for key, value in statistics(twin).items())

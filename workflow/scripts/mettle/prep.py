@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle import data
+from mettle.data.readers import Reader, reader
 from mettle.flow import verify
 
 
@@ -33,21 +34,32 @@ def prepare(
     FileNotFoundError
         If the row's source is not there; says which cell to fill and how to get the data.
     ValueError
-        If the source is damaged, has another SHA-256, or does not fit the row; names the file.
+        If the source is damaged, has another SHA-256, lacks what the row's list names, or does not fit the row; names
+        the file.
     OSError
         If the store cannot be written.
     """
-    reader = data.reader(dataset["reader"])
+    chosen = reader(dataset["reader"])
     source = Path(dataset["source"]) if dataset["source"] else None
     where = f"column `source` of row '{dataset['dataset']}' in config/datasets.tsv"
-    if not reader.generated and (source is None or not source.exists()):
+    if not chosen.generated and (source is None or not source.exists()):
         found = f"{source} does not exist" if source else "no path is given"
         raise FileNotFoundError(f"{found}: fill {where} with the path of the data; to get it: {dataset['home']}")
     if source is not None:
         verify(source, dataset.get("sha256"))
-    if reader.splits and split not in reader.splits:
-        raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(reader.splits)}, not '{split}'")
-    items = reader.read(source, split, dataset["classes"], seed)
+    if chosen.splits and split not in chosen.splits:
+        raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(chosen.splits)}, not '{split}'")
+    items = chosen.read(source, split, dataset["classes"], seed, **_subset(dataset, chosen))
     return data.write(
         lmdb_path, manifest_path, items, classes=dataset["classes"], provenance=provenance, progress=progress
     )
+
+
+def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Path]:
+    """The row's list, for a reader that can be restricted to one."""
+    if not dataset.get("subset"):
+        return {}
+    if not chosen.subsets:
+        where = f"column `subset` of row '{dataset['dataset']}' in config/datasets.tsv"
+        raise ValueError(f"reader '{dataset['reader']}' takes no list: empty {where}")
+    return {"subset": Path(dataset["subset"])}

@@ -8,6 +8,7 @@ import torch
 
 from mettle import models
 from mettle.data.loading import ImageSet, batches, split
+from mettle.data.sample import draw
 from mettle.data.store import Store
 from mettle.flow import Job, derive
 
@@ -48,10 +49,3 @@ def extract(
         raise ValueError(f"{weights}: logits or features are not finite on some images")
     columns["prediction"] = columns["logits"].argmax(1)
     return {key: [value] * len(positions) for key, value in keys.items()} | columns
-
-
-def draw(n: int, sample: int, seed: int) -> np.ndarray:
-    """Sorted positions of a sample without replacement; all n when the sample is no smaller."""
-    if sample >= n:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))

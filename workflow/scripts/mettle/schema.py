@@ -7,6 +7,7 @@ names the file and the key or row.
 
 import copy
 import difflib
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
 def _typed(text: str, rules: dict, key: str, where: str) -> Any:
     """A cell as the type its schema asks for."""
     text = text.strip()
-    kind = {"integer": int, "number": float}.get(rules.get("type"))
+    kind = {"integer": int, "number": lambda cell: float(_number(cell))}.get(rules.get("type"))
     if not text or kind is None:
         return text
     try:
@@ -104,7 +105,11 @@ def _typed(text: str, rules: dict, key: str, where: str) -> Any:
 
 
 def _fill(value: Any, rules: dict) -> Any:
-    """Defaults for absent keys, at every level that the schema describes by `properties` or by pattern."""
+    """Defaults for absent keys and numbers for fractions, wherever the schema describes `properties` and `items`."""
+    if isinstance(value, list):
+        return [_fill(entry, rules.get("items", {})) for entry in value]
+    if isinstance(value, str) and "number" in rules.get("type", ""):
+        return _number(value)
     if not isinstance(value, dict):
         return value
     for key, sub in rules.get("properties", {}).items():
@@ -113,6 +118,14 @@ def _fill(value: Any, rules: dict) -> Any:
         if key in value:
             value[key] = _fill(value[key], sub)
     return value
+
+
+def _number(text: str) -> Any:
+    """A fraction such as 4/255 as a number; any other text as it is."""
+    try:
+        return float(Fraction(text)) if "/" in text else text
+    except (ValueError, ZeroDivisionError):
+        return text
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:

@@ -42,7 +42,7 @@ class Table:
     columns: Mapping[str, Column]
 
 
-_STR, _INT, _FLOAT = pa.string(), pa.int64(), pa.float64()
+_STR, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 # A vector column: every row holds as many float32 values as the first; written as a fixed-size list.
 VECTOR = pa.list_(pa.float32())
 
@@ -135,7 +135,10 @@ ATTACK = Table(
         "loss": Column(_FLOAT, "cross-entropy of the attacked image", "nats"),
         "margin": Column(_FLOAT, "true logit less the largest other, attacked; negative is fooled", "logits"),
         "distance": Column(_FLOAT, "distance of attacked and clean image in `norm`", "pixel range [0, 1]"),
-        "queries": Column(_INT, "forward passes spent on the image by the attack"),
+        "queries": Column(_INT, "forward passes spent on the image by the attack; 0 where its engine does not count"),
+        "gradient_zero": Column(_BOOL, "whether the gradient of the cross-entropy is exactly zero at the clean image"),
+        "randomised": Column(_BOOL, "whether two passes over the clean image differ by more than rounding"),
+        "probabilities": Column(_BOOL, "whether the logits of the clean image are none negative and sum to 1"),
         "note": RESULT["note"],
     },
 )
@@ -180,7 +183,92 @@ ACCURACY = Table(
     keys("dataset", "split", "model", "attack", "norm", "eps", "measure") | RESULT,
 )
 
-TABLES = {t.name: t for t in (MANIFEST, EPOCHS, ATTACK, REPRESENT, COMPARE, SUBGROUPS, FIG5, ACCURACY)}
+_FROM = {"source": Column(_STR, "`here`, or where a published value stands")}
+_RUN = {
+    "epoch": Column(_INT, "training epoch of the weights, from 0"),
+    "steps": Column(_INT, "steps of PGD; 0 is the clean image (accuracy) or the random start (loss)"),
+    "seed": Column(_INT, "seed of the random start"),
+}
+
+EFFECTIVENESS = Table(
+    "effectiveness",
+    "Accuracy and mean loss under PGD by training epoch, steps and seed: last iterate, step 1.5 eps / steps, random "
+    "start; lo and hi are the 95 % Wilson interval of an accuracy.",
+    keys("dataset", "split", "model", "norm", "eps", "measure") | _RUN | RESULT,
+)
+
+FIG7 = Table(
+    "fig7",
+    "Rows of figure 7: means of `effectiveness` over seeds, lo and hi the smallest and largest seed; `gap` is what the "
+    "loss lacks to that of the most steps, as a fraction of it.",
+    keys("dataset", "model", "norm", "eps", "measure") | {key: _RUN[key] for key in ("epoch", "steps")} | RESULT | _FROM,
+)
+
+CONVERGENCE = Table(
+    "convergence",
+    "Cross-entropy of single images by steps and seed of PGD, with one step size; images that the model knows.",
+    keys("dataset", "split", "model", "norm", "eps", "measure", "id")
+    | {key: _RUN[key] for key in ("steps", "seed")}
+    | RESULT,
+)
+
+FIG8 = Table(
+    "fig8",
+    "Rows of figure 8: mean of `convergence` over seeds per image, lo and hi one standard deviation below and above.",
+    keys("dataset", "model", "norm", "eps", "measure", "id") | {"steps": _RUN["steps"]} | RESULT | _FROM,
+)
+
+FIG9 = Table(
+    "fig9",
+    "Accuracy under AutoAttack by eps; lo and hi are the 95 % Wilson interval.",
+    keys("dataset", "model", "attack", "norm", "eps", "measure") | RESULT | _FROM,
+)
+
+FIG10 = Table(
+    "fig10",
+    "Clean and attacked accuracy of every cell of a sweep; lo and hi are the 95 % Wilson interval.",
+    keys("dataset", "model", "attack", "norm", "eps", "measure")
+    | {"cell": Column(_STR, "values that the recipe takes in the grid of the sweep")}
+    | RESULT,
+)
+
+SEMANTICS = Table(
+    "semantics",
+    "One row per perturbation image and model that classified it: `model` is what the perturbation was made against, "
+    "`model_b` is who classifies.",
+    keys("dataset", "model", "model_b", "attack", "norm", "eps", "id")
+    | {
+        "label": Column(_INT, "true class of the image that was perturbed"),
+        "prediction": Column(_INT, "predicted class of the perturbation"),
+    },
+)
+
+FIG11 = Table(
+    "fig11",
+    "Rows of figure 11: share of perturbations that a model gives the true class, lo and hi the 95 % Wilson interval; "
+    "rows of measure `example` hold a perturbation as an image.",
+    keys("dataset", "model", "model_b", "attack", "norm", "eps", "measure", "id")
+    | RESULT
+    | {"image": Column(pa.binary(), "PNG of an example", nullable=True)},
+)
+
+PUBLISHED = Table(
+    "published",
+    "Measured beside published accuracy; value is measured, lo and hi its 95 % Wilson interval.",
+    keys("dataset", "model", "attack", "norm", "eps", "measure")
+    | RESULT
+    | {
+        "published": Column(_FLOAT, "published accuracy", "fraction"),
+        "difference": Column(_FLOAT, "measured less published", "fraction"),
+        "source": Column(_STR, "where the published number stands"),
+    },
+)
+
+TABLES = {
+    t.name: t
+    for t in (MANIFEST, EPOCHS, ATTACK, REPRESENT, COMPARE, SUBGROUPS, FIG5, ACCURACY)
+    + (EFFECTIVENESS, FIG7, CONVERGENCE, FIG8, FIG9, FIG10, SEMANTICS, FIG11, PUBLISHED)
+}
 
 Rows = pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 

@@ -1,6 +1,8 @@
 """Every held-out image of a data set, clean and attacked, one row each."""
 
+import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle import models
+from mettle.attack import flags
+from mettle.attack.parts import Parts
 from mettle.data.loading import ImageSet, batches, split
 from mettle.data.store import Store
-from mettle.flow import Job, derive
+from mettle.flow import Job
 from mettle.models import Policy
-from mettle.perturb import ATTACKS, norm, per_image
+from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
+
+# Options of an attack that are not its function's.
+_NOT_ITS_OWN = ("method", "datasets", "engine", "target")
 
 
 def evaluate(
@@ -24,6 +31,7 @@ def evaluate(
     options: dict[str, Any],
     precision: str,
     batch: int,
+    resume: str | Path,
     job: Job,
 ) -> dict[str, Any]:
     """Columns of the attack table.
@@ -35,6 +43,7 @@ def evaluate(
     keys : dataset, split, model, attack
     options : options of the attack with defaults filled in
     precision, batch : number format and images per pass
+    resume : folder for the answers to finished batches; a killed job goes on from them with the same result
     job : seed, threads, log
 
     Returns
@@ -44,18 +53,28 @@ def evaluate(
     """
     model, about = models.load(weights)
     policy = models.policy(job.threads, precision)
-    model = policy.place(model)
-    source = ImageSet(Store(images), about["size"], about["resize"])
+    store = Store(images)
+    source = ImageSet(store, about["size"], about["resize"])
+    model = faster(policy.place(model), source, policy)
     chosen = split(np.arange(len(source)), batch)
-    parts = []
-    for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "attack", len(chosen)):
-        parts.append(
-            attack_batch(model, policy.move(clean), labels.to(policy.device), ids.tolist(), options, job.seed, policy)
-        )
-    columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    made_from = [_sha256(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
+    parts = Parts(resume, [*made_from, policy.device.type], len(chosen))
+    if parts.done:
+        job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
+    left = batches(source, [chosen[i] for i in parts.left], job.threads - 1)
+    for number, (clean, labels, ids) in zip(parts.left, job.progress(left, "attack", len(parts.left)), strict=True):
+        place = (policy.move(clean), labels.to(policy.device), ids.tolist())
+        parts.save(number, attack_batch(model, *place, options, job.seed, policy))
+    columns = parts.collect()
     n = len(columns["id"])
-    constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": None}
+    constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": flags.note(columns)}
     return {key: [value] * n for key, value in constant.items()} | columns
+
+
+def faster(model: nn.Module, source: ImageSet, policy: Policy) -> nn.Module:
+    """The model with a faster copy beside it, where there is one that answers the same."""
+    example, _, _ = source.__getitems__([0])
+    return models.folded(model, policy.move(example))
 
 
 def attack_batch(
@@ -67,25 +86,16 @@ def attack_batch(
     seed: int,
     policy: Policy,
 ) -> dict[str, np.ndarray]:
-    """Attack one batch; what comes out is checked against ball and pixel range, and judged in fp32."""
-    name, eps = options["norm"], options["eps"]
-    chosen = {
-        key: value
-        for key, value in options.items()
-        if key in ("norm", "eps", "steps", "step_size", "restarts", "early_stop")
-    }
-    start = per_image(name, clean, ids, seed) if options["random_start"] else None
-    clean_logits = judge(model, clean)
-    targets = choose_targets(options["target"], clean_logits, labels, ids, seed)
-    attacked, queries = ATTACKS[options["method"]].run(
-        model, clean, labels, start=start, targets=targets, policy=policy, **chosen
-    )
-    distance = norm(name).distance(attacked.double() - clean.double())
-    if (distance > eps).any() or (attacked < 0).any() or (attacked > 1).any():
-        raise RuntimeError(
-            f"{options['method']} left the {name} ball of radius {eps} or the pixel range: this is a bug"
-        )
-    logits = judge(model, attacked)
+    """Answers to one batch: what comes out of the attack is checked against ball and pixel range, and judged in fp32.
+
+    Raises
+    ------
+    ValueError
+        If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
+    """
+    clean_logits, flagged = flags.look(model, clean, labels, ids)
+    images, queries = attacked(model, clean, labels, ids, options, seed, policy)
+    logits = judge(model, images)
     columns = {
         "id": np.asarray(ids),
         "label": labels,
@@ -94,28 +104,60 @@ def attack_batch(
         "clean_loss": F.cross_entropy(clean_logits.double(), labels, reduction="none"),
         "loss": F.cross_entropy(logits.double(), labels, reduction="none"),
         "margin": margin(logits, labels),
-        "distance": distance,
+        "distance": norm(options["norm"]).distance(images.double() - clean.double()),
         "queries": queries,
     }
+    columns |= flagged
     return {key: value.cpu().numpy() if isinstance(value, Tensor) else value for key, value in columns.items()}
 
 
-def choose_targets(target: str, logits: Tensor, labels: Tensor, ids: Sequence[int], seed: int) -> Tensor | None:
-    """Target classes of a targeted attack, never the true class; None for an untargeted one."""
-    if target == "none":
-        return None
+def attacked(
+    model: nn.Module,
+    clean: Tensor,
+    labels: Tensor,
+    ids: Sequence[int],
+    options: dict[str, Any],
+    seed: int,
+    policy: Policy,
+) -> tuple[Tensor, Tensor]:
+    """Attacked images of one batch, and the passes spent on each.
+
+    Parameters
+    ----------
+    model : the classifier, with or without a faster copy
+    clean, labels, ids : images (n, 3, h, w) in [0, 1], true classes and names
+    options : options of the attack with defaults filled in
+    seed : seed of the run
+    policy : device and precision
+    """
+    method, eps = options["method"], options["eps"]
+    own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
+    run = ATTACKS[method].run if options.get("engine", "mettle") == "mettle" else partial(pyautoattack, method)
+    draws = Draws(seed, ids, clean.device)
+    if options.get("target", "none") != "none":
+        own["targets"] = choose_targets(options["target"], judge(model, clean), labels, draws)
+    images, queries = run(model, clean, labels, draws=draws, policy=policy, **own)
+    distance = norm(options["norm"]).distance(images.double() - clean.double())
+    outside = ~((distance <= eps) & ((images >= 0) & (images <= 1)).flatten(1).all(1))  # NaN is outside, too
+    if outside.any():
+        where = named(ids, outside.nonzero()[:, 0].tolist())
+        raise RuntimeError(f"{method} left the {options['norm']} ball of radius {eps} or the pixel range at {where}: bug")
+    return images, queries
+
+
+def choose_targets(target: str, logits: Tensor, labels: Tensor, draws: Draws) -> Tensor:
+    """Target classes (n,) of a targeted attack, never the true class: `random` per image, or `least_likely`."""
     if target == "least_likely":
         return logits.scatter(1, labels[:, None], torch.inf).argmin(1)
     classes = logits.shape[1]
-    shift = [1 + derive(seed, "target", int(image)) % (classes - 1) for image in ids]
-    return (labels + torch.tensor(shift, device=labels.device)) % classes
+    return (labels + 1 + draws.integers(classes - 1, (), "target")) % classes
 
 
 @torch.no_grad()
 def judge(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits in fp32 and evaluation mode."""
+    """Logits of the exact model, in fp32 and evaluation mode."""
     with models.frozen(model):
-        return model(images)
+        return models.exact(model)(images)
 
 
 def margin(logits: Tensor, labels: Tensor) -> Tensor:
@@ -123,3 +165,8 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     logits = logits.double()
     true = logits.gather(1, labels[:, None])[:, 0]
     return true - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
+
+
+def _sha256(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

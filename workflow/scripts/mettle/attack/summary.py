@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -15,12 +14,17 @@ def summarise(attacks: pd.DataFrame) -> list[dict[str, Any]]:
         cell = dict(zip(keys, values, strict=True)) | {"measure": "accuracy"}
         if not any(row["model"] == cell["model"] and row["attack"] == "clean" for row in rows):
             clean = cell | {"attack": "clean", "norm": None, "eps": 0.0}
-            rows.append(clean | _share((group["clean_prediction"] == group["label"]).to_numpy()))
-        rows.append(cell | _share((group["prediction"] == group["label"]).to_numpy()))
+            rows.append(clean | share_of(group["clean_prediction"] == group["label"]))
+        rows.append(cell | share_of(group["prediction"] == group["label"]))
     return rows
 
 
-def _share(correct: np.ndarray) -> dict[str, Any]:
+def share(correct: int, n: int) -> dict[str, Any]:
     """Share of correct answers with its 95 % Wilson interval."""
-    interval = binomtest(int(correct.sum()), len(correct)).proportion_ci(0.95, method="wilson")
-    return {"n": len(correct), "value": float(correct.mean()), "lo": interval.low, "hi": interval.high, "note": None}
+    interval = binomtest(correct, n).proportion_ci(0.95, method="wilson")
+    return {"n": n, "value": correct / n, "lo": interval.low, "hi": interval.high, "note": None}
+
+
+def share_of(correct: pd.Series) -> dict[str, Any]:
+    """Share of true values with its 95 % Wilson interval."""
+    return share(int(correct.sum()), len(correct))

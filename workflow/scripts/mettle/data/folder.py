@@ -1,15 +1,17 @@
-"""Images in one folder per class: ImageNet, its subsets, and any data set of a user's own."""
+"""Images in one folder per class: ImageNet, its subsets by class or by file, and any data set of a user's own."""
 
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mettle.data.item import Item, check_classes, decode
+from mettle.data.lists import read_list
 
 _BATCH = 256  # files in memory at a time
 
 
-def read(source: Path, split: str, classes: int, seed: int) -> Iterator[Item]:
+def read(source: Path, split: str, classes: int, seed: int, subset: Path | None = None) -> Iterator[Item]:
     """Images of `source/split/class/file`, classes and files sorted by name, the files' bytes as they are.
 
     Every file is decoded once to see that it is whole. Hidden files are passed over, symbolic links followed.
@@ -18,21 +20,45 @@ def read(source: Path, split: str, classes: int, seed: int) -> Iterator[Item]:
     ----------
     source : folder that holds one folder per split
     split : name of the split's folder
-    classes : number of class folders that must be there
+    classes : number of class folders that must be there, or that `subset` lists
     seed : changes nothing
+    subset : list of class folders, which alone are read and numbered in sorted order, or of image files, which alone
+        are read and keep the labels that they have among all class folders
 
     Raises
     ------
     ValueError
-        If the split's folder or a class is missing or empty, or a file cannot be decoded as an image.
+        If the split's folder or a class is missing or empty, a file cannot be decoded as an image, or something that
+        `subset` lists is not there or is there twice.
     """
     folder = source / split
     if not folder.is_dir():
         held = ", ".join(path.name for path in _sorted(source)) or "nothing"
         raise ValueError(f"{folder} is no folder; {source} holds {held}")
     folders = [path for path in _sorted(folder) if path.is_dir()]
-    check_classes(len(folders), classes, folder)
-    return _items(source, [(path, label) for label, folder in enumerate(folders) for path in _files(folder)])
+    listed = [] if subset is None else read_list(subset)
+    by_class = not {path.name for path in folders}.isdisjoint(listed)
+    if by_class:
+        folders = _only(folders, listed, subset, folder)
+    check_classes(len(folders), classes, subset if by_class else folder)
+    labels = {path.name: label for label, path in enumerate(folders)}
+    files = [path for folder in folders for path in _files(folder)]
+    if listed and not by_class:
+        files = _only(files, listed, subset, folder)
+    return _items(source, [(path, labels[path.parent.name]) for path in files])
+
+
+def _only(paths: list[Path], names: list[str], subset: Path, folder: Path) -> list[Path]:
+    """Those of the paths that a list names: every name once, so as many as the list is long."""
+    wanted = set(names)
+    kept = [path for path in paths if path.name in wanted]
+    found = Counter(path.name for path in kept)
+    if missing := [name for name in names if name not in found]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ValueError(f"{subset} lists '{missing[0]}'{more}, but {folder} holds no such class or image")
+    if twice := [name for name in names if found[name] > 1]:
+        raise ValueError(f"{subset} lists '{twice[0]}', which {folder} holds {found[twice[0]]} times")
+    return kept
 
 
 def _files(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ class Item:
     source : where the image came from: file, archive member with row, or generator with seed and index
     objects : the objects in the image, nearest first, where known; one mapping each, with the keys label, x0, y0, x1,
         y1, depth, mask, as `tables.MANIFEST` describes them
+    id : the image's key in the store, for one that is made from an image of another store; None counts from 0
     """
 
     data: bytes
@@ -27,6 +28,7 @@ class Item:
     class_name: str
     source: str
     objects: list[dict] | None = None
+    id: int | None = None
 
 
 def png(array: np.ndarray) -> bytes:

@@ -1,6 +1,8 @@
 """From a store to batches of tensors: evaluation and training transforms, order, worker processes."""
 
+import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,19 @@ from mettle.data.store import Store
 from mettle.flow import derive
 
 Batch = tuple[Tensor, Tensor, Tensor]
+
+# Keys of a recipe's `augment` block that change single images; the others say how, or mix images of a batch.
+_CHANGES = (
+    "random_resized_crop",
+    "crop_padding",
+    "horizontal_flip",
+    "vertical_flip",
+    "auto_augment",
+    "color_jitter",
+    "rotation",
+    "lighting",
+    "erasing",
+)
 
 
 class ImageSet(Dataset):
@@ -32,7 +47,7 @@ class ImageSet(Dataset):
     ) -> None:
         self.store, self.seed, self.epoch = store, seed, 0
         self.arrays = self.transform = None
-        self.random = bool(augment) and any(augment.values())
+        self.random = bool(augment) and any(augment[key] for key in _CHANGES)
         if self.random or resize is not None:
             from mettle.data import transforms  # torchvision takes a second to import
 
@@ -50,9 +65,14 @@ class ImageSet(Dataset):
     def __len__(self) -> int:
         return len(self.store)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the images are in memory as the network takes them, so that workers would only cost time."""
+        return self.arrays is not None and self.transform is None
+
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Images (n, 3, h, w) in [0, 1], labels (n,), ids (n,) at these positions."""
-        if self.arrays is not None and self.transform is None:
+        if self.ready:
             images = self.arrays[indices].float() / 255
         else:
             images = torch.stack([self._image(index) for index in indices])
@@ -65,12 +85,46 @@ class ImageSet(Dataset):
             image = Image.fromarray(self.arrays[index].permute(1, 2, 0).numpy())
         if not self.random:
             return self.transform(image)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(derive(self.seed, "augment", self.epoch, int(self.store.ids[index])))
+        with _seeded(derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))):
             return self.transform(image)
 
 
-def batches(images: ImageSet, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:
+class Mixture(Dataset):
+    """Two image sets as one: positions of the second follow those of the first, its ids are -1 - id.
+
+    Parameters
+    ----------
+    first, second : image sets with the same classes and size of image
+    """
+
+    def __init__(self, first: ImageSet, second: ImageSet) -> None:
+        self.parts = (first, second)
+        self.ready = first.ready and second.ready
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    @property
+    def epoch(self) -> int:
+        """Epoch that random changes are drawn for."""
+        return self.parts[0].epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        for part in self.parts:
+            part.epoch = epoch
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Images, labels and ids at these positions, as an image set gives them."""
+        indices, n = np.asarray(indices), len(self.parts[0])
+        images, labels, ids = self.parts[0].__getitems__(indices[indices < n].tolist())
+        others, other_labels, other_ids = self.parts[1].__getitems__((indices[indices >= n] - n).tolist())
+        order = torch.from_numpy(np.argsort(np.argsort(indices >= n, kind="stable")))
+        joined = ((images, others), (labels, other_labels), (ids, -1 - other_ids))
+        return tuple(torch.cat(pair)[order] for pair in joined)
+
+
+def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:
     """The batches at these positions, in this order.
 
     Parameters
@@ -83,7 +137,7 @@ def batches(images: ImageSet, chosen: Sequence[np.ndarray], workers: int = 0) ->
         images,
         batch_sampler=[part.tolist() for part in chosen],
         collate_fn=_as_is,
-        num_workers=0 if images.arrays is not None and images.transform is None else workers,
+        num_workers=0 if images.ready else workers,
         pin_memory=torch.cuda.is_available(),
     )
 
@@ -97,6 +151,38 @@ def shuffled(n: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]
     """Batches of one training epoch: all n positions once, in an order that (seed, epoch) decides."""
     order = np.random.default_rng(derive(seed, "order", epoch)).permutation(n)
     return split(order, batch_size)
+
+
+def blended(n: int, others: int, batch_size: int, ratio: float, seed: int, epoch: int) -> list[np.ndarray]:
+    """Batches of one epoch over a `Mixture` of n and `others` images, until the smaller of the two is used up.
+
+    Raises
+    ------
+    ValueError
+        If a share of `ratio` is no image, or all images, of a batch.
+    """
+    take = int(batch_size * ratio)
+    if not 0 < take < batch_size:
+        raise ValueError(f"mix.ratio {ratio:g} takes {take} images of a batch of {batch_size}: change one of the two")
+    first = shuffled(n, batch_size - take, seed, epoch)
+    second = shuffled(others, take, derive(seed, "mix"), epoch)
+    rng = np.random.default_rng(derive(seed, "mix", epoch))
+    return [rng.permutation(np.concatenate([a, b + n])) for a, b in zip(first, second, strict=False)]
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """The global generators of torch, Python and NumPy from this seed; afterwards they are as they were before."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 def _as_is(batch: Batch) -> Batch:

@@ -10,12 +10,14 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import lmdb
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from mettle import tables
@@ -23,6 +25,7 @@ from mettle.data.item import Item, decode
 
 _BATCH = 256  # images per transaction: LMDB holds a transaction's pages in memory until it is committed
 _MAP_SIZE = 1 << 24  # bytes to start with; doubled whenever the map is full
+_READ = ["id", "label", "class_name", "sha256"]  # columns of the manifest that a store keeps in memory
 _READ_ONLY = {"subdir": False, "lock": False, "readonly": True, "create": False, "readahead": False}
 
 # LMDB refuses to open a file twice in one process, so stores of the same file share what is open.
@@ -40,8 +43,8 @@ def write(
 ) -> int:
     """Write images as a store, under temporary names that are renamed at the end, the manifest last.
 
-    Ids count the images from 0 in the order given. If anything fails, nothing new remains and an older store of the
-    same name stays as it was.
+    Ids count the images from 0 in the order given, unless the images bring their own. If anything fails, nothing new
+    remains and an older store of the same name stays as it was.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def write(
     Raises
     ------
     ValueError
-        If there is no image, a label is out of range, or two names are given to one class.
+        If there is no image, a label is out of range, two names are given to one class, or ids do not increase.
     OSError
         If a file cannot be written, for example because the disk is full.
     """
@@ -97,7 +100,7 @@ class Store:
     def __init__(self, lmdb_path: str | Path) -> None:
         self.path = Path(lmdb_path)
         manifest = self.path.with_suffix(".parquet")
-        frame = _read_manifest(manifest)
+        frame = _read_manifest(manifest, _READ)
         self.ids = frame["id"].to_numpy(np.int64)
         self.labels = frame["label"].to_numpy(np.int64)
         names = dict(zip(self.labels.tolist(), frame["class_name"], strict=True))
@@ -122,8 +125,16 @@ class Store:
         """Everything but the open file, which belongs to this process."""
         return self.__dict__ | {"_env": None}
 
+    def manifest(self) -> pd.DataFrame:
+        """One row per image in the order of the positions, with the columns of `tables.MANIFEST` but `objects`."""
+        return _read_manifest(self.path.with_suffix(".parquet"), [*_READ, "source"])
+
     def image(self, index: int) -> Image.Image:
-        """The image at a position (not an id), in RGB.
+        """The image at a position (not an id), in RGB. Raises what `data` raises."""
+        return decode(self.data(index))
+
+    def data(self, index: int) -> bytes:
+        """The encoded image at a position (not an id), as it was written.
 
         Raises
         ------
@@ -139,7 +150,7 @@ class Store:
             raise ValueError(f"{where} is missing")
         if hashlib.sha256(data).hexdigest().encode() != self._sha256[index]:
             raise ValueError(f"{where} is damaged: its bytes differ from the SHA-256 in the manifest")
-        return decode(data)
+        return data
 
     def arrays(self, indices: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
         """Images at these positions (all by default) as one uint8 array of shape (n, h, w, 3).
@@ -169,7 +180,7 @@ class Store:
 
 def _checked(items: Iterable[Item], classes: int | None) -> Iterator[Item]:
     names: dict[int, str] = {}
-    for item in items:
+    for item in _numbered(items):
         if item.label < 0 or (classes is not None and item.label >= classes):
             last = "" if classes is None else classes - 1
             raise ValueError(f"{item.source}: label {item.label} is out of range 0..{last}")
@@ -179,13 +190,23 @@ def _checked(items: Iterable[Item], classes: int | None) -> Iterator[Item]:
         yield item
 
 
+def _numbered(items: Iterable[Item]) -> Iterator[Item]:
+    last = -1
+    for number, item in enumerate(items):
+        item = replace(item, id=number) if item.id is None else item
+        if item.id <= last:
+            raise ValueError(f"{item.source}: id {item.id} follows id {last}, but the ids of a store increase")
+        last = item.id
+        yield item
+
+
 def _write_images(part: Path, path: Path, items: Iterator[Item]) -> dict[str, list]:
     rows: dict[str, list] = {name: [] for name in tables.MANIFEST.columns}
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with lmdb.open(str(part), subdir=False, lock=False, sync=False, map_size=_MAP_SIZE) as env:
             while batch := list(islice(items, _BATCH)):
-                _put(env, len(rows["id"]), batch)
+                _put(env, batch)
                 for item in batch:
                     _add_row(rows, item)
             env.sync(True)
@@ -199,19 +220,19 @@ def _write_images(part: Path, path: Path, items: Iterator[Item]) -> dict[str, li
     return rows
 
 
-def _put(env: lmdb.Environment, first: int, batch: list[Item]) -> None:
+def _put(env: lmdb.Environment, batch: list[Item]) -> None:
     while True:
         try:
             with env.begin(write=True) as transaction:
-                for number, item in enumerate(batch, first):
-                    transaction.put(_key(number), item.data, append=True)
+                for item in batch:
+                    transaction.put(_key(item.id), item.data, append=True)
             return
         except lmdb.MapFullError:
             env.set_mapsize(2 * env.info()["map_size"])
 
 
 def _add_row(rows: dict[str, list], item: Item) -> None:
-    rows["id"].append(len(rows["id"]))
+    rows["id"].append(item.id)
     rows["label"].append(item.label)
     rows["class_name"].append(item.class_name)
     rows["source"].append(item.source)
@@ -227,9 +248,9 @@ def _write_manifest(part: Path, path: Path, rows: dict[str, list], provenance: d
         raise OSError(f"{path} cannot be written for {len(rows['id'])} images: {error}") from error
 
 
-def _read_manifest(path: Path) -> Any:
+def _read_manifest(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
-        return tables.read(path, tables.MANIFEST, ["id", "label", "class_name", "sha256"])
+        return tables.read(path, tables.MANIFEST, columns)
     except FileNotFoundError as error:
         raise ValueError(f"{path}, the manifest of the store {path.with_suffix('.lmdb')}, is missing") from error
 

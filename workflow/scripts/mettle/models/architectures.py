@@ -6,11 +6,16 @@ Both libraries take seconds to import, so only the networks that need them do.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from torch import nn
 
 from mettle import schema
-from mettle.models.small import CifarResNet, DenseNet, Vgg, WideResNet
+from mettle.models.small import CifarResNet, DenseNet, PreactResNet, Vgg, WideResNet
+from mettle.models.stems import cifar_stem, restride
+
+Build = Callable[..., nn.Module]
 
 
 @dataclass(frozen=True)
@@ -19,24 +24,25 @@ class Architecture:
 
     Attributes
     ----------
-    build : (classes, size) to a module that maps normalised images (n, 3, size, size) to logits (n, classes)
+    build : (classes, size) to a module that maps normalised images (n, 3, size, size) to logits (n, classes); where
+        the network has drop path, also with the keyword `drop_path_rate`
     family : what kind of network it is
     reference : paper
     """
 
-    build: Callable[[int, int], nn.Module]
+    build: Build
     family: str
     reference: str
 
 
-def _xcit(classes: int, size: int) -> nn.Module:
+def _xcit(classes: int, size: int, **options: Any) -> nn.Module:
     from timm.models.xcit import Xcit
 
     shape = {"embed_dim": 64, "depth": 3, "cls_attn_layers": 1, "num_heads": 4, "mlp_ratio": 2, "eta": 1.0}
-    return Xcit(img_size=size, patch_size=8, num_classes=classes, **shape)
+    return Xcit(img_size=size, patch_size=8, num_classes=classes, **shape, **options)
 
 
-def _torchvision(name: str, **options: int) -> Callable[[int, int], nn.Module]:
+def _torchvision(name: str, **options: int) -> Build:
     def build(classes: int, size: int) -> nn.Module:
         from torchvision import models
 
@@ -45,24 +51,43 @@ def _torchvision(name: str, **options: int) -> Callable[[int, int], nn.Module]:
     return build
 
 
-def _timm(name: str, classes: int, size: int) -> nn.Module:
-    import timm
+def _timm(name: str, change: Callable[[nn.Module], nn.Module] = lambda network: network, **fixed: Any) -> Build:
+    """A timm model with some of its options fixed, and a change made to it after."""
 
-    if not timm.is_model(name):
-        known = [*ARCHITECTURES, *timm.list_models()]
-        raise ValueError(f"unknown architecture '{name}'{schema.suggest(name, known)}")
-    try:
-        return timm.create_model(name, num_classes=classes, img_size=size)
-    except TypeError as error:  # convolutional networks take any size and know no img_size
-        if "img_size" not in str(error):
-            raise
-        return timm.create_model(name, num_classes=classes)
+    def build(classes: int, size: int, **options: Any) -> nn.Module:
+        import timm
+
+        if not timm.is_model(name):
+            known = [*ARCHITECTURES, *timm.list_models()]
+            raise ValueError(f"unknown architecture '{name}'{schema.suggest(name, known)}")
+        options |= fixed | {"num_classes": classes}
+        try:
+            return change(timm.create_model(name, img_size=size, **options))
+        except TypeError as error:  # convolutional networks take any size and know no img_size
+            if "img_size" not in str(error):
+                raise
+            return change(timm.create_model(name, **options))
+
+    return build
+
+
+def _xcit_32(stride: int, **width: int) -> Build:
+    return _timm("xcit_small_12_p16_224", partial(restride, stride=stride), **width)
+
+
+def _wrn(blocks: int, factor: int) -> Build:
+    return lambda classes, size: WideResNet(classes, blocks, factor)
 
 
 _HE = "He et al. 2016, arXiv:1512.03385"
 _HUANG = "Huang et al. 2017, arXiv:1608.06993"
 _SIMONYAN = "Simonyan & Zisserman 2015, arXiv:1409.1556"
 _ZAGORUYKO = "Zagoruyko & Komodakis 2016, arXiv:1605.07146"
+_NOUBY = "El-Nouby et al. 2021, arXiv:2106.09681"
+_LIGHT = "Debenedetti et al. 2023, arXiv:2209.07399"
+_BAI = "Bai et al. 2021, arXiv:2111.05464"
+# Width of XCiT-M and -L; timm has -S of depth 12 only.
+_M, _L = {"embed_dim": 512}, {"embed_dim": 768, "num_heads": 16}
 
 ARCHITECTURES = {
     # For 32x32 images and a CPU: seconds to train, hence the stride of 2 at the start.
@@ -72,17 +97,51 @@ ARCHITECTURES = {
     ),
     "vgg5": Architecture(lambda classes, size: Vgg(classes, [[32], [64, 64], [128]], stride=2), "VGG", _SIMONYAN),
     "densenet10": Architecture(lambda classes, size: DenseNet(classes, 2, growth=16, stride=2), "DenseNet", _HUANG),
-    "xcit_mini": Architecture(_xcit, "XCiT", "El-Nouby et al. 2021, arXiv:2106.09681"),
+    "xcit_mini": Architecture(_xcit, "XCiT", _NOUBY),
     # Those of Klabunde et al. 2025 that timm does not have under the names of the published weights.
     "wide_resnet50_4": Architecture(_torchvision("resnet50", width_per_group=256), "wide ResNet", _ZAGORUYKO),
     "vgg16_bn": Architecture(_torchvision("vgg16_bn"), "VGG", _SIMONYAN),
-    "tiny_vit_5m": Architecture(
-        lambda classes, size: _timm("tiny_vit_5m_224", classes, size), "TinyViT", "Wu et al. 2022, arXiv:2207.10666"
+    "tiny_vit_5m": Architecture(_timm("tiny_vit_5m_224"), "TinyViT", "Wu et al. 2022, arXiv:2207.10666"),
+    # Those of Debenedetti et al. 2023 that timm does not have; XCiT-S, XCiT-N, ConvNeXt-T and DeiT are timm's.
+    "xcit_medium_12_p16_224": Architecture(_timm("xcit_small_12_p16_224", **_M), "XCiT", _NOUBY),
+    "xcit_large_12_p16_224": Architecture(_timm("xcit_small_12_p16_224", **_L), "XCiT", _NOUBY),
+    "xcit_large_12_h8_p16_224": Architecture(_timm("xcit_small_12_p16_224", embed_dim=768), "XCiT", _NOUBY),
+    "xcit_small_12_p8_32": Architecture(_xcit_32(8), "XCiT", _LIGHT),
+    "xcit_small_12_p4_32": Architecture(_xcit_32(4), "XCiT", _LIGHT),
+    "xcit_small_12_p2_32": Architecture(_xcit_32(2), "XCiT", _LIGHT),
+    "xcit_medium_12_p8_32": Architecture(_xcit_32(8, **_M), "XCiT", _LIGHT),
+    "xcit_medium_12_p4_32": Architecture(_xcit_32(4, **_M), "XCiT", _LIGHT),
+    "xcit_medium_12_p2_32": Architecture(_xcit_32(2, **_M), "XCiT", _LIGHT),
+    "xcit_large_12_p8_32": Architecture(_xcit_32(8, **_L), "XCiT", _LIGHT),
+    "xcit_large_12_p4_32": Architecture(_xcit_32(4, **_L), "XCiT", _LIGHT),
+    "xcit_large_12_p2_32": Architecture(_xcit_32(2, **_L), "XCiT", _LIGHT),
+    "cait_s12_224": Architecture(
+        _timm("cait_s24_224", depth=12, init_values=1.0), "CaiT", "Touvron et al. 2021, arXiv:2103.17239"
+    ),
+    "resnet18_gelu": Architecture(_timm("resnet18", act_layer="gelu"), "ResNet", _BAI),
+    "resnet50_gelu": Architecture(_timm("resnet50", act_layer="gelu"), "ResNet", _BAI),
+    "resnet152_gelu": Architecture(_timm("resnet152", act_layer="gelu"), "ResNet", _BAI),
+    "resnet50_32": Architecture(_timm("resnet50", cifar_stem), "ResNet", _HE),
+    # Third stage of 36 blocks but second of 4, as the network that the paper compares with has it.
+    "resnext152_32x8d": Architecture(
+        _timm("resnext101_32x8d", layers=(3, 4, 36, 3), act_layer="silu"),
+        "ResNeXt",
+        "Xie et al. 2020, arXiv:2006.14536",
+    ),
+    "wide_resnet28_10": Architecture(_wrn(4, 10), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet34_10": Architecture(_wrn(5, 10), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet34_20": Architecture(_wrn(5, 20), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet70_16": Architecture(_wrn(11, 16), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet106_16": Architecture(_wrn(17, 16), "wide ResNet", _ZAGORUYKO),
+    "preact_resnet_18": Architecture(
+        lambda classes, size: PreactResNet(classes, 64, [64, 128, 256, 512], blocks=2),
+        "pre-activation ResNet",
+        "He et al. 2016, arXiv:1603.05027",
     ),
 }
 
 
-def build(name: str, classes: int, size: int) -> nn.Module:
+def build(name: str, classes: int, size: int, drop_path: float = 0.0) -> nn.Module:
     """A network with random weights.
 
     Parameters
@@ -90,12 +149,20 @@ def build(name: str, classes: int, size: int) -> nn.Module:
     name : key of `ARCHITECTURES`, or any timm model
     classes : number of logits
     size : side of the square input in pixels; networks that are bound to an input size are built for it
+    drop_path : probability in [0, 1) to skip a residual branch of an image in training, Huang et al. 2016
+        (arXiv:1603.09382); how it grows with depth is the network's own
 
     Raises
     ------
     ValueError
-        If neither knows the name.
+        If neither knows the name, or the network knows no drop path.
     """
-    if name in ARCHITECTURES:
-        return ARCHITECTURES[name].build(classes, size)
-    return _timm(name, classes, size)
+    make = ARCHITECTURES[name].build if name in ARCHITECTURES else _timm(name)
+    if not drop_path:
+        return make(classes, size)
+    try:
+        return make(classes, size, drop_path_rate=drop_path)
+    except TypeError as error:
+        if "drop_path_rate" not in str(error):
+            raise
+        raise ValueError(f"architecture '{name}' has no drop path: drop_path must be 0, got {drop_path:g}") from error

@@ -1,5 +1,5 @@
 """
-Small convolutional networks for 32x32 images: ResNet, wide ResNet, VGG, DenseNet. All end in one linear layer.
+Convolutional networks for 32x32 images: ResNet, wide ResNet, VGG, DenseNet. All end in one linear layer.
 
 Their first convolution has a stride, 1 as in the papers or 2 for a quarter of the work.
 """
@@ -64,20 +64,26 @@ class CifarResNet(nn.Module):
         return self.fc(self.stages(self.stem(x)).mean((2, 3)))
 
 
-class WideResNet(nn.Module):
-    """Pre-activation residual network with `factor` times wider stages, 6 n + 4 layers, Zagoruyko & Komodakis 2016."""
+class PreactResNet(nn.Module):
+    """Pre-activation residual network with a last normalisation, He et al. 2016 (arXiv:1603.05027)."""
 
-    def __init__(self, classes: int, blocks: int, factor: int, stride: int = 1) -> None:
+    def __init__(self, classes: int, width: int, widths: Sequence[int], blocks: int, stride: int = 1) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, stride, 1, bias=False)
-        widths = [16 * factor, 32 * factor, 64 * factor]
-        self.stages = _stages(PreactBlock, 16, widths, blocks)
+        self.stem = nn.Conv2d(3, width, 3, stride, 1, bias=False)
+        self.stages = _stages(PreactBlock, width, widths, blocks)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.fc = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 3, 32, 32) to logits (n, classes)."""
         return self.fc(self.norm(self.stages(self.stem(x))).relu().mean((2, 3)))
+
+
+class WideResNet(PreactResNet):
+    """Three stages, each `factor` times as wide, 6 n + 4 layers, Zagoruyko & Komodakis 2016 (arXiv:1605.07146)."""
+
+    def __init__(self, classes: int, blocks: int, factor: int, stride: int = 1) -> None:
+        super().__init__(classes, 16, [16 * factor, 32 * factor, 64 * factor], blocks, stride)
 
 
 class Vgg(nn.Module):

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mettle.perturb.apgd import apgd
+from mettle.perturb.draws import Draws
+from mettle.perturb.fab import fab
 from mettle.perturb.norms import NORMS, confine, norm
-from mettle.perturb.pgd import pgd, pgd_last
-from mettle.perturb.starts import per_batch, per_image
+from mettle.perturb.oracle import named
+from mettle.perturb.pgd import pgd, pgd_last, pgd_trace
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Attack:
 
     Attributes
     ----------
-    run : function with the signature of `pgd`
+    run : (model, images, labels, norm, eps, draws, policy, options of its own) to (attacked images, queries)
     norms : norms that it knows
     reference : paper
     """
@@ -24,6 +27,23 @@ class Attack:
     reference: str
 
 
-ATTACKS = {"pgd": Attack(pgd, ("l2", "linf"), "Madry et al. 2018, arXiv:1706.06083")}
+ATTACKS = {
+    "pgd": Attack(pgd, ("l2", "linf"), "Madry et al. 2018, arXiv:1706.06083"),
+    "apgd": Attack(apgd, ("l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 3"),
+    "fab": Attack(fab, ("l2", "linf"), "Croce & Hein 2020, arXiv:1907.02044"),
+}
 
-__all__ = ["ATTACKS", "NORMS", "Attack", "confine", "norm", "per_batch", "per_image", "pgd", "pgd_last"]
+__all__ = [
+    "ATTACKS",
+    "NORMS",
+    "Attack",
+    "Draws",
+    "apgd",
+    "confine",
+    "fab",
+    "named",
+    "norm",
+    "pgd",
+    "pgd_last",
+    "pgd_trace",
+]

@@ -1,17 +1,15 @@
-"""Projected gradient descent, Madry et al. 2018 (arXiv:1706.06083), in L2 and Linf, on the cross-entropy."""
-
-from collections.abc import Callable
+"""Projected gradient descent, Madry et al. 2018 (arXiv:1706.06083), in L2 and Linf."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
+from mettle.perturb.draws import Draws
 from mettle.perturb.norms import confine
 from mettle.perturb.norms import norm as ball_of
-
-# start(restart) gives points of the unit ball, shaped like the images.
-Start = Callable[[int], Tensor]
+from mettle.perturb.losses import cross_entropy
+from mettle.perturb.oracle import Objective, Oracle, ascent
+from mettle.perturb.worst import Worst
 
 
 def pgd(
@@ -21,13 +19,15 @@ def pgd(
     *,
     norm: str,
     eps: float,
+    draws: Draws,
+    policy: Policy,
     steps: int,
     step_size: float | None = None,
-    start: Start | None = None,
+    random_start: bool = True,
     restarts: int = 1,
     targets: Tensor | None = None,
+    objective: Objective | None = None,
     early_stop: bool = False,
-    policy: Policy,
 ) -> tuple[Tensor, Tensor]:
     """Worst image found in the ball around each image.
 
@@ -38,13 +38,15 @@ def pgd(
     labels : (n,) true classes
     norm : `l2` or `linf`
     eps : radius, in pixel range
+    draws : random numbers of these images
+    policy : device and precision of the passes
     steps : gradient steps
-    step_size : length of a step; 2.5 eps / steps if not given (Madry et al. 2018)
-    start : random starts; without it the first iterate is the image
+    step_size : length of a step; 1.5 eps / steps if not given (Debenedetti et al. 2023, arXiv:2209.07399)
+    random_start : start uniformly in the ball, else at the image
     restarts : independent starts, of which the worst counts
     targets : (n,) classes to move towards; without it, away from `labels`
+    objective : what the attack raises; without it the cross-entropy to `labels`, or less that to `targets`
     early_stop : images leave the batch once fooled; exact for accuracy, while the loss is that of the first success
-    policy : device and precision of the passes
 
     Returns
     -------
@@ -52,48 +54,37 @@ def pgd(
         with the largest objective. The image itself counts as an iterate, so an attack never helps the model
     queries : (n,) forward passes spent on each image
     """
-    worst = _Worst(images, labels, targets)
+    oracle = Oracle(model, labels, policy, targets, draws.ids)
+    objective = objective or cross_entropy(labels, targets)
+    worst = Worst(images)
     with frozen(model):
-        if start is not None or early_stop or steps == 0:
-            with torch.no_grad(), policy.autocast():
-                worst.consider(torch.arange(len(images), device=images.device), images, model(images).float())
+        if random_start or early_stop or steps == 0:
+            _look(oracle, objective, worst, worst.standing(early_stop=False), images)
         for restart in range(restarts):
             active = worst.standing(early_stop)
             if not len(active):
                 break
             current = images[active]
-            if start is not None:
-                current = confine(current + eps * start(restart)[active], current, norm, eps)
-            _climb(model, images, current, active, worst, norm, eps, steps, step_size, early_stop, policy)
-    return confine(worst.images, images, norm, eps), worst.queries
+            if random_start:
+                current = uniform_start(current, norm, eps, draws.take(active), restart)
+            for _ in range(steps):
+                logits, value, gradient = oracle.gradient(current, active, objective)
+                worst.consider(active, current, oracle.fooled(current, logits, active), value)
+                if early_stop:
+                    keep = ~worst.fooled[active]
+                    active, current, gradient = active[keep], current[keep], gradient[keep]
+                    if not len(active):
+                        break
+                current = _step(current, images[active], gradient, norm, eps, steps, step_size)
+            _look(oracle, objective, worst, active, current)
+    return confine(worst.images, images, norm, eps), oracle.queries
 
 
-def _climb(
-    model: nn.Module,
-    images: Tensor,
-    current: Tensor,
-    active: Tensor,
-    worst: "_Worst",
-    norm: str,
-    eps: float,
-    steps: int,
-    step_size: float | None,
-    early_stop: bool,
-    policy: Policy,
-) -> None:
-    """One run from `current`, the iterates of the images `active`; what it finds goes into `worst`."""
-    for step in range(steps + 1):
-        current.requires_grad_(step < steps)
-        with policy.autocast():
-            logits = model(current).float()
-        worst.consider(active, current.detach(), logits.detach())
-        if step == steps:
-            return
-        moved = _step(current, images[active], worst.objective(logits, active), norm, eps, steps, step_size)
-        keep = ~worst.fooled[active] if early_stop else slice(None)
-        active, current = active[keep], moved[keep]
-        if not len(active):
-            return
+def _look(oracle: Oracle, objective: Objective, worst: Worst, index: Tensor, iterate: Tensor) -> None:
+    """Consider iterates without asking for a gradient."""
+    if len(index):
+        logits = oracle.logits(iterate, index)
+        worst.consider(index, iterate, oracle.fooled(iterate, logits, index), objective(logits, index))
 
 
 def pgd_last(
@@ -105,69 +96,78 @@ def pgd_last(
     eps: float,
     steps: int,
     step_size: float | None = None,
-    start: Start | None = None,
+    draws: Draws | None = None,
+    objective: Objective | None = None,
     policy: Policy,
 ) -> Tensor:
-    """Last iterate of one run of PGD, one pass cheaper than `pgd`: for training, not for evaluation."""
-    current = images if start is None else confine(images + eps * start(0), images, norm, eps)
+    """Last iterate of one run of PGD, one pass cheaper than `pgd`: for training, not for evaluation.
+
+    The start is random where `draws` are given; the other parameters are those of `pgd`.
+    """
+    options = (norm, eps, steps, step_size)
     with frozen(model):
-        for _ in range(steps):
-            current = current.detach().requires_grad_(True)
-            with policy.autocast():
-                logits = model(current).float()
-            losses = F.cross_entropy(logits, labels, reduction="none")
-            current = _step(current, images, losses, norm, eps, steps, step_size)
-    return current
+        last, _ = _run(model, images, objective or cross_entropy(labels), draws, policy, *options)
+    return last
 
 
-def _step(
-    current: Tensor,
+def pgd_trace(
+    model: nn.Module,
     images: Tensor,
-    objective: Tensor,
+    labels: Tensor,
+    *,
+    norm: str,
+    eps: float,
+    steps: int,
+    step_size: float | None = None,
+    draws: Draws | None = None,
+    policy: Policy,
+) -> Tensor:
+    """Cross-entropy of every iterate of one run of PGD, float32 (n, steps + 1), from the start to the last.
+
+    The parameters are those of `pgd_last`. With a `step_size` of its own, k steps are the start of any longer run:
+    its first k + 1 columns.
+    """
+    objective, every = cross_entropy(labels), torch.arange(len(images), device=images.device)
+    with frozen(model):
+        last, values = _run(model, images, objective, draws, policy, norm, eps, steps, step_size)
+        with torch.no_grad(), policy.autocast():
+            logits = model(last).float()
+    return torch.stack([*values, objective(logits, every)], dim=1)
+
+
+def uniform_start(images: Tensor, norm: str, eps: float, draws: Draws, restart: int = 0) -> Tensor:
+    """Points uniform in the balls around the images, brought into the pixel range."""
+    shape = images.shape[1:]
+    points = ball_of(norm).uniform(draws.normal(shape, "start", restart), draws.uniform((), "radius", restart))
+    return confine(images + eps * points, images, norm, eps)
+
+
+def _run(
+    model: nn.Module,
+    images: Tensor,
+    objective: Objective,
+    draws: Draws | None,
+    policy: Policy,
     norm: str,
     eps: float,
     steps: int,
     step_size: float | None,
+) -> tuple[Tensor, list[Tensor]]:
+    """Last iterate, and the objective of all iterates before it."""
+    current = images if draws is None else uniform_start(images, norm, eps, draws)
+    every = torch.arange(len(images), device=images.device)
+    values = []
+    for _ in range(steps):
+        _, value, gradient = ascent(model, current, every, objective, policy)
+        current = _step(current, images, gradient, norm, eps, steps, step_size)
+        values.append(value)
+    return current, values
+
+
+def _step(
+    current: Tensor, images: Tensor, gradient: Tensor, norm: str, eps: float, steps: int, step_size: float | None
 ) -> Tensor:
     ball = ball_of(norm)
-    size = 2.5 * eps / steps if step_size is None else step_size
-    (gradient,) = torch.autograd.grad(objective.sum(), current)
-    moved = current.detach() + size * ball.step(gradient)
+    size = 1.5 * eps / steps if step_size is None else step_size
+    moved = current + size * ball.step(gradient)
     return (images + ball.project(moved - images, eps)).clamp(0, 1)
-
-
-class _Worst:
-    """The worst iterate so far of every image: fooling before not fooling, then by objective."""
-
-    def __init__(self, images: Tensor, labels: Tensor, targets: Tensor | None) -> None:
-        n, device = len(images), images.device
-        self.labels, self.targets = labels, targets
-        self.images = images.clone()
-        self.fooled = torch.zeros(n, dtype=torch.bool, device=device)
-        self.best = torch.full((n,), -torch.inf, device=device)
-        self.queries = torch.zeros(n, dtype=torch.int64, device=device)
-
-    def objective(self, logits: Tensor, active: Tensor) -> Tensor:
-        """What the attack raises, one value per image."""
-        if self.targets is None:
-            return F.cross_entropy(logits, self.labels[active], reduction="none")
-        return -F.cross_entropy(logits, self.targets[active], reduction="none")
-
-    def consider(self, active: Tensor, iterate: Tensor, logits: Tensor) -> None:
-        """Take over the iterates that are worse for the model than what is known."""
-        prediction = logits.argmax(1)
-        goal = self.labels[active] if self.targets is None else self.targets[active]
-        fooled = (prediction != goal) if self.targets is None else (prediction == goal)
-        value = self.objective(logits, active)
-        same = fooled == self.fooled[active]
-        better = (fooled & ~self.fooled[active]) | (same & (value > self.best[active]))
-        self.queries[active] += 1
-        index = active[better]
-        self.images[index] = iterate[better]
-        self.best[index] = value[better]
-        self.fooled[index] = fooled[better]
-
-    def standing(self, early_stop: bool) -> Tensor:
-        """Indices of the images that the next restart attacks."""
-        every = torch.arange(len(self.images), device=self.images.device)
-        return every[~self.fooled] if early_stop else every

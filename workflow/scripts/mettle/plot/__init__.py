@@ -1,1 +1,30 @@
 """Figures: each module has `draw(table) -> Figure` and reads no file."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from mettle import tables
+from mettle.plot import (
+    fig5_subgroups,
+    fig7_effectiveness,
+    fig8_convergence,
+    fig9_autoattack,
+    fig10_ablation,
+    fig11_semantics,
+    style,
+)
+
+FIGURES: Mapping[str, tuple[Callable, tables.Table]] = {
+    "fig5": (fig5_subgroups.draw, tables.FIG5),
+    "fig7": (fig7_effectiveness.draw, tables.FIG7),
+    "fig8": (fig8_convergence.draw, tables.FIG8),
+    "fig9": (fig9_autoattack.draw, tables.FIG9),
+    "fig10": (fig10_ablation.draw, tables.FIG10),
+    "fig11": (fig11_semantics.draw, tables.FIG11),
+}
+
+
+def draw(figure: str, table: str | Path, *paths: str | Path) -> None:
+    """Draw a figure from its table, in the formats of the paths' endings."""
+    make, declared = FIGURES[figure]
+    style.save(make(tables.read(table, declared)), *paths)

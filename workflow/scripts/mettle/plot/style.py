@@ -6,13 +6,16 @@ from pathlib import Path
 
 import matplotlib
 import seaborn
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 matplotlib.use("Agg")
 
 # Okabe & Ito 2008: told apart by readers with any kind of colour vision.
 AGREE, DISAGREE = "#0072B2", "#D55E00"
-COLUMN = 3.4  # inches: width of one column of a two-column paper
+PALETTE = (AGREE, DISAGREE, "#009E73", "#CC79A7", "#E69F00")
+COLUMN, PAGE = 3.4, 7.0  # inches: width of one column of a two-column paper, and of both
 
 
 @contextmanager
@@ -46,3 +49,19 @@ def save(figure: Figure, *paths: str | Path) -> None:
         figure.savefig(tmp, dpi=300, metadata=date)
         tmp.replace(path)
     matplotlib.pyplot.close(figure)
+
+
+def short(model: str, source: str) -> str:
+    """A model's name in two lines: architecture and recipe; a seed other than 0 is kept."""
+    parts = model.split("-")
+    if source != "here":
+        return f"{model}\n(published)"
+    if len(parts) != 3:
+        return model
+    seed = "" if parts[2] == "s0" else f" ({parts[2]})"
+    return f"{parts[0]}\n{parts[1]}{seed}"
+
+
+def share_axis(axis: Axes, which: str = "y") -> None:
+    """Ticks in percent."""
+    getattr(axis, f"{which}axis").set_major_formatter(PercentFormatter(1, decimals=0))

@@ -1,22 +1,40 @@
-"""Training losses by name, all with one protocol: (model, images, labels, step) to loss and logits."""
+"""Training losses by name, all with one protocol: (model, images, targets, step) to loss and logits."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mettle.models import Policy
-from mettle.perturb import per_batch, pgd, pgd_last
+from mettle.models import Policy, frozen
+from mettle.perturb import Draws, norm, pgd, pgd_last
+from mettle.perturb.oracle import ascent
+from mettle.perturb.pgd import uniform_start
+from mettle.train.schedules import step_size
 
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands: what a loss may depend on besides model and batch."""
+    """Where training stands: what a loss may depend on besides model and batch.
+
+    Attributes
+    ----------
+    epoch : from 0
+    progress : epochs done, with the part of the current one
+    eps : radius of the training attack now, in pixel range; 0 for clean images
+    classes : number of classes
+    draws : random numbers of the images of the batch, the same for any number of processes
+    policy : device, and precision of the weight update
+    recipe : the recipe, defaults filled in
+    """
 
     epoch: int
-    seed: int
+    progress: float
+    eps: float
+    classes: int
+    draws: Draws
     policy: Policy
     recipe: dict[str, Any]
 
@@ -31,7 +49,8 @@ class Loss:
 
     Attributes
     ----------
-    run : (model, images, labels, step) to (loss, clean logits or None, adversarial logits or None)
+    run : (model, images, targets, step) to (loss, clean logits or None, adversarial logits or None). The targets are
+        classes (n,), or distributions (n, classes) of mixed images; the loss is a mean over the images
     reference : paper
     """
 
@@ -39,30 +58,116 @@ class Loss:
     reference: str
 
 
-def standard(model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Outcome:
+def by_epoch(loss: Callable[[nn.Module, Tensor, Tensor, int], Outcome]) -> Callable[..., Outcome]:
+    """A loss of the signature (model, images, targets, epoch) in the protocol of `Loss.run`."""
+    return lambda model, images, targets, step: loss(model, images, targets, step.epoch)
+
+
+def standard(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Outcome:
     """Cross-entropy of the clean images."""
-    loss, logits = _cross_entropy(model, images, labels, step)
-    return loss, logits, None
+    logits = _logits(model, images, step)
+    return cross_entropy(logits, targets, step), logits, None
 
 
-def adversarial(model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> Outcome:
-    """Cross-entropy of attacked images only, Madry et al. 2018, eq. 2.1; the attack's model is in evaluation mode."""
-    options = dict(step.recipe["attack"])
-    run = pgd if options.pop("best") else pgd_last
-    start = per_batch(options["norm"], images, step.seed) if options.pop("random_start") else None
-    attacked = run(model, images, labels, start=start, policy=step.policy, **options)
-    attacked = attacked[0] if isinstance(attacked, tuple) else attacked
-    loss, logits = _cross_entropy(model, attacked, labels, step)
-    return loss, None, logits
+def bce(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Outcome:
+    """Binary cross-entropy of the clean images, mean over images and classes."""
+    logits, smoothing = _logits(model, images, step), step.recipe["label_smoothing"]
+    wanted = targets if targets.ndim == 2 else F.one_hot(targets, step.classes)
+    wanted = wanted * (1 - smoothing) + smoothing / step.classes
+    return F.binary_cross_entropy_with_logits(logits, wanted), logits, None
 
 
-def _cross_entropy(model: nn.Module, images: Tensor, labels: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+def adversarial(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Outcome:
+    """Cross-entropy of attacked images only, Madry et al. 2018, eq. 2.1."""
+    logits = _logits(model, attacked(model, images, targets, step), step)
+    return cross_entropy(logits, targets, step), None, logits
+
+
+def trades(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Outcome:
+    """Clean cross-entropy and `beta` times the divergence of attacked from clean answers, Zhang et al. 2019, eq. 5.
+
+    The divergence is KL(p(clean) || p(attacked)), which the attack raises; as in the paper's code, the gradient of the
+    loss goes through both answers.
+    """
+    moved = diverging(model, images, step)
+    clean, robust = _logits(model, images, step), _logits(model, moved, step)
+    apart = F.kl_div(robust.log_softmax(1), clean.softmax(1), reduction="batchmean")
+    return cross_entropy(clean, targets, step) + step.recipe["beta"] * apart, clean, robust
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, step: Step) -> Tensor:
+    """Mean cross-entropy with the recipe's label smoothing; targets are classes or distributions."""
+    return F.cross_entropy(logits, targets, label_smoothing=step.recipe["label_smoothing"])
+
+
+def attacked(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Tensor:
+    """Images under the recipe's training attack at the radius of now.
+
+    The attack goes by the most likely class of a target, without smoothing. The model is frozen and in evaluation mode
+    meanwhile: its BatchNorm statistics stay as they were.
+    """
+    if step.eps == 0:
+        return images
+    options, labels = step.recipe["attack"], targets if targets.ndim == 1 else targets.argmax(1)
+    goals = None
+    if options["target"] == "random":
+        goals = (labels + 1 + step.draws.integers(step.classes - 1, (), "target")) % step.classes
+    if options["best"]:
+        start = {"draws": step.draws, "random_start": options["random_start"], "targets": goals}
+        return pgd(model, images, labels, **start, **_ball(step))[0]
+    draws = step.draws if options["random_start"] else None
+    if goals is None:
+        return pgd_last(model, images, labels, draws=draws, **_ball(step))
+    return pgd_last(model, images, labels, draws=draws, objective=_towards(goals), **_ball(step))
+
+
+def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
+    """Images whose answers are far from those of the clean ones, Zhang et al. 2019, algorithm 1; model as in `attacked`.
+
+    At the clean image the divergence has no gradient, so the start is Gaussian noise of 0.001 unless it is random in
+    the ball.
+    """
+    if step.eps == 0:
+        return images
+    options, ball = _ball(step), norm(step.recipe["attack"]["norm"])
+    if step.recipe["attack"]["random_start"]:
+        current = uniform_start(images, options["norm"], step.eps, step.draws)
+    else:
+        current = images + 0.001 * step.draws.normal(images.shape[1:], "start")
+    every = torch.arange(len(images), device=images.device)
+    with frozen(model):
+        with torch.no_grad(), options["policy"].autocast():
+            clean = model(images).float().softmax(1)
+        for _ in range(options["steps"]):
+            _, _, gradient = ascent(model, current, every, _divergence(clean), options["policy"])
+            moved = current + options["step_size"] * ball.step(gradient)
+            current = (images + ball.project(moved - images, step.eps)).clamp(0, 1)
+    return current
+
+
+def _ball(step: Step) -> dict[str, Any]:
+    options = step.recipe["attack"]
+    found = {key: options[key] for key in ("norm", "steps")}
+    policy = replace(step.policy, precision=options["precision"])
+    return found | {"eps": step.eps, "step_size": step_size(options, step.eps), "policy": policy}
+
+
+def _towards(goals: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda logits, index: -F.cross_entropy(logits, goals[index], reduction="none")
+
+
+def _divergence(clean: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda logits, index: F.kl_div(logits.log_softmax(1), clean[index], reduction="none").sum(1)
+
+
+def _logits(model: nn.Module, images: Tensor, step: Step) -> Tensor:
     with step.policy.autocast():
-        logits = model(images).float()
-    return F.cross_entropy(logits, labels, label_smoothing=step.recipe["label_smoothing"]), logits
+        return model(images).float()
 
 
 LOSSES = {
     "standard": Loss(standard, "empirical risk"),
+    "bce": Loss(bce, "Wightman et al. 2021, arXiv:2110.00476"),
     "adversarial": Loss(adversarial, "Madry et al. 2018, arXiv:1706.06083"),
+    "trades": Loss(trades, "Zhang et al. 2019, arXiv:1901.08573"),
 }

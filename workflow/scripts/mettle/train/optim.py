@@ -1,16 +1,18 @@
-"""Optimiser and schedule of a recipe, made by timm's factories."""
+"""Optimiser and learning rates of a recipe, made by timm's factories."""
 
 from typing import Any
 
-from timm.optim import create_optimizer_v2
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import Optimizer
 
+from mettle.models import Classifier
 
-def make(model: nn.Module, recipe: dict[str, Any], updates_per_epoch: int) -> tuple[Optimizer, Scheduler]:
-    """Optimiser and per-update schedule.
+
+def make(model: Classifier, recipe: dict[str, Any], updates_per_epoch: int) -> tuple[Optimizer, Scheduler]:
+    """Optimiser and its schedule, per epoch or per update.
 
     Parameters
     ----------
@@ -22,15 +24,14 @@ def make(model: nn.Module, recipe: dict[str, Any], updates_per_epoch: int) -> tu
     -----
     timm's `sgd` has Nesterov momentum, its `momentum` is plain SGD with momentum.
     """
-    options = recipe["optimizer"]
+    options, factor = recipe["optimizer"], scaling(recipe)
     plain_sgd = options["name"] == "sgd" and not options["nesterov"]
     own = {"momentum": options["momentum"]} if options["name"] == "sgd" else {"betas": (options["momentum"], 0.999)}
     optimizer = create_optimizer_v2(
-        model,
+        groups(model, options["weight_decay"], options["decay_all"]),
         opt="momentum" if plain_sgd else options["name"],
-        lr=options["lr"],
+        lr=options["lr"] * factor,
         weight_decay=options["weight_decay"],
-        filter_bias_and_bn=not options["decay_all"],
         **own,
     )
     schedule = recipe["schedule"]
@@ -39,11 +40,34 @@ def make(model: nn.Module, recipe: dict[str, Any], updates_per_epoch: int) -> tu
         sched=schedule["name"],
         num_epochs=recipe["epochs"],
         decay_epochs=schedule["every"],
+        decay_milestones=schedule["milestones"],
         decay_rate=schedule["factor"],
-        min_lr=schedule["min_lr"],
+        min_lr=schedule["min_lr"] * factor,
         warmup_epochs=schedule["warmup_epochs"],
-        warmup_lr=schedule["warmup_lr"],
-        step_on_epochs=False,
+        warmup_lr=schedule["warmup_lr"] * factor,
+        step_on_epochs=schedule["by"] == "epoch",
         updates_per_epoch=updates_per_epoch,
     )
     return optimizer, scheduler
+
+
+def scaling(recipe: dict[str, Any]) -> float:
+    """Factor on the learning rates: none, linear in the batch size, or its square root."""
+    ratio = recipe["batch_size"] / recipe["optimizer"]["base_batch"]
+    return {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5}[recipe["optimizer"]["scaling"]]
+
+
+def groups(model: Classifier, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
+    """Parameters that decay, and those that do not: vectors, biases, and what the network itself excludes."""
+    if decay_all:
+        return [{"params": list(model.parameters()), "weight_decay": weight_decay}]
+    excluded = getattr(model.network, "no_weight_decay", set)()
+    return param_groups_weight_decay(model, weight_decay, no_weight_decay_list={f"network.{name}" for name in excluded})
+
+
+def clip(model: nn.Module, recipe: dict[str, Any]) -> None:
+    """Bound the gradients, as the recipe says."""
+    if recipe["clip_norm"] is not None:
+        from timm.utils import dispatch_clip_grad
+
+        dispatch_clip_grad(list(model.parameters()), recipe["clip_norm"], mode=recipe["clip_mode"])

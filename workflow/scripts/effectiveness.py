@@ -1,0 +1,17 @@
+"""Accuracy and loss under PGD by training epoch, steps and seed."""
+
+from mettle import flow, tables
+from mettle.attack import effectiveness
+
+with flow.job(snakemake) as job:
+    keys = dict(snakemake.wildcards) | {"split": snakemake.params.dataset["test"]}
+    rows = effectiveness.effectiveness(
+        snakemake.input.checkpoints,
+        snakemake.input.images[0],
+        keys,
+        snakemake.params.options,
+        snakemake.params.precision,
+        snakemake.params.batch_size,
+        job,
+    )
+    tables.write(snakemake.output[0], tables.EFFECTIVENESS, rows, job.provenance)

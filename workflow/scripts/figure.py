@@ -1,0 +1,6 @@
+"""A figure, from its table."""
+
+from mettle import flow, plot
+
+with flow.job(snakemake):
+    plot.draw(snakemake.wildcards.figure, snakemake.input[0], *snakemake.output)

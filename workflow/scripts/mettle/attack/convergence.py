@@ -1,0 +1,81 @@
+"""Attack convergence: the loss of single images by steps and random start of PGD.
+
+Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6: a loss that rises to the same value from every start
+speaks against masked gradients.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mettle import models
+from mettle.data.loading import ImageSet, batches, split
+from mettle.data.store import Store
+from mettle.flow import Job, derive
+from mettle.perturb import Draws, pgd_trace
+
+Row = dict[str, Any]
+
+
+def convergence(
+    weights: str | Path, images: str | Path, keys: Row, options: Row, precision: str, batch: int, job: Job
+) -> list[Row]:
+    """Rows of the convergence table.
+
+    Parameters
+    ----------
+    weights : the model
+    images : store of held-out images
+    keys : dataset, split, model
+    options : the block `attack.convergence`: norm, eps, steps, step_size, seeds, images
+    precision, batch : number format and images per pass
+    job : seed, threads, log
+
+    Raises
+    ------
+    ValueError
+        If the model classifies fewer images correctly than are asked for.
+    """
+    model, about = models.load(weights)
+    policy = models.policy(job.threads, precision)
+    model = policy.place(model)
+    source = ImageSet(Store(images), about["size"], about["resize"])
+    known = _known(model, source, options["images"], batch, policy, derive(job.seed, "points", keys["dataset"]), job)
+    if len(known) < options["images"]:
+        raise ValueError(
+            f"{keys['model']} classifies {len(known)} images of '{keys['dataset']}' correctly, "
+            f"attack.convergence.images asks for {options['images']}"
+        )
+    keys = keys | {key: options[key] for key in ("norm", "eps")}
+    size = options["step_size"] or 1.5 * options["eps"] / 10
+    ball = {"norm": options["norm"], "eps": options["eps"], "steps": max(options["steps"]), "step_size": size}
+    rows = []
+    for seed in job.progress(range(options["seeds"]), "seeds"):
+        for clean, labels, ids in batches(source, split(known, batch), 0):
+            draws = Draws(derive(job.seed, "convergence", seed), ids, policy.device)
+            where = (policy.move(clean), labels.to(policy.device))
+            losses = pgd_trace(model, *where, draws=draws, policy=policy, **ball)[:, options["steps"]]
+            for image, values in zip(ids.tolist(), losses.tolist(), strict=True):
+                for steps, value in zip(options["steps"], values, strict=True):
+                    cell = keys | {"measure": "loss", "id": image, "steps": steps, "seed": seed}
+                    rows.append(cell | {"n": 1, "value": value, "lo": None, "hi": None, "note": None})
+    return rows
+
+
+@torch.no_grad()
+def _known(
+    model: torch.nn.Module, source: ImageSet, n: int, batch: int, policy: models.Policy, seed: int, job: Job
+) -> np.ndarray:
+    """Positions of n images that the model classifies correctly, in an order drawn from the seed; fewer if it can't."""
+    order = np.random.default_rng(seed).permutation(len(source))
+    found: list[np.ndarray] = []
+    chosen = split(order, batch)
+    for part, (images, labels, _) in zip(chosen, batches(source, chosen, job.threads - 1), strict=True):
+        with models.frozen(model):
+            correct = (model(policy.move(images)).argmax(1).cpu() == labels).numpy()
+        found.append(part[correct])
+        if sum(map(len, found)) >= n:
+            break
+    return np.concatenate(found)[:n]

@@ -1,0 +1,58 @@
+"""Doubts about an evaluation, read off the clean images: what makes a model look more robust than it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mettle import models
+from mettle.models import Policy
+from mettle.perturb import named
+from mettle.perturb.losses import cross_entropy
+from mettle.perturb.oracle import Oracle
+
+# What to do when a whole model is flagged.
+ADVICE = {
+    "probabilities": "outputs look like probabilities, not logits: gradients of the cross-entropy are wrong; return "
+    "logits",
+    "randomised": "outputs differ between passes: success is by chance; average over passes or fix the seed",
+    "gradient_zero": "input gradients are zero: attacks along the gradient see nothing; trust square only",
+}
+
+
+def look(model: nn.Module, images: Tensor, labels: Tensor, ids: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Logits (n, classes) of clean images in fp32, and the flags of `ADVICE`, each (n,) of truth values.
+
+    Raises
+    ------
+    ValueError
+        If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
+    """
+    if (bad := ~((images >= 0) & (images <= 1)).flatten(1).all(1)).any():
+        raise ValueError(f"{_where(ids, bad)} holds values outside [0, 1]: the range of pixels is [0, 1], not [0, 255]")
+    exact = models.exact(model)
+    index = torch.arange(len(images), device=images.device)
+    with models.frozen(model), torch.no_grad():
+        again = exact(images)
+        classes = again.shape[1]
+        if (bad := (labels < 0) | (labels >= classes)).any():
+            raise ValueError(f"the label of {_where(ids, bad)} is no class of the model, which knows 0 to {classes - 1}")
+        oracle = Oracle(exact, labels, Policy(images.device), ids=ids)
+        logits, _, gradient = oracle.gradient(images, index, cross_entropy(labels))
+    rounding = 1e-4 * logits.abs().amax(1)
+    return logits, {
+        "gradient_zero": (gradient == 0).flatten(1).all(1),
+        "randomised": (logits - again).abs().amax(1) > rounding,
+        "probabilities": (logits >= 0).all(1) & ((logits.sum(1) - 1).abs() < 1e-4),
+    }
+
+
+def note(columns: dict[str, Any]) -> str | None:
+    """What to do about flags that all images bear; None where there are none."""
+    return "; ".join(text for key, text in ADVICE.items() if np.all(columns[key])) or None
+
+
+def _where(ids: Sequence[int], bad: Tensor) -> str:
+    return named(ids, bad.nonzero()[:, 0].tolist())

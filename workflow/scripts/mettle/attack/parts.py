@@ -1,0 +1,49 @@
+"""Answers to finished batches of an evaluation, so that a killed job goes on where it was."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+class Parts:
+    """One file per batch in a folder that the workflow does not know of.
+
+    Snakemake deletes the declared outputs of a failed job, so this folder is not one of them.
+
+    Parameters
+    ----------
+    folder : where the files are; removed once all parts are collected
+    made_from : everything that decides the answers; files of another origin are left alone
+    n : number of batches
+    """
+
+    def __init__(self, folder: str | Path, made_from: list[Any], n: int) -> None:
+        self.folder, self.n = Path(folder), n
+        text = json.dumps(made_from, sort_keys=True)
+        self.own = self.folder / hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.done = [number for number in range(n) if self._path(number).exists()]
+        self.left = [number for number in range(n) if number not in self.done]
+
+    def save(self, number: int, columns: dict[str, np.ndarray]) -> None:
+        """Keep the answers to a batch, under a temporary name that is renamed at the end."""
+        self.own.mkdir(parents=True, exist_ok=True)
+        tmp = self.own / f".{number}.{os.getpid()}.npz"
+        np.savez(tmp, **columns)
+        tmp.replace(self._path(number))
+
+    def collect(self) -> dict[str, np.ndarray]:
+        """All answers in the order of the batches; the folder is gone after it."""
+        parts = []
+        for number in range(self.n):
+            with np.load(self._path(number), allow_pickle=False) as part:
+                parts.append(dict(part))
+        shutil.rmtree(self.folder)
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    def _path(self, number: int) -> Path:
+        return self.own / f"{number}.npz"

@@ -1,0 +1,23 @@
+"""Lists of names in text files: classes or images that a data set is restricted to, class names in label order."""
+
+from pathlib import Path
+
+
+def read_list(path: str | Path) -> list[str]:
+    """The names of a list, one a line, in its order; what follows a # is a comment.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, holds no name, or holds one twice.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"the list {path} does not exist")
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    if not names:
+        raise ValueError(f"the list {path} holds no names")
+    if len(set(names)) < len(names):
+        twice = next(name for position, name in enumerate(names) if name in names[:position])
+        raise ValueError(f"the list {path} holds '{twice}' twice")
+    return names

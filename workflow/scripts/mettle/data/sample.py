@@ -1,0 +1,10 @@
+"""A sample of a store's positions, shared by all that ask with the same seed."""
+
+import numpy as np
+
+
+def draw(n: int, sample: int, seed: int) -> np.ndarray:
+    """Sorted positions of a sample without replacement; all n when the sample is no smaller."""
+    if sample >= n:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))

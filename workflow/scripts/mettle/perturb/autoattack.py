@@ -1,0 +1,102 @@
+"""AutoAttack, Croce & Hein 2020 (arXiv:2003.01690): attacks one after the other, each on what still stands."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mettle.models import Policy, frozen
+from mettle.perturb.apgd import apgd
+from mettle.perturb.draws import Draws
+from mettle.perturb.fab import fab
+from mettle.perturb.oracle import Oracle
+from mettle.perturb.square import square
+from mettle.perturb.worst import Worst
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A member of the composition.
+
+    Attributes
+    ----------
+    run : the attack
+    fixed : options that make it this member
+    takes : options of `autoattack` that are handed on
+    """
+
+    run: Callable
+    fixed: dict[str, str]
+    takes: tuple[str, ...]
+
+
+# The standard version, in its order.
+STAGES = {
+    "apgd_ce": Stage(apgd, {"loss": "ce"}, ("steps",)),
+    "apgd_t": Stage(apgd, {"loss": "dlr_targeted"}, ("steps", "targets")),
+    "fab_t": Stage(fab, {}, ("steps", "targets")),
+    "square": Stage(square, {}, ("queries",)),
+}
+
+
+def autoattack(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    norm: str,
+    eps: float,
+    draws: Draws,
+    policy: Policy,
+    attacks: Sequence[str] = tuple(STAGES),
+    steps: int = 100,
+    targets: int = 9,
+    queries: int = 5000,
+) -> tuple[Tensor, Tensor]:
+    """Images that fool the model under any of several attacks.
+
+    Parameters
+    ----------
+    model, images, labels, norm, eps, draws, policy : as for `pgd`
+    attacks : keys of `STAGES`, in the order in which they run
+    steps : iterations of APGD and FAB
+    targets : wrong classes that APGD-T and FAB-T aim at, the most likely first; at most all
+    queries : forward passes of Square
+
+    Returns
+    -------
+    images : (n, 3, h, w), inside ball and pixel range: the first that fools, the image itself where it is
+        misclassified, else of all attacks' results the one with the largest cross-entropy
+    queries : (n,) forward passes spent on each image by all attacks
+    """
+    oracle = Oracle(model, labels, policy, ids=draws.ids)
+    worst, spent = Worst(images), torch.zeros_like(labels)
+    given = {"steps": steps, "targets": targets, "queries": queries}
+    with frozen(model):
+        _judge(oracle, worst, worst.standing(early_stop=False), images)
+        for name in attacks:
+            index, stage = worst.standing(), STAGES[name]
+            if not len(index):
+                break
+            options = stage.fixed | {key: given[key] for key in stage.takes}
+            found, passes = stage.run(
+                model,
+                images[index],
+                labels[index],
+                norm=norm,
+                eps=eps,
+                draws=draws.take(index),
+                policy=policy,
+                **options,
+            )
+            spent[index] += passes
+            _judge(oracle, worst, index, found)
+    return worst.images, spent + oracle.queries
+
+
+def _judge(oracle: Oracle, worst: Worst, index: Tensor, images: Tensor) -> None:
+    logits = oracle.logits(images, index)
+    loss = F.cross_entropy(logits, oracle.labels[index], reduction="none")
+    worst.consider(index, images, oracle.fooled(images, logits, index), loss)

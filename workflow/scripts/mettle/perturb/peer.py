@@ -1,0 +1,70 @@
+"""The second engine: the attacks of the package pyautoattack, for comparison with ours."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mettle.flow import derive
+from mettle.models import Policy, exact, frozen
+from mettle.perturb.autoattack import STAGES
+from mettle.perturb.draws import Draws
+from mettle.perturb.norms import confine
+
+_NORMS = {"l2": "L2", "linf": "Linf"}
+_NAMES = {"apgd_ce": "apgd-ce", "apgd_t": "apgd-t", "fab_t": "fab-t", "square": "square"}
+_APGD = {"ce": "apgd-ce", "dlr": "apgd-dlr", "dlr_targeted": "apgd-t"}
+
+
+def pyautoattack(
+    method: str,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    norm: str,
+    eps: float,
+    draws: Draws,
+    policy: Policy,
+    attacks: Sequence[str] = tuple(STAGES),
+    loss: str = "ce",
+    steps: int = 100,
+    restarts: int = 1,
+    targets: int = 9,
+    queries: int = 5000,
+    p_init: float = 0.8,
+    early_stop: bool = True,
+) -> tuple[Tensor, Tensor]:
+    """What pyautoattack finds, in fp32; the options are those of our attack of that name.
+
+    Parameters
+    ----------
+    method : `apgd`, `fab`, `square` or `autoattack`
+
+    Returns
+    -------
+    images : (n, 3, h, w) inside ball and pixel range; where nothing fools, the image itself
+    queries : (n,) zeros: the package does not count
+
+    Notes
+    -----
+    It draws from one stream, so that what it finds depends on the batch, unlike ours. Its FAB-T knows one restart, and
+    it always stops early.
+    """
+    from pyautoattack import AutoAttack
+    from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
+
+    chosen = {"autoattack": [_NAMES[name] for name in attacks], "apgd": [_APGD[loss]], "fab": ["fab-t"]}
+    model = exact(model)
+    shared = {"norm": _NORMS[norm], "eps": eps, "device": policy.device}
+    shared["seed"] = derive(draws.seed, "pyautoattack", *draws.ids[:1].tolist())
+    with frozen(model), torch.random.fork_rng():
+        engine = AutoAttack(model, version="custom", attacks=chosen.get(method, ["square"]), **shared)
+        targets = min(targets, model(images[:1]).shape[1] - 1)
+        options = shared | {"n_iter": steps, "n_restarts": restarts, "logger": engine.logger}
+        engine.apgd = APGDAttack(model, **options)
+        engine.apgd_targeted = APGDAttack_targeted(model, n_target_classes=targets, **options)
+        engine.fab.n_iter, engine.fab.n_target_classes = steps, targets
+        engine.square.n_queries, engine.square.p_init = queries, p_init
+        found, _ = engine.run_standard_evaluation(images, labels, batch_size=len(images))
+    return confine(found, images, norm, eps), torch.zeros_like(labels)

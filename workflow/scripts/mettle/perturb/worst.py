@@ -1,0 +1,38 @@
+"""The worst image that an attack has found so far."""
+
+import torch
+from torch import Tensor
+
+
+class Worst:
+    """The worst iterate of every image of a batch: fooling before not fooling, then by objective.
+
+    Parameters
+    ----------
+    images : (n, 3, h, w) clean images, the first candidates
+
+    Attributes
+    ----------
+    images : (n, 3, h, w) worst so far
+    fooled : (n,) whether they fool the model
+    value : (n,) objective there
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images.clone()
+        self.fooled = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+        self.value = torch.full((len(images),), -torch.inf, device=images.device)
+
+    def consider(self, index: Tensor, iterate: Tensor, fooled: Tensor, value: Tensor) -> None:
+        """Take over the iterates of the positions `index` that are worse for the model than what is known."""
+        known = self.fooled[index]
+        better = (fooled & ~known) | ((fooled == known) & (value > self.value[index]))
+        index = index[better]
+        self.images[index] = iterate[better]
+        self.fooled[index] = fooled[better]
+        self.value[index] = value[better]
+
+    def standing(self, early_stop: bool = True) -> Tensor:
+        """Positions that are still to be attacked: those not fooled, or all without early stop."""
+        every = torch.arange(len(self.images), device=self.images.device)
+        return every[~self.fooled] if early_stop else every

@@ -1,0 +1,9 @@
+"""
+From configuration to files: which models, cells and figures exist, and what each job is told.
+
+Imports neither torch nor snakemake, so that a dry run is quick and everything here is tested by itself.
+"""
+
+from mettle.plan.plan import Plan
+
+__all__ = ["Plan"]

@@ -1,0 +1,58 @@
+"""Names: those that the library's registries know, read off its sources, and those that a grid's values get."""
+
+import ast
+import re
+from collections.abc import Iterable
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+LIBRARY = Path(__file__).parents[1]
+
+
+def known_architectures() -> frozenset[str]:
+    """Names of our architectures and of timm's, read off the sources: importing timm takes seconds.
+
+    Empty when timm is not installed beside Snakemake; the job then says whether the name is known.
+    """
+    spec = util.find_spec("timm")
+    if spec is None or spec.origin is None:
+        return frozenset()
+    names = set(known_keys("models/architectures.py", "ARCHITECTURES"))
+    for path in (Path(spec.origin).parent / "models").glob("*.py"):
+        names.update(re.findall(r"^@register_model\s+def (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    return frozenset(names)
+
+
+def known_losses() -> frozenset[str]:
+    """Names of the training losses, read off the source: importing torch takes seconds."""
+    return known_keys("train/losses.py", "LOSSES")
+
+
+def known_keys(module: str, registry: str) -> frozenset[str]:
+    """Keys of a registry, a plain dict of our library: those of its literal, and those assigned one by one."""
+    found = set()
+    for node in ast.walk(ast.parse((LIBRARY / module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if isinstance(target, ast.Name) and target.id == registry and isinstance(node.value, ast.Dict):
+                found.update(key.value for key in node.value.keys if isinstance(key, ast.Constant))
+            elif isinstance(target, ast.Subscript) and getattr(target.value, "id", "") == registry:
+                found.add(target.slice.value)
+    return frozenset(found)
+
+
+def label(key: str, value: Any) -> str:
+    """Part of a name for one value of a grid, for example `weight_decay0_05` or `eps4_255`."""
+    last = key.rpartition(".")[2]
+    if last == "eps" and isinstance(value, float) and value and (value * 255).is_integer() and value < 1:
+        value = f"{value * 255:.0f}/255"
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{value:g}"
+    text = re.sub(r"[^A-Za-z0-9]+", "_", str(value).lower())
+    return f"{last}{text}"
+
+
+def pattern(names: Iterable[str]) -> str:
+    """Regular expression that matches these names and no others."""
+    return "|".join(map(re.escape, sorted(names))) or "(?!)"

@@ -1,0 +1,320 @@
+"""The plan: sheets, recipes and configuration checked against each other, and the answers that rules ask of them."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mettle import schema
+from mettle.plan import names
+from mettle.plan.figures import FIGURES, fig5_models
+from mettle.plan.recipes import Recipes, known
+
+Row = dict[str, Any]
+
+
+class Plan:
+    """The configuration, sheets and recipes, checked against each other.
+
+    Methods with a `wildcards` argument are input and params functions of rules; any object or mapping with the
+    wildcards' names will do.
+
+    Parameters
+    ----------
+    config : the mapping read from config/config.yaml and its overlays
+
+    Raises
+    ------
+    ValueError
+        One sentence that names the file and the key or row that is wrong.
+    """
+
+    pattern = staticmethod(names.pattern)
+    known = staticmethod(known)
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = schema.check(dict(config), "config", "configuration")
+        self.datasets = schema.read_sheet(self.config["datasets"], "datasets")
+        self.recipes = Recipes(self.config["recipes"], self.config["sweeps"])
+        self.models = self._read_models()
+        self.attacks = self._options("attack", "attacks")
+        self.measures = self._options("compare", "measures")
+        for name, row in self.models.items():
+            self._check_model(name, row)
+        for name, attack in self.attacks.items():
+            for dataset in attack["datasets"]:
+                self.known(dataset, self.datasets, "data set", f"configuration: attack.attacks.{name}.datasets")
+        for figure, options in self.config["figures"].items():
+            FIGURES[figure].check(self, options, f"configuration: figures.{figure}")
+
+    # What there is
+
+    @property
+    def trained(self) -> list[str]:
+        """Models that the workflow trains."""
+        return [name for name, row in self.models.items() if row["source"] == "train"]
+
+    @property
+    def published(self) -> list[str]:
+        """Models whose weights come from a published checkpoint."""
+        return [name for name, row in self.models.items() if row["source"] != "train"]
+
+    @cached_property
+    def splits(self) -> list[str]:
+        """Names of splits over all data sets."""
+        return sorted({row[key] for row in self.datasets.values() for key in ("train", "test")} - {""})
+
+    def models_of(self, dataset: str) -> list[str]:
+        """Models of a data set, in the order of the sheets; those of sweeps are asked for by their figures."""
+        return [name for name, row in self.models.items() if row["dataset"] == dataset and "sweep" not in row]
+
+    def models_of_sweep(self, sweep: str) -> list[str]:
+        """Models of a sweep, in the order of its grid."""
+        return [name for name, row in self.models.items() if row.get("sweep") == sweep]
+
+    def fits(self, model: str, dataset: str) -> bool:
+        """Whether a model can be evaluated on a data set: its own, or one that names its own as `parent`."""
+        return self.models[model]["dataset"] in (dataset, self.datasets[dataset].get("parent"))
+
+    def above(self, model: str) -> list[str]:
+        """Models that a model is compared with: those above it in the sheet with its data set, threat and eps.
+
+        Each unordered pair is thus made once, and a model added at the end of the sheet costs one cell.
+        """
+        row = self.models[model]
+        before = self.models_of(row["dataset"])
+        return [
+            name
+            for name in before[: before.index(model)]
+            if all(self.models[name][key] == row[key] for key in ("threat", "eps"))
+        ]
+
+    def targets(self, figures: Iterable[str] | None = None) -> list[str]:
+        """Everything that the configuration asks for, or what some of its figures are."""
+        return [path for figure in figures or self.config["figures"] for path in self.files_of(figure)]
+
+    def files_of(self, figure: str) -> list[str]:
+        """The table of a figure, and its drawing where it has one.
+
+        Raises
+        ------
+        ValueError
+            If the configuration lists no such figure.
+        """
+        self.known(figure, self.config["figures"], "figure", "configuration: figures")
+        drawing = [f"results/figures/{figure}.pdf"] if FIGURES[figure].drawn else []
+        return [*drawing, f"results/tables/{figure}.parquet"]
+
+    # Prep, train
+
+    def store(self, dataset: str, key: str) -> list[str]:
+        """Store and manifest of the `train` or `test` split of a data set."""
+        split = self.datasets[dataset][key]
+        if not split:
+            raise ValueError(f"{self.config['datasets']}, row '{dataset}': has no {key} split")
+        return [f"results/prep/{dataset}/{split}.lmdb", f"results/prep/{dataset}/{split}.parquet"]
+
+    def stores(self, wildcards: Any) -> list[str]:
+        """Stores and manifests of all splits of a data set."""
+        dataset = _get(wildcards, "dataset")
+        return [path for key in ("train", "test") if self.datasets[dataset][key] for path in self.store(dataset, key)]
+
+    def dataset_row(self, wildcards: Any) -> Row:
+        """Row of datasets.tsv."""
+        return self.datasets[_get(wildcards, "dataset")]
+
+    def train_store(self, wildcards: Any) -> list[str]:
+        """Training images of a model."""
+        return self.store(self.models[_get(wildcards, "model")]["dataset"], "train")
+
+    def mixed_store(self, wildcards: Any) -> list[str]:
+        """Training images that a model's recipe mixes in; none for most."""
+        mix = self.recipe(wildcards).get("mix")
+        return self.store(mix["dataset"], "train") if mix else []
+
+    def base_weights(self, wildcards: Any) -> list[str]:
+        """Weights that the training of a model starts from; none for most."""
+        base = self.models[_get(wildcards, "model")].get("base")
+        return [f"results/train/{base}/weights.safetensors"] if base else []
+
+    def test_store(self, wildcards: Any) -> list[str]:
+        """Held-out images that a model is evaluated on: of its data set, or of the one that the path names.
+
+        Raises
+        ------
+        ValueError
+            If the path names a data set that the model cannot be evaluated on.
+        """
+        model = _get(wildcards, "model")
+        dataset = self.models[model]["dataset"]
+        asked = _get(wildcards, "dataset", dataset)
+        if asked not in self.datasets or not self.fits(model, asked):
+            raise ValueError(f"{self._where(model)}: is a model of '{dataset}', not of '{asked}'")
+        return self.store(asked, "test")
+
+    def model_row(self, wildcards: Any) -> Row:
+        """Row of models.tsv with the number of classes of its data set."""
+        row = self.models[_get(wildcards, "model")]
+        return row | {"classes": self.datasets[row["dataset"]]["classes"]}
+
+    def recipe(self, wildcards: Any) -> Row:
+        """Training recipe of a model, defaults filled in."""
+        return self.recipes.get(self.models[_get(wildcards, "model")]["recipe"])
+
+    # Attack
+
+    def attack(self, wildcards: Any) -> Row:
+        """Options of an attack, defaults filled in."""
+        return self.attacks[_get(wildcards, "attack")]
+
+    def attack_cells(self, datasets: list[str]) -> list[str]:
+        """Every model of these data sets under every attack that is meant for them."""
+        return [
+            f"results/attack/{dataset}/{model}/{attack}.parquet"
+            for dataset in datasets
+            for model in self.models
+            if self.fits(model, dataset) and "sweep" not in self.models[model]
+            for attack, options in self.attacks.items()
+            if dataset in options["datasets"]
+        ]
+
+    def attack_grid(self, name: str) -> list[str]:
+        """Attacks that an entry of `attack.attacks` stands for: itself, or the cells of its grid."""
+        return [cell for cell, _ in _cells(name, self.config["attack"]["attacks"][name])]
+
+    def known_attack(self, name: str, where: str) -> None:
+        """An unknown entry of `attack.attacks` is a ValueError."""
+        self.known(name, self.config["attack"]["attacks"], "attack", where)
+
+    def judges(self, wildcards: Any) -> list[str]:
+        """Weights of the models that classify perturbations in figure 11."""
+        return [f"results/train/{judge}/weights.safetensors" for judge in self.config["figures"]["fig11"]["judges"]]
+
+    # Represent, compare
+
+    def represented(self, wildcards: Any) -> list[str]:
+        """Representations of the models that a model is compared with."""
+        where = f"results/represent/{_get(wildcards, 'dataset')}/{_get(wildcards, 'images')}"
+        return [f"{where}/{name}.parquet" for name in self.above(_get(wildcards, "model"))]
+
+    def measure(self, wildcards: Any) -> Row:
+        """Method and options of a measure, defaults filled in."""
+        return self.measures[_get(wildcards, "measure")]
+
+    def pairs(self, wildcards: Any) -> Row:
+        """What a cell of compared models carries as keys: threat and eps of all its models."""
+        row = self.models[_get(wildcards, "model")]
+        return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
+
+    # Figures
+
+    def cells(self, figure: str) -> list[str]:
+        """Files that the table of a figure is made from; none where the configuration has no such figure."""
+        options = self.config["figures"].get(figure)
+        return FIGURES[figure].cells(self, options) if options else []
+
+    def beside(self, figure: str) -> list[str]:
+        """Other files that the table of a figure is made from: published values, images."""
+        options = self.config["figures"].get(figure)
+        return FIGURES[figure].beside(self, options) if options else []
+
+    def figure(self, figure: str) -> Row:
+        """Options of a figure, with what its models vary where it shows a sweep; none if it is not configured."""
+        options = self.config["figures"].get(figure, {})
+        if "sweep" not in options:
+            return options
+        return options | {"cells": {name: self.models[name]["cell"] for name in self.models_of_sweep(options["sweep"])}}
+
+    @staticmethod
+    def shows(figure: str) -> str:
+        """What a figure shows, in a few words."""
+        return FIGURES[figure].shows
+
+    @staticmethod
+    def caption(figure: str) -> str:
+        """Caption of a figure or table, in reStructuredText."""
+        return (Path(__file__).parents[3] / "report" / f"{figure}.rst").read_text(encoding="utf-8")
+
+    def fig5_models(self) -> list[str]:
+        """Models that figure 5 shows; none where the configuration has no figure 5."""
+        return fig5_models(self, self.figure("fig5")) if self.figure("fig5") else []
+
+    def published_numbers(self, sheet: str) -> list[Row]:
+        """Rows of a sheet of published accuracies."""
+        return list(schema.read_sheet(sheet, "published").values())
+
+    @property
+    def drawn(self) -> list[str]:
+        """Figures that have a drawing."""
+        return [figure for figure, about in FIGURES.items() if about.drawn]
+
+    # Checks
+
+    def _read_models(self) -> dict[str, Row]:
+        """Rows of all sheets, then those of the sweeps."""
+        sheets = self.config["models"]
+        self._sheet_of: dict[str, str] = {}
+        models: dict[str, Row] = {}
+        for sheet in [sheets] if isinstance(sheets, str) else sheets:
+            for name, row in schema.read_sheet(sheet, "models").items():
+                if name in models:
+                    raise ValueError(f"{sheet}, row '{name}': stands in {self._sheet_of[name]} too")
+                models[name], self._sheet_of[name] = row, sheet
+        return models | self.recipes.rows
+
+    def _where(self, model: str) -> str:
+        row = self.models[model]
+        return f"{self._sheet_of.get(model, 'sweep ' + row.get('sweep', ''))}, row '{model}'"
+
+    def _options(self, block: str, kind: str) -> dict[str, Row]:
+        """Attacks or measures by name, each checked against the closed schema of its method."""
+        found = {}
+        for entry, content in self.config[block][kind].items():
+            for name, options in _cells(entry, content):
+                where = f"configuration: {block}.{kind}.{name}"
+                method = options.get("method", name)
+                self.known(method, schema.load(kind)["$defs"], "method", where)
+                found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
+        return found
+
+    @cached_property
+    def _architectures(self) -> frozenset[str]:
+        return names.known_architectures()
+
+    def _check_model(self, name: str, row: Row) -> None:
+        where = self._where(name)
+        if name != f"{row['arch']}-{row['recipe']}-s{row['seed']}":
+            expected = f"{row['arch']}-{row['recipe']}-s{row['seed']}"
+            raise ValueError(f"{where}: the name must be arch-recipe-sSEED of the row, that is '{expected}'")
+        self.known(row["dataset"], self.datasets, "data set", where)
+        if (row["threat"] == "none") != (row["eps"] == 0):
+            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {row['eps']:g}")
+        if (arches := self._architectures) and row["arch"] not in arches:
+            raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
+        if row.get("base"):
+            self.known(row["base"], self.models, "model", f"{where}, column base")
+        recipe = self.recipes.get(row["recipe"], where)
+        if "mix" in recipe:
+            self.known(recipe["mix"]["dataset"], self.datasets, "data set", f"recipe '{row['recipe']}': mix.dataset")
+        attack = recipe.get("attack") or {"norm": "none", "eps": 0}
+        if (attack["norm"], attack["eps"]) != (row["threat"], row["eps"]):
+            raise ValueError(
+                f"{where}: threat and eps are {row['threat']} {row['eps']:g}, "
+                f"but recipe '{row['recipe']}' trains with {attack['norm']} {attack['eps']:g}"
+            )
+
+
+def _cells(name: str, content: Row) -> list[tuple[str, Row]]:
+    """The cells of an entry with a `grid` of options, or the entry itself."""
+    options = {key: value for key, value in content.items() if key != "grid"}
+    grid = content.get("grid", {})
+    cells = []
+    for values in itertools.product(*grid.values()):
+        cell = dict(zip(grid, values, strict=True))
+        cells.append(("_".join([name, *(names.label(key, value) for key, value in cell.items())]), options | cell))
+    return cells
+
+
+def _get(wildcards: Any, name: str, default: str = "") -> str:
+    return wildcards.get(name, default) if isinstance(wildcards, Mapping) else getattr(wildcards, name, default)

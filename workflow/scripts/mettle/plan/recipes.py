@@ -1,0 +1,123 @@
+"""Training recipes, files that extend each other, and sweeps: grids of recipes, each a model of its own."""
+
+import itertools
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mettle import schema
+from mettle.plan import names
+
+Row = dict[str, Any]
+
+
+class Recipes:
+    """Recipes of a folder, and those that its sweeps expand to.
+
+    Parameters
+    ----------
+    folder : with one file per recipe, and one per sweep in `sweeps/`
+    sweeps : names of the sweeps to expand
+    """
+
+    def __init__(self, folder: str | Path, sweeps: Iterable[str] = ()) -> None:
+        self.folder = Path(folder)
+        self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
+        self._grown: dict[str, tuple[Row, str]] = {}
+        for sweep in sweeps:
+            self._expand(sweep)
+
+    def get(self, name: str, where: str = "") -> Row:
+        """A recipe with defaults filled in.
+
+        Parameters
+        ----------
+        name : name of its file, or of one that a sweep made
+        where : who asks, for the message
+
+        Raises
+        ------
+        ValueError
+            If there is none of this name, or it is wrong.
+        """
+        if name not in self._grown:
+            files = [path.stem for path in self.folder.glob("*.yaml")]
+            known(name, [*files, *self._grown], "recipe", where or str(self.folder))
+            return self._checked(_inherit(self.folder, name), str(self.folder / f"{name}.yaml"))
+        return self._checked(*self._grown[name])
+
+    def _checked(self, recipe: Row, where: str) -> Row:
+        recipe = schema.check(recipe, "recipe", where)
+        known(recipe["loss"], _losses(), "loss", where)
+        if recipe["loss"] in _NEEDS and _NEEDS[recipe["loss"]][0] != ("attack" in recipe):
+            raise ValueError(f"{where}: loss '{recipe['loss']}' needs {_NEEDS[recipe['loss']][1]}")
+        return recipe
+
+    def _expand(self, sweep: str) -> None:
+        """Every cell of a sweep's grid, as a recipe and as rows of models."""
+        folder = self.folder / "sweeps"
+        known(sweep, [path.stem for path in folder.glob("*.yaml")], "sweep", "configuration: sweeps")
+        where = str(folder / f"{sweep}.yaml")
+        grid = schema.check(schema.read_yaml(where), "sweep", where)
+        base = _merge(_inherit(self.folder, grid["base"]), _nested(grid["set"]))
+        for values in itertools.product(*grid["grid"].values()):
+            cell = dict(zip(grid["grid"], values, strict=True))
+            name = "_".join([sweep, *(names.label(key, value) for key, value in cell.items())])
+            self._grown[name] = (_merge(base, _nested(cell)), f"{where}, cell '{name}'")
+            varied = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in cell.items())
+            attack = self.get(name).get("attack", {"norm": "none", "eps": 0})
+            for seed in grid["seeds"]:
+                row = {"dataset": grid["dataset"], "arch": grid["arch"], "recipe": name, "seed": seed}
+                row |= {"threat": attack["norm"], "eps": attack["eps"], "source": "train", "base": grid["finetune"]}
+                model = f"{grid['arch']}-{name}-s{seed}"
+                self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
+
+
+_NEEDS = {
+    "adversarial": (True, "an `attack` block"),
+    "trades": (True, "an `attack` block"),
+    "standard": (False, "no `attack` block"),
+}
+
+
+@cache
+def _losses() -> frozenset[str]:
+    return names.known_losses()
+
+
+def _nested(dotted: Row) -> Row:
+    """Keys with points as nested mappings: {"a.b": 1} to {"a": {"b": 1}}."""
+    nested: Row = {}
+    for key, value in dotted.items():
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        nested = _merge(nested, value)
+    return nested
+
+
+def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Row:
+    """A recipe with the keys of the one it extends; nested blocks are merged."""
+    if name in seen:
+        raise ValueError(f"{folder / name}.yaml: extends itself by way of {' -> '.join(seen)}")
+    own = schema.read_yaml(folder / f"{name}.yaml")
+    base = _inherit(folder, own.pop("extends"), (*seen, name)) if "extends" in own else {}
+    return _merge(base, own)
+
+
+def _merge(base: Row, own: Row) -> Row:
+    """Nested mappings merged; a key that is set to null takes a whole block away."""
+    merged = dict(base)
+    for key, value in own.items():
+        if value is None and isinstance(base.get(key), dict):
+            merged.pop(key)
+        else:
+            both = isinstance(value, dict) and isinstance(base.get(key), dict)
+            merged[key] = _merge(base[key], value) if both else value
+    return merged
+
+
+def known(name: str, names: Any, kind: str, where: str) -> None:
+    """A name that is not among these is a ValueError with what was meant."""
+    if name not in names:
+        raise ValueError(f"{where}: unknown {kind} '{name}'{schema.suggest(name, names)}")

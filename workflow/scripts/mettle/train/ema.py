@@ -1,0 +1,29 @@
+"""Exponential moving average of weights, Polyak & Juditsky 1992 (doi:10.1137/0330046)."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Average:
+    """A copy of a model whose weights follow it slowly.
+
+    Parameters
+    ----------
+    model : model whose state, BatchNorm statistics included, is averaged
+    decay : share of the average that stays at an update
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model, self.decay = copy.deepcopy(model).eval().requires_grad_(False), decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """One step towards the model; integers, such as counts of batches, are taken over."""
+        state = model.state_dict()
+        for key, value in self.model.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(state[key], 1 - self.decay)
+            else:
+                value.copy_(state[key])

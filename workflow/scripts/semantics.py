@@ -1,0 +1,16 @@
+"""Answers of several models to the perturbations against one."""
+
+from mettle import flow, tables
+from mettle.attack import semantics
+
+with flow.job(snakemake) as job:
+    keys = dict(snakemake.wildcards) | {key: snakemake.params.attack[key] for key in ("norm", "eps")}
+    columns = semantics.classify(
+        snakemake.input.judges,
+        snakemake.input.images,
+        keys,
+        snakemake.params.precision,
+        snakemake.params.batch_size,
+        job,
+    )
+    tables.write(snakemake.output[0], tables.SEMANTICS, columns, job.provenance)
