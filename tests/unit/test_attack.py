@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import tempfile
 import types
 
 import numpy as np
@@ -53,7 +54,8 @@ def weights(store, tmp_path_factory):
 
 
 def run(weights, store, batch=16, job=JOB, **other):
-    return pd.DataFrame(evaluate.evaluate(weights, store, KEYS, options(**other), "fp32", batch, job))
+    with tempfile.TemporaryDirectory() as resume:
+        return pd.DataFrame(evaluate.evaluate(weights, store, KEYS, options(**other), "fp32", batch, resume, job))
 
 
 def accuracy(frame, column):

@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from mettle import models
-from mettle.plan import names
-from mettle.plan import Plan
+from mettle.plan import Plan, names
 
 SCRIPTS = Path(names.__file__).parents[2]
 PLAIN = {
@@ -59,6 +58,10 @@ class Workplace:
 
     def recipe(self, name, content):
         (self.folder / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+
+    def sweep(self, name, content):
+        (self.folder / "recipes" / "sweeps").mkdir(exist_ok=True)
+        (self.folder / "recipes" / "sweeps" / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
     def sheet(self, rows, names=None):
         lines = ["model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource"]
@@ -275,8 +278,12 @@ def test_a_model_added_at_the_end_changes_no_other_cell(place):
 def test_cells_of_figure_5(place):
     where = "results/subgroups/little/natural"
     shown = ["vgg5-plain-s0", "resnet8-plain-s1", "vgg5-robust-s0"]
-    assert place.plan().cells("fig5") == [f"{where}/{measure}/{m}.parquet" for measure in ("cka", "near") for m in shown]
-    assert place.plan(**fig5(eps=[0], measures=["cka"])).cells("fig5") == [f"{where}/cka/{m}.parquet" for m in shown[:2]]
+    assert place.plan().cells("fig5") == [
+        f"{where}/{measure}/{m}.parquet" for measure in ("cka", "near") for m in shown
+    ]
+    assert place.plan(**fig5(eps=[0], measures=["cka"])).cells("fig5") == [
+        f"{where}/cka/{m}.parquet" for m in shown[:2]
+    ]
 
 
 def test_models_of_figure_5_are_those_of_its_eps_and_threat(place):
@@ -338,6 +345,22 @@ def test_a_model_is_not_evaluated_as_one_of_another_data_set(place):
         found.test_store({"model": "vgg5-plain-s0", "dataset": "other"})
 
 
+def test_a_model_is_evaluated_on_data_sets_that_name_its_own_as_parent(place):
+    sheet = place.folder / "datasets.tsv"
+    head, *rows = sheet.read_text().splitlines()
+    rows = [f"{row}\t" for row in rows] + ["part\tclassification\t1000\t0\tfolder\tresources/big\t\tval\tbig"]
+    sheet.write_text("\n".join([f"{head}\tparent", *rows]) + "\n")
+    found = place.plan(attack={"attacks": {"weak": ATTACK | {"datasets": ["part"]}}})
+    assert found.test_store({"model": "resnet18-plain-s0", "dataset": "part"})[0] == "results/prep/part/val.lmdb"
+    assert found.attack_cells(["part"]) == [
+        f"results/attack/part/{model}/weak.parquet" for model in found.models_of("big")
+    ]
+    assert found.stores({"dataset": "part"}) == ["results/prep/part/val.lmdb", "results/prep/part/val.parquet"]
+    assert len(found.stores({"dataset": "big"})) == 4
+    with pytest.raises(ValueError, match=r"datasets\.tsv, row 'part': has no train split$"):
+        found.store("part", "train")
+
+
 def test_models_are_trained_or_published(place):
     found = place.plan()
     assert found.published == ["resnet18-plain-s0", "resnet50-plain-s0"]
@@ -351,6 +374,214 @@ def test_pattern_matches_the_names_and_nothing_else():
     assert re.fullmatch(Plan.pattern(["a.b", "c"]), "a.b")
     assert not re.fullmatch(Plan.pattern(["a.b", "c"]), "axb")
     assert not re.fullmatch(Plan.pattern([]), "")
+
+
+# Grids
+
+
+def test_an_attack_with_a_grid_is_one_attack_per_cell(place):
+    grid = {"eps": ["2/255", 0.5], "steps": [1, 10]}
+    options = {key: value for key, value in ATTACK.items() if key not in grid}
+    found = place.plan(attack={"attacks": {"weak": ATTACK, "many": options | {"norm": "linf", "grid": grid}}})
+    names_ = ["many_eps2_255_steps1", "many_eps2_255_steps10", "many_eps0_5_steps1", "many_eps0_5_steps10"]
+    assert found.attack_grid("many") == names_ and found.attack_grid("weak") == ["weak"]
+    assert list(found.attacks) == ["weak", *names_]
+    told = found.attack({"attack": "many_eps2_255_steps10"})
+    assert (told["eps"], told["steps"], told["norm"]) == (2 / 255, 10, "linf") and "grid" not in told
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("attack.eps", "4/255", "eps4_255"),
+        ("eps", 8 / 255, "eps8_255"),
+        ("eps", 0.5, "eps0_5"),
+        ("optimizer.weight_decay", 0.05, "weight_decay0_05"),
+        ("optimizer.lr", 1e-05, "lr1e_05"),
+        ("augment.auto_augment", None, "auto_augmentnone"),
+        ("augment.auto_augment", "rand-m9-mstd0.5-inc1", "auto_augmentrand_m9_mstd0_5_inc1"),
+        ("augment.horizontal_flip", True, "horizontal_fliptrue"),
+    ],
+)
+def test_values_of_a_grid_have_names_that_fit_into_a_path(key, value, expected):
+    assert names.label(key, value) == expected
+
+
+SWEEP = {
+    "base": "robust",
+    "dataset": "little",
+    "arch": "vgg5",
+    "seeds": [0, 1],
+    "set": {"optimizer.lr": 0.2},
+    "grid": {"attack.eps": ["8/255", 1.0], "schedule.warmup_epochs": [0, 2]},
+}
+
+
+def test_a_sweep_makes_a_recipe_and_models_of_every_cell(place):
+    place.sweep("try", SWEEP)
+    found = place.plan(sweeps=["try"])
+    models_ = found.models_of_sweep("try")
+    assert len(models_) == 2 * 2 * 2 == len(set(models_))
+    row = found.models["vgg5-try_eps8_255_warmup_epochs2-s1"]
+    assert (row["threat"], row["eps"], row["dataset"], row["seed"]) == ("l2", 8 / 255, "little", 1)
+    assert row["cell"] == "eps 8/255, warmup_epochs 2"
+    recipe = found.recipe({"model": row["model"]})
+    assert recipe["optimizer"]["lr"] == 0.2 and recipe["schedule"] == found.recipe({"model": "vgg5-robust-s0"})[
+        "schedule"
+    ] | {"warmup_epochs": 2}
+    assert set(models_) <= set(found.trained)
+
+
+def test_models_of_a_sweep_are_in_no_other_figure(place):
+    place.sweep("try", SWEEP)
+    with_, without = place.plan(sweeps=["try"]), place.plan()
+    assert with_.targets() == without.targets()
+    assert [with_.cells(figure) for figure in ("accuracy", "fig5")] == [
+        without.cells(figure) for figure in ("accuracy", "fig5")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"base": "gone"}, r"gone\.yaml does not exist$"),
+        ({"grid": {"optimizer.lrr": [1]}}, r"try\.yaml, cell 'try_lrr1': unknown key 'optimizer\.lrr': did you mean"),
+        ({"grid": {}}, r"try\.yaml: 'grid' "),
+        ({"gird": {}}, r"try\.yaml: unknown key 'gird': did you mean 'grid'\?$"),
+        ({"dataset": "litle"}, r"^sweep try, row 'vgg5-try_.*': unknown data set 'litle': did you mean 'little'\?$"),
+        ({"finetune": "vgg5-plain-s9"}, r"column base: unknown model 'vgg5-plain-s9': did you mean 'vgg5-plain-s0'\?$"),
+    ],
+)
+def test_what_is_wrong_in_a_sweep(place, changes, message):
+    place.sweep("try", SWEEP | changes)
+    with pytest.raises(ValueError, match=message):
+        place.plan(sweeps=["try"])
+
+
+def test_an_unknown_sweep_is_named(place):
+    place.sweep("try", SWEEP)
+    with pytest.raises(ValueError, match=r"^configuration: sweeps: unknown sweep 'tri': did you mean 'try'\?$"):
+        place.plan(sweeps=["tri"])
+
+
+def test_null_takes_a_whole_block_away(place):
+    place.recipe("clean", {"extends": "robust", "loss": "standard", "attack": None})
+    place.sheet([*SHEET, ("little", "vgg5", "clean", "none", 0, 0, "train")])
+    assert "attack" not in place.plan().recipe({"model": "vgg5-clean-s0"})
+
+
+# Training from other weights and with other images
+
+
+def test_a_model_can_start_from_another(place):
+    place.sweep("try", SWEEP | {"finetune": "vgg5-plain-s0"})
+    found = place.plan(sweeps=["try"])
+    assert found.base_weights({"model": found.models_of_sweep("try")[0]}) == [
+        "results/train/vgg5-plain-s0/weights.safetensors"
+    ]
+    assert found.base_weights({"model": "vgg5-plain-s0"}) == []
+
+
+def test_a_recipe_can_mix_in_another_data_set(place):
+    place.recipe("mixed", {"extends": "plain", "mix": {"dataset": "big", "ratio": 0.3}})
+    place.sheet([*SHEET, ("little", "vgg5", "mixed", "none", 0, 0, "train")])
+    assert place.plan().mixed_store({"model": "vgg5-mixed-s0"})[0] == "results/prep/big/train.lmdb"
+    assert place.plan().mixed_store({"model": "vgg5-plain-s0"}) == []
+    place.recipe("mixed", {"extends": "plain", "mix": {"dataset": "bigg"}})
+    with pytest.raises(ValueError, match=r"recipe 'mixed': mix\.dataset: unknown data set 'bigg'"):
+        place.plan()
+
+
+def test_models_are_read_from_several_sheets(place):
+    other = place.folder / "more.tsv"
+    head, *rows = (place.folder / "models.tsv").read_text().splitlines()
+    other.write_text(f"{head}\n" + rows[0].replace("-s0", "-s5").replace("\t0\ttrain", "\t5\ttrain") + "\n")
+    both = [str(place.folder / "models.tsv"), str(other)]
+    assert list(place.plan(models=both).models)[-1] == "resnet8-plain-s5"
+    other.write_text(f"{head}\n{rows[0]}\n")
+    with pytest.raises(ValueError, match=r"more\.tsv, row 'resnet8-plain-s0': stands in .*models\.tsv too$"):
+        place.plan(models=both)
+
+
+# Figures 7 to 11
+
+
+def figure(name, **options):
+    return {"figures": {name: {"dataset": "little", "models": ["vgg5-kept-s0"]} | options}}
+
+
+@pytest.fixture
+def kept(place):
+    place.recipe("kept", ROBUST | {"checkpoints": [0]})
+    place.sheet([*SHEET, ("little", "vgg5", "kept", "l2", 1, 0, "train")])
+    return place
+
+
+def test_cells_of_figures_7_to_9(kept):
+    found = kept.plan(**figure("fig7"))
+    assert found.cells("fig7") == ["results/effectiveness/little/vgg5-kept-s0.parquet"]
+    assert found.beside("fig7") == ["resources/published/attack_effectiveness.csv"]
+    assert kept.plan(**figure("fig7", published=False)).beside("fig7") == []
+    assert kept.plan(**figure("fig8")).cells("fig8") == ["results/convergence/little/vgg5-kept-s0.parquet"]
+    grid = {key: value for key, value in ATTACK.items() if key != "eps"} | {"grid": {"eps": [0.5, 1.0]}}
+    found = kept.plan(attack={"attacks": {"weak": grid}}, **figure("fig9", attack="weak"))
+    where = "results/attack/little/vgg5-kept-s0"
+    assert found.cells("fig9") == [f"{where}/weak_eps0_5.parquet", f"{where}/weak_eps1.parquet"]
+    assert found.targets() == ["results/figures/fig9.pdf", "results/tables/fig9.parquet"]
+
+
+def test_cells_of_figure_10_are_the_models_of_its_sweep(place):
+    place.sweep("try", SWEEP)
+    found = place.plan(sweeps=["try"], figures={"fig10": {"sweep": "try", "attacks": ["weak"]}})
+    models_ = found.models_of_sweep("try")
+    assert found.cells("fig10") == [f"results/attack/little/{model}/weak.parquet" for model in models_]
+    assert found.figure("fig10")["cells"][models_[0]] == "eps 8/255, warmup_epochs 0"
+
+
+def test_cells_of_figure_11(kept):
+    options = {"judges": ["vgg5-plain-s0", "resnet8-plain-s0"], "attack": "weak"}
+    found = kept.plan(**figure("fig11", **options))
+    assert found.cells("fig11") == ["results/semantics/little/vgg5-kept-s0/weak.parquet"]
+    assert found.beside("fig11") == ["results/perturb/little/vgg5-kept-s0/weak.lmdb"]
+    assert found.judges({}) == [f"results/train/{judge}/weights.safetensors" for judge in options["judges"]]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (figure("fig7", models=["vgg5-robust-s0"]), r"fig7\.models: 'vgg5-robust-s0' keeps no checkpoints: set"),
+        (
+            figure("fig7", models=["resnet18-plain-s0"]),
+            r"fig7\.models: 'resnet18-plain-s0' is not a model of 'little'$",
+        ),
+        (figure("fig8", models=["vgg5-plain-s7"]), r"fig8\.models: unknown model 'vgg5-plain-s7'"),
+        (figure("fig9", attack="weka"), r"fig9\.attack: unknown attack 'weka': did you mean 'weak'\?$"),
+        (figure("fig11", attack="weak", judges=["gone"]), r"fig11\.judges: unknown model 'gone'"),
+        ({"figures": {"fig10": {"sweep": "try", "attacks": ["weak"]}}}, r"fig10\.sweep: unknown sweep 'try'"),
+    ],
+)
+def test_what_is_wrong_in_figures_7_to_11(kept, blocks, message):
+    with pytest.raises(ValueError, match=r"^configuration: figures\." + message):
+        kept.plan(**blocks)
+
+
+def test_published_numbers_choose_the_attack_of_their_eps(place):
+    sheet = place.folder / "published.tsv"
+    row = "vgg5-robust-s0\tl2\t{}\tlittle\t0.9\t0.5\tsomewhere\n"
+    sheet.write_text("model\tnorm\teps\timages\tclean\tautoattack\tsource\n" + row.format("0.5"))
+    grid = {key: value for key, value in ATTACK.items() if key != "eps"} | {"grid": {"eps": [0.5, 1.0]}}
+    blocks = {
+        "attack": {"attacks": {"weak": grid}},
+        "figures": {"published": {"numbers": str(sheet), "attack": "weak"}},
+    }
+    found = place.plan(**blocks)
+    assert found.cells("published") == ["results/attack/little/vgg5-robust-s0/weak_eps0_5.parquet"]
+    assert found.beside("published") == [str(sheet)] and found.targets() == ["results/tables/published.parquet"]
+    sheet.write_text(sheet.read_text().replace("\t0.5\tlittle", "\t0.7\tlittle"))
+    with pytest.raises(
+        ValueError, match=r"figures\.published: no model of .* is in the sheets with an attack of its eps$"
+    ):
+        place.plan(**blocks)
 
 
 # Imports
@@ -382,6 +613,21 @@ def test_our_architectures_are_all_found_in_the_sources(monkeypatch, tmp_path):
     nothing = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr(names.util, "find_spec", lambda name: nothing)
     assert names.known_architectures() == set(models.ARCHITECTURES)
+
+
+def test_losses_are_those_of_the_registry(place):
+    from mettle.train import LOSSES
+
+    assert names.known_losses() == set(LOSSES)
+    place.recipe("plain", PLAIN | {"loss": "standart"})
+    with pytest.raises(ValueError, match=r"plain\.yaml: unknown loss 'standart': did you mean 'standard'\?$"):
+        place.plan()
+
+
+def test_keys_of_a_registry_are_found_however_they_are_written(tmp_path, monkeypatch):
+    (tmp_path / "some.py").write_text('THINGS: dict = {"a": 1}\nTHINGS["b"] = 2\nOTHERS = {"c": 3}\n')
+    monkeypatch.setattr(names, "LIBRARY", tmp_path)
+    assert names.known_keys("some.py", "THINGS") == {"a", "b"}
 
 
 def test_without_timm_the_job_decides_on_architectures(monkeypatch, place):

@@ -3,14 +3,19 @@
 import gzip
 import hashlib
 import io
+import subprocess
+import sys
 import tarfile
+import textwrap
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from imports import SCRIPTS
 from mettle import prep, tables
-from mettle.data import READERS, Store, reader
+from mettle.data import Store
+from mettle.data.readers import READERS
 
 HOME = "download it from https://example.org"
 
@@ -117,6 +122,39 @@ def test_an_unknown_reader_lists_the_known(paths):
     assert all(name in str(caught.value) for name in READERS)
 
 
+def test_a_list_restricts_a_folder(paths, tree, tmp_path):
+    chosen = tmp_path / "chosen.txt"
+    chosen.write_text("dog\n")
+    assert prep.prepare(row("folder", tree, 1, subset=str(chosen)), "test", *paths) == 1
+    assert Store(paths[0]).class_names == ["dog"]
+    assert prep.prepare(row("folder", tree, 2, subset=""), "test", *paths) == 2
+
+
+def test_a_missing_list_is_told(paths, tree):
+    with pytest.raises(ValueError, match=r"the list none\.txt does not exist"):
+        prep.prepare(row("folder", tree, 2, subset="none.txt"), "test", *paths)
+
+
+def test_a_list_for_a_reader_that_takes_none_is_refused(paths):
+    message = "reader 'digits' takes no list: empty column `subset` of row 'my_digits' in config/datasets.tsv"
+    with pytest.raises(ValueError, match=message):
+        prep.prepare(row("digits", subset="some.txt"), "test", *paths)
+
+
+def test_packing_digits_needs_neither_torch_nor_tfds(tmp_path):
+    body = f"""
+        import sys
+        from pathlib import Path
+        from mettle import prep
+        row = {row("digits")!r}
+        prep.prepare(row, "test", Path({str(tmp_path)!r}) / "a.lmdb", Path({str(tmp_path)!r}) / "a.parquet")
+        print({{"torch", "torchvision", "tensorflow_datasets", "tensorflow"}} & set(sys.modules))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(body)]
+    done = subprocess.run(command, env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
 @pytest.mark.parametrize("name", ["digits", "scenes"])
 def test_an_unknown_split_lists_the_known(paths, name):
     with pytest.raises(ValueError, match=f"reader '{name}' has the splits train, test, not 'val'"):
@@ -157,13 +195,6 @@ def test_a_gzip_that_is_no_archive_is_named(paths, tmp_path):
     path.write_bytes(gzip.compress(b"nothing"))
     with pytest.raises(ValueError, match=r"x\.tar\.gz is truncated, damaged, or no tar archive"):
         prep.prepare(row("cifar100_binary", path, 100), "test", *paths)
-
-
-def test_every_reader_says_whence_it_comes():
-    for name in READERS:
-        assert reader(name) is READERS[name]
-        assert READERS[name].reference
-        assert READERS[name].generated == (name in ("digits", "scenes"))
 
 
 def test_a_source_with_another_sha256_is_refused(paths, archive):

@@ -7,8 +7,8 @@ import yaml
 from mettle import schema
 
 FILES = sorted(path.name.removesuffix(".schema.yaml") for path in schema.FOLDER.glob("*.schema.yaml"))
-# Maps whose keys the user chooses; what stands under a key is checked against attacks and measures.
-FREE = {"config.attack.attacks", "config.compare.measures"}
+# Maps whose keys the user chooses; what stands under a key is checked against attacks, measures, or the recipe it makes.
+FREE = {"config.attack.attacks", "config.compare.measures", "recipe.loss_options", "sweep.grid", "sweep.set"}
 HEAD = "dataset\ttask\tclasses\tsize\treader\tversion\n"
 ROW = "a\tclassification\t10\t32\tdigits\t1\n"
 
@@ -42,7 +42,7 @@ def sheet(tmp_path):
 
 
 def test_there_are_the_schemas_that_the_workflow_names():
-    assert FILES == ["attacks", "config", "datasets", "measures", "models", "recipe"]
+    assert FILES == ["attacks", "config", "datasets", "measures", "models", "published", "recipe", "sweep"]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -60,7 +60,7 @@ def test_every_property_has_a_description():
     ] == []
 
 
-def test_every_object_is_closed_but_the_two_whose_keys_are_chosen():
+def test_every_object_is_closed_but_those_whose_keys_are_chosen():
     assert {
         name
         for name, rules, _ in every()
@@ -83,9 +83,30 @@ def test_defaults_are_filled_in_at_all_levels():
     config = schema.check({"figures": {"fig5": fig5}}, "config", "here")
     assert config["seed"] == 0 and config["models"] == "config/models.tsv"
     assert config["compare"] == {"measures": {}, "draws": 5}
-    assert config["attack"] == {"batch_size": 250, "attacks": {}}
+    assert config["attack"]["batch_size"] == 250 and config["attack"]["attacks"] == {}
+    assert config["attack"]["effectiveness"]["steps"] == [1, 2, 5, 10, 200]
     assert config["figures"]["fig5"] == fig5 | {"threat": "l2", "resamples": 9999}
     assert "accuracy" not in config["figures"]
+
+
+@pytest.mark.parametrize(("text", "value"), [("4/255", 4 / 255), ("1/2", 0.5), (0.25, 0.25)])
+def test_a_fraction_is_a_number_wherever_the_schema_wants_one(text, value, tmp_path):
+    given = {"figures": {"fig5": {"dataset": "a", "measures": ["cka"], "eps": [0, text]}}}
+    assert schema.check(given, "config", "here")["figures"]["fig5"]["eps"] == [0, value]
+    row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1, "datasets": []}
+    assert schema.check(row, "attacks/pgd", "here")["eps"] == value
+    sheet = tmp_path / "published.tsv"
+    sheet.write_text(
+        f"model\tnorm\teps\timages\tclean\tautoattack\tsource\na\tlinf\t{text}\tb\t0.5\t0.5\tc\n"
+    )
+    assert schema.read_sheet(sheet, "published")["a"]["eps"] == value
+
+
+@pytest.mark.parametrize("text", ["4/0", "a/b", "four", "4/255/3"])
+def test_text_that_is_no_fraction_is_refused(text):
+    row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1, "datasets": []}
+    with pytest.raises(ValueError, match=r"^here: 'eps' must be of type number, got '"):
+        schema.check(row, "attacks/pgd", "here")
 
 
 def test_given_values_win_and_the_argument_is_left_alone():
@@ -161,7 +182,7 @@ def test_unknown_definition_is_named():
 
 def test_cells_have_the_types_of_the_schema_and_empty_ones_the_default(sheet):
     row = sheet(HEAD + "a\tclassification\t10\t32\tdigits\t\n")["a"]
-    assert (row["classes"], row["version"], row["train"]) == (10, "", "train")
+    assert (row["classes"], row["version"], row["train"]) == (10, "", "")
     assert isinstance(row["classes"], int)
     assert sheet(HEAD + ROW)["a"]["version"] == "1"
 

@@ -24,12 +24,13 @@ rule attack:
     conda:
         "../../envs/attack.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         dataset=PLAN.dataset_row,
         attack=PLAN.attack,
         precision=PLAN.config["precision"],
         batch_size=PLAN.config["attack"]["batch_size"],
+        resume="results/.resume/attack/{dataset}/{model}/{attack}",
     script:
         "../scripts/attack.py"
 

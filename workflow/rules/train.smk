@@ -4,6 +4,7 @@ Makes weights: trains a model from its recipe, or converts a published checkpoin
 INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet), or the `source` of the model's row
 OUTPUTS:  results/train/{model}/weights.safetensors
           results/train/{model}/epochs.parquet (trained models)
+          results/train/{model}/checkpoints (trained models; the epochs that the recipe names)
 """
 
 
@@ -12,9 +13,12 @@ rule train:
     input:
         train=PLAN.train_store,
         test=PLAN.test_store,
+        mixed=PLAN.mixed_store,
+        base=PLAN.base_weights,
     output:
         weights="results/train/{model}/weights.safetensors",
         epochs="results/train/{model}/epochs.parquet",
+        checkpoints=directory("results/train/{model}/checkpoints"),
     log:
         "logs/train/{model}.log",
     benchmark:
@@ -28,7 +32,9 @@ rule train:
         seed=PLAN.config["seed"],
         model=PLAN.model_row,
         recipe=PLAN.recipe,
+        fabric=PLAN.config["train"],
         resume="results/.resume/{model}",
+        logs="logs/train/{model}",
     script:
         "../scripts/train.py"
 

@@ -12,4 +12,9 @@ with flow.job(snakemake) as job:
         snakemake.output.epochs,
         snakemake.params.resume,
         job,
+        checkpoints=snakemake.output.checkpoints,
+        mixed=snakemake.input.get("mixed", []),
+        base=snakemake.input.get("base", []),
+        fabric=snakemake.params.fabric,
+        logs=snakemake.params.logs,
     )

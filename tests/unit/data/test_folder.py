@@ -123,3 +123,60 @@ def test_a_damaged_image_is_named(tree):
     (tree / "train" / "a_cat" / "flip.png").write_bytes(data)
     with pytest.raises(ValueError, match=r"flip\.png cannot be read as an image"):
         read(tree)
+
+
+# Subsets
+
+
+def listed(tree, *names):
+    path = tree / "some.txt"
+    path.write_text("# chosen\n" + "\n".join(names) + "\n")
+    return path
+
+
+def chosen(tree, classes, *names):
+    return [
+        (item.label, item.source) for item in folder.read(tree, "train", classes, 0, subset=listed(tree, *names))
+    ]
+
+
+def test_a_list_of_classes_numbers_them_in_sorted_order(tree):
+    image(tree / "train" / "c_cow" / "1.png", form="PNG")
+    expected = [(0, "train/b_dog/10.JPEG"), (0, "train/b_dog/2.JPEG"), (1, "train/c_cow/1.png")]
+    assert chosen(tree, 2, "c_cow", "b_dog") == expected
+
+
+def test_a_list_of_files_keeps_the_labels_of_all_classes(tree):
+    assert chosen(tree, 2, "2.JPEG", "x.png") == [(0, "train/a_cat/x.png"), (1, "train/b_dog/2.JPEG")]
+    assert chosen(tree, 2, "10.JPEG") == [(1, "train/b_dog/10.JPEG")]
+
+
+def test_an_empty_class_outside_the_list_is_not_looked_at(tree):
+    (tree / "train" / "c_cow").mkdir()
+    assert len(chosen(tree, 1, "b_dog")) == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("a_cat", "d_fox"), r"some\.txt lists 'd_fox', but .*train holds no such class or image"),
+        (("x.png", "y.png", "z.png"), r"some\.txt lists 'y\.png' and 1 more, but .*train holds no such class or image"),
+        (("a_cat", "10.JPEG"), r"some\.txt lists '10\.JPEG', but"),
+    ],
+)
+def test_what_is_listed_but_absent_is_named(tree, names, message):
+    with pytest.raises(ValueError, match=message):
+        chosen(tree, 2, *names)
+
+
+def test_a_listed_file_in_two_classes_is_refused(tree):
+    image(tree / "train" / "a_cat" / "2.JPEG")
+    with pytest.raises(ValueError, match=r"some\.txt lists '2\.JPEG', which .*train holds 2 times"):
+        chosen(tree, 2, "2.JPEG")
+
+
+def test_classes_are_counted_in_the_list(tree):
+    with pytest.raises(ValueError, match=r"some\.txt holds 1 classes, but `classes` says 2"):
+        chosen(tree, 2, "a_cat")
+    with pytest.raises(ValueError, match=r"train holds 2 classes, but `classes` says 1"):
+        chosen(tree, 1, "x.png")

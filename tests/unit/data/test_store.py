@@ -1,5 +1,6 @@
 """The store: what is written is what is read, and damage, lies and full disks are told."""
 
+import hashlib
 import multiprocessing
 import pickle
 import subprocess
@@ -12,7 +13,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from mettle import data, tables
+from mettle import tables
 from mettle.data import store as module
 from mettle.data.item import Item, png
 from mettle.data.store import Store, write
@@ -296,6 +297,31 @@ def test_worker_processes_read(paths, method):
     assert np.array_equal([np.asarray(image) for image in images], arrays(6))
 
 
-def test_an_unknown_reader_lists_the_known():
-    with pytest.raises(ValueError, match=r"unknown reader 'cifar'.*cifar10_binary.*digits.*folder"):
-        data.reader("cifar")
+# Ids of their own
+
+
+def test_images_may_bring_their_ids(paths):
+    made = [replace(item, id=number) for item, number in zip(items(3), (2, 5, 600), strict=True)]
+    write(*paths, made)
+    store = Store(paths[0])
+    assert store.ids.tolist() == [2, 5, 600]
+    assert np.array_equal(store.arrays(), arrays(3))
+    assert [store.data(position) for position in range(3)] == [item.data for item in made]
+
+
+@pytest.mark.parametrize(("ids", "message"), [((4, 4), "id 4 follows id 4"), ((4, 3), "id 3 follows id 4")])
+def test_ids_increase(paths, ids, message):
+    made = [replace(item, id=number) for item, number in zip(items(2), ids, strict=True)]
+    with pytest.raises(ValueError, match=rf"^made 1: {message}, but the ids of a store increase$"):
+        write(*paths, made)
+    assert names(paths) == []
+
+
+def test_the_manifest_is_read_with_its_sources(paths):
+    made = items(3)
+    write(*paths, made, provenance={"rule": "prep"})
+    frame = Store(paths[0]).manifest()
+    assert list(frame) == ["id", "label", "class_name", "sha256", "source"]
+    assert frame["source"].tolist() == ["made 0", "made 1", "made 2"]
+    assert frame["sha256"].tolist() == [hashlib.sha256(item.data).hexdigest() for item in made]
+    assert frame.attrs["provenance"] == [{"rule": "prep"}]

@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+import timm
 import torch
 from torch import nn
 
@@ -12,7 +13,8 @@ from mettle.models import Classifier, create, frozen
 
 MEAN, STD = [0.3, 0.5, 0.6], [0.2, 0.25, 0.3]
 TIMM = ("resnet18", "densenet121", "mobilenetv3_small_050", "vit_tiny_patch16_224", "convnext_atto", "mixer_s32_224")
-OWN = [name for name in models.ARCHITECTURES if name not in ("vgg16_bn", "wide_resnet50_4")]  # those take seconds
+OWN = ("resnet8", "wrn10_1", "vgg5", "densenet10", "xcit_mini", "tiny_vit_5m", "resnet18_gelu", "preact_resnet_18")
+TWO_HEADS = ("deit_tiny_distilled_patch16_224", "levit_128s", "efficientformerv2_s0", "pit_ti_distilled_224")
 
 
 def made(arch, seed=1, classes=7):
@@ -68,9 +70,27 @@ def test_a_convolution_may_be_the_last_layer():
         torch.testing.assert_close(model.last(features[:, :, None, None]).flatten(1), logits)
 
 
-def test_several_heads_are_refused():
-    with pytest.raises(ValueError, match=r"^VisionTransformerDistilled does not end in one linear layer but in tuple$"):
-        made("deit_tiny_distilled_patch16_224").both(images())
+@pytest.mark.parametrize("arch", TWO_HEADS)
+def test_last_of_features_is_the_mean_of_two_heads(arch):
+    model, x = create(arch, 7, 64, MEAN, STD, 1).eval(), torch.rand(3, 3, 64, 64)
+    assert len(model.heads) == 2
+    with torch.inference_mode():
+        for head in model.heads:  # fresh biases are 0, and so are the weights of some heads
+            head.weight.normal_()
+            head.bias.normal_()
+        logits, features = model.both(x)
+        assert features.shape == (3, sum(head.in_features for head in model.heads))
+        torch.testing.assert_close(model.last(features), logits, rtol=1e-5, atol=1e-5)
+        assert torch.equal(model(x), logits)
+        first = features[:, : model.heads[0].in_features]
+        assert not torch.allclose(model.heads[0](first), logits), "both heads are the same, so this tests nothing"
+    assert not any(head._forward_pre_hooks for head in model.heads)
+
+
+def test_a_head_of_several_layers_is_refused_with_features_only():
+    model = Classifier(timm.create_model("caformer_s18", num_classes=7), MEAN, STD)
+    with pytest.raises(ValueError, match=r"^MetaFormer does not end in one linear layer but in MlpHead$"):
+        model.both(images())
 
 
 @pytest.mark.parametrize("times", [0, 2])
@@ -172,8 +192,33 @@ def test_an_architecture_names_its_family_and_paper():
         assert "arXiv:" in architecture.reference, name
 
 
+@pytest.mark.parametrize("arch", ["xcit_mini", "resnet18_gelu", "convnext_atto", "vit_tiny_patch16_224"])
+def test_drop_path_reaches_the_network(arch):
+    x = images(16)
+    model = create(arch, 7, 32, MEAN, STD, 1, drop_path=0.5)
+    with torch.no_grad():
+        for parameter in model.parameters():  # the last normalisation of a fresh residual branch has weight 0
+            parameter.add_(0.1)
+        torch.manual_seed(0)
+        for module in model.modules():  # their batch statistics would differ by themselves
+            module.train(not isinstance(module, nn.BatchNorm2d))
+        assert not torch.equal(model(x), model(x))
+        assert torch.equal(model.eval()(x), model(x))
+    same = create(arch, 7, 32, MEAN, STD, 1).state_dict()
+    assert all(
+        torch.equal(value, same[key]) for key, value in create(arch, 7, 32, MEAN, STD, 1, 0.5).state_dict().items()
+    )
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "vgg16_bn", "densenet121", "preact_resnet_18"])
+def test_drop_path_is_refused_by_networks_without(arch):
+    with pytest.raises(ValueError, match=rf"^architecture '{arch}' has no drop path: drop_path must be 0, got 0\.05$"):
+        models.build(arch, 10, 32, drop_path=0.05)
+
+
 # Width of the penultimate vector and millions of parameters, as published: He et al. 2016, Zagoruyko & Komodakis 2016,
-# Huang et al. 2017, Xie et al. 2017, Simonyan & Zisserman 2015, Wu et al. 2022; Salman et al. 2020 for wide_resnet50_4.
+# Huang et al. 2017, Xie et al. 2017, Simonyan & Zisserman 2015, Wu et al. 2022; Salman et al. 2020 for wide_resnet50_4;
+# El-Nouby et al. 2021, Touvron et al. 2021, Liu et al. 2022, and RobustBench for the wide ResNets of 10 classes.
 PAPER = {
     "resnet18": (512, 11.7),
     "resnet50": (2048, 25.6),
@@ -183,17 +228,65 @@ PAPER = {
     "resnext50_32x4d": (2048, 25.0),
     "vgg16_bn": (4096, 138.4),
     "tiny_vit_5m": (320, 5.4),
+    "xcit_nano_12_p16_224": (128, 3.05),
+    "xcit_small_12_p16_224": (384, 26.25),
+    "xcit_medium_12_p16_224": (512, 46.40),
+    "xcit_large_12_p16_224": (768, 103.79),
+    "xcit_large_12_h8_p16_224": (768, 103.79),
+    "cait_s12_224": (384, 25.61),
+    "resnet18_gelu": (512, 11.69),
+    "resnet50_gelu": (2048, 25.56),
+    "resnet152_gelu": (2048, 60.19),
+    "resnext152_32x8d": (2048, 119.97),
+    "convnext_tiny": (768, 28.59),
+    "deit_small_patch16_224": (384, 22.05),
+}
+CIFAR = {
+    "xcit_small_12_p8_32": (384, 25.87),
+    "xcit_small_12_p4_32": (384, 25.87),
+    "xcit_small_12_p2_32": (384, 25.87),
+    "xcit_medium_12_p8_32": (512, 45.89),
+    "xcit_medium_12_p4_32": (512, 45.89),
+    "xcit_medium_12_p2_32": (512, 45.89),
+    "xcit_large_12_p8_32": (768, 103.03),
+    "xcit_large_12_p4_32": (768, 103.03),
+    "xcit_large_12_p2_32": (768, 103.03),
+    "resnet50_32": (2048, 23.52),
+    "wide_resnet28_10": (640, 36.48),
+    "wide_resnet34_10": (640, 46.16),
+    "wide_resnet34_20": (1280, 184.53),
+    "wide_resnet70_16": (1024, 266.80),
+    "wide_resnet106_16": (1024, 415.48),
+    "preact_resnet_18": (512, 11.17),
 }
 
 
-@pytest.mark.parametrize("arch", PAPER)
-def test_the_eight_networks_of_figure_5_at_paper_scale(arch):
-    width, millions = PAPER[arch]
+@pytest.mark.parametrize("arch", [*PAPER, *CIFAR])
+def test_networks_at_paper_scale(arch):
+    (width, millions), classes, size = (PAPER[arch], 1000, 224) if arch in PAPER else (CIFAR[arch], 10, 32)
     with torch.device("meta"):  # shapes only: no memory, no time
-        model = models.create(arch, 1000, 224, [0.5] * 3, [0.25] * 3, seed=0).eval()
-        logits, features = model.both(torch.rand(2, 3, 224, 224))
-    assert logits.shape == (2, 1000) and features.shape == (2, width)
+        model = models.create(arch, classes, size, [0.5] * 3, [0.25] * 3, seed=0).eval()
+        logits, features = model.both(torch.rand(2, 3, size, size))
+    assert logits.shape == (2, classes) and features.shape == (2, width)
     assert sum(parameter.numel() for parameter in model.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+def test_every_architecture_is_tested():
+    assert {*models.ARCHITECTURES} <= {*OWN, *PAPER, *CIFAR}
+
+
+def test_gelu_is_everywhere_in_a_gelu_resnet():
+    with torch.device("meta"):
+        kinds = {type(module).__name__ for module in models.build("resnet50_gelu", 10, 32).modules()}
+        smooth = {type(module).__name__ for module in models.build("resnext152_32x8d", 10, 32).modules()}
+    assert "GELU" in kinds and not {"ReLU", "SiLU"} & kinds
+    assert "SiLU" in smooth and not {"ReLU", "GELU"} & smooth
+
+
+def test_heads_of_the_large_xcit():
+    with torch.device("meta"):
+        heads = [models.build(f"xcit_large_12_{name}p16_224", 10, 32).blocks[0].attn.num_heads for name in ("", "h8_")]
+    assert heads == [16, 8]
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50", "wide_resnet50_2", "densenet161", "resnext50_32x4d"])

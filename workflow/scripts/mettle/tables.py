@@ -115,10 +115,28 @@ EPOCHS = Table(
     | {
         "epoch": Column(_INT, "epoch, from 0"),
         "lr": Column(_FLOAT, "learning rate at the end of the epoch"),
+        "eps": Column(
+            _FLOAT, "radius of the training attack at the last update of the epoch", "pixel range [0, 1]", nullable=True
+        ),
+        "batch": Column(_INT, "images per update, over all processes"),
         "train_loss": Column(_FLOAT, "mean training loss (on attacked images for adversarial training)", "nats"),
         "train_accuracy": Column(_FLOAT, "accuracy on the training images as the loss saw them", "fraction"),
+        "train_clean_accuracy": Column(
+            _FLOAT, "accuracy on the training images before the attack, where the loss looks at them", "fraction", True
+        ),
         "test_loss": Column(_FLOAT, "mean clean loss on held-out images", "nats", nullable=True),
         "test_accuracy": Column(_FLOAT, "clean accuracy on held-out images", "fraction", nullable=True),
+        "one_step_accuracy": Column(
+            _FLOAT, "accuracy on held-out images under one step of PGD at full eps, last iterate", "fraction", True
+        ),
+        "robust_accuracy": Column(
+            _FLOAT, "accuracy on them under `robust_steps` steps of PGD at full eps, last iterate", "fraction", True
+        ),
+        "robust_steps": Column(_INT, "steps of PGD", nullable=True),
+        "robust_n": Column(_INT, "images that the two accuracies rest on", nullable=True),
+        "alarm": Column(_STR, "catastrophic overfitting: the two accuracies part", nullable=True),
+        "images_per_second": Column(_FLOAT, "training images per second, without evaluation"),
+        "selected": Column(_BOOL, "whether the weights that were kept are those of this epoch"),
         "n": Column(_INT, "training images seen in the epoch"),
     },
 )

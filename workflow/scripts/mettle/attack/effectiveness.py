@@ -87,4 +87,3 @@ def _attacked(
         draws = Draws(derive(seed, "effectiveness", number), ids, clean.device)
         for steps in options["steps"]:
             yield (steps, number), pgd_last(model, clean, labels, steps=steps, draws=draws, policy=policy, **ball)
-

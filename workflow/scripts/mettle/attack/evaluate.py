@@ -132,7 +132,8 @@ def attacked(
     """
     method, eps = options["method"], options["eps"]
     own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
-    run = ATTACKS[method].run if options.get("engine", "mettle") == "mettle" else partial(pyautoattack, method)
+    ours = options.get("engine", "mettle") == "mettle"
+    run = ATTACKS[method].run if ours else partial(pyautoattack, method)
     draws = Draws(seed, ids, clean.device)
     if options.get("target", "none") != "none":
         own["targets"] = choose_targets(options["target"], judge(model, clean), labels, draws)

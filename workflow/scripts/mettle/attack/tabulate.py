@@ -10,6 +10,7 @@ import pandas as pd
 
 from mettle import data, schema, tables
 from mettle.attack.summary import share_of, summarise
+from mettle.data.item import png
 
 Row = dict[str, Any]
 _NONE = {"lo": None, "hi": None, "note": None}
@@ -85,7 +86,7 @@ def figure9(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     """
     keys = ["dataset", "model", "attack", "norm", "eps"]
     rows = []
-    for model, group in cells.groupby("model", sort=False):
+    for _, group in cells.groupby("model", sort=False):
         first = group[group["attack"] == group["attack"].iloc[0]]
         cell = dict(zip(keys, first[keys].iloc[0], strict=True)) | {"measure": "accuracy", "source": "here"}
         rows.append(cell | {"attack": "clean", "eps": 0.0} | share_of(first["clean_prediction"] == first["label"]))
@@ -132,7 +133,7 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
         store = data.Store(path)
         for position in np.linspace(0, len(store) - 1, min(options["examples"], len(store))).astype(int):
             shown = {"measure": "example", "id": int(store.ids[position]), "n": 1, "value": None}
-            picture = data.png(np.asarray(store.image(int(position))))
+            picture = png(np.asarray(store.image(int(position))))
             rows.append(cell | shown | _NONE | {"image": picture})
     return rows
 

@@ -17,6 +17,8 @@ from mettle.data.item import Item, png
 from mettle.data.store import Store, write
 
 KINDS = ("adversarial", "perturbation")
+_FACTS = ("kind", "norm", "eps", "clean")
+_SHA256 = " sha256 "
 _SLACK = 1e-3  # of one of 255 levels: float32 images lie that near to the level they mean
 _DISTANCE = {
     "linf": lambda change: np.abs(change).max((1, 2, 3)),
@@ -39,8 +41,8 @@ def write_perturbed(
 ) -> int:
     """Write a store of attacked images or perturbations, with the ids and labels of the clean store.
 
-    The manifest's `source` holds source and SHA-256 of the clean image, see `origin`; its provenance says what was
-    attacked and how far.
+    The manifest's `source` holds source and SHA-256 of the clean image, see `origin`; its provenance says what the
+    images are, see `facts`.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def write_perturbed(
         raise ValueError(
             f"kind must be one of {KINDS}, norm one of {tuple(_DISTANCE)}, eps more than 0; got {kind}, {norm}, {eps}"
         )
-    about = (provenance or {}) | {"kind": kind, "norm": norm, "eps": eps, "clean": clean.digest}
+    about = (provenance or {}) | dict(zip(_FACTS, (kind, norm, float(eps), clean.digest), strict=True))
     items = _items(clean, batches, kind, eps, norm)
     return write(lmdb_path, manifest_path, items, provenance=about, progress=progress)
 
@@ -80,7 +82,12 @@ def origin(source: str) -> tuple[str, str]:
     return file, sha256
 
 
-_SHA256 = " sha256 "
+def facts(store: Store) -> dict[str, Any]:
+    """What a store of `write_perturbed` holds: kind, norm and eps, and under `clean` the digest of the clean store."""
+    made_by = store.manifest().attrs["provenance"][-1:] or [{}]
+    if missing := [key for key in _FACTS if key not in made_by[0]]:
+        raise ValueError(f"{store.path} holds no attacked images: its manifest says no {', '.join(missing)}")
+    return {key: made_by[0][key] for key in _FACTS}
 
 
 def adversarial(clean: np.ndarray, attacked: np.ndarray, eps: float, norm: str) -> np.ndarray:
@@ -96,11 +103,11 @@ def adversarial(clean: np.ndarray, attacked: np.ndarray, eps: float, norm: str) 
     A change that lies within a thousandth of a level of a whole one is that level, so that float32 noise costs none;
     images that leave the ball by this are rounded towards the clean image without it.
     """
-    change = (attacked - clean) * 255
-    strict = np.trunc(change)
+    change, radius = (attacked - clean) * 255, eps * 255
     levels = np.trunc(change + np.sign(change) * _SLACK)
-    outside = _DISTANCE[norm](levels) > 255 * eps * (1 + 1e-12)
-    levels[outside] = strict[outside]
+    outside = _DISTANCE[norm](levels) > radius * (1 + 1e-12)
+    shrink = radius / np.maximum(_DISTANCE[norm](change), radius)
+    levels[outside] = np.trunc(change * shrink[:, None, None, None])[outside]
     return (np.rint(clean * 255) + levels).astype(np.uint8)
 
 
@@ -120,7 +127,7 @@ def _items(clean: Store, batches: Batches, kind: str, eps: float, norm: str) -> 
         for number, image in zip(map(int, ids), made, strict=True):
             row = known[number]
             source = f"{row.source}{_SHA256}{row.sha256}"
-            yield Item(png(np.ascontiguousarray(image.transpose(1, 2, 0))), row.label, row.class_name, source, id=number)
+            yield Item(png(image.transpose(1, 2, 0)), row.label, row.class_name, source, id=number)
 
 
 def _check(ids: Sequence[int], clean: np.ndarray, attacked: np.ndarray, eps: float, norm: str) -> None:

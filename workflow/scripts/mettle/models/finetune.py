@@ -67,13 +67,16 @@ def _heads(model: Classifier) -> set[str]:
 
 
 def _resized(network: nn.Module, old: dict[str, Tensor], keys: list[str]) -> dict[str, Tensor]:
-    """The old state with what depends on the input size interpolated: by timm's own rule, and position embeddings."""
+    """The old state with what depends on the input size interpolated: by timm's own rule, and position embeddings.
+
+    Only between networks of the same entries, `keys`: timm's rules would take others for files of other projects.
+    """
     own = network.state_dict()
-    if all(key in old and old[key].shape == own[key].shape for key in keys):
+    if not all(key in old for key in keys) or all(old[key].shape == own[key].shape for key in keys):
         return old
     adapt = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
     found = dict(old) if adapt is None else adapt(dict(old), network)
-    if "pos_embed" in found and "pos_embed" in own and found["pos_embed"].shape != own["pos_embed"].shape:
+    if "pos_embed" in keys and found["pos_embed"].shape != own["pos_embed"].shape:
         found["pos_embed"] = _position(found["pos_embed"], own["pos_embed"], network)
     return found
 

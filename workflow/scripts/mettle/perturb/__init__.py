@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mettle.perturb.apgd import apgd
+from mettle.perturb.autoattack import autoattack
 from mettle.perturb.draws import Draws
 from mettle.perturb.fab import fab
 from mettle.perturb.norms import NORMS, confine, norm
 from mettle.perturb.oracle import named
+from mettle.perturb.peer import pyautoattack
 from mettle.perturb.pgd import pgd, pgd_last, pgd_trace
+from mettle.perturb.square import square
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ ATTACKS = {
     "pgd": Attack(pgd, ("l2", "linf"), "Madry et al. 2018, arXiv:1706.06083"),
     "apgd": Attack(apgd, ("l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 3"),
     "fab": Attack(fab, ("l2", "linf"), "Croce & Hein 2020, arXiv:1907.02044"),
+    "square": Attack(square, ("l2", "linf"), "Andriushchenko et al. 2020, arXiv:1912.00049"),
+    "autoattack": Attack(autoattack, ("l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 5"),
 }
 
 __all__ = [
@@ -39,6 +44,7 @@ __all__ = [
     "Attack",
     "Draws",
     "apgd",
+    "autoattack",
     "confine",
     "fab",
     "named",
@@ -46,4 +52,6 @@ __all__ = [
     "pgd",
     "pgd_last",
     "pgd_trace",
+    "pyautoattack",
+    "square",
 ]

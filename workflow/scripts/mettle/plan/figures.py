@@ -66,9 +66,7 @@ def _check_fig5(plan: "Plan", options: Options, where: str) -> None:
     _check_models(plan, options, where)
     for eps in options["eps"]:
         if sum(plan.models[name]["eps"] == eps for name in fig5_models(plan, options)) < 2:
-            raise ValueError(
-                f"{where}.eps: {eps:g} needs two models of '{options['dataset']}' in the sheet, or more"
-            )
+            raise ValueError(f"{where}.eps: {eps:g} needs two models of '{options['dataset']}' in the sheet, or more")
 
 
 def _per_model(kind: str) -> Callable[["Plan", Options], list[str]]:
@@ -133,7 +131,7 @@ def _check_fig11(plan: "Plan", options: Options, where: str) -> None:
 
 
 def published_cells(plan: "Plan", options: Options) -> list[str]:
-    """Attack cells of the models whose published accuracy is compared with ours, by the attack of their norm and eps."""
+    """Attack cells of the models that have published accuracies, under the attack of their norm and eps."""
     cells = []
     for row in plan.published_numbers(options["numbers"]):
         for attack in plan.attack_grid(options["attack"]):

@@ -3,11 +3,13 @@
 After Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6.
 """
 
+import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mettle.plot.style import PAGE, share_axis, short, style
 
@@ -22,29 +24,29 @@ def draw(table: pd.DataFrame) -> Figure:
     table : rows of table `fig7`
     """
     models = list(dict.fromkeys(zip(table["source"], table["model"], strict=True)))
+    colours = _colours(sorted(set(table["steps"])))
     with style():
         size = (max(PAGE, 1.25 * len(models)), 3.1)
         figure, axes = pyplot.subplots(2, len(models), figsize=size, squeeze=False, sharey="row")
         for column, (source, model) in enumerate(models):
             own = table[(table["source"] == source) & (table["model"] == model)]
             for row, measure in enumerate(ROWS):
-                _panel(axes[row, column], own[own["measure"] == measure], measure)
+                _panel(axes[row, column], own[own["measure"] == measure], measure, colours)
             axes[0, column].set_title(short(model, source))
             axes[1, column].set_xlabel("epoch")
         for row, text in enumerate(ROWS.values()):
             axes[row, 0].set_ylabel(text)
-        _legend(figure, axes, table)
+        _legend(figure, axes)
     return figure
 
 
-def _panel(axis: Axes, table: pd.DataFrame, measure: str) -> None:
-    steps = sorted(set(table["steps"]))
-    colours = _colours(steps)
-    for step in steps:
+def _panel(axis: Axes, table: pd.DataFrame, measure: str, colours: dict[int, tuple]) -> None:
+    for step in sorted(set(table["steps"])):
         line = table[table["steps"] == step].sort_values("epoch").astype({"value": float})
         label = f"PGD-{step}" if step else "clean"
-        style = {"color": colours[step], "lw": 1, "marker": "o", "ms": 2, "ls": "-" if step else ":"}
-        axis.plot(line["epoch"] + 1, line["value"], label=label, **style)
+        look = {"color": colours[step], "lw": 1, "marker": "o", "ms": 2, "ls": "-" if step else ":"}
+        axis.plot(line["epoch"] + 1, line["value"], label=label, **look)
+    axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     if measure == "accuracy":
         axis.set_ylim(0, 1)
     share_axis(axis)
@@ -56,10 +58,13 @@ def _colours(steps: list[int]) -> dict[int, tuple]:
     return {0: "0.4"} | dict(zip(attacked, shades, strict=True))
 
 
-def _legend(figure: Figure, axes: object, table: pd.DataFrame) -> None:
-    """One legend per distinct set of steps: ours and the published ones can differ."""
+def _legend(figure: Figure, axes: np.ndarray) -> None:
+    """One entry per number of steps in any panel, ascending: ours and the published ones can differ."""
     found: dict[str, object] = {}
     for axis in axes[0]:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=len(found), frameon=False)
+    labels = sorted(found, key=lambda text: int(text.partition("-")[2] or 0))
+    figure.legend(
+        [found[text] for text in labels], labels, loc="outside lower center", ncols=len(labels), frameon=False
+    )

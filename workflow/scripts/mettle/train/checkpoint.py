@@ -21,10 +21,11 @@ class Checkpoint:
     folder : where the file is; removed once training is done
     fingerprint : what must be equal for the state to be of use: recipe, data, seed
     every : seconds between writes
+    writes : whether this process is the one that writes; all others only keep the time
     """
 
-    def __init__(self, folder: str | Path, fingerprint: str, every: float = 300) -> None:
-        self.folder, self.fingerprint, self.every = Path(folder), fingerprint, every
+    def __init__(self, folder: str | Path, fingerprint: str, every: float = 300, writes: bool = True) -> None:
+        self.folder, self.fingerprint, self.every, self.writes = Path(folder), fingerprint, every, writes
         self.path = self.folder / "last.pt"
         self.asked_to_end = False
         self._written = time.monotonic()
@@ -52,10 +53,11 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write the state under a temporary name and rename it; ends the job if it was asked to end."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        tmp = self.path.with_suffix(f".{os.getpid()}.tmp")
-        torch.save(state | {"fingerprint": self.fingerprint}, tmp)
-        tmp.replace(self.path)
+        if self.writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            tmp = self.path.with_suffix(f".{os.getpid()}.tmp")
+            torch.save(state | {"fingerprint": self.fingerprint}, tmp)
+            tmp.replace(self.path)
         self._written = time.monotonic()
         if self.asked_to_end:
             raise SystemExit("asked to end: the state of training is saved, the next run goes on from it")

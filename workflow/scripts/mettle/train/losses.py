@@ -122,7 +122,7 @@ def attacked(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> T
 
 
 def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
-    """Images whose answers are far from those of the clean ones, Zhang et al. 2019, algorithm 1; model as in `attacked`.
+    """Images whose answers are far from the clean ones, Zhang et al. 2019, algorithm 1; the model as in `attacked`.
 
     At the clean image the divergence has no gradient, so the start is Gaussian noise of 0.001 unless it is random in
     the ball.

@@ -1,0 +1,49 @@
+"""
+Publishes data sets and what attacks add to their images, as data sets of TensorFlow Datasets in the array_record format.
+
+INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/perturb/{dataset}/{model}/{attack}.lmdb (and .parquet)
+OUTPUTS:  results/tfds/{dataset}
+          results/tfds_perturb/{dataset}/{model}/{attack}
+"""
+
+
+rule publish:
+    """Write a data set for TensorFlow Datasets, readable without TensorFlow."""
+    input:
+        PLAN.stores,
+    output:
+        directory("results/tfds/{dataset}"),
+    log:
+        "logs/tfds/{dataset}.log",
+    benchmark:
+        "benchmarks/results/tfds/{dataset}.tsv"
+    conda:
+        "../../envs/prep.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        dataset=PLAN.dataset_row,
+    script:
+        "../scripts/publish.py"
+
+
+rule publish_perturbed:
+    """Write what an attack adds to images for TensorFlow Datasets, with the clean image that each belongs to."""
+    input:
+        images="results/perturb/{dataset}/{model}/{attack}.lmdb",
+        manifest="results/perturb/{dataset}/{model}/{attack}.parquet",
+    output:
+        directory("results/tfds_perturb/{dataset}/{model}/{attack}"),
+    log:
+        "logs/tfds_perturb/{dataset}/{model}/{attack}.log",
+    benchmark:
+        "benchmarks/results/tfds_perturb/{dataset}/{model}/{attack}.tsv"
+    conda:
+        "../../envs/prep.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        dataset=PLAN.dataset_row,
+    script:
+        "../scripts/publish_perturbed.py"

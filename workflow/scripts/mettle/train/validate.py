@@ -1,0 +1,118 @@
+"""Accuracy during training: on clean held-out images, and under PGD of one and of many steps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mettle import models
+from mettle.data.loading import ImageSet, batches, split
+from mettle.flow import derive
+from mettle.models import Policy
+from mettle.perturb import Draws, pgd_last
+from mettle.train.parallel import Crew
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    images: ImageSet,
+    chosen: np.ndarray,
+    policy: Policy,
+    batch_size: int,
+    workers: int = 0,
+    crew: Crew | None = None,
+) -> tuple[float, float]:
+    """Mean cross-entropy in nats and accuracy of a model on clean images, in evaluation mode.
+
+    Parameters
+    ----------
+    model : the model
+    images : held-out images
+    chosen : positions of those to take
+    policy : device and precision
+    batch_size : images per pass
+    workers : processes that decode ahead
+    crew : processes that share the work
+    """
+    crew = crew or Crew()
+    loss = correct = 0.0
+    with models.frozen(model), policy.autocast():
+        for batch, labels, _ in batches(images, split(chosen, batch_size)[crew.rank :: crew.size], workers):
+            logits = model(policy.move(batch)).float()
+            labels = labels.to(policy.device)
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+            correct += (logits.argmax(1) == labels).sum().item()
+    loss, correct = crew.sums(loss, correct)
+    return loss / len(chosen), correct / len(chosen)
+
+
+def robust(
+    model: nn.Module,
+    images: ImageSet,
+    chosen: np.ndarray,
+    attack: dict[str, Any],
+    steps: Sequence[int],
+    policy: Policy,
+    batch_size: int,
+    workers: int = 0,
+    crew: Crew | None = None,
+) -> list[float]:
+    """Accuracy under PGD at full eps, for each number of steps: step 1.5 eps / steps, random start, last iterate.
+
+    The starts depend on the images alone, so that epochs and models can be compared. Other parameters are those of
+    `evaluate`.
+    """
+    crew = crew or Crew()
+    correct = [0.0] * len(steps)
+    for batch, labels, ids in batches(images, split(chosen, batch_size)[crew.rank :: crew.size], workers):
+        batch, labels = policy.move(batch), labels.to(policy.device)
+        draws = Draws(derive("validation"), ids, policy.device)
+        for k, count in enumerate(steps):
+            options = {"norm": attack["norm"], "eps": attack["eps"], "steps": count}
+            attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, **options)
+            with torch.no_grad(), models.frozen(model), policy.autocast():
+                correct[k] += (model(attacked).argmax(1) == labels).sum().item()
+    return [found / len(chosen) for found in crew.sums(*correct)]
+
+
+# Columns of the table of epochs, where nothing was attacked.
+NOT_ATTACKED = dict.fromkeys(("one_step_accuracy", "robust_accuracy", "robust_steps", "robust_n", "alarm"))
+
+
+def under_attack(
+    model: nn.Module,
+    images: ImageSet,
+    chosen: np.ndarray,
+    attack: dict[str, Any],
+    options: dict[str, Any],
+    policy: Policy,
+    batch_size: int,
+    workers: int = 0,
+    crew: Crew | None = None,
+) -> dict[str, Any]:
+    """Columns of the table of epochs; `options` is the recipe's block `validation`, the others are as in `robust`."""
+    steps = options["steps"]
+    one, many = robust(model, images, chosen, attack, (1, steps), policy, batch_size, workers, crew)
+    text = alarm(one, many, steps, options["alarm"])
+    return dict(zip(NOT_ATTACKED, (one, many, steps, len(chosen), text), strict=True))
+
+
+def subset(n: int, count: int, purpose: str) -> np.ndarray:
+    """Positions of `count` of n images, ascending: random, but the same for every model and seed."""
+    return np.sort(np.random.default_rng(derive(purpose)).permutation(n)[:count])
+
+
+def alarm(one_step: float, multi_step: float, steps: int, limit: float) -> str | None:
+    """A sentence if one-step accuracy exceeds multi-step accuracy by more than the limit, else None.
+
+    The training attack has then become too weak: catastrophic overfitting, Wong et al. 2020 (arXiv:2001.03994).
+    """
+    if one_step - multi_step <= limit:
+        return None
+    return (
+        f"catastrophic overfitting: accuracy {one_step:.3f} under one step of PGD, {multi_step:.3f} under {steps}; "
+        "more steps in training, fewer augmentations or a slower rise of eps help"
+    )
