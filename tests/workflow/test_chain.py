@@ -103,14 +103,14 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
     below = ("resnet8-plain-s1", "vgg5-plain-s0")
     for measure in ("cka", "near"):
         expected |= {("subgroups", f"results/subgroups/digits/natural/{measure}/{name}.parquet") for name in below}
-    expected |= {("tabulate_accuracy", TARGETS[1]), ("tabulate_fig5", "results/tables/fig5.parquet")}
-    assert found == expected | {("fig5", FIGURES[0])}
+    expected |= {("tabulate", TARGETS[1]), ("tabulate_fig5", "results/tables/fig5.parquet")}
+    assert found == expected | {("figure", FIGURES[0])}
 
 
 def test_a_forced_rule_draws_the_same_bytes(tree):
     before = [(tree / path).read_bytes() for path in FIGURES]
-    text = snakemake(tree, "--forcerun", "fig5", "--", FIGURES[0])
-    assert {rule for rule, _ in made(text)} <= {"fig5"} and "rule fig5:" in text
+    text = snakemake(tree, "--forcerun", "figure", "--", FIGURES[0])
+    assert {rule for rule, _ in made(text)} <= {"figure"} and "rule figure:" in text
     assert [(tree / path).read_bytes() for path in FIGURES] == before
 
 

@@ -57,20 +57,20 @@ def edit(path, old, new):
 def test_dry_run_of_everything(tree):
     answer = snakemake(tree, "-n")
     assert answer.returncode == 0, said(answer)
-    assert {"prep", "train", "attack", "represent", "subgroups", "fig5", "all"} <= set(counts(answer))
+    assert {"prep", "train", "attack", "represent", "subgroups", "figure", "all"} <= set(counts(answer))
     assert "convert" not in counts(answer)
 
 
 def test_dry_run_of_figure_5_attacks_nothing(tree):
     answer = snakemake(tree, "-n", "results/figures/fig5.pdf")
     assert answer.returncode == 0, said(answer)
-    assert "attack" not in counts(answer) and counts(answer)["fig5"] == 1
+    assert "attack" not in counts(answer) and counts(answer)["figure"] == 1
 
 
 def test_dry_run_at_paper_scale_needs_no_data(tree):
     answer = snakemake(tree, "--profile", "slurm", "-n", "results/figures/fig5.pdf")
     assert answer.returncode == 0, said(answer)
-    expected = {"prep": 2, "convert": 14, "train": 2, "represent": 16, "subgroups": 56, "tabulate_fig5": 1, "fig5": 1}
+    expected = {"prep": 2, "convert": 14, "train": 2, "represent": 16, "subgroups": 56, "tabulate_fig5": 1, "figure": 1}
     assert counts(answer) == expected
     jobs = re.findall(r"^rule (\w+):\n(.*?)^    resources: (.*?)$", said(answer), re.MULTILINE | re.DOTALL)
     assert len(jobs) == sum(expected.values())
@@ -88,7 +88,7 @@ def test_dry_run_of_one_cell(tree):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--list"], "Draw figure 5"),
+        (["--list"], "Draw a figure"),
         (["--lint"], "good condition"),
         (["--dag", "mermaid-js", "results/figures/fig5.pdf"], "flowchart"),
         (["--dag", "dot", "results/figures/fig5.pdf"], "digraph snakemake_dag"),
@@ -133,7 +133,7 @@ def test_a_configuration_need_not_list_every_figure(own):
     path.write_text(path.read_text().split("figures:")[0] + "figures:\n  accuracy: {datasets: [digits]}\n")
     answer = snakemake(own, "-n")
     assert answer.returncode == 0, said(answer)
-    assert "fig5" not in counts(answer)
+    assert "tabulate_fig5" not in counts(answer)
 
 
 def test_missing_data_are_said_when_a_job_needs_them(own):

@@ -1,11 +1,13 @@
 """
 Attacks models: every held-out image clean and attacked, and studies of attacks over steps, epochs and models.
 
-INPUTS:   results/train/{model}/weights.safetensors, results/prep/{dataset}/{split}.lmdb (and .parquet)
+INPUTS:   results/train/{model}/weights.safetensors, results/train/{model}/checkpoints
+          results/prep/{dataset}/{split}.lmdb (and .parquet)
 OUTPUTS:  results/attack/{dataset}/{model}/{attack}.parquet
           results/effectiveness/{dataset}/{model}.parquet
           results/convergence/{dataset}/{model}.parquet
-          results/perturb/{dataset}/{model}/{attack}.lmdb (and .parquet)
+          results/perturb/{dataset}/{model}/{attack}.lmdb
+          results/perturb/{dataset}/{model}/{attack}.parquet
           results/semantics/{dataset}/{model}/{attack}.parquet
 """
 

@@ -16,10 +16,7 @@ rule figure:
             "results/figures/{figure}.png",
             caption="../report/caption.rst",
             category="Figures",
-            labels=lambda wildcards: {
-                "figure": wildcards.figure.removeprefix("fig"),
-                "shows": PLAN.shows(wildcards.figure),
-            },
+            labels=PLAN.labels,
         ),
     log:
         "logs/figures/{figure}.log",
@@ -32,6 +29,6 @@ rule figure:
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        caption=lambda wildcards: PLAN.caption(wildcards.figure),
+        caption=PLAN.caption,
     script:
         "../scripts/figure.py"

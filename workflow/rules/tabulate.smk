@@ -1,7 +1,7 @@
 """
 Collects the rows of figures 7 to 11 and of the accuracy tables from the cells of the attack stage.
 
-INPUTS:   results/{attack,effectiveness,convergence,semantics}/..., resources/published/...
+INPUTS:   cells of the rules attack, effectiveness, convergence, semantics; sheets in resources/published
 OUTPUTS:  results/tables/{figure}.parquet
           results/tables/{figure}.html
 """
@@ -10,31 +10,28 @@ OUTPUTS:  results/tables/{figure}.parquet
 rule tabulate:
     """Collect the rows of a figure or summary table."""
     input:
-        cells=lambda wildcards: PLAN.cells(wildcards.figure),
-        beside=lambda wildcards: PLAN.beside(wildcards.figure),
+        cells=PLAN.cells,
+        beside=PLAN.beside,
     output:
         table="results/tables/{figure}.parquet",
         page=report(
             "results/tables/{figure}.html",
             caption="../report/caption.rst",
             category="Tables",
-            labels=lambda wildcards: {
-                "table": wildcards.figure,
-                "shows": PLAN.shows(wildcards.figure),
-            },
+            labels=PLAN.labels,
         ),
     log:
         "logs/tables/{figure}.log",
     benchmark:
         "benchmarks/results/tables/{figure}.tsv"
     wildcard_constraints:
-        figure=PLAN.pattern(set(PLAN.config["figures"]) - {"fig5"}),
+        figure=PLAN.pattern(PLAN.tabulated),
     conda:
         "../../envs/attack.yaml"
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        options=lambda wildcards: PLAN.figure(wildcards.figure),
-        caption=lambda wildcards: PLAN.caption(wildcards.figure),
+        options=PLAN.figure,
+        caption=PLAN.caption,
     script:
         "../scripts/tabulate.py"

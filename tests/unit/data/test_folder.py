@@ -135,9 +135,7 @@ def listed(tree, *names):
 
 
 def chosen(tree, classes, *names):
-    return [
-        (item.label, item.source) for item in folder.read(tree, "train", classes, 0, subset=listed(tree, *names))
-    ]
+    return [(item.label, item.source) for item in folder.read(tree, "train", classes, 0, subset=listed(tree, *names))]
 
 
 def test_a_list_of_classes_numbers_them_in_sorted_order(tree):

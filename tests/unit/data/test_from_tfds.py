@@ -94,7 +94,9 @@ def test_an_absent_set_says_how_to_make_it(source):
     with pytest.raises(ValueError) as caught:
         read(source, "caltech101")
     text = str(caught.value)
-    assert text.startswith(f"{source} holds no TFDS data set 'caltech101'; where TensorFlow is installed, this makes it")
+    assert text.startswith(
+        f"{source} holds no TFDS data set 'caltech101'; where TensorFlow is installed, this makes it"
+    )
     assert text.endswith(f"tfds build caltech101 --data_dir={source} --file_format=array_record")
 
 
@@ -106,7 +108,7 @@ def test_another_file_format_is_told(source):
 
 
 def test_an_unknown_split_lists_the_known(source):
-    with pytest.raises(ValueError, match=r"made/1\.0\.0 has the splits train, test, not 'val'|test, train, not 'val'"):
+    with pytest.raises(ValueError, match=r"made/1\.0\.0 has the splits test, train, not 'val'"):
         read(source, split="val")
 
 

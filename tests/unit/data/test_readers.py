@@ -24,7 +24,9 @@ def test_a_reader_of_one_format_goes_by_its_name(name):
 @pytest.mark.parametrize("name", ["torchvision", "tfds"])
 def test_a_reader_of_many_data_sets_needs_a_name(name):
     example = READERS[name].example
-    with pytest.raises(ValueError, match=f"^reader '{name}' needs the name of a data set, for example '{name}/{example}'"):
+    with pytest.raises(
+        ValueError, match=f"^reader '{name}' needs the name of a data set, for example '{name}/{example}'"
+    ):
         reader(name)
     assert reader(f"{name}/{example}").read.args == (example,)
 

@@ -175,7 +175,7 @@ class Slow(Job):
             time.sleep(0.1)
             yield item
 
-Checkpoint.__init__.__defaults__ = (0,)  # a state after each step
+Checkpoint.__init__.__defaults__ = (0, True)  # a state after each step
 train(row(), recipe(**ADVERSARIAL), *map(Path, {stores!r}), *map(Path, {outputs!r}), Slow())
 """
 
@@ -249,7 +249,7 @@ def test_dropout_is_drawn_again_after_a_new_start(tmp_path, stores, monkeypatch)
 def test_killed_between_the_last_step_of_an_epoch_and_its_end(tmp_path, stores, reference, monkeypatch):
     options = recipe(**ADVERSARIAL)
     first = training(stores, options)
-    monkeypatch.setattr(first, "_close_epoch", killed)
+    monkeypatch.setattr(first, "_close_epoch", lambda checkpoint: killed())
     with pytest.raises(Killed):
         first.one_epoch(Checkpoint(tmp_path / "resume", first.fingerprint, every=0))
     found, job = run(tmp_path, stores, options)
@@ -421,7 +421,7 @@ def test_label_smoothing_is_in_the_training_loss_only(stores, tmp_path):
     found = []
     for smoothing in (0.0, 0.5):
         made = training(stores, recipe(epochs=1, batch_size=64, label_smoothing=smoothing))
-        start = validate.evaluate(made.model, made.test, made.tested, made.policy, batch_size=500)
+        start = validate.evaluate(made.model, made.images.test, made.images.tested, made.policy, batch_size=500)
         made.one_epoch(Checkpoint(tmp_path, made.fingerprint))
         found.append((start, made.record.rows[0]["train_loss"]))
     assert found[0][0] == found[1][0]
@@ -443,8 +443,8 @@ def test_evaluation_leaves_the_model_alone(stores):
     made = training(stores, recipe())
     made.model.train()
     before = {key: value.clone() for key, value in made.model.state_dict().items()}
-    whole = validate.evaluate(made.model, made.test, made.tested, made.policy, batch_size=500)
-    parts = validate.evaluate(made.model, made.test, made.tested, made.policy, batch_size=5)
+    whole = validate.evaluate(made.model, made.images.test, made.images.tested, made.policy, batch_size=500)
+    parts = validate.evaluate(made.model, made.images.test, made.images.tested, made.policy, batch_size=5)
     assert parts == pytest.approx(whole, rel=1e-5)
     assert all(module.training for module in made.model.modules())
     assert differing(before, made.model.state_dict()) == []

@@ -33,7 +33,7 @@ def read(name: str, source: Path, split: str, classes: int, seed: int) -> Iterat
     info, builder = _open(name, source)
     where = f"{info.full_name}, split '{split}'"
     if split not in info.splits:
-        raise ValueError(f"{source}: {info.full_name} has the splits {', '.join(info.splits)}, not '{split}'")
+        raise ValueError(f"{source}: {info.full_name} has the splits {', '.join(sorted(info.splits))}, not '{split}'")
     image, label = _features(info)
     check_classes(info.features[label].num_classes, classes, where)
     examples = builder.as_data_source(split, decoders={image: tfds.decode.SkipDecoding()})
@@ -65,7 +65,7 @@ def _features(info: Any) -> tuple[str, str]:
     image, label = (info.supervised_keys or ("image", "label"))[:2]
     kinds = {image: tfds.features.Image, label: tfds.features.ClassLabel}
     if not all(name in info.features and isinstance(info.features[name], kind) for name, kind in kinds.items()):
-        held = ", ".join(info.features)
+        held = ", ".join(sorted(info.features))
         raise ValueError(f"{info.full_name} is no classification set: no image with a class label among {held}")
     if (channels := info.features[image].shape[-1]) != 3:
         raise ValueError(f"{info.full_name} has images with {channels} channels, but only three are taken")

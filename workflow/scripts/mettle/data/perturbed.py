@@ -135,6 +135,7 @@ def _check(ids: Sequence[int], clean: np.ndarray, attacked: np.ndarray, eps: flo
     if clean.shape != attacked.shape or len(clean) != len(ids):
         raise ValueError(f"{len(ids)} ids, clean images {clean.shape} and attacked images {attacked.shape} do not pair")
     rules = {
+        "it is no number somewhere": ~np.isfinite(attacked).all((1, 2, 3)),
         "its clean image is not in 8 bits": np.abs(clean * 255 - np.rint(clean * 255)).max((1, 2, 3)) > _SLACK,
         "it leaves the pixel range [0, 1]": (attacked.min((1, 2, 3)) < 0) | (attacked.max((1, 2, 3)) > 1),
         f"it is outside the {norm} ball of radius {eps:g}": _DISTANCE[norm](attacked - clean) > eps + 1e-6,

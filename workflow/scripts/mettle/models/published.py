@@ -48,19 +48,23 @@ def read_timm(path: str | Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} cannot be read safely as a checkpoint: {str(error).splitlines()[0]}") from error
     except (EOFError, OSError, RuntimeError, ValueError, LookupError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+        raise ValueError(f"{path} is not a whole checkpoint: {str(error) or 'it is empty'}") from error
     if isinstance(whole, dict):
         whole = next((whole[key] for key in ("model", "state_dict") if isinstance(whole.get(key), dict)), whole)
     if not isinstance(whole, dict) or not whole or not all(isinstance(value, Tensor) for value in whole.values()):
         raise ValueError(f"{path} is not in timm format: no tensors by name, under `model`, or under `state_dict`")
-    state = {str(key).removeprefix("module."): value for key, value in whole.items()}
+    return _unwrapped({str(key).removeprefix("module."): value for key, value in whole.items()})
+
+
+def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The network's state by its own names, and `mean` and `std` (3,) where it stands behind a normaliser."""
     for normaliser, network in _WRAPPED:
         if all(key.startswith((normaliser, network)) for key in state):
-            return {
-                key.removeprefix(normaliser).removeprefix(network): value.flatten()
-                if key.startswith(normaliser)
-                else value
+            found = {key.removeprefix(network): value for key, value in state.items() if key.startswith(network)}
+            return found | {
+                key.removeprefix(normaliser): value.flatten()
                 for key, value in state.items()
+                if key.startswith(normaliser)
             }
     return state
 

@@ -108,9 +108,7 @@ class _Run:
     ----------
     index : positions in the batch
     origin, point : clean image and iterate, (m, d)
-    lead, slope : objective at `point` and its gradient, (m,) and (m, d)
-    crossed : whether the last step led to another class
-    distance, nearest : distance of the nearest adversarial point so far, infinity without, and the point
+    distance, nearest : distance of the nearest adversarial point so far, infinity without one, and the point
     """
 
     def __init__(
@@ -127,81 +125,58 @@ class _Run:
         self.shape = images.shape[1:]
         self.index = index
         self.origin, self.point = images.flatten(1), start.flatten(1)
-        self.lead, self.slope = torch.zeros_like(self.point[:, 0]), torch.zeros_like(self.point)
-        self.crossed = torch.zeros_like(index, dtype=torch.bool)
-        self.distance, self.nearest = torch.full_like(self.lead, torch.inf), self.origin.clone()
+        self.distance = torch.full_like(self.point[:, 0], torch.inf)
+        self.nearest = self.origin.clone()
 
     def climb(self, steps: int) -> None:
         """Iterate, then look once more at the nearest adversarial point."""
-        if steps and len(self.index):
-            self._differentiate(~self.crossed)
-        for step in range(1, steps + 1):
+        for _ in range(steps):
             if not len(self.index):
                 return
-            self._step(last=step == steps)
+            self._step()
         self._finish()
 
-    def _step(self, last: bool) -> None:
-        """One iteration; the gradient for the next costs a pass only where the point has moved since it was judged."""
+    def _step(self) -> None:
+        """One iteration.
+
+        Four in five steps cross the border, and then the point is taken back: its gradient would be thrown away. So a
+        pass without gradient judges it, and the next iteration asks again.
+        """
         self.point = self._advance()
-        # A point that crossed is taken back and judged anew: where one has just crossed so will the next, and a
-        # gradient there would be thrown away.
-        blind = torch.ones_like(self.crossed) if last else self.crossed
-        logits = self._judge(blind)
-        self.crossed = logits.argmax(1) != self.oracle.labels[self.index]
-        stay = ~self._record(logits)
-        blind = (blind | self.crossed)[stay]
-        self._keep(stay)
+        logits = self.oracle.logits(self._images(self.point), self.index)
+        crossed = logits.argmax(1) != self.oracle.labels[self.index]
+        fooled = self._record(crossed, logits)
         back = self.origin + self.iteration.beta * (self.point - self.origin)
-        self.point = torch.where(self.crossed[:, None], back, self.point)
-        if not last:
-            self._differentiate(blind)
+        self.point = torch.where(crossed[:, None], back, self.point)
+        self._keep(~fooled)
 
     def _advance(self) -> Tensor:
         """Eq. 9: between the projections of iterate and image to the linearised border, a little beyond it."""
         how = self.iteration
-        from_origin = vecdot(self.slope, self.point - self.origin) - self.lead
-        near = onto_hyperplane(self.point, self.slope, -self.lead, how.norm)
-        far = onto_hyperplane(self.origin, self.slope, from_origin, how.norm)
+        _, lead, slope = self.oracle.gradient(self._images(self.point), self.index, self.objective)
+        slope = slope.flatten(1)
+        near = onto_hyperplane(self.point, slope, -lead, how.norm)
+        far = onto_hyperplane(self.origin, slope, vecdot(slope, self.point - self.origin) - lead, how.norm)
         a, b = (vector_norm(move, _ORDERS[how.norm], dim=1).clamp_min(1e-8) for move in (near, far))
         alpha = (a / (a + b)).clamp_max(how.alpha_max)[:, None]
         moved = (1 - alpha) * (self.point + how.eta * near) + alpha * (self.origin + how.eta * far)
         return moved.clamp(0, 1)
 
-    def _judge(self, blind: Tensor) -> Tensor:
-        """Logits of the points; where not `blind`, their gradients too."""
-        if blind.all():
-            return self.oracle.logits(self._images(self.point), self.index)
-        seen = self._differentiate(~blind)
-        if not blind.any():
-            return seen
-        logits = seen.new_empty(len(self.index), seen.shape[1])
-        logits[~blind] = seen
-        logits[blind] = self.oracle.logits(self._images(self.point[blind]), self.index[blind])
-        return logits
-
-    def _differentiate(self, rows: Tensor) -> Tensor | None:
-        if not rows.any():
-            return None
-        found = self.oracle.gradient(self._images(self.point[rows]), self.index[rows], self.objective)
-        logits, self.lead[rows], slope = found
-        self.slope[rows] = slope.flatten(1)
-        return logits
-
-    def _record(self, logits: Tensor) -> Tensor:
+    def _record(self, crossed: Tensor, logits: Tensor) -> Tensor:
         """Note new nearest adversarial points; mask of the images that are fooled within eps."""
         distance = vector_norm(self.point - self.origin, _ORDERS[self.iteration.norm], dim=1)
-        nearer = self.crossed & (distance < self.distance)
+        nearer = crossed & (distance < self.distance)
         self.distance = torch.where(nearer, distance, self.distance)
         self.nearest[nearer] = self.point[nearer]
-        return self._try(self.crossed & (distance <= self.iteration.eps), self.point, logits)
+        return self._try(crossed & (distance <= self.iteration.eps), self.point, logits)
 
     def _finish(self) -> None:
+        """The point where the ball ends on the way to the nearest adversarial point."""
         self._keep(self.distance.isfinite())
         if len(self.index):
             inside = confine(self.nearest, self.origin, self.iteration.norm, self.iteration.eps)
             logits = self.oracle.logits(self._images(inside), self.index)
-            self._try(torch.ones_like(self.crossed), inside, logits)
+            self._try(torch.ones_like(self.index, dtype=torch.bool), inside, logits)
 
     def _try(self, rows: Tensor, points: Tensor, logits: Tensor) -> Tensor:
         """Hand in the points of these rows that fool the model and lie in the ball, to the last digit; mask of them."""
@@ -217,7 +192,7 @@ class _Run:
 
     def _keep(self, rows: Tensor) -> None:
         if not rows.all():
-            for name in ("index", "origin", "point", "lead", "slope", "crossed", "distance", "nearest"):
+            for name in ("index", "origin", "point", "distance", "nearest"):
                 setattr(self, name, getattr(self, name)[rows])
 
     def _images(self, points: Tensor) -> Tensor:

@@ -209,32 +209,43 @@ class Plan:
 
     # Figures
 
-    def cells(self, figure: str) -> list[str]:
-        """Files that the table of a figure is made from; none where the configuration has no such figure."""
-        options = self.config["figures"].get(figure)
-        return FIGURES[figure].cells(self, options) if options else []
+    def cells(self, figure: Any) -> list[str]:
+        """Files that the table of a figure, a name or wildcards, is made from; none if it is not configured."""
+        options = self.config["figures"].get(_figure(figure))
+        return FIGURES[_figure(figure)].cells(self, options) if options else []
 
-    def beside(self, figure: str) -> list[str]:
+    def beside(self, figure: Any) -> list[str]:
         """Other files that the table of a figure is made from: published values, images."""
-        options = self.config["figures"].get(figure)
-        return FIGURES[figure].beside(self, options) if options else []
+        options = self.config["figures"].get(_figure(figure))
+        return FIGURES[_figure(figure)].beside(self, options) if options else []
 
-    def figure(self, figure: str) -> Row:
+    def figure(self, figure: Any) -> Row:
         """Options of a figure, with what its models vary where it shows a sweep; none if it is not configured."""
-        options = self.config["figures"].get(figure, {})
+        options = self.config["figures"].get(_figure(figure), {})
         if "sweep" not in options:
             return options
         return options | {"cells": {name: self.models[name]["cell"] for name in self.models_of_sweep(options["sweep"])}}
 
     @staticmethod
-    def shows(figure: str) -> str:
-        """What a figure shows, in a few words."""
-        return FIGURES[figure].shows
+    def labels(wildcards: Any) -> dict[str, str]:
+        """Labels of a figure or its table in the report."""
+        figure = _figure(wildcards)
+        return {"figure": figure.removeprefix("fig"), "shows": FIGURES[figure].shows}
 
     @staticmethod
-    def caption(figure: str) -> str:
-        """Caption of a figure or table, in reStructuredText."""
-        return (Path(__file__).parents[3] / "report" / f"{figure}.rst").read_text(encoding="utf-8")
+    def caption(wildcards: Any) -> str:
+        """Caption of a figure or table in the report, in reStructuredText."""
+        return (Path(__file__).parents[3] / "report" / f"{_figure(wildcards)}.rst").read_text(encoding="utf-8")
+
+    @property
+    def drawn(self) -> list[str]:
+        """Figures that have a drawing."""
+        return [figure for figure, about in FIGURES.items() if about.drawn]
+
+    @property
+    def tabulated(self) -> list[str]:
+        """Figures and summary tables of the configuration that the attack stage makes."""
+        return [figure for figure in self.config["figures"] if figure != "fig5"]
 
     def fig5_models(self) -> list[str]:
         """Models that figure 5 shows; none where the configuration has no figure 5."""
@@ -243,11 +254,6 @@ class Plan:
     def published_numbers(self, sheet: str) -> list[Row]:
         """Rows of a sheet of published accuracies."""
         return list(schema.read_sheet(sheet, "published").values())
-
-    @property
-    def drawn(self) -> list[str]:
-        """Figures that have a drawing."""
-        return [figure for figure, about in FIGURES.items() if about.drawn]
 
     # Checks
 
@@ -314,6 +320,10 @@ def _cells(name: str, content: Row) -> list[tuple[str, Row]]:
         cell = dict(zip(grid, values, strict=True))
         cells.append(("_".join([name, *(names.label(key, value) for key, value in cell.items())]), options | cell))
     return cells
+
+
+def _figure(asked: Any) -> str:
+    return asked if isinstance(asked, str) else _get(asked, "figure")
 
 
 def _get(wildcards: Any, name: str, default: str = "") -> str:

@@ -2,6 +2,6 @@
 
 from mettle.train.convert import convert
 from mettle.train.loop import train
-from mettle.train.losses import LOSSES, Loss, Step
+from mettle.train.losses import LOSSES, Loss, Step, by_epoch
 
-__all__ = ["LOSSES", "Loss", "Step", "convert", "train"]
+__all__ = ["LOSSES", "Loss", "Step", "by_epoch", "convert", "train"]

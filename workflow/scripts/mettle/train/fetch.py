@@ -3,7 +3,9 @@
 import hashlib
 import os
 import urllib.request
+from email.message import Message
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from mettle.flow import Job, verify
 # Where downloaded checkpoints are kept, relative to the working directory.
 DOWNLOADS = Path("resources/downloads")
 _CHUNK = 1 << 20
+_BY_HAND = "download it by hand and put its path into column `source`"
 
 
 def fetch(row: dict[str, Any], job: Job) -> Path:
@@ -46,22 +49,26 @@ def download(url: str, path: Path, sha256: str | None, job: Job) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    by_hand = "download it by hand and put its path into column `source`"
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, tmp.open("wb") as file:
-            size = int(answer.headers.get("Content-Length", 0))
-            if answer.headers.get_content_type() == "text/html":
-                raise ConnectionError(f"{url} answers with a web page instead of a file: {by_hand}")
-            chunks = iter(partial(answer.read, _CHUNK), b"")
-            for chunk in job.progress(chunks, f"download of {path.name}", -(-size // _CHUNK) or None):
-                file.write(chunk)
-        if size and tmp.stat().st_size != size:
-            raise ConnectionError(f"{url} sent {tmp.stat().st_size} of {size} bytes: try again, or {by_hand}")
+        headers = _receive(url, tmp, job)
+        size, expected = tmp.stat().st_size, int(headers.get("Content-Length", 0))
+        if headers.get_content_type() == "text/html":
+            raise ConnectionError(f"{url} answers with a web page instead of a file: {_BY_HAND}")
+        if expected and size != expected:
+            raise ConnectionError(f"{url} sent {size} of {expected} bytes: try again, or {_BY_HAND}")
         verify(tmp, sha256)
         tmp.replace(path)
-    except ConnectionError:
-        raise
-    except OSError as error:
-        raise ConnectionError(f"{url} cannot be downloaded ({error}): {by_hand}") from error
     finally:
         tmp.unlink(missing_ok=True)
+
+
+def _receive(url: str, path: Path, job: Job) -> Message:
+    """Write what comes to a file; the headers of the answer."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, path.open("wb") as file:
+            total = -(-int(answer.headers.get("Content-Length", 0)) // _CHUNK) or None
+            for chunk in job.progress(iter(partial(answer.read, _CHUNK), b""), f"download of {url}", total):
+                file.write(chunk)
+            return answer.headers
+    except (OSError, HTTPException) as error:
+        raise ConnectionError(f"{url} cannot be downloaded ({error}): {_BY_HAND}") from error

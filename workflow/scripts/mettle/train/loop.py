@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from mettle import models, tables
-from mettle.data.loading import ImageSet, Mixture, batches, blended, shuffled
+from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.flow import Job, derive
 from mettle.perturb import Draws
 from mettle.train import loggers, optim, validate
 from mettle.train.checkpoint import Checkpoint
 from mettle.train.ema import Average
+from mettle.train.images import Images
 from mettle.train.losses import LOSSES, Step
 from mettle.train.mixing import mix
 from mettle.train.parallel import ALONE, Crew, launch, share
@@ -108,20 +109,19 @@ class Training:
     ) -> None:
         self.row, self.recipe, self.job, self.seed, self.crew = row, recipe, job, row["seed"], crew or Crew()
         self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
-        _check(recipe, self.epochs, len(train))
+        _check(recipe, self.epochs)
         threads = max(1, job.threads // self.crew.size)
         self.policy, self.workers = self.crew.policy(models.policy(threads, recipe["precision"])), threads - 1
         self.model, self.report = self._model(base)
-        self._images(train, test, mixed)
-        self.updates = len(self._order(0))
+        self.images = Images(recipe, self.seed, train, test, mixed)
+        self.updates = len(self.images.order(0))
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
         self.average = Average(self.model, recipe["ema"]) if recipe["ema"] else None
         self.loss = LOSSES[recipe["loss"]]
         self.loggers: list[loggers.Logger] = []
         self.epoch = self.step = 0
         self.record = Record(row["model"], recipe)
-        parts = [row, recipe, train.digest, test.digest, torch.__version__, self.policy.device.type]
-        parts += [mixed.digest] if mixed else []
+        parts = [row, recipe, *self.images.digests, torch.__version__, self.policy.device.type]
         self.fingerprint = _hash(parts + [_digest(path) for path in base])
 
     # Set-up
@@ -138,29 +138,6 @@ class Training:
             self.say(f"starts from {path}: {_counts(report['finetune'])}")
         return self.policy.place(model), report
 
-    def _images(self, train: Store, test: Store, mixed: Store | None) -> None:
-        source, augment = self.recipe["input"], self.recipe["augment"]
-        size = (source["size"], source["resize"])
-        self.train: ImageSet | Mixture = ImageSet(train, *size, augment, self.seed)
-        held = validate.subset(len(train), self.recipe["holdout"], "holdout")
-        self.kept = np.setdiff1d(np.arange(len(train)), held)
-        self.test = ImageSet(train if len(held) else test, *size)
-        self.tested = held if len(held) else np.arange(len(test))
-        chosen = validate.subset(len(self.tested), self.recipe["validation"]["images"], "validation")
-        self.attacked = self.tested[chosen]
-        if mixed is not None:
-            self.train = Mixture(self.train, ImageSet(mixed, *size, augment, self.seed))
-
-    def _order(self, epoch: int) -> list[np.ndarray]:
-        """Positions of the batches of an epoch, over all processes."""
-        size = self.recipe["batch_size"]
-        if isinstance(self.train, Mixture):
-            first, second = map(len, self.train.parts)
-            found = blended(len(self.kept), second, size, self.recipe["mix"]["ratio"], self.seed, epoch)
-            where = np.concatenate([self.kept, first + np.arange(second)])
-            return [where[part] for part in found]
-        return [self.kept[part] for part in shuffled(len(self.kept), size, self.seed, epoch)]
-
     def start_loggers(self, folder: Path, options: dict[str, Any]) -> None:
         """The loggers of the configuration, in the first process."""
         if self.crew.first:
@@ -176,12 +153,12 @@ class Training:
 
     def one_epoch(self, checkpoint: Checkpoint) -> None:
         """The rest of the current epoch, and its row."""
-        self.train.epoch = self.epoch
+        self.images.train.epoch = self.epoch
         if self.recipe["schedule"]["by"] == "epoch":
             self.scheduler.step(self.epoch)
-        order = self._order(self.epoch)[self.step :]
+        order = self.images.order(self.epoch)[self.step :]
         parts = [self._parts(batch) for batch in order]
-        loaded = batches(self.train, [np.concatenate(part) for part in parts], self.workers)
+        loaded = batches(self.images.train, [np.concatenate(part) for part in parts], self.workers)
         text = f"{self.row['model']} epoch {self.epoch + 1} of {self.epochs}"
         shown = self.job.progress(loaded, text, len(order)) if self.crew.first else loaded
         self.model.train()
@@ -271,10 +248,11 @@ class Training:
         """Columns measured on held-out images; those under attack where it is the epoch for them."""
         options, recipe = self.recipe["validation"], self.recipe
         at = (self.policy, recipe["batch_size"], self.workers, self.crew)
-        loss, accuracy = validate.evaluate(self.shown, self.test, self.tested, *at)
+        images = self.images
+        loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
         found = {"test_loss": loss, "test_accuracy": accuracy} | validate.NOT_ATTACKED
         if "attack" in recipe and options["every"] and (self.epoch + 1) % options["every"] == 0:
-            found |= validate.under_attack(self.shown, self.test, self.attacked, recipe["attack"], options, *at)
+            found |= validate.under_attack(self.shown, images.test, images.attacked, recipe["attack"], options, *at)
         return found
 
     def write(self, weights: Path, epochs: str | Path, folder: Path | None, checkpoint: Checkpoint) -> None:
@@ -332,12 +310,10 @@ class Training:
             self.scheduler.step_update(self.epoch * self.updates + self.step)
 
 
-def _check(recipe: dict[str, Any], epochs: int, n: int) -> None:
+def _check(recipe: dict[str, Any], epochs: int) -> None:
     """Raise ValueError if a recipe asks for what there is not."""
     if late := [epoch for epoch in recipe["checkpoints"] if epoch >= epochs]:
         raise ValueError(f"checkpoints: epochs {late} are never reached, the last of {epochs} is {epochs - 1}")
-    if recipe["holdout"] >= n:
-        raise ValueError(f"holdout: {recipe['holdout']} of {n} training images leaves none to train on")
     validation = recipe["validation"]
     if validation["select"] == "best" and "attack" in recipe and not 0 < validation["every"] <= epochs:
         raise ValueError(

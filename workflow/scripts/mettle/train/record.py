@@ -62,10 +62,11 @@ class Record:
         """Keep the weights of the last row's epoch if they are the best so far and the recipe asks for the best."""
         entry = self.rows[-1]
         value = entry["robust_accuracy" if "attack" in self.recipe else "test_accuracy"]
-        if self.recipe["validation"]["select"] == "best" and value is not None:
-            if not self.best or value > self.best["value"]:
-                state = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
-                self.best = {"value": value, "epoch": entry["epoch"], "weights": state}
+        if self.recipe["validation"]["select"] == "last" or value is None:
+            return
+        if not self.best or value > self.best["value"]:
+            state = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
+            self.best = {"value": value, "epoch": entry["epoch"], "weights": state}
 
     @property
     def selected(self) -> int:

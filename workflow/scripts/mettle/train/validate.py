@@ -100,11 +100,6 @@ def under_attack(
     return dict(zip(NOT_ATTACKED, (one, many, steps, len(chosen), text), strict=True))
 
 
-def subset(n: int, count: int, purpose: str) -> np.ndarray:
-    """Positions of `count` of n images, ascending: random, but the same for every model and seed."""
-    return np.sort(np.random.default_rng(derive(purpose)).permutation(n)[:count])
-
-
 def alarm(one_step: float, multi_step: float, steps: int, limit: float) -> str | None:
     """A sentence if one-step accuracy exceeds multi-step accuracy by more than the limit, else None.
 

@@ -1,0 +1,63 @@
+"""Attack effectiveness: every epoch, number of steps and seed once, numbers that the attack itself gives."""
+
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mettle import models, tables
+from mettle.attack.effectiveness import effectiveness
+from mettle.data.sample import draw
+from mettle.data.store import Store
+from mettle.flow import derive
+from mettle.perturb import Draws, pgd_last
+
+KEYS = {"dataset": "digits", "split": "test", "model": "m"}
+OPTIONS = {"norm": "linf", "eps": 0.1, "steps": [1, 5], "seeds": 2, "images": 40}
+
+
+@pytest.fixture(scope="module")
+def rows(checkpoints, digit_store, job):
+    return pd.DataFrame(effectiveness(checkpoints, digit_store, KEYS, OPTIONS, "fp32", 16, job), dtype=object)
+
+
+def test_every_cell_once_on_all_images(rows, tmp_path):
+    cells = rows[rows["measure"] == "accuracy"][["epoch", "steps", "seed"]].to_numpy().tolist()
+    attacks = [[0, 0], [1, 0], [5, 0], [1, 1], [5, 1]]
+    assert cells == [[epoch, *attack] for epoch in (0, 10) for attack in attacks]
+    assert (rows["n"] == 40).all()
+    tables.write(tmp_path / "e.parquet", tables.EFFECTIVENESS, rows.to_dict("records"))
+    assert len(tables.read(tmp_path / "e.parquet", tables.EFFECTIVENESS)) == len(rows) == 20
+
+
+def test_more_steps_find_a_larger_loss(rows):
+    loss = (
+        rows[(rows["measure"] == "loss") & (rows["epoch"] == 10)]
+        .astype({"value": float})
+        .groupby("steps")["value"]
+        .mean()
+    )
+    assert loss[0] < loss[1] < loss[5]
+    clean = rows[(rows["measure"] == "accuracy") & (rows["steps"] == 0)].set_index("epoch")
+    assert clean.loc[10, "value"] > 0.9 > clean.loc[0, "value"]
+    assert clean.loc[10, "lo"] < clean.loc[10, "value"] <= clean.loc[10, "hi"]
+
+
+def test_numbers_are_those_of_the_attack(rows, checkpoints, digit_store, job):
+    store = Store(digit_store)
+    chosen = draw(len(store), 40, derive(job.seed, "sample", "digits"))
+    x = torch.from_numpy(store.arrays(chosen)).permute(0, 3, 1, 2).float() / 255
+    y = torch.from_numpy(store.labels[chosen])
+    model, _ = models.load(checkpoints / "epoch-010.safetensors")
+    draws = Draws(derive(job.seed, "effectiveness", 1), store.ids[chosen])
+    found = pgd_last(model, x, y, norm="linf", eps=0.1, steps=5, draws=draws, policy=models.policy(1))
+    with torch.no_grad():
+        logits = model(found).double()
+    row = rows[(rows["epoch"] == 10) & (rows["steps"] == 5) & (rows["seed"] == 1)].set_index("measure")["value"]
+    assert row["accuracy"] == pytest.approx((logits.argmax(1) == y).double().mean().item(), abs=0.026)
+    assert row["loss"] == pytest.approx(F.cross_entropy(logits, y).item(), rel=2e-2)
+
+
+def test_a_folder_without_checkpoints_is_named(tmp_path, digit_store, job):
+    with pytest.raises(ValueError, match=r"holds no checkpoints: set `checkpoints` of the recipe of 'm'$"):
+        effectiveness(tmp_path, digit_store, KEYS, OPTIONS, "fp32", 16, job)

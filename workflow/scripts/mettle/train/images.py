@@ -1,0 +1,63 @@
+"""Images of a training: which are trained on, in which order, and which are held out."""
+
+from typing import Any
+
+import numpy as np
+
+from mettle.data.loading import ImageSet, Mixture, blended, shuffled
+from mettle.data.store import Store
+from mettle.flow import derive
+
+
+class Images:
+    """Training and held-out images as the recipe wants them.
+
+    Parameters
+    ----------
+    recipe : the recipe
+    seed : of the random changes and the order
+    train, test : stores
+    mixed : store of the recipe's `mix`
+
+    Attributes
+    ----------
+    train, test : image sets
+    tested : positions of the held-out images in `test`
+    attacked : positions of those that robust accuracy is measured on
+    """
+
+    def __init__(self, recipe: dict[str, Any], seed: int, train: Store, test: Store, mixed: Store | None) -> None:
+        if recipe["holdout"] >= len(train):
+            raise ValueError(f"holdout: {recipe['holdout']} of {len(train)} training images leaves none to train on")
+        if ("mix" in recipe) != (mixed is not None):
+            raise ValueError("a second store of training images goes with the recipe's `mix`, and only with it")
+        self.recipe, self.seed, self.stores = recipe, seed, (train, test, mixed)
+        size = (recipe["input"]["size"], recipe["input"]["resize"])
+        held = subset(len(train), recipe["holdout"], "holdout")
+        self.kept = np.setdiff1d(np.arange(len(train)), held)
+        self.tested = held if len(held) else np.arange(len(test))
+        self.attacked = self.tested[subset(len(self.tested), recipe["validation"]["images"], "validation")]
+        self.test = ImageSet(train if len(held) else test, *size)
+        self.train: ImageSet | Mixture = ImageSet(train, *size, recipe["augment"], seed)
+        if mixed is not None:
+            self.train = Mixture(self.train, ImageSet(mixed, *size, recipe["augment"], seed))
+
+    @property
+    def digests(self) -> list[str]:
+        """Hashes over the images of each store."""
+        return [store.digest for store in self.stores if store is not None]
+
+    def order(self, epoch: int) -> list[np.ndarray]:
+        """Positions in `train` of the batches of an epoch, over all processes."""
+        size = self.recipe["batch_size"]
+        if not isinstance(self.train, Mixture):
+            return [self.kept[part] for part in shuffled(len(self.kept), size, self.seed, epoch)]
+        first, second = map(len, self.train.parts)
+        where = np.concatenate([self.kept, first + np.arange(second)])
+        found = blended(len(self.kept), second, size, self.recipe["mix"]["ratio"], self.seed, epoch)
+        return [where[part] for part in found]
+
+
+def subset(n: int, count: int, purpose: str) -> np.ndarray:
+    """Positions of `count` of n images, ascending: random, but the same for every model and seed."""
+    return np.sort(np.random.default_rng(derive(purpose)).permutation(n)[:count])
