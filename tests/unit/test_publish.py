@@ -64,9 +64,9 @@ def imagenet(tmp_path_factory):
     source = tmp_path_factory.mktemp("raw")
     drawn = picture(source / "one.JPEG", 0, "JPEG").read_bytes(), picture(source / "other.JPEG", 1, "PNG").read_bytes()
     more = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, 50001)]
-    unlisted = [name for name in more if name not in set(FILES)][:1000]
+    unlisted = sorted(set(more) - set(FILES))[:1000]
     for position, synset in enumerate(THOUSAND):
-        for split, names in (("train", [f"{synset}_1.JPEG"]), ("val", FILES[position::997] + [unlisted[position]])):
+        for split, names in (("train", [f"{synset}_1.JPEG"]), ("val", [*FILES[position::997], unlisted[position]])):
             folder = source / split / synset
             folder.mkdir(parents=True)
             for name in names if position < 997 or split == "train" else names[-1:]:

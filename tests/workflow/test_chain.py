@@ -103,7 +103,7 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
     below = ("resnet8-plain-s1", "vgg5-plain-s0")
     for measure in ("cka", "near"):
         expected |= {("subgroups", f"results/subgroups/digits/natural/{measure}/{name}.parquet") for name in below}
-    expected |= {("tabulate", TARGETS[1]), ("tabulate_fig5", "results/tables/fig5.parquet")}
+    expected |= {("tabulate_figure", TARGETS[1]), ("tabulate_fig5", "results/tables/fig5.parquet")}
     assert found == expected | {("figure", FIGURES[0])}
 
 

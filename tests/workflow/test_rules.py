@@ -1,6 +1,7 @@
 """Rules: each is complete, its file says what goes in and out, and the registries agree with the schemas."""
 
 import re
+import sys
 
 import pytest
 import yaml
@@ -202,3 +203,14 @@ def test_every_sweep_expands_to_recipes_that_differ(path):
     assert len(found.rows) >= 3 and path.read_text().startswith("# ")
     recipes = [found.get(row["recipe"]) for row in found.rows.values()]
     assert all(one != other for place, one in enumerate(recipes) for other in recipes[:place])
+
+
+def test_no_script_hides_an_installed_package():
+    # The scripts' folder comes first on sys.path in every job.
+    from importlib import metadata
+
+    installed = {
+        path.split("/")[0].removesuffix(".py") for d in metadata.distributions() for path in map(str, d.files or [])
+    }
+    scripts = {path.stem for path in (ROOT / "workflow" / "scripts").glob("*.py")}
+    assert not scripts & (installed | set(sys.stdlib_module_names))

@@ -7,7 +7,7 @@ OUTPUTS:  results/tables/{figure}.parquet
 """
 
 
-rule tabulate:
+rule tabulate_figure:
     """Collect the rows of a figure or summary table."""
     input:
         cells=PLAN.cells,
@@ -34,4 +34,4 @@ rule tabulate:
         options=PLAN.figure,
         caption=PLAN.caption,
     script:
-        "../scripts/tabulate.py"
+        "../scripts/tabulate_figure.py"

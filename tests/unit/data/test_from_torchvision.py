@@ -113,7 +113,7 @@ def test_one_of_every_five_images_is_held_out(n):
 
 def test_the_place_of_the_held_out_image_is_drawn():
     counts = from_torchvision.held_out(5000).reshape(-1, 5).sum(0)
-    assert counts.sum() == 1000 and ((150 < counts) & (counts < 250)).all()  # 200 each, standard deviation 13
+    assert counts.sum() == 1000 and ((counts > 150) & (counts < 250)).all()  # 200 each, standard deviation 13
 
 
 def test_a_grey_image_among_colour_ones_gets_equal_channels(made):
@@ -164,7 +164,7 @@ def test_an_unknown_split_is_told(made, cifar):
         ValueError, match=r"x does not hold torchvision's Made, split 'val': Unknown value 'val' for arg"
     ):
         read("Made", "x", "val")
-    with pytest.raises(ValueError, match="^torchvision's CIFAR10, split 'val': the splits are train, test$"):
+    with pytest.raises(ValueError, match=r"^torchvision's CIFAR10, split 'val': the splits are train, test$"):
         read("CIFAR10", cifar, "val")
 
 

@@ -50,4 +50,4 @@ def test_robustbench_evaluates_on_5000_validation_images():
     names = read_list(LISTS / "robustbench_imagenet_5000.txt")
     assert len(names) == 5000
     numbers = [int(name.removeprefix("ILSVRC2012_val_").removesuffix(".JPEG")) for name in names]
-    assert 1 <= min(numbers) and max(numbers) <= 50000
+    assert min(numbers) >= 1 and max(numbers) <= 50000

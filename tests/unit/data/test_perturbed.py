@@ -189,7 +189,7 @@ def test_images_outside_ball_or_range_are_named(store, paths):
 
 
 def test_nan_is_refused(store, paths):
-    with pytest.raises(ValueError, match="^attacked image with id 4: it is no number somewhere$"):
+    with pytest.raises(ValueError, match=r"^attacked image with id 4: it is no number somewhere$"):
         write_perturbed(*paths, store, one(store, torch.nan), "perturbation", 0.1, "linf")
 
 

@@ -27,13 +27,12 @@ def batch(n=8):
     return torch.rand(n, 3, 32, 32, generator=generator), torch.randint(10, (n,), generator=generator)
 
 
-def step(seed=3, policy=CPU, eps=None, beta=6, label_smoothing=0.0, n=8, **attack):
+def step(seed=3, policy=CPU, beta=6, label_smoothing=0.0, n=8, **attack):
     head = {"epochs": 1, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 1, "weight_decay": 0}}
     head |= {"schedule": {"name": "cosine"}, "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3}}
     head |= {"attack": ATTACK | attack, "label_smoothing": label_smoothing, "beta": beta}
     recipe = schema.check(head, "recipe", "here")
-    eps = recipe["attack"]["eps"] if eps is None else eps
-    return Step(5, 5.25, eps, 10, Draws(seed, range(n)), policy, recipe)
+    return Step(5, 5.25, recipe["attack"]["eps"], 10, Draws(seed, range(n)), policy, recipe)
 
 
 def statistics(net):
@@ -125,7 +124,7 @@ def test_attacked_images_are_in_the_ball_and_in_the_pixel_range(make, options, n
 
 @pytest.mark.parametrize("name", ATTACKED)
 def test_at_radius_0_images_are_clean(name):
-    (x, y), here = batch(), step(eps=0.5)
+    (x, y), here = batch(), step()
     loss, _, logits = LOSSES[name].run(model().eval(), x, y, dataclasses.replace(here, eps=0.0))
     assert torch.equal(logits, model().eval()(x))
     torch.testing.assert_close(loss, F.cross_entropy(model().eval()(x), y))
