@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 CORES ?= 2
+FIGURES ?= accuracy fig5
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -19,8 +20,8 @@ $(READY): requirements.txt requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt --constraint requirements.lock
 	@touch $@
 
-demo: $(READY) ## the whole chain at demo scale on the CPU, then the names of what it made
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/demo.py --cores $(CORES)
+demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
 
 test: $(READY) ## every test
 	$(BIN)/pytest -n $(CORES) --dist worksteal

@@ -10,7 +10,7 @@ from imports import ROOT, SCRIPTS, closure, imports, packages
 LIBRARY = SCRIPTS / "mettle"
 # Each may import those to its left.
 PRIMITIVES = ["schema", "tables", "plan", "flow", "data", "models", "perturb", "measures"]
-STAGES = ["prep", "train", "attack", "represent", "compare", "plot"]
+STAGES = ["prep", "train", "attack", "represent", "compare", "plot", "publish"]
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")
 FILES = sorted(LIBRARY.rglob("*.py"))
 
@@ -76,13 +76,18 @@ def test_only_data_reads_images():
 
 @pytest.mark.parametrize("name", ["torch", "timm", "snakemake"])
 def test_plan_needs_no(name):
-    assert name not in packages(LIBRARY / "plan.py")
+    assert name not in packages(LIBRARY / "plan" / "__init__.py")
 
 
-@pytest.mark.parametrize("name", ["plot", "compare", "measures", "tables", "flow", "schema", "prep"])
+@pytest.mark.parametrize("name", ["plot", "compare", "measures", "tables", "flow", "schema", "publish"])
 def test_torch_is_not_needed_by(name):
     for path in files(name):
         assert not {"torch", "torchvision", "timm"} & packages(path), path
+
+
+def test_prep_needs_torch_for_data_sets_of_torchvision_alone():
+    heavy = {path.name for path in closure(LIBRARY / "prep.py") if {"torch", "torchvision"} & imports(path)}
+    assert heavy == {"from_torchvision.py"}
 
 
 def test_nothing_in_the_library_knows_snakemake():

@@ -542,7 +542,7 @@ def test_cells_of_figure_11(kept):
     options = {"judges": ["vgg5-plain-s0", "resnet8-plain-s0"], "attack": "weak"}
     found = kept.plan(**figure("fig11", **options))
     assert found.cells("fig11") == ["results/semantics/little/vgg5-kept-s0/weak.parquet"]
-    assert found.beside("fig11") == ["results/perturb/little/vgg5-kept-s0/weak.lmdb"]
+    assert found.beside("fig11") == ["results/perturb/perturbation/little/vgg5-kept-s0/weak.lmdb"]
     assert found.judges({}) == [f"results/train/{judge}/weights.safetensors" for judge in options["judges"]]
 
 

@@ -3,11 +3,13 @@ Attacks models: every held-out image clean and attacked, and studies of attacks 
 
 INPUTS:   results/train/{model}/weights.safetensors, results/train/{model}/checkpoints
           results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb
+          results/perturb/perturbation/{dataset}/{model}/{attack}.parquet
 OUTPUTS:  results/attack/{dataset}/{model}/{attack}.parquet
           results/effectiveness/{dataset}/{model}.parquet
           results/convergence/{dataset}/{model}.parquet
-          results/perturb/{dataset}/{model}/{attack}.lmdb
-          results/perturb/{dataset}/{model}/{attack}.parquet
+          results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb
+          results/perturb/{kind}/{dataset}/{model}/{attack}.parquet
           results/semantics/{dataset}/{model}/{attack}.parquet
 """
 
@@ -86,24 +88,23 @@ rule convergence:
 
 
 rule perturb:
-    """Store what an attack adds to held-out images, as images."""
+    """Store what an attack adds to held-out images, or the attacked images, as an image store."""
     input:
         weights="results/train/{model}/weights.safetensors",
         images=PLAN.test_store,
     output:
-        images="results/perturb/{dataset}/{model}/{attack}.lmdb",
-        manifest="results/perturb/{dataset}/{model}/{attack}.parquet",
+        images="results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
+        manifest="results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
     log:
-        "logs/perturb/{dataset}/{model}/{attack}.log",
+        "logs/perturb/{kind}/{dataset}/{model}/{attack}.log",
     benchmark:
-        "benchmarks/results/perturb/{dataset}/{model}/{attack}.tsv"
+        "benchmarks/results/perturb/{kind}/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/attack.yaml"
     params:
         revision=1,
         seed=PLAN.config["seed"],
         attack=PLAN.attack,
-        kind="perturbation",
         sample=PLAN.config["attack"]["perturbations"]["images"],
         precision=PLAN.config["precision"],
         batch_size=PLAN.config["attack"]["batch_size"],
@@ -115,8 +116,8 @@ rule semantics:
     """Classify the perturbations against one model by other models."""
     input:
         judges=PLAN.judges,
-        images="results/perturb/{dataset}/{model}/{attack}.lmdb",
-        manifest="results/perturb/{dataset}/{model}/{attack}.parquet",
+        images="results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb",
+        manifest="results/perturb/perturbation/{dataset}/{model}/{attack}.parquet",
     output:
         "results/semantics/{dataset}/{model}/{attack}.parquet",
     log:

@@ -21,4 +21,5 @@ wildcard_constraints:
     model=PLAN.pattern(PLAN.models),
     images="natural",
     attack=PLAN.pattern(PLAN.attacks),
+    kind="perturbation|adversarial",
     measure=PLAN.pattern(PLAN.measures),

@@ -9,17 +9,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mettle import tables
+from mettle import schema, tables
+from mettle.plan import Plan
 
 
 def main() -> int:
     """Run the workflow; its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cores", default="2")
-    cores = parser.parse_args().cores
+    parser.add_argument("--figures", nargs="+", default=["all"], help="figures and tables of config.yaml, or all")
+    options = parser.parse_args()
+    try:
+        wanted = targets(options.figures)
+    except ValueError as error:
+        return print(error) or 2
     started = time.monotonic()
     before = made()
-    status, output = run(["snakemake", "--cores", cores, "--rerun-incomplete", "--show-failed-logs"])
+    status, output = run(["snakemake", "--cores", options.cores, "--rerun-incomplete", "--show-failed-logs", *wanted])
     if status:
         print(
             "".join(output[-60:])
@@ -35,6 +41,12 @@ def main() -> int:
     for path in made():
         print(f"  {path}")
     return status
+
+
+def targets(figures: list[str]) -> list[str]:
+    """Files of these figures and tables; those of the whole configuration for `all`."""
+    plan = Plan(schema.read_yaml("config/config.yaml"))
+    return plan.targets(None if figures == ["all"] else figures)
 
 
 def run(command: list[str]) -> tuple[int, list[str]]:

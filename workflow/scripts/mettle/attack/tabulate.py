@@ -120,7 +120,7 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     ----------
     cells : rows of the semantics table
     options : of the figure; `examples` is the number of images per model, the same ids for all
-    beside : stores of perturbations, results/perturb/{dataset}/{model}/{attack}.lmdb
+    beside : stores of perturbations, results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb
     """
     keys = ["dataset", "model", "model_b", "attack", "norm", "eps"]
     rows = []

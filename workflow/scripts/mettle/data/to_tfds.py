@@ -5,6 +5,7 @@ Stores as a data set of TensorFlow Datasets, in the array_record format and with
 `label`, `id` (that of the store), `file_name` (the manifest's `source`), and what the caller adds.
 """
 
+import contextlib
 import io
 import os
 import shutil
@@ -77,7 +78,8 @@ def publish(
     try:
         builder = _builder(name, version, part, splits, features, description, homepage)
         tfds.disable_progress_bar()
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+        with contextlib.redirect_stdout(None):  # TFDS speaks of a download and names the temporary folder
+            builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
         shutil.rmtree(final, ignore_errors=True)
         final.parent.mkdir(parents=True, exist_ok=True)
         Path(builder.data_dir).rename(final)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.linalg import vecdot, vector_norm
+from torch.linalg import vecdot
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
@@ -14,9 +14,6 @@ from mettle.perturb.oracle import Objective, Oracle
 from mettle.perturb.pgd import uniform_start
 from mettle.perturb.projections import onto_hyperplane
 from mettle.perturb.worst import Worst
-
-_ORDERS = {"l2": 2, "linf": torch.inf}
-
 
 @dataclass(frozen=True)
 class _Iteration:
@@ -101,6 +98,11 @@ def _lead(labels: Tensor, targets: Tensor) -> Objective:
     return lead
 
 
+def _length(moves: Tensor, norm: str) -> Tensor:
+    """In float32, for the path; what is handed in is measured in float64."""
+    return vecdot(moves, moves).sqrt() if norm == "l2" else moves.abs().amax(dim=1)
+
+
 class _Run:
     """One run towards one class per image, for the images that are still to be fooled: all tensors have a row for each.
 
@@ -146,8 +148,8 @@ class _Run:
         logits = self.oracle.logits(self._images(self.point), self.index)
         crossed = logits.argmax(1) != self.oracle.labels[self.index]
         fooled = self._record(crossed, logits)
-        back = self.origin + self.iteration.beta * (self.point - self.origin)
-        self.point = torch.where(crossed[:, None], back, self.point)
+        kept = torch.where(crossed, self.iteration.beta, 1.0)
+        self.point = torch.lerp(self.origin, self.point, kept[:, None])
         self._keep(~fooled)
 
     def _advance(self) -> Tensor:
@@ -157,14 +159,14 @@ class _Run:
         slope = slope.flatten(1)
         near = onto_hyperplane(self.point, slope, -lead, how.norm)
         far = onto_hyperplane(self.origin, slope, vecdot(slope, self.point - self.origin) - lead, how.norm)
-        a, b = (vector_norm(move, _ORDERS[how.norm], dim=1).clamp_min(1e-8) for move in (near, far))
+        a, b = (_length(move, how.norm).clamp_min(1e-8) for move in (near, far))
         alpha = (a / (a + b)).clamp_max(how.alpha_max)[:, None]
-        moved = (1 - alpha) * (self.point + how.eta * near) + alpha * (self.origin + how.eta * far)
-        return moved.clamp(0, 1)
+        ends = torch.add(self.point, near, alpha=how.eta), torch.add(self.origin, far, alpha=how.eta)
+        return torch.lerp(*ends, alpha).clamp_(0, 1)
 
     def _record(self, crossed: Tensor, logits: Tensor) -> Tensor:
         """Note new nearest adversarial points; mask of the images that are fooled within eps."""
-        distance = vector_norm(self.point - self.origin, _ORDERS[self.iteration.norm], dim=1)
+        distance = _length(self.point - self.origin, self.iteration.norm)
         nearer = crossed & (distance < self.distance)
         self.distance = torch.where(nearer, distance, self.distance)
         self.nearest[nearer] = self.point[nearer]

@@ -155,7 +155,8 @@ def _numbers(sheet: str) -> Callable[["Plan", Options], list[str]]:
 
 
 def _perturbed(plan: "Plan", options: Options) -> list[str]:
-    return [f"results/perturb/{options['dataset']}/{model}/{options['attack']}.lmdb" for model in options["models"]]
+    where = f"results/perturb/perturbation/{options['dataset']}"
+    return [f"{where}/{model}/{options['attack']}.lmdb" for model in options["models"]]
 
 
 FIGURES = {

@@ -9,7 +9,6 @@ import pandas as pd
 import seaborn
 from matplotlib import pyplot
 from matplotlib.figure import Figure, SubFigure
-from PIL import Image
 
 from mettle.plot.style import PAGE, short, style
 
@@ -38,7 +37,7 @@ def _examples(figure: SubFigure, table: pd.DataFrame, models: list[str]) -> None
     axes = figure.subplots(len(models), count, squeeze=False)
     for line, model in zip(axes, models, strict=True):
         for axis, data in zip(line, table[table["model"] == model]["image"], strict=False):
-            axis.imshow(Image.open(io.BytesIO(data)), interpolation="nearest")
+            axis.imshow(pyplot.imread(io.BytesIO(data), format="png"), interpolation="nearest")
         for axis in line:
             axis.set_xticks([])
             axis.set_yticks([])
