@@ -8,7 +8,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 # Names under which packages are imported, where they differ from the names they are installed by.
-PACKAGES = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml", "huggingface_hub": "huggingface-hub"}
+PACKAGES = {
+    "PIL": "pillow",
+    "huggingface_hub": "huggingface-hub",
+    "lightning_fabric": "lightning-fabric",
+    "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets",
+    "yaml": "pyyaml",
+}
+# Packages that others import for us: the storage format of a library, the writer of a log.
+BEHIND = {"tensorflow-datasets": "array-record", "torch.utils.tensorboard": "tensorboard"}
 
 
 def module_path(name: str) -> Path | None:
@@ -48,6 +57,7 @@ def closure(path: Path) -> set[Path]:
 
 def packages(path: Path) -> set[str]:
     """Packages of others that a script needs, by the names they are installed by."""
-    tops = {name.split(".")[0] for file in closure(path) for name in imports(file)}
-    others = tops - set(sys.stdlib_module_names) - {"mettle"}
-    return {PACKAGES.get(name, name) for name in others}
+    names = {name for file in closure(path) for name in imports(file)}
+    others = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"mettle"}
+    found = {PACKAGES.get(name, name) for name in others}
+    return found | {package for name, package in BEHIND.items() if name in names | found}

@@ -2,9 +2,9 @@
 Publishes data sets and what attacks add to their images, as data sets of TensorFlow Datasets in the array_record format.
 
 INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet)
-          results/perturb/{dataset}/{model}/{attack}.lmdb (and .parquet)
+          results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb, results/perturb/{kind}/{dataset}/{model}/{attack}.parquet
 OUTPUTS:  results/tfds/{dataset}
-          results/tfds_perturb/{dataset}/{model}/{attack}
+          results/tfds_perturb/{kind}/{dataset}/{model}/{attack}
 """
 
 
@@ -31,14 +31,14 @@ rule publish:
 rule publish_perturbed:
     """Write what an attack adds to images for TensorFlow Datasets, with the clean image that each belongs to."""
     input:
-        images="results/perturb/{dataset}/{model}/{attack}.lmdb",
-        manifest="results/perturb/{dataset}/{model}/{attack}.parquet",
+        images="results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
+        manifest="results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
     output:
-        directory("results/tfds_perturb/{dataset}/{model}/{attack}"),
+        directory("results/tfds_perturb/{kind}/{dataset}/{model}/{attack}"),
     log:
-        "logs/tfds_perturb/{dataset}/{model}/{attack}.log",
+        "logs/tfds_perturb/{kind}/{dataset}/{model}/{attack}.log",
     benchmark:
-        "benchmarks/results/tfds_perturb/{dataset}/{model}/{attack}.tsv"
+        "benchmarks/results/tfds_perturb/{kind}/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/prep.yaml"
     params:

@@ -1,6 +1,5 @@
 """Training: the same from the same seed, and the same again when it was killed and went on."""
 
-import itertools
 import math
 import os
 import signal
@@ -14,97 +13,27 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from trainings import (
+    ADVERSARIAL,
+    SGD,
+    Job,
+    Killed,
+    differing,
+    equal,
+    killed,
+    outputs,
+    recipe,
+    run,
+    training,
+)
 
-from mettle import models, schema, tables
-from mettle.data import digits, write
+from mettle import models
 from mettle.data.loading import ImageSet
 from mettle.data.store import Store
-from mettle.train import loop, train, validate
+from mettle.train import loop, validate
 from mettle.train.checkpoint import Checkpoint
 
 SCRIPTS = Path(loop.__file__).parents[2]
-SGD = {"name": "sgd", "lr": 0.05, "weight_decay": 5e-4}
-ATTACK = {"norm": "l2", "eps": 0.5, "steps": 2, "random_start": True, "best": False}
-ADVERSARIAL = {"loss": "adversarial", "attack": ATTACK, "augment": {"crop_padding": 2, "horizontal_flip": True}}
-
-
-def recipe(**other):
-    base = {"epochs": 2, "batch_size": 16, "optimizer": SGD, "schedule": {"name": "cosine"}}
-    base["input"] = {"size": 32, "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
-    return schema.check(base | other, "recipe", "here")
-
-
-def row(seed=0, **other):
-    found = {"model": f"resnet8-tiny-s{seed}", "dataset": "digits", "arch": "resnet8", "recipe": "tiny"}
-    return found | {"threat": "none", "eps": 0.0, "seed": seed, "classes": 10, "source": "train"} | other
-
-
-class Job:
-    """Keeps what is said; does something before a given step, counted over the whole run."""
-
-    def __init__(self, at=None, what=None, threads=1):
-        self.seed, self.threads, self.provenance = 0, threads, {"rule": "train"}
-        self.said, self.at, self.what, self.steps = [], at, what, 0
-
-    def say(self, text):
-        self.said.append(text)
-
-    def progress(self, items, text, total=None):
-        for item in items:
-            if self.steps == self.at:
-                self.what()
-            self.steps += 1
-            yield item
-
-
-class Killed(Exception):
-    """Stands for whatever ends a job."""
-
-
-def killed():
-    raise Killed
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stores")
-    for split, n in (("train", 64), ("test", 32)):
-        items = itertools.islice(digits.read(None, split, 10, 0), n)
-        write(folder / f"{split}.lmdb", folder / f"{split}.parquet", items)
-    return folder / "train.lmdb", folder / "test.lmdb"
-
-
-def outputs(folder):
-    return folder / "weights.safetensors", folder / "epochs.parquet", folder / "resume"
-
-
-def run(folder, stores, options, seed=0, job=None):
-    job = job or Job()
-    train(row(seed), options, *stores, *outputs(folder), job)
-    return result(folder), job
-
-
-def result(folder):
-    weights, epochs, _ = outputs(folder)
-    return models.load(weights)[0].state_dict(), tables.read(epochs, tables.EPOCHS)
-
-
-def equal(first, second):
-    pd.testing.assert_frame_equal(timeless(first[1]), timeless(second[1]), check_exact=True)
-    return differing(first[0], second[0]) == []
-
-
-def timeless(epochs):
-    return epochs.drop(columns="images_per_second")
-
-
-def differing(first, second):
-    assert list(first) == list(second)
-    return [key for key in first if not torch.equal(first[key], second[key])]
-
-
-def training(stores, options, seed=0, job=None, **other):
-    return loop.Training(row(seed, **other), options, *map(Store, stores), job or Job())
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +96,8 @@ def test_what_is_written(tmp_path, stores):
 SCRIPT = """
 import sys, time
 sys.path[:0] = {paths!r}
-from test_loop import *
+from trainings import *
+from pathlib import Path
 
 class Slow(Job):
     def progress(self, items, text, total=None):

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from trainings import ADVERSARIAL, SGD, Job, differing, outputs, recipe, row, run
 
 from mettle import models, tables
 from mettle.train import loop
 from mettle.train.parallel import Crew, share
-from test_loop import ADVERSARIAL, SGD, Job, differing, outputs, recipe, row, run, stores  # noqa: F401
 
 SCRIPTS = Path(loop.__file__).parents[2]
 
@@ -24,7 +24,9 @@ SCRIPTS = Path(loop.__file__).parents[2]
 SCRIPT = """
 import json, sys
 sys.path[:0] = {paths!r}
-from test_loop import Job, row, Path, train, time, Checkpoint, models
+import time
+from pathlib import Path
+from trainings import Checkpoint, Job, models, row, train
 from test_parallel import PLAIN
 
 class Slow(Job):
@@ -60,7 +62,7 @@ class Plain(torch.nn.Module):
 PLAIN = models.Architecture(Plain, "convolution", "none")
 
 
-def launched(folder, stores, options, devices=2, delay=0, **other):  # noqa: F811
+def launched(folder, stores, options, devices=2, delay=0, **other):
     script = folder / "script.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     fields = {"paths": [str(Path(__file__).parent), str(SCRIPTS)], "options": json.dumps(options), "row": other}
@@ -82,7 +84,7 @@ def finished(process, code=0):
     return out, error
 
 
-def together(folder, stores, options, **other):  # noqa: F811
+def together(folder, stores, options, **other):
     """Weights and epochs of a training in two processes."""
     finished(launched(folder, stores, options, **other))
     weights, epochs, _ = outputs(folder)
@@ -110,7 +112,7 @@ BROAD = {
 
 
 @pytest.mark.parametrize("other", [{}, BROAD], ids=["adversarial", "trades-and-all"])
-def test_two_processes_give_what_one_gives(tmp_path, stores, other):  # noqa: F811
+def test_two_processes_give_what_one_gives(tmp_path, stores, other):
     # With BatchNorm over both. Of 64 images in batches of 30 at most, parts of 11 and 10 are shares of 6, 5 and 5.
     options = recipe(**{**ADVERSARIAL, "optimizer": SLOW, **other})
     expected, _ = run(tmp_path / "one", stores, options)
@@ -120,7 +122,7 @@ def test_two_processes_give_what_one_gives(tmp_path, stores, other):  # noqa: F8
         assert found[1][column].tolist() == expected[1][column].tolist()
 
 
-def test_three_processes_share_a_network_without_batchnorm(tmp_path, stores, monkeypatch):  # noqa: F811
+def test_three_processes_share_a_network_without_batchnorm(tmp_path, stores, monkeypatch):
     monkeypatch.setitem(models.ARCHITECTURES, "plain", PLAIN)
     options = recipe(**ADVERSARIAL)
     loop.train(row(arch="plain"), options, *stores, *outputs(tmp_path / "one"), Job())
@@ -129,11 +131,10 @@ def test_three_processes_share_a_network_without_batchnorm(tmp_path, stores, mon
     alike(together(tmp_path / "three", stores, options, devices=3, arch="plain"), expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("batch_norm", ["local", "average"])
-def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path, stores, batch_norm):  # noqa: F811
+def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path, stores):
     # Each process has BatchNorm statistics of its own until the end of an epoch, and has them again afterwards.
-    options = recipe(**ADVERSARIAL, batch_norm=batch_norm, optimizer=SLOW)
-    process = launched(tmp_path / "cut", stores, options, delay=0.3)
+    options = recipe(**ADVERSARIAL, batch_norm="average", optimizer=SLOW)
+    process = launched(tmp_path / "cut", stores, options, delay=0.2)
     state = outputs(tmp_path / "cut")[2] / "last.pt"
     deadline = time.monotonic() + 60
     while not state.exists():
@@ -154,7 +155,18 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
     assert differing(found[0], expected[0]), "statistics of half a batch change the weights"
 
 
-def test_the_failure_of_a_process_is_one_sentence(tmp_path, stores):  # noqa: F811
+@pytest.mark.parametrize(("policy", "expected"), [("sync", 1.0), ("local", 4.0), ("average", 2.0)])
+def test_running_statistics_at_the_end_of_an_epoch(policy, expected):
+    crew, net = Crew(), torch.nn.BatchNorm2d(3)
+    crew.size = 2
+    crew.sum = lambda values: values * 4  # as if the others had three times as much
+    net.running_mean.fill_(1.0)
+    crew.settle(net, policy)
+    assert net.running_mean.tolist() == [expected] * 3
+    assert net.num_batches_tracked == 0
+
+
+def test_the_failure_of_a_process_is_one_sentence(tmp_path, stores):
     _, error = finished(launched(tmp_path, stores, recipe(optimizer=SGD | {"lr": 1e30})), code=1)
     last = error.strip().splitlines()[-1]
     assert last.startswith("RuntimeError: ValueError: training loss of resnet8-tiny-s0 is "), error

@@ -45,6 +45,9 @@ class Plan:
         for name, attack in self.attacks.items():
             for dataset in attack["datasets"]:
                 self.known(dataset, self.datasets, "data set", f"configuration: attack.attacks.{name}.datasets")
+        for name, row in self.datasets.items():
+            if row.get("parent"):
+                self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
         for figure, options in self.config["figures"].items():
             FIGURES[figure].check(self, options, f"configuration: figures.{figure}")
 
