@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch import nn
 
 from mettle import models, schema, tables
-from mettle.attack import evaluate, summary
+from mettle.attack import evaluate, flags, summary
 from mettle.data import digits, write
 from mettle.data.store import Store
+from mettle.perturb import Draws
 
 N = 53
 KEYS = {"dataset": "digits", "split": "test", "model": "m", "attack": "pgd"}
@@ -23,8 +25,8 @@ JOB = types.SimpleNamespace(seed=0, threads=1, say=lambda text: None, progress=l
 
 
 def options(**other):
-    base = {"method": "pgd", "norm": "l2", "eps": 1.0, "steps": 4, "datasets": ["digits"]}
-    return schema.check(base | other, "attacks/pgd", "here")
+    base = {"method": "pgd", "norm": "l2", "eps": 1.0, "datasets": ["digits"]} | other
+    return schema.check(base | ({} if "method" in other else {"steps": 4}) | other, f"attacks/{base['method']}", "here")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def accuracy(frame, column):
 
 
 def test_one_row_per_image_in_the_order_of_the_store(weights, store, tmp_path):
-    columns = evaluate.evaluate(weights, store, KEYS, options(), "fp32", 16, JOB)
+    columns = evaluate.evaluate(weights, store, KEYS, options(), "fp32", 16, tmp_path / "resume", JOB)
     assert {len(values) for values in columns.values()} == {N}
     assert columns["id"].tolist() == Store(store).ids.tolist()
     assert columns["label"].tolist() == Store(store).labels.tolist()
@@ -146,30 +148,30 @@ def test_targets_are_never_the_label():
     generator = torch.Generator().manual_seed(0)
     logits, labels = torch.randn(500, 10, generator=generator), torch.randint(10, (500,), generator=generator)
     logits[:100].scatter_(1, labels[:100, None], -99.0)  # the label is the least likely class
-    ids = list(range(1000, 1500))
-    assert evaluate.choose_targets("none", logits, labels, ids, 0) is None
+    draws = Draws(0, range(1000, 1500))
     for target in ("random", "least_likely"):
-        found = evaluate.choose_targets(target, logits, labels, ids, 0)
+        found = evaluate.choose_targets(target, logits, labels, draws)
         assert (found != labels).all()
         assert found.min() >= 0
         assert found.max() <= 9
-        half = evaluate.choose_targets(target, logits[250:], labels[250:], ids[250:], 0)
+        half = evaluate.choose_targets(target, logits[250:], labels[250:], Draws(0, range(1250, 1500)))
         assert torch.equal(half, found[250:]), "a target depends on the other images of its batch"
-    least = evaluate.choose_targets("least_likely", logits, labels, ids, 0)
+    least = evaluate.choose_targets("least_likely", logits, labels, draws)
     rank = (logits < logits.gather(1, least[:, None])).sum(1)
     assert set(rank[:100].tolist()) == {1}
     assert rank[100:].max() <= 1
-    drawn = evaluate.choose_targets("random", logits, labels, ids, 0)
+    drawn = evaluate.choose_targets("random", logits, labels, draws)
     counts = torch.bincount((drawn - labels) % 10, minlength=10)
     assert counts[0] == 0
     assert counts[1:].min() > 30, "not uniform over the other classes"
-    assert not torch.equal(drawn, evaluate.choose_targets("random", logits, labels, ids, 1))
+    assert not torch.equal(drawn, evaluate.choose_targets("random", logits, labels, Draws(1, range(1000, 1500))))
 
 
 def test_two_classes_leave_one_target():
     labels = torch.tensor([0, 1, 1, 0])
     for target in ("random", "least_likely"):
-        assert torch.equal(evaluate.choose_targets(target, torch.zeros(4, 2), labels, range(4), 0), 1 - labels)
+        found = evaluate.choose_targets(target, torch.zeros(4, 2), labels, Draws(0, range(4)))
+        assert torch.equal(found, 1 - labels)
 
 
 def test_margin_in_closed_form():
@@ -178,13 +180,203 @@ def test_margin_in_closed_form():
     assert evaluate.margin(logits, labels).dtype == torch.float64
 
 
-def test_an_attack_that_leaves_its_ball_is_a_bug(weights, store, monkeypatch):
+@pytest.mark.parametrize("result", [lambda x: (x + 0.9).clamp(0, 1), lambda x: x - 0.01, lambda x: x * torch.nan])
+def test_an_attack_that_leaves_its_ball_is_a_bug(weights, store, monkeypatch, result):
     def escape(model, images, labels, **rest):
-        return (images + 0.9).clamp(0, 1), torch.ones(len(images), dtype=torch.long)
+        return torch.cat([images[:2], result(images[2:])]), torch.ones(len(images), dtype=torch.long)
 
     monkeypatch.setitem(evaluate.ATTACKS, "pgd", types.SimpleNamespace(run=escape))
-    with pytest.raises(RuntimeError, match=r"^pgd left the l2 ball of radius 1\.0 or the pixel range: this is a bug$"):
+    expected = (
+        r"^this is a bug: pgd left the l2 ball of radius 1\.0 or the pixel range at images 2, 3, 4, 5, 6 and 7 more$"
+    )
+    with pytest.raises(RuntimeError, match=expected):
         run(weights, store)
+
+
+METHODS = {
+    "pgd": {"steps": 3},
+    "apgd": {"steps": 5, "loss": "dlr"},
+    "fab": {"steps": 3, "targets": 2},
+    "square": {"queries": 10},
+    "autoattack": {"steps": 2, "targets": 2, "queries": 5},
+}
+
+
+@pytest.mark.parametrize("engine", ["mettle", "pyautoattack"])
+@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("eps", [0.0, 0.5])
+def test_every_method_by_every_engine_fills_the_table(weights, store, tmp_path, method, engine, eps):
+    if method == "pgd" and engine == "pyautoattack":
+        with pytest.raises(ValueError, match=r"^here: unknown key 'engine'"):
+            options(method=method, engine=engine)
+        return
+    other = METHODS[method] | ({} if method == "pgd" else {"engine": engine})
+    found = run(weights, store, method=method, eps=eps, **other)
+    tables.write(tmp_path / "a.parquet", tables.ATTACK, found, {"rule": "attack"})
+    assert len(found) == N
+    assert found["distance"].max() <= eps
+    wrong = found["clean_prediction"] != found["label"]
+    assert (found["prediction"] != found["label"])[wrong].all()
+    assert (found["distance"][wrong] == 0).all()
+    if eps:
+        assert accuracy(found, "prediction") <= accuracy(found, "clean_prediction")
+    else:
+        assert found["prediction"].equals(found["clean_prediction"])
+
+
+def test_every_attack_has_options_and_every_option_an_attack():
+    assert set(schema.load("attacks")["$defs"]) == set(evaluate.ATTACKS) == set(METHODS)
+
+
+# What is killed goes on
+
+
+def test_a_killed_evaluation_goes_on_with_the_same_result(weights, store, tmp_path, monkeypatch):
+    here = (weights, store, KEYS, options(), "fp32", 16)
+    whole = pd.DataFrame(evaluate.evaluate(*here, tmp_path / "whole", JOB))
+    real, attacked = evaluate.attack_batch, []
+
+    def dies(model, clean, labels, ids, *rest):
+        if len(attacked) == 2:
+            raise SystemExit(143)
+        attacked.append(ids)
+        return real(model, clean, labels, ids, *rest)
+
+    monkeypatch.setattr(evaluate, "attack_batch", dies)
+    with pytest.raises(SystemExit):
+        evaluate.evaluate(*here, tmp_path / "resume", JOB)
+    said = []
+    job = types.SimpleNamespace(**vars(JOB) | {"say": said.append})
+    monkeypatch.setattr(evaluate, "attack_batch", lambda *given: attacked.append(given[3]) or real(*given))
+    pd.testing.assert_frame_equal(pd.DataFrame(evaluate.evaluate(*here, tmp_path / "resume", job)), whole)
+    assert said == ["goes on with 2 of 4 batches done"]
+    assert sorted(itertools.chain(*attacked)) == Store(store).ids.tolist(), "a batch was attacked twice or never"
+    assert not (tmp_path / "resume").exists()
+
+
+@pytest.mark.parametrize("change", ["options", "seed", "batch", "precision"])
+def test_answers_of_another_origin_are_not_taken(weights, store, tmp_path, monkeypatch, change):
+    real = evaluate.attack_batch
+
+    def dies(*given):
+        if any(tmp_path.rglob("0.npz")):
+            raise SystemExit(143)
+        return real(*given)
+
+    monkeypatch.setattr(evaluate, "attack_batch", dies)
+    with pytest.raises(SystemExit):
+        evaluate.evaluate(weights, store, KEYS, options(), "fp32", 16, tmp_path, JOB)
+    monkeypatch.setattr(evaluate, "attack_batch", real)
+    said = []
+    seed = 1 if change == "seed" else 0
+    job = types.SimpleNamespace(seed=seed, threads=1, say=said.append, progress=JOB.progress)
+    given = options(steps=3) if change == "options" else options()
+    precision, batch = "bf16" if change == "precision" else "fp32", 20 if change == "batch" else 16
+    evaluate.evaluate(weights, store, KEYS, given, precision, batch, tmp_path, job)
+    assert said == []
+
+
+# Bad input and doubtful models
+
+
+class Outputs(nn.Module):
+    """A model whose logits are a function of those of a linear one."""
+
+    def __init__(self, change, classes=10):
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear, self.change = nn.Linear(3 * 8 * 8, classes), change
+
+    def forward(self, x):
+        return self.change(self.linear(x.flatten(1)), x)
+
+
+def batch_of(n=6):
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(n, 3, 8, 8, generator=generator), torch.arange(n), [100 + i for i in range(n)]
+
+
+def attack_of(model, images=None, labels=None, **other):
+    x, y, ids = batch_of()
+    x, y = x if images is None else images, y if labels is None else labels
+    return evaluate.attack_batch(model, x, y, ids, options(**other), 0, models.policy(1))
+
+
+FLAGGED = {
+    "probabilities": lambda logits, x: logits.softmax(1),
+    "randomised": lambda logits, x: logits + torch.randn_like(logits),
+    "gradient_zero": lambda logits, x: logits.detach() + 0 * x.sum(),
+}
+
+
+@pytest.mark.parametrize("flag", sorted(FLAGGED))
+def test_a_doubtful_model_is_flagged_and_told_what_to_do(flag):
+    columns = attack_of(Outputs(FLAGGED[flag]))
+    assert {key: columns[key].tolist() for key in FLAGGED} == {key: [key == flag] * 6 for key in FLAGGED}
+    assert flags.note(columns) == flags.ADVICE[flag]
+    sound = attack_of(Outputs(lambda logits, x: logits))
+    assert not any(sound[key].any() for key in FLAGGED)
+    assert flags.note(sound) is None
+    assert flags.note(columns | {flag: np.arange(6) > 0}) is None, "one sound image and the model is not at fault"
+
+
+def test_flags_reach_the_table_of_accuracies():
+    frame = answers("a", "pgd", 3, 8).assign(probabilities=np.arange(8) < 2, randomised=True, note="do this")
+    clean, attacked = summary.summarise(frame)
+    assert clean["note"] is None
+    expected = (
+        "randomised output for 100.0% of the images; outputs that look like probabilities for 25.0% of the images"
+    )
+    assert attacked["note"] == f"{expected}; do this"
+
+
+@pytest.mark.parametrize("value", [-0.2, 1.5, torch.nan])
+def test_images_outside_the_pixel_range_are_refused(value):
+    x, _, _ = batch_of()
+    x[[1, 4], 0, 0, 0] = value
+    expected = r"^images 101, 104 hold values outside \[0, 1\], the range of pixels here \(not \[0, 255\]\)$"
+    with pytest.raises(ValueError, match=expected):
+        attack_of(Outputs(FLAGGED["probabilities"]), images=x)
+
+
+@pytest.mark.parametrize("label", [-1, 10])
+def test_labels_that_are_no_classes_are_refused(label):
+    _, y, _ = batch_of()
+    y[3] = label
+    with pytest.raises(ValueError, match=r"^image 103: the label is none of the model's classes, 0 to 9$"):
+        attack_of(Outputs(lambda logits, x: logits), labels=y)
+
+
+def test_logits_that_are_nan_are_an_error():
+    x, _, _ = batch_of()
+    model = Outputs(lambda logits, images: logits.where(images[:, :1, 0, 0] != x[2, 0, 0, 0], torch.nan))
+    with pytest.raises(ValueError, match=r"^the model's logits of image 102 hold NaN or infinite values$"):
+        attack_of(model)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_nan_on_the_way_is_an_error_and_not_robustness(method):
+    x, _, _ = batch_of()
+    y = Outputs(lambda logits, images: logits)(x).argmax(1)
+
+    def change(logits, images):
+        pair = {tuple(image[0, 0].tolist()) for image in x}  # only the clean images are known
+        known = torch.tensor([tuple(image[0, 0].tolist()) in pair for image in images])
+        return logits.where(known[:, None], torch.nan)
+
+    with pytest.raises(ValueError, match=r"^the model's logits of images 100, 101, 102, 103, 104 and 1 more hold NaN"):
+        attack_of(Outputs(change), labels=y, method=method, **METHODS[method])
+
+
+def test_a_gradient_that_is_nan_is_an_error():
+    def change(logits, x):
+        root = (x.flatten(1).sum(1) - x.flatten(1).sum(1).detach()).clamp_min(0).sqrt()  # finite, but steep
+        return logits + root[:, None]
+
+    with pytest.raises(
+        ValueError, match=r"^the model's gradient of images 100, 101, 102, 103, 104 and 1 more hold NaN"
+    ):
+        attack_of(Outputs(change))
 
 
 # The table of accuracies
@@ -196,6 +388,7 @@ def answers(model, name, correct, n, clean=None, eps=1.0):
     rows = {"dataset": "d", "split": "test", "model": model, "attack": name, "norm": "l2", "eps": eps, "label": label}
     clean = n if clean is None else clean
     rows |= {"prediction": (np.arange(n) >= correct) * 1, "clean_prediction": (np.arange(n) >= clean) * 1}
+    rows |= dict.fromkeys(("gradient_zero", "randomised", "probabilities"), False) | {"note": None}
     return pd.DataFrame(rows)
 
 

@@ -30,7 +30,8 @@ def test_clean_accuracy_and_loss_on_chosen_images(stores):
     batch, labels, _ = held.__getitems__(chosen)
     with torch.no_grad():
         logits = net.eval()(batch)
-    expected = torch.nn.functional.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean()
+    right = (logits.argmax(1) == labels).double().mean().item()
+    expected = torch.nn.functional.cross_entropy(logits, labels).item(), right
     for size in (1, 2, 500):
         assert validate.evaluate(net, held, chosen, CPU, size) == pytest.approx(expected, rel=1e-5)
 

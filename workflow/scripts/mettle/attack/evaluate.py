@@ -142,7 +142,9 @@ def attacked(
     outside = ~((distance <= eps) & ((images >= 0) & (images <= 1)).flatten(1).all(1))  # NaN is outside, too
     if outside.any():
         where = named(ids, outside.nonzero()[:, 0].tolist())
-        raise RuntimeError(f"{method} left the {options['norm']} ball of radius {eps} or the pixel range at {where}: bug")
+        raise RuntimeError(
+            f"this is a bug: {method} left the {options['norm']} ball of radius {eps} or the pixel range at {where}"
+        )
     return images, queries
 
 

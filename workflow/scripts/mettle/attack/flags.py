@@ -31,14 +31,15 @@ def look(model: nn.Module, images: Tensor, labels: Tensor, ids: Sequence[int]) -
         If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
     """
     if (bad := ~((images >= 0) & (images <= 1)).flatten(1).all(1)).any():
-        raise ValueError(f"{_where(ids, bad)} holds values outside [0, 1]: the range of pixels is [0, 1], not [0, 255]")
+        verb = "hold" if bad.sum() > 1 else "holds"
+        raise ValueError(f"{_where(ids, bad)} {verb} values outside [0, 1], the range of pixels here (not [0, 255])")
     exact = models.exact(model)
     index = torch.arange(len(images), device=images.device)
     with models.frozen(model), torch.no_grad():
         again = exact(images)
         classes = again.shape[1]
         if (bad := (labels < 0) | (labels >= classes)).any():
-            raise ValueError(f"the label of {_where(ids, bad)} is no class of the model, which knows 0 to {classes - 1}")
+            raise ValueError(f"{_where(ids, bad)}: the label is none of the model's classes, 0 to {classes - 1}")
         oracle = Oracle(exact, labels, Policy(images.device), ids=ids)
         logits, _, gradient = oracle.gradient(images, index, cross_entropy(labels))
     rounding = 1e-4 * logits.abs().amax(1)

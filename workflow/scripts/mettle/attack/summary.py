@@ -6,8 +6,16 @@ import pandas as pd
 from scipy.stats import binomtest
 
 
+# Columns of the attack table that cast doubt on an evaluation, in words.
+_FLAGS = {
+    "gradient_zero": "zero gradient",
+    "randomised": "randomised output",
+    "probabilities": "outputs that look like probabilities",
+}
+
+
 def summarise(attacks: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the accuracy table: clean once per model, and attacked once per model and attack."""
+    """Rows of the accuracy table: clean once per model, and attacked once per model and attack, with what is in doubt."""
     keys = ["dataset", "split", "model", "attack", "norm", "eps"]
     rows = []
     for values, group in attacks.groupby(keys, sort=False):
@@ -15,8 +23,15 @@ def summarise(attacks: pd.DataFrame) -> list[dict[str, Any]]:
         if not any(row["model"] == cell["model"] and row["attack"] == "clean" for row in rows):
             clean = cell | {"attack": "clean", "norm": None, "eps": 0.0}
             rows.append(clean | share_of(group["clean_prediction"] == group["label"]))
-        rows.append(cell | share_of(group["prediction"] == group["label"]))
+        rows.append(cell | share_of(group["prediction"] == group["label"]) | {"note": doubts(group)})
     return rows
+
+
+def doubts(answers: pd.DataFrame) -> str | None:
+    """Share of images with each flag, and what the rows say to do; None where all is well."""
+    flagged = {text: answers[key].mean() for key, text in _FLAGS.items() if answers[key].any()}
+    shares = [f"{text} for {part:.1%} of the images" for text, part in flagged.items()]
+    return "; ".join([*shares, *answers["note"].dropna().unique()]) or None
 
 
 def share(correct: int, n: int) -> dict[str, Any]:

@@ -66,5 +66,5 @@ def pyautoattack(
         engine.apgd_targeted = APGDAttack_targeted(model, n_target_classes=targets, **options)
         engine.fab.n_iter, engine.fab.n_target_classes = steps, targets
         engine.square.n_queries, engine.square.p_init = queries, p_init
-        found, _ = engine.run_standard_evaluation(images, labels, batch_size=len(images))
+        found, _ = engine.run_standard_evaluation(images.contiguous(), labels, batch_size=len(images))
     return confine(found, images, norm, eps), torch.zeros_like(labels)

@@ -59,20 +59,29 @@ def square(
     oracle, worst = Oracle(model, labels, policy, ids=draws.ids), Worst(images)
     radius = _radius(norm, eps, images[0].numel())
     with frozen(model):
-        for query in range(queries):
-            index = worst.standing()
+        if queries:
+            every = worst.standing()
+            logits = oracle.logits(images, every)
+            worst.consider(every, images, oracle.fooled(images, logits, every), -_margin(logits, labels))
+        index = worst.standing()
+        origin, best, least = images[index], images[index], torch.full_like(worst.value[index], torch.inf)
+        for query in range(1, queries):
             if not len(index):
                 break
-            candidate = origin = images[index]
             if query == 1:
                 candidate = _STARTS[norm](origin, radius, draws.take(index))
-                worst.value.fill_(-torch.inf)  # the walk begins there, whatever the margin
-            elif query:
+            else:
                 numbers = draws.take(index).uniform([5 + images.shape[1]], "square", query)
                 share = p_init * _share(query - 2, queries)
-                candidate = _MOVES[norm](origin, worst.images[index], radius, share, numbers)
+                candidate = _MOVES[norm](origin, best, radius, share, numbers)
             logits = oracle.logits(candidate, index)
-            worst.consider(index, candidate, oracle.fooled(candidate, logits, index), -_margin(logits, labels[index]))
+            margin, fooled = _margin(logits, labels[index]), oracle.fooled(candidate, logits, index)
+            better = margin < least
+            best[better], least[better] = candidate[better], margin[better]
+            if fooled.any():
+                worst.consider(index[fooled], candidate[fooled], fooled[fooled], -margin[fooled])
+                index, origin, best, least = (rows[~fooled] for rows in (index, origin, best, least))
+        worst.consider(index, best, torch.zeros_like(index, dtype=torch.bool), -least)
     return confine(worst.images, images, norm, eps), oracle.queries
 
 

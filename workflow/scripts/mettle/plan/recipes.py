@@ -24,7 +24,8 @@ class Recipes:
     def __init__(self, folder: str | Path, sweeps: Iterable[str] = ()) -> None:
         self.folder = Path(folder)
         self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
-        self._grown: dict[str, tuple[Row, str]] = {}
+        self._grown: dict[str, tuple[Row, str]] = {}  # as written, and where
+        self._found: dict[str, Row] = {}  # with defaults
         for sweep in sweeps:
             self._expand(sweep)
 
@@ -41,6 +42,11 @@ class Recipes:
         ValueError
             If there is none of this name, or it is wrong.
         """
+        if name not in self._found:
+            self._found[name] = self._read(name, where)
+        return self._found[name]
+
+    def _read(self, name: str, where: str) -> Row:
         if name not in self._grown:
             files = [path.stem for path in self.folder.glob("*.yaml")]
             known(name, [*files, *self._grown], "recipe", where or str(self.folder))

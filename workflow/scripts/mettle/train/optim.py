@@ -35,12 +35,14 @@ def make(model: Classifier, recipe: dict[str, Any], updates_per_epoch: int) -> t
         **own,
     )
     schedule = recipe["schedule"]
+    # timm drops the rate of `multistep` one epoch or update before the milestone.
+    early = 0.5 if schedule["by"] == "epoch" else 0.5 / updates_per_epoch
     scheduler, _ = create_scheduler_v2(
         optimizer,
         sched=schedule["name"],
         num_epochs=recipe["epochs"],
         decay_epochs=schedule["every"],
-        decay_milestones=schedule["milestones"],
+        decay_milestones=[epoch + early for epoch in schedule["milestones"]],
         decay_rate=schedule["factor"],
         min_lr=schedule["min_lr"] * factor,
         warmup_epochs=schedule["warmup_epochs"],
