@@ -1,17 +1,20 @@
 """From store to batches: every image once, the same random changes for any workers and order, images in [0, 1]."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mettle import schema
 from mettle.data import transforms
 from mettle.data.item import Item, png
 from mettle.data.loading import ImageSet, batches, shuffled, split
 from mettle.data.store import Store, write
 
-NONE = dict.fromkeys(("random_resized_crop", "crop_padding", "horizontal_flip", "color_jitter", "rotation", "lighting"))
+NONE = {key: rule["default"] for key, rule in schema.load("recipe")["properties"]["augment"]["properties"].items()}
 AUGMENTS = {
     "crop": {"crop_padding": 4},
     "flip": {"horizontal_flip": True},
@@ -19,6 +22,11 @@ AUGMENTS = {
     "rotation": {"rotation": 20},
     "lighting": {"lighting": 0.5},
     "resized": {"random_resized_crop": True},
+    "bicubic": {"random_resized_crop": True, "scale": [0.8, 1.2], "ratio": [0.95, 1.05], "interpolation": "bicubic"},
+    "upside down": {"vertical_flip": True},
+    "rand": {"auto_augment": "rand-m9-mstd0.5-inc1"},
+    "auto": {"auto_augment": "original-mstd0.5"},
+    "erasing": {"erasing": 0.5},
     "all": {"crop_padding": 4, "horizontal_flip": True, "color_jitter": 0.2, "rotation": 9, "lighting": 0.1},
 }
 
@@ -163,7 +171,7 @@ def test_random_changes_depend_on_image_epoch_and_seed_alone(store, name):
         assert image.max() <= 1
 
 
-@pytest.mark.parametrize("name", ["all", "resized"])
+@pytest.mark.parametrize("name", ["all", "resized", "rand", "erasing"])
 def test_number_of_workers_does_not_matter(store, name):
     images = ImageSet(store, 32, None, NONE | AUGMENTS[name], seed=3)
     for images.epoch in (0, 5):
@@ -178,10 +186,12 @@ def test_equal_images_are_changed_differently(tmp_path):
 
 
 def test_random_changes_leave_the_global_generator_alone(store):
-    images = ImageSet(store, 32, None, NONE | AUGMENTS["all"])
-    before = torch.get_rng_state()
+    images = ImageSet(store, 32, None, NONE | AUGMENTS["all"] | AUGMENTS["rand"])
+    before, python, numpy = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     images.__getitems__([0, 1, 2])
     assert torch.equal(torch.get_rng_state(), before)
+    assert random.getstate() == python
+    assert np.random.get_state()[1].tolist() == numpy
 
 
 def test_flip_mirrors_some_images_and_no_others(store):
@@ -190,6 +200,20 @@ def test_flip_mirrors_some_images_and_no_others(store):
     mirrored = [alike(found[key], clean[key].flip(2)) for key in clean]
     assert {True, False} == set(mirrored)
     assert all(flag or alike(found[key], clean[key]) for flag, key in zip(mirrored, clean, strict=True))
+
+
+def test_vertical_flip_turns_some_images_and_no_others(store):
+    found = collected(ImageSet(store, 32, None, NONE | AUGMENTS["upside down"]), split(np.arange(9), 9))
+    clean = collected(ImageSet(store, 32, None), split(np.arange(9), 9))
+    turned = [alike(found[key], clean[key].flip(1)) for key in clean]
+    assert {True, False} == set(turned)
+    assert all(flag or alike(found[key], clean[key]) for flag, key in zip(turned, clean, strict=True))
+
+
+@pytest.mark.parametrize("key", ["mixup", "cutmix"])
+def test_mixing_is_no_change_of_single_images(store, key):
+    assert ImageSet(store, 32, None, NONE | {key: 0.8}).ready
+    assert not ImageSet(store, 32, None, NONE | {"erasing": 0.1}).ready
 
 
 def test_padded_crop_shifts_by_at_most_the_padding(store):
@@ -235,3 +259,64 @@ def test_lighting_stays_in_range_and_is_nothing_at_std_0():
     assert bright.min() >= 0
     assert bright.max() <= 1
     assert (bright == 1).any()
+
+
+def test_automatic_changes_take_the_place_of_colour_jitter():
+    steps = transforms.training(NONE | {"auto_augment": "rand-m9-mstd0.5-inc1", "color_jitter": 0.4}, 32, None)
+    kinds = [type(step).__name__ for step in steps.transforms]
+    assert "RandAugment" in kinds
+    assert "ColorJitter" not in kinds
+
+
+@pytest.mark.parametrize("text", ["rand-x9", "nonsense", "rand-m9-q1"])
+def test_a_notation_that_timm_does_not_know_is_refused(text):
+    with pytest.raises(ValueError, match=rf"^augment\.auto_augment is '{text}', which is not in timm's notation$"):
+        transforms.automatic(text, 32)
+
+
+# Erasing
+
+
+def erased(count=600, mode="pixel", probability=1.0, size=32):
+    torch.manual_seed(0)
+    image = torch.full((3, size, size), 0.5)
+    image[0] += 1e-4  # no noise is ever this
+    return image, [transforms.erase(image, probability, mode) for _ in range(count)]
+
+
+@pytest.mark.parametrize("mode", ["pixel", "channel", "zero"])
+def test_an_erased_box_has_area_and_aspect_of_the_paper(mode):
+    image, found = erased(mode=mode)
+    areas = []
+    for one in found:
+        gone = (one != image)[0]
+        rows, columns = gone.any(1), gone.any(0)
+        assert torch.equal(gone, rows[:, None] & columns[None]), "no box"
+        height, width = int(rows.sum()), int(columns.sum())
+        areas.append(height * width / 32**2)
+        if height:
+            assert 0.2 < height / width < 5  # 0.3 to 3.3 before rounding to pixels
+        assert one.min() >= 0 and one.max() <= 1
+    areas = np.array(areas)
+    assert areas.min() > 0.01 and areas.max() < 0.36
+    assert areas.mean() == pytest.approx((0.02 + 1 / 3) / 2, abs=0.01)
+
+
+def test_erasing_spares_the_others():
+    image, found = erased(probability=0.25)
+    assert np.mean([one is not image for one in found]) == pytest.approx(0.25, abs=0.05)
+
+
+def test_what_fills_an_erased_box():
+    image, found = erased(200)
+    noise = torch.cat([one[:, (one != image)[0]].flatten() for one in found])
+    # Normal noise of mean 0.5 and standard deviation 0.25, truncated at two standard deviations.
+    assert noise.mean() == pytest.approx(0.5, abs=0.005)
+    assert noise.std() == pytest.approx(0.25 * 0.8796, abs=0.005)
+    image, found = erased(50, "channel")
+    for one in found:
+        box = one[:, (one != image)[0]]
+        assert all(len(channel.unique()) == 1 for channel in box)
+        assert len(box[:, 0].unique()) == 3
+    image, found = erased(50, "zero")
+    assert all((one[:, (one != image)[0]] == 0).all() for one in found)

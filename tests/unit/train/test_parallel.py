@@ -16,7 +16,7 @@ from trainings import ADVERSARIAL, SGD, Job, differing, outputs, recipe, row, ru
 
 from mettle import models, tables
 from mettle.train import loop
-from mettle.train.parallel import Crew, share
+from mettle.train.parallel import Crew, launch, share
 
 SCRIPTS = Path(loop.__file__).parents[2]
 
@@ -133,7 +133,7 @@ def test_three_processes_share_a_network_without_batchnorm(tmp_path, stores, mon
 
 def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path, stores):
     # Each process has BatchNorm statistics of its own until the end of an epoch, and has them again afterwards.
-    options = recipe(**ADVERSARIAL, batch_norm="average", optimizer=SLOW)
+    options = recipe(**ADVERSARIAL, batch_norm="average", optimizer=SLOW, ema=0.5)
     process = launched(tmp_path / "cut", stores, options, delay=0.2)
     state = outputs(tmp_path / "cut")[2] / "last.pt"
     deadline = time.monotonic() + 60
@@ -145,9 +145,10 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
     _, error = finished(process, code=1)
     assert error.strip().splitlines()[-1].startswith("asked to end: the state of training is saved"), error
     kept = torch.load(state, weights_only=True)
-    first, second = kept["buffers"]["network.stem.1.running_mean"]
-    assert not torch.equal(first, second)
-    assert torch.equal(first, kept["model"]["network.stem.1.running_mean"])
+    for model, buffers in zip(kept["models"], kept["buffers"], strict=True):
+        first, second = buffers["network.stem.1.running_mean"]
+        assert not torch.equal(first, second)
+        assert torch.equal(first, model["network.stem.1.running_mean"])
     whole = together(tmp_path / "whole", stores, options)
     found = together(tmp_path / "cut", stores, options)
     assert differing(found[0], whole[0]) == []
@@ -192,6 +193,13 @@ def test_a_share_without_images_is_refused():
         ValueError, match=r"^a batch of 4 images has no pair of images for each of 3 shares: raise batch_size$"
     ):
         share(np.arange(4), 0, 3)
+
+
+def test_one_process_on_a_device_of_choice_needs_no_other(monkeypatch):
+    seen = []
+    options = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}
+    launch(lambda crew: seen.append((crew.size, crew.policy(models.policy(1)).device.type, os.getpid())), options)
+    assert seen == [(1, "cpu", os.getpid())]
 
 
 def test_alone_a_crew_does_nothing():

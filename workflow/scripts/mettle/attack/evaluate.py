@@ -15,13 +15,14 @@ from mettle import models
 from mettle.attack import flags
 from mettle.attack.parts import Parts
 from mettle.data.loading import ImageSet, batches, split
+from mettle.data.sample import draw
 from mettle.data.store import Store
-from mettle.flow import Job
+from mettle.flow import Job, derive
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
 
 # Options of an attack that are not its function's.
-_NOT_ITS_OWN = ("method", "datasets", "engine", "target")
+_NOT_ITS_OWN = ("method", "datasets", "images", "engine", "target")
 
 
 def evaluate(
@@ -49,14 +50,15 @@ def evaluate(
     Returns
     -------
     dict
-        One entry per image in the order of the store: N evaluated is the N in the store.
+        One entry per image in the order of the store: N evaluated is the N in the store, or `options["images"]` of it.
     """
     model, about = models.load(weights)
     policy = models.policy(job.threads, precision)
     store = Store(images)
     source = ImageSet(store, about["size"], about["resize"])
     model = faster(policy.place(model), source, policy)
-    chosen = split(np.arange(len(source)), batch)
+    sample = draw(len(source), options["images"] or len(source), derive(job.seed, "sample", keys["dataset"]))
+    chosen = split(sample, batch)
     made_from = [_sha256(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
     parts = Parts(resume, [*made_from, policy.device.type], len(chosen))
     if parts.done:

@@ -1,0 +1,268 @@
+"""A training on its way: model, optimiser, how far it has come, and what its rest depends on."""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mettle import models, tables
+from mettle.data.loading import batches
+from mettle.data.store import Store
+from mettle.flow import Job, derive
+from mettle.perturb import Draws
+from mettle.train import loggers, optim, validate
+from mettle.train.checkpoint import Checkpoint
+from mettle.train.ema import Average
+from mettle.train.images import Images
+from mettle.train.losses import LOSSES, Step
+from mettle.train.mixing import mix
+from mettle.train.parallel import Crew, share
+from mettle.train.record import Record, scalars, sentence
+from mettle.train.schedules import eps_at
+from mettle.train.start import start
+
+
+def about(row: dict[str, Any], recipe: dict[str, Any], job: Job) -> dict[str, Any]:
+    """Metadata of a model's weights."""
+    found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
+    found |= {key: recipe["input"][key] for key in ("size", "resize", "mean", "std")}
+    return found | {"recipe_sha256": _hash(recipe), "provenance": job.provenance}
+
+
+class Training:
+    """Model, optimiser, and how far training has come."""
+
+    def __init__(
+        self,
+        row: dict[str, Any],
+        recipe: dict[str, Any],
+        train: Store,
+        test: Store,
+        job: Job,
+        mixed: Store | None = None,
+        base: Sequence[str | Path] = (),
+        crew: Crew | None = None,
+    ) -> None:
+        self.row, self.recipe, self.job, self.seed, self.crew = row, recipe, job, row["seed"], crew or Crew()
+        self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
+        _check(recipe, self.epochs)
+        threads = max(1, job.threads // self.crew.size)
+        self.policy, self.workers = self.crew.policy(models.policy(threads, recipe["precision"])), threads - 1
+        model, self.report = start(row, recipe, base, self.say)
+        self.model = self.policy.place(model)
+        self.images = Images(recipe, self.seed, train, test, mixed)
+        self.updates = len(self.images.order(0))
+        self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
+        self.average = Average(self.model, recipe["ema"]) if recipe["ema"] else None
+        self.loss = LOSSES[recipe["loss"]]
+        self.loggers: list[loggers.Logger] = []
+        self.epoch = self.step = 0
+        self.record = Record(row["model"], recipe)
+        parts = [row, recipe, *self.images.digests, torch.__version__, self.policy.device.type]
+        self.fingerprint = _hash(parts + [_digest(path) for path in base])
+
+    def start_loggers(self, folder: Path, options: dict[str, Any]) -> None:
+        """The loggers of the configuration, in the first process."""
+        if self.crew.first:
+            name = f"{self.row['model']}-{self.fingerprint[:8]}"
+            self.loggers = loggers.start(folder, name, {"row": self.row, "recipe": self.recipe}, options, self.epoch)
+
+    def say(self, text: str) -> None:
+        """One line in the log, from the first process."""
+        if self.crew.first:
+            self.job.say(text)
+
+    # An epoch
+
+    def one_epoch(self, checkpoint: Checkpoint) -> None:
+        """The rest of the current epoch, and its row."""
+        self.images.train.epoch = self.epoch
+        if self.recipe["schedule"]["by"] == "epoch":
+            self.scheduler.step(self.epoch)
+        order = self.images.order(self.epoch)[self.step :]
+        parts = [self._parts(batch) for batch in order]
+        loaded = batches(self.images.train, [np.concatenate(part) for part in parts], self.workers)
+        text = f"{self.row['model']} epoch {self.epoch + 1} of {self.epochs}"
+        shown = self.job.progress(loaded, text, len(order)) if self.crew.first else loaded
+        self.model.train()
+        since = time.monotonic()
+        for batch, part, whole in zip(shown, parts, order, strict=True):
+            lengths = [len(positions) for positions in part]
+            self._update([values.split(lengths) for values in batch], len(whole))
+            since, before = time.monotonic(), since
+            self.record.add(seconds=since - before)
+            self._keep(checkpoint)
+        self._close_epoch(checkpoint)
+        self._keep(checkpoint, self.epoch < self.epochs)
+
+    def _parts(self, batch: np.ndarray) -> list[np.ndarray]:
+        """The share of this process in each of the parts in which a batch is processed."""
+        count = self.recipe["accumulate"]
+        return [share(share(batch, k, count), self.crew.rank, self.crew.size) for k in range(count)]
+
+    def _update(self, parts: list[Sequence[Tensor]], n: int) -> None:
+        """One step of the optimiser on a batch of n images, of which this process has these parts."""
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = [0.0] * 4
+        for k, part in enumerate(zip(*parts, strict=True)):
+            sums = [a + b for a, b in zip(sums, self._part(k, n, *part), strict=True)]
+        loss, hits, clean_hits, clean = self.crew.sums(*sums)
+        if not np.isfinite(loss):
+            raise ValueError(
+                f"training loss of {self.row['model']} is {loss / n} at epoch {self.epoch}, step {self.step}: "
+                f"lower optimizer.lr ({self.recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}', or clip_norm"
+            )
+        self.crew.add_gradients(self.model)
+        optim.clip(self.model, self.recipe)
+        self.optimizer.step()
+        if self.average:
+            self.average.update(self.model)
+        self.step += 1
+        if self.recipe["schedule"]["by"] == "update":
+            self.scheduler.step_update(self.epoch * self.updates + self.step)
+        self.record.add(loss=loss, hits=hits, clean_hits=clean_hits, clean=clean, n=n)
+
+    def _part(self, k: int, n: int, images: Tensor, labels: Tensor, ids: Tensor) -> tuple[float, ...]:
+        """Gradients of a part of a batch of n images; its sums of loss, hits, clean hits, images with clean answers."""
+        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, k, self.crew.rank))  # dropout
+        images, labels = self.policy.move(images), labels.to(self.policy.device)
+        images, targets = self._mixed(images, labels)
+        with self.crew.statistics(self.recipe["batch_norm"]):
+            loss, clean, attacked = self.loss.run(self.model, images, targets, self._now(ids))
+        (loss * (len(images) / n)).backward()
+        classes = targets if targets.ndim == 1 else targets.argmax(1)
+        hits, clean_hits = (
+            0.0 if logits is None else (logits.argmax(1) == classes).sum().item()
+            for logits in (clean if attacked is None else attacked, clean)
+        )
+        return loss.item() * len(images), hits, clean_hits, 0.0 if clean is None else len(images)
+
+    def _mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        augment = self.recipe["augment"]
+        if self.epoch >= self.epochs - augment["epochs_without_mixup"]:
+            return images, labels
+        return mix(images, labels, self.row["classes"], augment, derive(self.seed, "mixup", self.epoch, self.step))
+
+    def _now(self, ids: Tensor) -> Step:
+        progress, attack = self.epoch + self.step / self.updates, self.recipe.get("attack")
+        eps = eps_at(attack, progress) if attack else 0.0
+        draws = Draws(derive(self.seed, "attack", self.epoch), ids, self.policy.device)
+        return Step(self.epoch, progress, eps, self.row["classes"], draws, self.policy, self.recipe)
+
+    # Its end
+
+    @property
+    def _models(self) -> list[nn.Module]:
+        return [self.model, self.average.model] if self.average else [self.model]
+
+    @property
+    def shown(self) -> nn.Module:
+        """The model that is evaluated and saved."""
+        return self._models[-1]
+
+    def _close_epoch(self, checkpoint: Checkpoint) -> None:
+        for model in self._models:
+            self.crew.settle(model, self.recipe["batch_norm"])
+        entry = self.record.close(self.epoch, self.updates, self.optimizer.param_groups[0]["lr"], self._tested())
+        self.record.consider(self.shown)
+        if self.crew.first and self.epoch in self.recipe["checkpoints"]:
+            self._save(checkpoint.folder / _name(self.epoch), self.shown, self.epoch)
+        for logger in self.loggers:
+            logger.write(scalars(entry), self.epoch)
+        self.say(sentence(entry))
+        self.epoch, self.step = self.epoch + 1, 0
+
+    def _tested(self) -> dict[str, Any]:
+        """Columns measured on held-out images; those under attack where it is the epoch for them."""
+        options, recipe = self.recipe["validation"], self.recipe
+        at = (self.policy, recipe["batch_size"], self.workers, self.crew)
+        images = self.images
+        loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
+        found = {"test_loss": loss, "test_accuracy": accuracy} | validate.NOT_ATTACKED
+        if "attack" in recipe and options["every"] and (self.epoch + 1) % options["every"] == 0:
+            found |= validate.under_attack(self.shown, images.test, images.attacked, recipe["attack"], options, *at)
+        return found
+
+    def write(self, weights: Path, epochs: str | Path, folder: Path | None, checkpoint: Checkpoint) -> None:
+        """All outputs of a training that is done; then its state is removed."""
+        for logger in self.loggers:
+            logger.close()
+        if self.record.best:
+            self.shown.load_state_dict(self.record.best["weights"])
+        self._save(weights, self.shown, self.record.selected)
+        tables.write(epochs, tables.EPOCHS, self.record.table(), self.job.provenance)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            for epoch in self.recipe["checkpoints"]:
+                shutil.copy(checkpoint.folder / _name(epoch), folder / _name(epoch))
+        checkpoint.remove()
+
+    def _save(self, path: Path, model: nn.Module, epoch: int) -> None:
+        models.save(path, model, about(self.row, self.recipe, self.job) | self.report | {"epoch": epoch})
+
+    # State
+
+    def _keep(self, checkpoint: Checkpoint, always: bool = False) -> None:
+        """Write the state if it is time, in all processes at the same step."""
+        due, checkpoint.asked_to_end = self.crew.any(always or checkpoint.due(), checkpoint.asked_to_end)
+        if due:
+            checkpoint.save(self.state())
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the training depends on."""
+        buffers = []
+        if self.crew.size > 1 and self.recipe["batch_norm"] != "sync":
+            buffers = [self.crew.gather(dict(model.named_buffers())) for model in self._models]
+        return {
+            "models": [model.state_dict() for model in self._models],
+            "buffers": buffers,  # of each process, where they differ
+            "optimizer": self.optimizer.state_dict(),
+            "record": self.record.state(),
+            "epoch": self.epoch,
+            "step": self.step,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a saved state."""
+        for model, found in zip(self._models, state["models"], strict=True):
+            model.load_state_dict(found)
+        for model, found in zip(self._models, state["buffers"], strict=False):
+            for name, buffer in model.named_buffers():
+                if len(found[name]) == self.crew.size:
+                    buffer.copy_(found[name][self.crew.rank])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.record.restore(state["record"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        if self.recipe["schedule"]["by"] == "update":
+            self.scheduler.step_update(self.epoch * self.updates + self.step)
+
+
+def _check(recipe: dict[str, Any], epochs: int) -> None:
+    """Raise ValueError if a recipe asks for what there is not."""
+    if late := [epoch for epoch in recipe["checkpoints"] if epoch >= epochs]:
+        raise ValueError(f"checkpoints: epochs {late} are never reached, the last of {epochs} is {epochs - 1}")
+    validation = recipe["validation"]
+    if validation["select"] == "best" and "attack" in recipe and not 0 < validation["every"] <= epochs:
+        raise ValueError(
+            f"validation.select is 'best', but validation.every {validation['every']} measures none of {epochs} epochs"
+        )
+
+
+def _name(epoch: int) -> str:
+    return f"epoch-{epoch:03d}.safetensors"
+
+
+def _digest(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
