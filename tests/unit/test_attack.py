@@ -370,7 +370,7 @@ def test_a_gradient_that_is_nan_is_an_error():
         return logits + root[:, None]
 
     with pytest.raises(
-        ValueError, match=r"^the model's gradient of images 100, 101, 102, 103, 104 and 1 more hold NaN"
+        ValueError, match=r"^the model's gradients of images 100, 101, 102, 103, 104 and 1 more hold NaN"
     ):
         attack_of(Outputs(change))
 

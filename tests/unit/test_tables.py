@@ -22,6 +22,7 @@ def value(name, column, row):
     if column.nullable and row % 2:
         return None
     kinds = {pa.string(): f"{name}{row}", pa.int64(): row, pa.float64(): row + 0.1, tables.VECTOR: [row, 0.5, -1e-8]}
+    kinds |= {pa.bool_(): row % 3 == 0, pa.binary(): bytes([row])}
     return kinds.get(column.type, [BOX])
 
 

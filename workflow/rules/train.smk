@@ -28,11 +28,10 @@ rule train:
     conda:
         "../../envs/train.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         model=PLAN.model_row,
         recipe=PLAN.recipe,
-        fabric=PLAN.config["train"],
         resume="results/.resume/{model}",
         logs="logs/train/{model}",
     script:
@@ -52,7 +51,7 @@ rule convert:
     conda:
         "../../envs/train.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         model=PLAN.model_row,
         recipe=PLAN.recipe,

@@ -1,7 +1,8 @@
 """Weights of a model, trained from its recipe."""
 
-from mettle import flow, train
+from mettle import flow, schema, train
 
+# Devices and loggers are read here and are no params: another number of them is no reason to train again.
 with flow.job(snakemake) as job:
     train.train(
         snakemake.params.model,
@@ -15,6 +16,6 @@ with flow.job(snakemake) as job:
         checkpoints=snakemake.output.checkpoints,
         mixed=snakemake.input.get("mixed", []),
         base=snakemake.input.get("base", []),
-        fabric=snakemake.params.fabric,
+        fabric=schema.check(snakemake.config, "config", "configuration")["train"],
         logs=snakemake.params.logs,
     )

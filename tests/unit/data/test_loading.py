@@ -233,9 +233,22 @@ def test_padded_crop_shifts_by_at_most_the_padding(store):
     assert len(shifts) > 3
 
 
-def test_training_images_of_another_size_are_resized(tmp_path):
-    images = ImageSet(stored(tmp_path, arrays(3, 40, 50)), 24, 28, NONE | {"horizontal_flip": True})
-    assert images.__getitems__([0, 2])[0].shape == (2, 3, 24, 24)
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_training_images_of_another_size_are_resized_as_in_evaluation(tmp_path, interpolation):
+    made, chosen = stored(tmp_path, arrays(3, 40, 50)), [0, 2]
+    flipped = ImageSet(made, 24, 28, NONE | {"horizontal_flip": True}, interpolation=interpolation)
+    flipped = flipped.__getitems__(chosen)[0]
+    assert flipped.shape == (2, 3, 24, 24)
+    clean = ImageSet(made, 24, 28, interpolation=interpolation).__getitems__(chosen)[0]
+    for image, expected in zip(flipped, clean, strict=True):
+        assert alike(image, expected) or alike(image, expected.flip(2))
+
+
+def test_interpolation_of_resize(tmp_path):
+    made = stored(tmp_path, arrays(1, 40, 50))
+    found = [ImageSet(made, 24, 28, interpolation=name).__getitems__([0])[0] for name in ("bilinear", "bicubic")]
+    assert not alike(*found)
+    assert torch.equal(ImageSet(made, 24, 28).__getitems__([0])[0], found[0])
 
 
 def test_lighting_is_one_shift_per_channel_of_known_spread():

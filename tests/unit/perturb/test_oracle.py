@@ -90,7 +90,7 @@ def test_a_gradient_that_is_not_finite_is_an_error():
             return x[:, 0, 0, :3].sqrt()  # steep without bound at zero
 
     oracle = Oracle(Root(), torch.tensor([0, 0]), CPU)
-    with pytest.raises(ValueError, match=r"^the model's gradient of image 1 hold NaN or infinite values$"):
+    with pytest.raises(ValueError, match=r"^the model's gradients of image 1 hold NaN or infinite values$"):
         oracle.gradient(images([[0.5, 0.5, 0.5], [0.5, 0.0, 0.5]])[:, :, :1, :3], torch.arange(2), _sum)
 
 

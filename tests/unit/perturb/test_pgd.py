@@ -194,6 +194,50 @@ def test_last_iterate_equals_pgd_on_a_linear_model_and_restores_the_model():
     assert model.training and model.w.requires_grad
 
 
+@pytest.mark.parametrize("random_start", [False, True])
+@pytest.mark.parametrize("name", ["l2", "linf"])
+def test_a_trace_holds_the_loss_of_every_iterate(name, random_start):
+    model, x = small_net(), images(8)
+    y = model(x).argmax(1)
+    options = {"norm": name, "eps": 0.5 if name == "l2" else 0.03, "step_size": 0.01, "policy": CPU}
+    options["draws"] = draws(8, 5) if random_start else None
+    trace = pgd_trace(model, x, y, steps=4, **options)
+    assert trace.shape == (8, 5)
+    for steps in range(5):
+        last = pgd_last(model, x, y, steps=steps, **options)
+        expected = nn.functional.cross_entropy(model(last).detach(), y, reduction="none")
+        torch.testing.assert_close(trace[:, steps], expected)
+
+
+def test_a_step_is_one_and_a_half_radii_over_the_number_of_steps():
+    model, x = small_net(), images(8)
+    y = model(x).argmax(1)
+    options = {"norm": "l2", "eps": 0.4, "steps": 3, "policy": CPU}
+    default = pgd_last(model, x, y, **options)
+    assert default.equal(pgd_last(model, x, y, step_size=1.5 * 0.4 / 3, **options))
+    assert not default.equal(pgd_last(model, x, y, step_size=2.5 * 0.4 / 3, **options))
+
+
+@pytest.mark.parametrize("name", ["l2", "linf"])
+def test_another_objective_is_what_rises(name):
+    model, x = small_net(), images(8)
+    y = model(x).argmax(1)
+    clean = model(x).detach().softmax(1)
+
+    def divergence(logits, index):
+        return nn.functional.kl_div(logits.log_softmax(1), clean[index], reduction="none").sum(1)
+
+    options = {"norm": name, "eps": 0.3 if name == "l2" else 0.02, "steps": 10, "draws": draws(8), "policy": CPU}
+    every = torch.arange(8)
+    by_loss, by_divergence = (pgd_last(model, x, y, objective=o, **options) for o in (None, divergence))
+    found = [divergence(model(z).detach(), every) for z in (by_loss, by_divergence)]
+    assert found[1].mean() > found[0].mean()
+    best, _ = pgd(model, x, y, objective=divergence, **options)
+    mistaken = model(by_divergence).argmax(1) != y
+    same = mistaken == (model(best).argmax(1) != y)
+    assert (divergence(model(best).detach(), every) >= found[1] - 1e-6)[same].all()
+
+
 def test_attack_leaves_batch_statistics_alone():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10)).train()

@@ -15,7 +15,7 @@ from mettle import models, schema, train
 from mettle.train import fetch
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
-RECIPE = {"epochs": 1, "input": {"size": 64, "resize": None, "mean": MEAN, "std": STD}}
+RECIPE = {"epochs": 1, "input": {"size": 64, "resize": None, "interpolation": "bilinear", "mean": MEAN, "std": STD}}
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mettle import models
-from mettle.data.loading import ImageSet, batches, split
+from mettle.data.loading import batches, split, taken_by
 from mettle.data.sample import draw
 from mettle.data.store import Store
 from mettle.flow import Job, derive
@@ -35,7 +35,7 @@ def extract(
     model, about = models.load(weights)
     policy = models.policy(job.threads, precision)
     model = policy.place(model)
-    source = ImageSet(Store(images), about["size"], about["resize"])
+    source = taken_by(Store(images), about)
     positions = draw(len(source), sample, derive(job.seed, "sample", keys["dataset"]))
     chosen = split(positions, batch)
     parts: dict[str, list[np.ndarray]] = {"id": [], "label": [], "logits": [], "features": []}

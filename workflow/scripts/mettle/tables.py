@@ -319,6 +319,9 @@ def write(path: str | Path, table: Table, rows: Rows, provenance: Mapping[str, A
     _replace(Path(path), lambda tmp: pq.write_table(pa.Table.from_arrays(arrays, schema=schema), tmp))
 
 
+_NUMBERS = {_FLOAT: "Float64", _INT: "Int64"}
+
+
 def read(path: str | Path, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Rows of a file that `write` made, checked against the declared schema.
 
@@ -333,8 +336,8 @@ def read(path: str | Path, table: Table, columns: Sequence[str] | None = None) -
     arrow = _read(path, table, columns)
     frame = arrow.to_pandas()
     for name in frame.columns:  # null stays null: pandas' plain floats would turn it into NaN
-        if table.columns[name].nullable and table.columns[name].type == _FLOAT:
-            frame[name] = frame[name].astype("Float64")
+        if table.columns[name].nullable and table.columns[name].type in _NUMBERS:
+            frame[name] = frame[name].astype(_NUMBERS[table.columns[name].type])
     meta = json.loads(arrow.schema.metadata[_META])
     frame.attrs["provenance"] = _distinct([*meta["sources"], meta["made_by"]])
     return frame

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from mettle import models
 from mettle.attack.summary import share
-from mettle.data.loading import ImageSet, batches, split
+from mettle.data.loading import batches, split, taken_by
 from mettle.data.sample import draw
 from mettle.data.store import Store
 from mettle.flow import Job, derive
@@ -62,7 +62,7 @@ def _sums(
     model, about = models.load(weights)
     policy = models.policy(job.threads, precision)
     model = policy.place(model)
-    source = ImageSet(Store(images), about["size"], about["resize"])
+    source = taken_by(Store(images), about)
     chosen = split(draw(len(source), options["images"], derive(job.seed, "sample", dataset)), batch)
     sums: dict[tuple[int, int], tuple[int, float, int]] = {}
     for clean, labels, ids in batches(source, chosen, job.threads - 1):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mettle import models
 from mettle.attack import flags
 from mettle.attack.parts import Parts
-from mettle.data.loading import ImageSet, batches, split
+from mettle.data.loading import ImageSet, batches, split, taken_by
 from mettle.data.sample import draw
 from mettle.data.store import Store
 from mettle.flow import Job, derive
@@ -55,7 +55,7 @@ def evaluate(
     model, about = models.load(weights)
     policy = models.policy(job.threads, precision)
     store = Store(images)
-    source = ImageSet(store, about["size"], about["resize"])
+    source = taken_by(store, about)
     model = faster(policy.place(model), source, policy)
     sample = draw(len(source), options["images"] or len(source), derive(job.seed, "sample", keys["dataset"]))
     chosen = split(sample, batch)

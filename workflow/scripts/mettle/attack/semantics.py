@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mettle import models
 from mettle.attack.evaluate import attacked
-from mettle.data.loading import ImageSet, batches, split
+from mettle.data.loading import batches, split, taken_by
 from mettle.data.sample import draw
 from mettle.data.store import Store
 from mettle.flow import Job, derive
@@ -41,7 +41,7 @@ def perturbations(
     model, about = models.load(weights)
     policy = models.policy(job.threads, precision)
     model = policy.place(model)
-    source = ImageSet(Store(images), about["size"], about["resize"])
+    source = taken_by(Store(images), about)
     chosen = split(draw(len(source), sample, derive(job.seed, "sample", keys["dataset"])), batch)
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "attack", len(chosen)):
         moved, known = policy.move(clean), labels.to(policy.device)
@@ -68,7 +68,7 @@ def classify(
     for path in job.progress(list(map(Path, weights)), "models"):
         model, about = models.load(path)
         model = policy.place(model)
-        source = ImageSet(store, about["size"], about["resize"])
+        source = taken_by(store, about)
         for clean, labels, ids in batches(source, split(np.arange(len(store)), batch), job.threads - 1):
             with torch.inference_mode(), policy.autocast():
                 prediction = model(policy.move(clean)).argmax(1).cpu()

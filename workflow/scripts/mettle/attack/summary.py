@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 from scipy.stats import binomtest
 
-
 # Columns of the attack table that cast doubt on an evaluation, in words.
 _FLAGS = {
     "gradient_zero": "zero gradient",
@@ -15,7 +14,7 @@ _FLAGS = {
 
 
 def summarise(attacks: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the accuracy table: clean once per model, and attacked once per model and attack, with what is in doubt."""
+    """Rows of the accuracy table: clean once per model, attacked once per model and attack, there with all doubts."""
     keys = ["dataset", "split", "model", "attack", "norm", "eps"]
     rows = []
     for values, group in attacks.groupby(keys, sort=False):

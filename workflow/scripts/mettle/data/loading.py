@@ -40,10 +40,17 @@ class ImageSet(Dataset):
     resize : shorter side before the centre crop; None for images that have the input's size, which are kept in memory
     augment : the recipe's block, for training images
     seed : with an image's id and the epoch, decides what `augment` draws; the same for any number of workers
+    interpolation : of `resize`, `bilinear` or `bicubic`
     """
 
     def __init__(
-        self, store: Store, size: int, resize: int | None, augment: dict[str, Any] | None = None, seed: int = 0
+        self,
+        store: Store,
+        size: int,
+        resize: int | None,
+        augment: dict[str, Any] | None = None,
+        seed: int = 0,
+        interpolation: str = "bilinear",
     ) -> None:
         self.store, self.seed, self.epoch = store, seed, 0
         self.arrays = self.transform = None
@@ -51,9 +58,10 @@ class ImageSet(Dataset):
         if self.random or resize is not None:
             from mettle.data import transforms  # torchvision takes a second to import
 
-            self.transform = (
-                transforms.training(augment, size, resize) if self.random else transforms.evaluation(size, resize)
-            )
+            if self.random:
+                self.transform = transforms.training(augment, size, resize, interpolation)
+            else:
+                self.transform = transforms.evaluation(size, resize, interpolation)
         if resize is None and not (augment or {}).get("random_resized_crop"):
             self.arrays = torch.from_numpy(store.arrays()).permute(0, 3, 1, 2).contiguous()
             if self.arrays.shape[2:] != (size, size):
@@ -122,6 +130,11 @@ class Mixture(Dataset):
         order = torch.from_numpy(np.argsort(np.argsort(indices >= n, kind="stable")))
         joined = ((images, others), (labels, other_labels), (ids, -1 - other_ids))
         return tuple(torch.cat(pair)[order] for pair in joined)
+
+
+def taken_by(store: Store, about: dict[str, Any]) -> ImageSet:
+    """Images of a store as a model takes them; `about` is the metadata of its weights: size, resize, interpolation."""
+    return ImageSet(store, about["size"], about["resize"], interpolation=about.get("interpolation", "bilinear"))
 
 
 def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:

@@ -14,14 +14,19 @@ _EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8
 _INTERPOLATION = {name: v2.InterpolationMode(name) for name in ("bilinear", "bicubic")}
 
 
-def evaluation(size: int, resize: int) -> v2.Compose:
+def evaluation(size: int, resize: int, interpolation: str = "bilinear") -> v2.Compose:
     """Shorter side to `resize`, then the centre."""
-    return v2.Compose([v2.Resize(resize), v2.CenterCrop(size), *_tensor()])
+    return v2.Compose([*_centre(size, resize, interpolation), *_tensor()])
 
 
-def training(augment: dict[str, Any], size: int, resize: int | None) -> v2.Compose:
-    """Random changes of a recipe's `augment` block: crop, flips, colour, rotation, lighting, erasing, in this order."""
-    steps: list[Any] = _crop(augment, size, resize)
+def training(augment: dict[str, Any], size: int, resize: int | None, interpolation: str = "bilinear") -> v2.Compose:
+    """Random changes of a recipe's `augment` block: crop, flips, colour, rotation, lighting, erasing, in this order.
+
+    Without a random crop of any size, images are first brought to `size` as in evaluation.
+    """
+    steps: list[Any] = _crop(augment, size)
+    if not augment["random_resized_crop"] and resize is not None:
+        steps = _centre(size, resize, interpolation) + steps
     if augment["horizontal_flip"]:
         steps.append(v2.RandomHorizontalFlip())
     if augment["vertical_flip"]:
@@ -101,13 +106,15 @@ def _filling(mode: str, height: int, width: int) -> Tensor:
     return noise if mode == "zero" else torch.nn.init.trunc_normal_(noise, 0.5, 0.25, 0, 1)
 
 
-def _crop(augment: dict[str, Any], size: int, resize: int | None) -> list[Any]:
+def _centre(size: int, resize: int, interpolation: str) -> list[Any]:
+    return [v2.Resize(resize, interpolation=_INTERPOLATION[interpolation]), v2.CenterCrop(size)]
+
+
+def _crop(augment: dict[str, Any], size: int) -> list[Any]:
     steps: list[Any] = []
     if augment["random_resized_crop"]:
         options = {key: tuple(augment[key]) for key in ("scale", "ratio")}
         steps.append(v2.RandomResizedCrop(size, interpolation=_INTERPOLATION[augment["interpolation"]], **options))
-    elif resize is not None:
-        steps += [v2.Resize(resize), v2.CenterCrop(size)]
     if augment["crop_padding"]:
         steps.append(v2.RandomCrop(size, padding=augment["crop_padding"]))
     return steps

@@ -70,6 +70,7 @@ def _fold(fast: fx.GraphModule) -> int:
         node.replace_all_uses_with(conv)
         fast.graph.erase_node(node)
         pairs += 1
+    fast.delete_all_unused_submodules()
     fast.recompile()
     return pairs
 

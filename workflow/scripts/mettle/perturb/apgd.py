@@ -164,14 +164,14 @@ def _climb(
     """One run from `start`; what it finds goes into `worst`."""
     logits, value, gradient = oracle.gradient(start, index, objective)
     state = _begin(index, clean, start, value, gradient, 2 * eps)
-    last = 0
+    last, due = 0, checkpoints(steps)
     for step in range(steps + 1):
         if early_stop and (fooled := oracle.fooled(state.current, logits, state.index)).any():
             worst.consider(state.index[fooled], state.current[fooled], fooled[fooled], state.value[fooled])
             state = state.take(~fooled)
         if step == steps or not len(state.index):
             break
-        if step in checkpoints(steps):
+        if step in due:
             state.check(step - last)
             last = step
         state.move(norm, eps, first=step == 0)

@@ -1,6 +1,7 @@
-"""Fast adaptive boundary attack towards the likeliest classes, Croce and Hein 2020 (arXiv:1907.02044), in L2 and Linf."""
+"""Fast adaptive boundary attack towards the likeliest classes, Croce & Hein 2020 (arXiv:1907.02044), L2 and Linf."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from mettle.perturb.oracle import Objective, Oracle
 from mettle.perturb.pgd import uniform_start
 from mettle.perturb.projections import onto_hyperplane
 from mettle.perturb.worst import Worst
+
 
 @dataclass(frozen=True)
 class _Iteration:
@@ -68,10 +70,11 @@ def fab(
 
     Notes
     -----
-    Algorithm 1 of the paper with the targets of AutoAttack (Croce and Hein 2020, arXiv:2003.01690). We differ in what
+    Algorithm 1 of the paper with the targets of AutoAttack (Croce & Hein 2020, arXiv:2003.01690). We differ in what
     only an evaluation at one eps can: an image leaves once fooled within eps, and the search at the end, for the border
     on the way to the nearest adversarial point, is one query of that point brought into the ball.
     """
+    ball_of(norm)  # an unknown name ends here
     oracle, worst = Oracle(model, labels, policy, ids=draws.ids), Worst(images)
     iteration = _Iteration(norm, eps, alpha_max, eta, beta)
     with frozen(model):
@@ -79,13 +82,14 @@ def fab(
         logits = oracle.logits(images, every)
         worst.consider(every, images, oracle.fooled(images, logits, every), torch.zeros_like(logits[:, 0]))
         ranked = logits.scatter(1, labels[:, None], torch.inf).argsort(1, descending=True)
-        for rank in range(1, min(targets + 1, logits.shape[1])):
-            for restart in range(restarts):
-                index = worst.standing()
-                start = images[index]
-                if restart:
-                    start = uniform_start(start, norm, eps / 2, draws.take(index), rank * restarts + restart)
-                _Run(oracle, worst, images[index], index, start, _lead(labels, ranked[:, rank]), iteration).climb(steps)
+        for rank, restart in product(range(1, min(targets + 1, logits.shape[1])), range(restarts)):
+            index = worst.standing()
+            if not len(index):
+                break
+            start = images[index]
+            if restart:
+                start = uniform_start(start, norm, eps / 2, draws.take(index), rank * restarts + restart)
+            _Run(oracle, worst, images[index], index, start, _lead(labels, ranked[:, rank]), iteration).climb(steps)
     return worst.images, oracle.queries
 
 
@@ -189,7 +193,9 @@ class _Run:
         inside = ball_of(self.iteration.norm).distance(difference) <= self.iteration.eps
         images = self._images(points)
         fooled = inside & self.oracle.fooled(images, logits[rows], index)
-        self.worst.consider(index[fooled], images[fooled], fooled[fooled], torch.zeros_like(self.distance[rows][fooled]))
+        self.worst.consider(
+            index[fooled], images[fooled], fooled[fooled], torch.zeros_like(self.distance[rows][fooled])
+        )
         return rows.masked_scatter(rows, fooled)
 
     def _keep(self, rows: Tensor) -> None:

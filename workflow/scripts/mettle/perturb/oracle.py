@@ -68,7 +68,7 @@ class Oracle:
         self.queries[index] += 1
         logits, value, gradient = ascent(self.model, images, index, objective, self.policy)
         self._check(logits, "logits", index)
-        self._check(gradient, "gradient", index)
+        self._check(gradient, "gradients", index)
         return logits, value, gradient
 
     @torch.no_grad()

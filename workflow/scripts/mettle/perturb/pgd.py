@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
+from mettle.perturb.losses import cross_entropy
 from mettle.perturb.norms import confine
 from mettle.perturb.norms import norm as ball_of
-from mettle.perturb.losses import cross_entropy
 from mettle.perturb.oracle import Objective, Oracle, ascent
 from mettle.perturb.worst import Worst
 

@@ -23,7 +23,7 @@ def onto_hyperplane(points: Tensor, weights: Tensor, gap: Tensor, norm: str) -> 
 
     Notes
     -----
-    Croce and Hein 2020 (arXiv:1907.02044), eq. 5. With u = 1 (Linf) or u = |w| (L2) the solution is sign(gap) sign(w)
+    Croce & Hein 2020 (arXiv:1907.02044), eq. 5. With u = 1 (Linf) or u = |w| (L2) the solution is sign(gap) sign(w)
     min(multiplier u, room), where room is the way to the border. The inner product is concave and piecewise linear in
     the multiplier, so Newton's method from zero rises to the root in finitely many steps, usually under eight: exact,
     with no sorting. A row that has arrived stays as it is, so rows do not depend on each other.
@@ -37,7 +37,7 @@ def onto_hyperplane(points: Tensor, weights: Tensor, gap: Tensor, norm: str) -> 
 
 
 def _multiplier(rates: Tensor, limits: Tensor, ends: Tensor, total: Tensor) -> Tensor:
-    """Root (n,) of sum_i (rates_i multiplier where multiplier < ends_i, else limits_i) = total; rows without: largest float."""
+    """The t (n,) at which sum_i (rates_i t where t < ends_i, else limits_i) = total; the largest float if none."""
     largest = torch.finfo(total.dtype).max
     multiplier = torch.zeros_like(total)
     free, spent = torch.empty_like(rates), torch.empty_like(rates)  # masks in float: several times faster than bool
@@ -49,4 +49,3 @@ def _multiplier(rates: Tensor, limits: Tensor, ends: Tensor, total: Tensor) -> T
         if torch.equal(risen, multiplier):
             return multiplier
         multiplier = risen
-

@@ -56,6 +56,7 @@ def square(
     Algorithms 1 to 3 of the paper. We differ in two points: every image has windows of its own, so that batches do not
     matter, and windows reach the last row and column, which the published code never draws as their end.
     """
+    ball_of(norm)  # an unknown name ends here
     oracle, worst = Oracle(model, labels, policy, ids=draws.ids), Worst(images)
     radius = _radius(norm, eps, images[0].numel())
     with frozen(model):

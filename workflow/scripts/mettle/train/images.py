@@ -32,15 +32,15 @@ class Images:
         if ("mix" in recipe) != (mixed is not None):
             raise ValueError("a second store of training images goes with the recipe's `mix`, and only with it")
         self.recipe, self.seed, self.stores = recipe, seed, (train, test, mixed)
-        size = (recipe["input"]["size"], recipe["input"]["resize"])
+        size = {key: recipe["input"][key] for key in ("size", "resize", "interpolation")}
         held = subset(len(train), recipe["holdout"], "holdout")
         self.kept = np.setdiff1d(np.arange(len(train)), held)
         self.tested = held if len(held) else np.arange(len(test))
         self.attacked = self.tested[subset(len(self.tested), recipe["validation"]["images"], "validation")]
-        self.test = ImageSet(train if len(held) else test, *size)
-        self.train: ImageSet | Mixture = ImageSet(train, *size, recipe["augment"], seed)
+        self.test = ImageSet(train if len(held) else test, **size)
+        self.train: ImageSet | Mixture = ImageSet(train, **size, augment=recipe["augment"], seed=seed)
         if mixed is not None:
-            self.train = Mixture(self.train, ImageSet(mixed, *size, recipe["augment"], seed))
+            self.train = Mixture(self.train, ImageSet(mixed, **size, augment=recipe["augment"], seed=seed))
 
     @property
     def digests(self) -> list[str]:

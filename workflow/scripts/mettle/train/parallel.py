@@ -6,6 +6,7 @@ wrapper around the model, since an attack goes through it many times with other 
 """
 
 import dataclasses
+import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
@@ -126,6 +127,7 @@ def launch(function: Callable[[Crew], None], options: dict[str, Any]) -> None:
 
 
 def _fabric(accelerator: str, devices: int, strategy: str) -> Any:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets on the terminal
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
 

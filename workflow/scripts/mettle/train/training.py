@@ -32,7 +32,7 @@ from mettle.train.start import start
 def about(row: dict[str, Any], recipe: dict[str, Any], job: Job) -> dict[str, Any]:
     """Metadata of a model's weights."""
     found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
-    found |= {key: recipe["input"][key] for key in ("size", "resize", "mean", "std")}
+    found |= {key: recipe["input"][key] for key in ("size", "resize", "interpolation", "mean", "std")}
     return found | {"recipe_sha256": _hash(recipe), "provenance": job.provenance}
 
 
