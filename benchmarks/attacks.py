@@ -1,7 +1,7 @@
 """`make bench`: attacks and adversarial training steps beside those of other projects, in one run, equal values first.
 
-Rounds of ours and the peer alternate and the fastest of each counts. A peer's row is fp32; ours is fp32 and, where it is
-an option, bf16 passes with success decided in fp32.
+Rounds of ours and the peer alternate and the fastest of each counts. A peer runs in fp32; ours in fp32 and, where it is
+an option, with bf16 passes and success decided in fp32.
 """
 
 import argparse

@@ -31,6 +31,7 @@ def attack(model, attack, eps, correct, clean, n=10):
         {
             **{key: [value] * n for key, value in (RUN | {"model": model, "attack": attack, "eps": eps}).items()},
             **dict.fromkeys(("gradient_zero", "randomised", "probabilities"), [False] * n),
+            "note": [None] * n,
             "label": [0] * n,
             "clean_prediction": [0] * clean + [1] * (n - clean),
             "prediction": [0] * correct + [1] * (n - correct),

@@ -333,3 +333,19 @@ def test_what_fills_an_erased_box():
         assert len(box[:, 0].unique()) == 3
     image, found = erased(50, "zero")
     assert all((one[:, (one != image)[0]] == 0).all() for one in found)
+
+
+@pytest.mark.parametrize("text", ["rand-m10-n10-inc1", "rand-m9-mstd0.5-inc1", "rand-m0-n10", "original", "augmix-m10"])
+def test_the_strongest_level_of_every_policy_works(text):
+    import random
+
+    from PIL import Image
+
+    from mettle.data.transforms import automatic
+
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
+    random.seed(0)
+    np.random.seed(0)
+    change = automatic(text, 32)
+    sizes = {change(image).size for _ in range(150)}
+    assert sizes == {(32, 32)}

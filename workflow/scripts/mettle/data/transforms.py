@@ -1,6 +1,7 @@
 """From a PIL image to a float tensor (3, size, size) in [0, 1]: evaluation and training transforms, by torchvision."""
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -64,9 +65,18 @@ def automatic(text: str, size: int) -> Any:
     kinds = {"rand": auto_augment.rand_augment_transform, "augmix": auto_augment.augment_and_mix_transform}
     make = kinds.get(text.split("-")[0], auto_augment.auto_augment_transform)
     try:
-        return make(text, {"translate_const": int(size * 0.45), "img_mean": (128, 128, 128)})
+        found = make(text, {"translate_const": int(size * 0.45), "img_mean": (128, 128, 128)})
     except (AssertionError, KeyError, ValueError) as error:
         raise ValueError(f"augment.auto_augment is '{text}', which is not in timm's notation") from error
+    for change in getattr(found, "ops", None) or [change for part in found.policy for change in part]:
+        if change.name.startswith("Posterize"):
+            change.level_fn = partial(_at_least_one_bit, change.level_fn)
+    return found
+
+
+def _at_least_one_bit(level: Callable, *arguments: Any) -> tuple[int]:
+    """Bits that posterizing keeps; timm asks for none at the strongest level, which Pillow refuses."""
+    return (max(1, *level(*arguments)),)
 
 
 def light(image: Tensor, std: float) -> Tensor:

@@ -157,7 +157,7 @@ class _Run:
         self._keep(~fooled)
 
     def _advance(self) -> Tensor:
-        """Eq. 9: between the projections of iterate and image to the linearised border, a little beyond it."""
+        """The biased step: between the projections of iterate and image onto the linearised border, and beyond."""
         how = self.iteration
         _, lead, slope = self.oracle.gradient(self._images(self.point), self.index, self.objective)
         slope = slope.flatten(1)

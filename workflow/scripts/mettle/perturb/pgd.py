@@ -70,8 +70,8 @@ def pgd(
             for _ in range(steps):
                 logits, value, gradient = oracle.gradient(current, active, objective)
                 worst.consider(active, current, oracle.fooled(current, logits, active), value)
-                if early_stop:
-                    keep = ~worst.fooled[active]
+                if early_stop and (left := worst.fooled[active]).any():
+                    keep = ~left
                     active, current, gradient = active[keep], current[keep], gradient[keep]
                     if not len(active):
                         break

@@ -23,10 +23,10 @@ def onto_hyperplane(points: Tensor, weights: Tensor, gap: Tensor, norm: str) -> 
 
     Notes
     -----
-    Croce & Hein 2020 (arXiv:1907.02044), eq. 5. With u = 1 (Linf) or u = |w| (L2) the solution is sign(gap) sign(w)
-    min(multiplier u, room), where room is the way to the border. The inner product is concave and piecewise linear in
-    the multiplier, so Newton's method from zero rises to the root in finitely many steps, usually under eight: exact,
-    with no sorting. A row that has arrived stays as it is, so rows do not depend on each other.
+    The projection of Croce & Hein 2020 (arXiv:1907.02044), without their sorting. With u = 1 (Linf) or u = |w| (L2) the
+    move is sign(gap) sign(w) min(multiplier u, room), where room is the way to the border. Its inner product with w is
+    concave and piecewise linear in the multiplier, so Newton's method from zero rises to the root in finitely many
+    steps, usually under eight. A row that has arrived stays as it is, so rows do not depend on each other.
     """
     size = weights.abs()
     pace = size if norm == "l2" else torch.ones_like(gap)[:, None]

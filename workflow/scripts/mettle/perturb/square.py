@@ -13,7 +13,7 @@ from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Oracle
 from mettle.perturb.worst import Worst
 
-# Steps of 10,000 after which the share of pixels in a window is halved (section 5 of the paper).
+# Steps of 10,000 after which the share of pixels in a window is halved.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 _TILES = 5  # each way, in the start in L2
 
@@ -172,7 +172,7 @@ def _window(corner: Tensor, size: int, like: Tensor) -> Tensor:
 
 @cache
 def _patterns(size: int) -> Tensor:
-    """A hill on top of a dale and its transpose, each of length 1: (2, size, size), the eta of section 4.3."""
+    """A hill on top of a dale and its transpose, each of length 1: (2, size, size), the paper's eta."""
     half = size // 2
     pattern = torch.cat([_hill(half, size), -_hill(size - half, size)])
     pattern /= pattern.norm()
