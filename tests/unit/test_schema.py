@@ -96,9 +96,7 @@ def test_a_fraction_is_a_number_wherever_the_schema_wants_one(text, value, tmp_p
     row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1, "datasets": []}
     assert schema.check(row, "attacks/pgd", "here")["eps"] == value
     sheet = tmp_path / "published.tsv"
-    sheet.write_text(
-        f"model\tnorm\teps\timages\tclean\tautoattack\tsource\na\tlinf\t{text}\tb\t0.5\t0.5\tc\n"
-    )
+    sheet.write_text(f"model\tnorm\teps\timages\tclean\tautoattack\tsource\na\tlinf\t{text}\tb\t0.5\t0.5\tc\n")
     assert schema.read_sheet(sheet, "published")["a"]["eps"] == value
 
 

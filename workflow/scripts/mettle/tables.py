@@ -219,7 +219,10 @@ FIG7 = Table(
     "fig7",
     "Rows of figure 7: means of `effectiveness` over seeds, lo and hi the smallest and largest seed; `gap` is what the "
     "loss lacks to that of the most steps, as a fraction of it.",
-    keys("dataset", "model", "norm", "eps", "measure") | {key: _RUN[key] for key in ("epoch", "steps")} | RESULT | _FROM,
+    keys("dataset", "model", "norm", "eps", "measure")
+    | {key: _RUN[key] for key in ("epoch", "steps")}
+    | RESULT
+    | _FROM,
 )
 
 CONVERGENCE = Table(
