@@ -7,7 +7,7 @@ import yaml
 from mettle import schema
 
 FILES = sorted(path.name.removesuffix(".schema.yaml") for path in schema.FOLDER.glob("*.schema.yaml"))
-# Maps whose keys the user chooses; what stands under a key is checked against attacks, measures, or the recipe it makes.
+# Maps whose keys the user chooses; what stands under a key is checked against attacks, measures, or a recipe.
 FREE = {"config.attack.attacks", "config.compare.measures", "recipe.loss_options", "sweep.grid", "sweep.set"}
 HEAD = "dataset\ttask\tclasses\tsize\treader\tversion\n"
 ROW = "a\tclassification\t10\t32\tdigits\t1\n"
