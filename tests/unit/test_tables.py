@@ -274,7 +274,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, m
         Path(where).write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(tables.pq, "write_table", fail)
+    monkeypatch.setattr(tables.files.pq, "write_table", fail)
     with pytest.raises(OSError, match="disk full"):
         tables.write(path, tables.COMPARE, compare_rows(1))
     assert path.read_bytes() == before

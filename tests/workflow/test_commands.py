@@ -15,7 +15,7 @@ pytestmark = pytest.mark.workflow
 
 def copy(to):
     """A copy of what the workflow consists of."""
-    for name in ("workflow", "config", "envs", "profiles"):
+    for name in ("workflow", "config", "envs", "profiles", "resources/published", "resources/lists"):
         shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", to)
     (to / "slurm").symlink_to("profiles/slurm")

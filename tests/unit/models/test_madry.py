@@ -163,7 +163,8 @@ def test_sha256_is_compared_when_the_row_has_one(tmp_path):
 
 # The rule convert, from checkpoint to weights
 
-RECIPE = {"epochs": 90, "input": {"size": 32, "resize": 36, "mean": [0.5, 0.5, 0.5], "std": [1.0, 1.0, 1.0]}}
+INPUT = {"size": 32, "resize": 36, "interpolation": "bilinear", "mean": [0.5, 0.5, 0.5], "std": [1.0, 1.0, 1.0]}
+RECIPE = {"epochs": 90, "input": INPUT}
 PROVENANCE = {"rule": "convert", "revision": 1}
 
 
