@@ -229,7 +229,7 @@ def test_a_name_must_be_that_of_its_row(place):
     [
         ({"extends": "robust"}, r"plain\.yaml: extends itself by way of plain -> robust$"),
         ({"extends": "plain"}, r"plain\.yaml: extends itself by way of plain$"),
-        ({"extends": "gone"}, r"gone\.yaml does not exist$"),
+        ({"extends": "gone"}, r"plain\.yaml: extends: unknown recipe 'gone'; known: linf, plain, robust$"),
         (PLAIN | {"epoch": 1}, r"plain\.yaml: unknown key 'epoch': did you mean 'epochs'\?$"),
         (PLAIN | {"loss": "adversarial"}, r"plain\.yaml: loss 'adversarial' needs an `attack` block$"),
         (PLAIN | {"attack": ROBUST["attack"]}, r"plain\.yaml: loss 'standard' needs no `attack` block$"),
@@ -444,7 +444,7 @@ def test_models_of_a_sweep_are_in_no_other_figure(place):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"base": "gone"}, r"gone\.yaml does not exist$"),
+        ({"base": "robustt"}, r"try\.yaml: base: unknown recipe 'robustt': did you mean 'robust'\?$"),
         ({"grid": {"optimizer.lrr": [1]}}, r"try\.yaml, cell 'try_lrr1': unknown key 'optimizer\.lrr': did you mean"),
         ({"grid": {}}, r"try\.yaml: 'grid' "),
         ({"gird": {}}, r"try\.yaml: unknown key 'gird': did you mean 'grid'\?$"),

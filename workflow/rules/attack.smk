@@ -59,6 +59,7 @@ rule effectiveness:
         options=PLAN.config["attack"]["effectiveness"],
         precision=PLAN.config["precision"],
         batch_size=PLAN.config["attack"]["batch_size"],
+        resume="results/.resume/effectiveness/{dataset}/{model}",
     script:
         "../scripts/effectiveness.py"
 

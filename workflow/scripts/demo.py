@@ -12,6 +12,8 @@ from tqdm import tqdm
 from mettle import schema, tables
 from mettle.plan import Plan
 
+ACCURACY = "results/tables/accuracy.parquet"
+
 
 def main() -> int:
     """Run the workflow; its exit status."""
@@ -36,7 +38,8 @@ def main() -> int:
         print("Nothing to be done: everything is up to date.")
     else:
         print(f"\nDone in {time.monotonic() - started:.0f} s.")
-    print(summary())
+    if Path(ACCURACY).exists():
+        print(summary())
     print("\nFigures and tables:")
     for path in made():
         print(f"  {path}")
@@ -75,7 +78,7 @@ def made() -> dict[Path, float]:
 
 def summary() -> str:
     """Accuracy by recipe and attack, mean over models."""
-    frame = tables.read("results/tables/accuracy.parquet", tables.ACCURACY)
+    frame = tables.read(ACCURACY, tables.ACCURACY)
     frame["recipe"] = frame["model"].str.split("-").str[1]
     wide = frame.astype({"value": float}).pivot_table(index="recipe", columns="attack", values="value", sort=False)
     text = wide.round(3).to_string(na_rep="")

@@ -12,6 +12,7 @@ with flow.job(snakemake) as job:
         snakemake.params.options,
         snakemake.params.precision,
         snakemake.params.batch_size,
+        snakemake.params.resume,
         job,
     )
     tables.write(snakemake.output[0], tables.EFFECTIVENESS, rows, job.provenance)

@@ -1,5 +1,7 @@
 """Attack effectiveness: every epoch, number of steps and seed once, numbers that the attack itself gives."""
 
+import types
+
 import pandas as pd
 import pytest
 import torch
@@ -16,9 +18,14 @@ KEYS = {"dataset": "digits", "split": "test", "model": "m"}
 OPTIONS = {"norm": "linf", "eps": 0.1, "steps": [1, 5], "seeds": 2, "images": 40}
 
 
+def run(checkpoints, digit_store, job, resume):
+    found = effectiveness(checkpoints, digit_store, KEYS, OPTIONS, "fp32", 16, resume, job)
+    return pd.DataFrame(found, dtype=object)
+
+
 @pytest.fixture(scope="module")
-def rows(checkpoints, digit_store, job):
-    return pd.DataFrame(effectiveness(checkpoints, digit_store, KEYS, OPTIONS, "fp32", 16, job), dtype=object)
+def rows(checkpoints, digit_store, job, tmp_path_factory):
+    return run(checkpoints, digit_store, job, tmp_path_factory.mktemp("resume"))
 
 
 def test_every_cell_once_on_all_images(rows, tmp_path):
@@ -60,4 +67,21 @@ def test_numbers_are_those_of_the_attack(rows, checkpoints, digit_store, job):
 
 def test_a_folder_without_checkpoints_is_named(tmp_path, digit_store, job):
     with pytest.raises(ValueError, match=r"holds no checkpoints: set `checkpoints` of the recipe of 'm'$"):
-        effectiveness(tmp_path, digit_store, KEYS, OPTIONS, "fp32", 16, job)
+        run(tmp_path, digit_store, job, tmp_path / "resume")
+
+
+def test_a_killed_job_goes_on_with_the_checkpoints_that_are_left(rows, checkpoints, digit_store, job, tmp_path):
+    class Killed(Exception):
+        pass
+
+    def one(items, *rest):
+        yield items[0]
+        raise Killed
+
+    with pytest.raises(Killed):
+        run(checkpoints, digit_store, types.SimpleNamespace(**vars(job) | {"progress": one}), tmp_path / "resume")
+    seen = []
+    counted = types.SimpleNamespace(**vars(job) | {"progress": lambda items, *rest: seen.extend(items) or items})
+    again = run(checkpoints, digit_store, counted, tmp_path / "resume")
+    assert seen == [1] and not (tmp_path / "resume").exists()
+    pd.testing.assert_frame_equal(again, rows)

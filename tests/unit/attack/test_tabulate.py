@@ -113,6 +113,28 @@ def test_figure_11_has_shares_and_examples(tmp_path):
     assert [np.asarray(Image.open(io.BytesIO(image)))[0, 0, 0] for image in shown["image"]] == [0, 200]
 
 
+EPOCH = {"model": "a-b-s0", "epoch": 3, "n": 40, "train_accuracy": 0.7, "test_accuracy": 0.8, "test_n": 20}
+ROBUST = {"one_step_accuracy": 0.5, "robust_accuracy": 0.25, "robust_steps": 10, "robust_n": 8}
+
+
+def test_figure_12_has_every_accuracy_that_was_measured():
+    rows = pd.DataFrame(tabulate.figure12(pd.DataFrame([EPOCH | ROBUST]), {}, []))
+    found = rows.set_index(["measure", "steps"])[["value", "n"]].to_numpy().tolist()
+    assert found == [[0.7, 40], [0.8, 20], [0.5, 8], [0.25, 8]]
+    assert rows.loc[1:, "lo"].notna().all() and (rows.loc[1:, "hi"] > rows.loc[1:, "value"]).all()
+    none = EPOCH | dict.fromkeys(ROBUST)
+    assert len(tabulate.figure12(pd.DataFrame([none]), {}, [])) == 2
+
+
+def test_accuracy_by_class_sums_up_to_that_of_all():
+    cells = attack("a-b-s0", "aa", 0.5, 4, 9).assign(label=[0] * 5 + [1] * 5, prediction=[0] * 4 + [1] * 6)
+    rows = pd.DataFrame(tabulate.accuracy(cells, {"per_class": True}, []))
+    robust = rows[rows["attack"] == "aa"].set_index("measure")
+    assert robust["n"].to_dict() == {"accuracy": 10, "accuracy of class 0": 5, "accuracy of class 1": 5}
+    assert robust["value"].to_dict() == {"accuracy": 0.9, "accuracy of class 0": 0.8, "accuracy of class 1": 1.0}
+    assert len(tabulate.accuracy(cells, {"per_class": False}, [])) == 2
+
+
 def test_measured_stands_beside_published(tmp_path):
     sheet = tmp_path / "published.tsv"
     sheet.write_text(
@@ -133,6 +155,7 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
         "attack": lambda: attack("a-b-s0", "aa", 0.5, 4, 9),
         "effectiveness": lambda: effectiveness({(0, 0, 0): (1, 1), (0, 1, 0): (1, 1), (0, 2, 0): (1, 2)}),
         "convergence": lambda: pd.DataFrame([RUN | {"id": 1, "steps": 0, "seed": 0, "value": 1.0}]),
+        "epochs": lambda: pd.DataFrame([EPOCH | ROBUST]),
         "semantics": lambda: pd.DataFrame(
             [RUN | {"attack": "pgd", "model_b": "c", "id": 0, "label": 0, "prediction": 0}]
         ),
@@ -143,7 +166,7 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
         beside = [str(tmp_path / "numbers.tsv")]
         head = "model\tnorm\teps\timages\tclean\tautoattack\tsource\n"
         (tmp_path / "numbers.tsv").write_text(head + "a-b-s0\tl2\t0.5\td\t0.95\t0.5\tthere\n")
-    options = {"cells": {"a-b-s0": "lr 1"}, "examples": 1}
+    options = {"cells": {"a-b-s0": "lr 1"}, "examples": 1, "per_class": False}
     paths = tmp_path / "t.parquet", tmp_path / "t.html"
     tabulate.tabulate(figure, [], beside, options, *paths, {"rule": "tabulate"})
     assert len(tables.read(paths[0], made.table)) > 0

@@ -77,8 +77,7 @@ def test_image_by_image_the_same_as_pyautoattack(record_property):
     differ = ours != theirs
     record_property("differ", int(differ.sum()))
     assert (differ.view(3, -1).float().mean(1) <= 0.01).all()
-    # Where they differ ours is not weaker, but for the image or two that chance decides.
-    assert ours.sum() <= theirs.sum() + 2
+    assert ours.sum() <= theirs.sum(), "where they differ, ours is weaker on average"
 
 
 def small_net(classes=10):

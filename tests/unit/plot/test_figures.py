@@ -69,7 +69,18 @@ def fig11():
     return rows
 
 
-ROWS = {"fig7": fig7, "fig8": fig8, "fig9": fig9, "fig10": fig10, "fig11": fig11}
+def fig12():
+    rows = []
+    for model in ("a-x-s0", "b-y-s0"):
+        for epoch in (0, 1):
+            cell = {"model": model, "epoch": epoch, "n": 100, "value": 0.5, "note": None}
+            rows.append(cell | {"measure": "training", "steps": 0, "lo": None, "hi": None})
+            for steps in (0, 1, 10) if model == "a-x-s0" else (0,):
+                rows.append(cell | {"measure": "held out", "steps": steps, "lo": 0.4, "hi": 0.6})
+    return rows
+
+
+ROWS = {"fig7": fig7, "fig8": fig8, "fig9": fig9, "fig10": fig10, "fig11": fig11, "fig12": fig12}
 
 
 def table(figure, folder):
@@ -148,6 +159,16 @@ def test_figure_11_has_examples_and_a_share_per_judge(drawn):
     (heat,) = below.axes
     assert [text.get_text() for text in heat.texts] == ["0.25"] * 6
     assert [tick.get_text() for tick in heat.get_yticklabels()] == ["a\nlight", "b\nheavy (s1)"]
+
+
+@pytest.mark.parametrize("drawn", ["fig12"], indirect=True)
+def test_figure_12_has_a_line_per_kind_of_accuracy(drawn):
+    first, second = drawn.axes
+    assert len(first.lines) == 4 and len(second.lines) == 2
+    assert first.lines[0].get_xdata().tolist() == [1, 2]
+    texts = {text.get_text() for text in drawn.legends[0].get_texts()}
+    expected = {"training, as the loss saw it", "held out, clean", "held out, PGD-1", "held out, PGD-10"}
+    assert texts == expected
 
 
 def test_a_name_that_is_no_model_of_a_sheet_is_kept():

@@ -111,6 +111,12 @@ def derive(*parts: int | str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def verify(path: str | Path, sha256: str | None) -> None:
     """Compare a file with the SHA-256 of its row in a sheet, if the row has one; a folder has none.
 
@@ -121,8 +127,7 @@ def verify(path: str | Path, sha256: str | None) -> None:
     """
     if not sha256 or Path(path).is_dir():
         return
-    with Path(path).open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != sha256:
         raise ValueError(f"{path} has SHA-256 {found}, the row says {sha256}: download it again, or correct the row")
 

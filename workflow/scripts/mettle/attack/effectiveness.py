@@ -8,22 +8,32 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 
 from mettle import models
+from mettle.attack.parts import Parts
 from mettle.attack.summary import share
 from mettle.data.loading import batches, split, taken_by
 from mettle.data.sample import draw
 from mettle.data.store import Store
-from mettle.flow import Job, derive
+from mettle.flow import Job, derive, sha256_of
 from mettle.perturb import Draws, pgd_last
 
 Row = dict[str, Any]
 
 
 def effectiveness(
-    checkpoints: str | Path, images: str | Path, keys: Row, options: Row, precision: str, batch: int, job: Job
+    checkpoints: str | Path,
+    images: str | Path,
+    keys: Row,
+    options: Row,
+    precision: str,
+    batch: int,
+    resume: str | Path,
+    job: Job,
 ) -> list[Row]:
     """Rows of the effectiveness table.
 
@@ -34,6 +44,7 @@ def effectiveness(
     keys : dataset, split, model
     options : the block `attack.effectiveness`: norm, eps, steps, seeds, images
     precision, batch : number format and images per pass
+    resume : folder for the sums of finished checkpoints; a killed job goes on from them with the same result
     job : seed, threads, log
 
     Raises
@@ -44,38 +55,44 @@ def effectiveness(
     files = sorted(Path(checkpoints).glob("epoch-*.safetensors"))
     if not files:
         raise ValueError(f"{checkpoints} holds no checkpoints: set `checkpoints` of the recipe of '{keys['model']}'")
-    keys = keys | {key: options[key] for key in ("norm", "eps")}
-    rows = []
-    for file in job.progress(files, "checkpoints", len(files)):
-        epoch = int(file.stem.removeprefix("epoch-"))
-        for cell, (correct, loss, n) in _sums(file, images, keys["dataset"], options, precision, batch, job).items():
-            where = keys | {"epoch": epoch, "steps": cell[0], "seed": cell[1], "n": n}
-            rows.append(where | {"measure": "accuracy"} | share(correct, n))
-            rows.append(where | {"measure": "loss", "value": loss / n, "lo": None, "hi": None, "note": None})
-    return rows
+    store = Store(images)
+    made_from = [[sha256_of(file) for file in files], store.digest, keys["dataset"], options, job.seed, batch]
+    parts = Parts(resume, [*made_from, precision, torch.__version__], len(files))
+    for number in job.progress(parts.left, "checkpoints", len(parts.left)):
+        parts.save(number, _sums(files[number], store, keys["dataset"], options, precision, batch, job))
+    sums = pd.DataFrame(parts.collect())
+    sums["epoch"] = np.repeat([int(file.stem.removeprefix("epoch-")) for file in files], len(sums) // len(files))
+    return [row for cell in sums.to_dict("records") for row in _rows(keys, options, cell)]
+
+
+def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
+    """Accuracy and mean loss of one epoch, number of steps and seed."""
+    where = keys | {key: options[key] for key in ("norm", "eps")}
+    where |= {key: cell[key] for key in ("epoch", "steps", "seed", "n")}
+    loss = {"measure": "loss", "value": cell["loss"] / cell["n"], "lo": None, "hi": None, "note": None}
+    return [where | {"measure": "accuracy"} | share(cell["correct"], cell["n"]), where | loss]
 
 
 def _sums(
-    weights: Path, images: str | Path, dataset: str, options: Row, precision: str, batch: int, job: Job
-) -> dict[tuple[int, int], tuple[int, float, int]]:
+    weights: Path, store: Store, dataset: str, options: Row, precision: str, batch: int, job: Job
+) -> dict[str, np.ndarray]:
     """Correct answers, sum of losses and images for every number of steps and seed; (0, 0) is the clean image."""
     model, about = models.load(weights)
     policy = models.policy(job.threads, precision)
     model = policy.place(model)
-    source = taken_by(Store(images), about)
+    source = taken_by(store, about)
     chosen = split(draw(len(source), options["images"], derive(job.seed, "sample", dataset)), batch)
-    sums: dict[tuple[int, int], tuple[int, float, int]] = {}
+    sums: dict[tuple[int, int], np.ndarray] = {}
     for clean, labels, ids in batches(source, chosen, job.threads - 1):
         clean, labels = policy.move(clean), labels.to(policy.device)
-        attacks = _attacked(model, clean, labels, ids, options, job.seed, policy)
-        for cell, image in attacks:
+        for cell, image in _attacked(model, clean, labels, ids, options, job.seed, policy):
             with models.frozen(model), torch.no_grad():
                 logits = model(image).double()
-            before = sums.get(cell, (0, 0.0, 0))
-            correct = int((logits.argmax(1) == labels).sum())
-            loss = float(F.cross_entropy(logits, labels, reduction="sum"))
-            sums[cell] = (before[0] + correct, before[1] + loss, before[2] + len(labels))
-    return sums
+            correct, loss = (logits.argmax(1) == labels).sum(), F.cross_entropy(logits, labels, reduction="sum")
+            sums[cell] = sums.get(cell, np.zeros(3)) + np.array([float(correct), float(loss), len(labels)])
+    steps, seeds = np.array(list(sums)).T
+    correct, loss, n = np.array(list(sums.values())).T
+    return {"steps": steps, "seed": seeds, "correct": correct.astype(int), "loss": loss, "n": n.astype(int)}
 
 
 def _attacked(

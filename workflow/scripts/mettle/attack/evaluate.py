@@ -1,6 +1,5 @@
 """Every held-out image of a data set, clean and attacked, one row each."""
 
-import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +16,7 @@ from mettle.attack.parts import Parts
 from mettle.data.loading import ImageSet, batches, split, taken_by
 from mettle.data.sample import draw
 from mettle.data.store import Store
-from mettle.flow import Job, derive
+from mettle.flow import Job, derive, sha256_of
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
 
@@ -59,7 +58,7 @@ def evaluate(
     model = faster(policy.place(model), source, policy)
     sample = draw(len(source), options["images"] or len(source), derive(job.seed, "sample", keys["dataset"]))
     chosen = split(sample, batch)
-    made_from = [_sha256(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
+    made_from = [sha256_of(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
     parts = Parts(resume, [*made_from, policy.device.type], len(chosen))
     if parts.done:
         job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
@@ -170,8 +169,3 @@ def margin(logits: Tensor, labels: Tensor) -> Tensor:
     logits = logits.double()
     true = logits.gather(1, labels[:, None])[:, 0]
     return true - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-
-
-def _sha256(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

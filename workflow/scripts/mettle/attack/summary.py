@@ -13,17 +13,32 @@ _FLAGS = {
 }
 
 
-def summarise(attacks: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the accuracy table: clean once per model, attacked once per model and attack, there with all doubts."""
+def summarise(attacks: pd.DataFrame, per_class: bool = False) -> list[dict[str, Any]]:
+    """Rows of the accuracy table: clean once per model, attacked once per model and attack, there with all doubts.
+
+    Parameters
+    ----------
+    attacks : rows of the attack table
+    per_class : whether each row is followed by one per true class, measure `accuracy of class 3`
+    """
     keys = ["dataset", "split", "model", "attack", "norm", "eps"]
     rows = []
     for values, group in attacks.groupby(keys, sort=False):
         cell = dict(zip(keys, values, strict=True)) | {"measure": "accuracy"}
         if not any(row["model"] == cell["model"] and row["attack"] == "clean" for row in rows):
             clean = cell | {"attack": "clean", "norm": None, "eps": 0.0}
-            rows.append(clean | share_of(group["clean_prediction"] == group["label"]))
-        rows.append(cell | share_of(group["prediction"] == group["label"]) | {"note": doubts(group)})
+            rows += _shares(clean, group, "clean_prediction", per_class)
+        first, *rest = _shares(cell, group, "prediction", per_class)
+        rows += [first | {"note": doubts(group)}, *rest]
     return rows
+
+
+def _shares(cell: dict[str, Any], answers: pd.DataFrame, column: str, per_class: bool) -> list[dict[str, Any]]:
+    """Accuracy of all images, and of those of each class."""
+    correct = answers[column] == answers["label"]
+    classes = correct.groupby(answers["label"]) if per_class else ()
+    rows = [cell | share_of(correct)]
+    return rows + [cell | {"measure": f"accuracy of class {label}"} | share_of(part) for label, part in classes]
 
 
 def doubts(answers: pd.DataFrame) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mettle import data, schema, tables
-from mettle.attack.summary import share_of, summarise
+from mettle.attack.summary import share, share_of, summarise
 from mettle.data.item import png
 
 Row = dict[str, Any]
@@ -29,10 +29,10 @@ def figure7(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     rows = _effectiveness(cells.assign(value=cells["value"].astype(float), source="here"))
     for published in beside:
         wide = pd.read_csv(published, comment="#")
-        long = wide.melt(["model", "epoch", "seed", "steps"], ["accuracy", "loss"], "measure")
+        long = wide.melt(["model", "epoch", "seed", "steps", "n"], ["accuracy", "loss"], "measure")
         clean = wide.rename(columns={"clean": "value"}).assign(measure="accuracy", steps=0)
         both = pd.concat([long, clean[[*long.columns]]])
-        fixed = {"dataset": "imagenet", "norm": "linf", "eps": 4 / 255, "n": 50_000, "source": _DEBENEDETTI}
+        fixed = {"dataset": "imagenet", "norm": "linf", "eps": 4 / 255, "source": _DEBENEDETTI}
         rows += _effectiveness(both.assign(**fixed))
     return rows
 
@@ -163,9 +163,29 @@ def compared(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     return rows
 
 
+def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Learning curves in long form: accuracy while training, and clean and attacked accuracy on held-out images.
+
+    Parameters
+    ----------
+    cells : rows of the table of epochs
+    """
+    rows = []
+    for epoch in cells.to_dict("records"):
+        cell = {"model": epoch["model"], "epoch": epoch["epoch"], **_NONE}
+        seen = {"measure": "training", "steps": 0, "n": epoch["n"], "value": epoch["train_accuracy"]}
+        rows.append(cell | seen)
+        robust = epoch["robust_n"]
+        held = [(0, epoch["test_accuracy"], epoch["test_n"]), (1, epoch["one_step_accuracy"], robust)]
+        for steps, value, n in [*held, (epoch["robust_steps"], epoch["robust_accuracy"], robust)]:
+            if not pd.isna(value):
+                rows.append(cell | {"measure": "held out", "steps": steps} | share(round(value * n), n))
+    return rows
+
+
 def accuracy(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """Clean and attacked accuracy of every model: rows of the attack table, summed up."""
-    return summarise(cells)
+    """Clean and attacked accuracy of every model, by class where the options ask for it."""
+    return summarise(cells, options["per_class"])
 
 
 @dataclass(frozen=True)
@@ -184,6 +204,7 @@ TABULATIONS = {
     "fig9": Tabulation(tables.ATTACK, tables.FIG9, figure9),
     "fig10": Tabulation(tables.ATTACK, tables.FIG10, figure10),
     "fig11": Tabulation(tables.SEMANTICS, tables.FIG11, figure11),
+    "fig12": Tabulation(tables.EPOCHS, tables.FIG12, figure12),
     "published": Tabulation(tables.ATTACK, tables.PUBLISHED, compared),
 }
 

@@ -215,7 +215,10 @@ def _objectives(loss: str, labels: Tensor, logits: Tensor, targets: int) -> Iter
     if loss not in LOSSES:
         raise ValueError(f"unknown loss '{loss}'; known: {', '.join(LOSSES)}")
     if classes < LOSSES[loss]:
-        raise ValueError(f"loss {loss} needs {LOSSES[loss]} classes or more, the model has {classes}: take ce")
+        raise ValueError(
+            f"loss {loss} needs {LOSSES[loss]} classes or more, the model has {classes}: take ce, "
+            "in autoattack `attacks: [apgd_ce, fab_t, square]`"
+        )
     if loss != "dlr_targeted":
         yield cross_entropy(labels) if loss == "ce" else dlr(labels)
         return

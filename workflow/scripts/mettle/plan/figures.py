@@ -130,6 +130,15 @@ def _check_fig11(plan: "Plan", options: Options, where: str) -> None:
     plan.known(options["attack"], plan.attacks, "attack", f"{where}.attack")
 
 
+def _fig12_cells(plan: "Plan", options: Options) -> list[str]:
+    return [f"results/train/{model}/epochs.parquet" for model in options["models"]]
+
+
+def _check_fig12(plan: "Plan", options: Options, where: str) -> None:
+    for model in options["models"]:
+        plan.known(model, plan.trained, "trained model", f"{where}.models")
+
+
 def published_cells(plan: "Plan", options: Options) -> list[str]:
     """Attack cells of the models that have published accuracies, under the attack of their norm and eps."""
     cells = []
@@ -172,6 +181,7 @@ FIGURES = {
     "fig9": Figure("AutoAttack accuracy by eps", _fig9_cells, _check_fig9, _numbers("autoattack_by_eps")),
     "fig10": Figure("recipe ablation", _fig10_cells, _check_fig10),
     "fig11": Figure("what perturbations look like to other models", _fig11_cells, _check_fig11, _perturbed),
+    "fig12": Figure("learning curves", _fig12_cells, _check_fig12),
     "published": Figure(
         "measured beside published accuracy",
         published_cells,

@@ -23,6 +23,7 @@ class Recipes:
 
     def __init__(self, folder: str | Path, sweeps: Iterable[str] = ()) -> None:
         self.folder = Path(folder)
+        self._files = [path.stem for path in self.folder.glob("*.yaml")]
         self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
         self._grown: dict[str, tuple[Row, str]] = {}  # as written, and where
         self._found: dict[str, Row] = {}  # with defaults
@@ -48,8 +49,7 @@ class Recipes:
 
     def _read(self, name: str, where: str) -> Row:
         if name not in self._grown:
-            files = [path.stem for path in self.folder.glob("*.yaml")]
-            known(name, [*files, *self._grown], "recipe", where or str(self.folder))
+            known(name, [*self._files, *self._grown], "recipe", where or str(self.folder))
             return self._checked(_inherit(self.folder, name), str(self.folder / f"{name}.yaml"))
         return self._checked(*self._grown[name])
 
@@ -66,6 +66,7 @@ class Recipes:
         known(sweep, [path.stem for path in folder.glob("*.yaml")], "sweep", "configuration: sweeps")
         where = str(folder / f"{sweep}.yaml")
         grid = schema.check(schema.read_yaml(where), "sweep", where)
+        known(grid["base"], self._files, "recipe", f"{where}: base")
         base = _merge(_inherit(self.folder, grid["base"]), _nested(grid["set"]))
         for values in itertools.product(*grid["grid"].values()):
             cell = dict(zip(grid["grid"], values, strict=True))
@@ -84,6 +85,7 @@ _NEEDS = {
     "adversarial": (True, "an `attack` block"),
     "trades": (True, "an `attack` block"),
     "standard": (False, "no `attack` block"),
+    "bce": (False, "no `attack` block"),
 }
 
 
@@ -107,8 +109,12 @@ def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Row:
     if name in seen:
         raise ValueError(f"{folder / name}.yaml: extends itself by way of {' -> '.join(seen)}")
     own = schema.read_yaml(folder / f"{name}.yaml")
-    base = _inherit(folder, own.pop("extends"), (*seen, name)) if "extends" in own else {}
-    return _merge(base, own)
+    if "extends" not in own:
+        return own
+    base = own.pop("extends")
+    if base not in (name, *seen):
+        known(base, [path.stem for path in folder.glob("*.yaml")], "recipe", f"{folder / name}.yaml: extends")
+    return _merge(_inherit(folder, base, (*seen, name)), own)
 
 
 def _merge(base: Row, own: Row) -> Row:

@@ -11,6 +11,7 @@ from mettle.plot import (
     fig9_autoattack,
     fig10_ablation,
     fig11_semantics,
+    fig12_curves,
     style,
 )
 
@@ -21,6 +22,7 @@ FIGURES: Mapping[str, tuple[Callable, tables.Table]] = {
     "fig9": (fig9_autoattack.draw, tables.FIG9),
     "fig10": (fig10_ablation.draw, tables.FIG10),
     "fig11": (fig11_semantics.draw, tables.FIG11),
+    "fig12": (fig12_curves.draw, tables.FIG12),
 }
 
 

@@ -109,6 +109,7 @@ EPOCHS = Table(
         ),
         "test_loss": Column(_FLOAT, "mean clean loss on held-out images", "nats", nullable=True),
         "test_accuracy": Column(_FLOAT, "clean accuracy on held-out images", "fraction", nullable=True),
+        "test_n": Column(_INT, "held-out images that these two rest on", nullable=True),
         "one_step_accuracy": Column(
             _FLOAT, "accuracy on held-out images under one step of PGD at full eps, last iterate", "fraction", True
         ),
@@ -118,7 +119,6 @@ EPOCHS = Table(
         "robust_steps": Column(_INT, "steps of PGD", nullable=True),
         "robust_n": Column(_INT, "images that the two accuracies rest on", nullable=True),
         "alarm": Column(_STR, "catastrophic overfitting: the two accuracies part", nullable=True),
-        "images_per_second": Column(_FLOAT, "training images per second, without evaluation"),
         "selected": Column(_BOOL, "whether the weights that were kept are those of this epoch"),
         "n": Column(_INT, "training images seen in the epoch"),
     },
@@ -256,6 +256,12 @@ FIG11 = Table(
     | {"image": Column(pa.binary(), "PNG of an example", nullable=True)},
 )
 
+FIG12 = Table(
+    "fig12",
+    "Learning curves: accuracies of `epochs` in long form; lo and hi are the 95 % Wilson interval on held-out images.",
+    keys("model", "measure") | {"epoch": _RUN["epoch"], "steps": _RUN["steps"]} | RESULT,
+)
+
 PUBLISHED = Table(
     "published",
     "Measured beside published accuracy; value is measured, lo and hi its 95 % Wilson interval.",
@@ -269,5 +275,5 @@ PUBLISHED = Table(
 )
 
 _ALL = [MANIFEST, EPOCHS, ATTACK, EFFECTIVENESS, CONVERGENCE, SEMANTICS, REPRESENT, COMPARE, SUBGROUPS]
-_ALL += [ACCURACY, PUBLISHED, FIG5, FIG7, FIG8, FIG9, FIG10, FIG11]
+_ALL += [ACCURACY, PUBLISHED, FIG5, FIG7, FIG8, FIG9, FIG10, FIG11, FIG12]
 TABLES = {table.name: table for table in _ALL}

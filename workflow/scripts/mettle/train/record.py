@@ -74,8 +74,9 @@ class Record:
         return self.best.get("epoch", self.rows[-1]["epoch"])
 
     def table(self) -> list[dict[str, Any]]:
-        """All rows, with the one marked whose weights are kept."""
-        return [entry | {"selected": entry["epoch"] == self.selected} for entry in self.rows]
+        """All rows, with the one marked whose weights are kept; without the speed, which no seed decides."""
+        rows = [entry | {"selected": entry["epoch"] == self.selected} for entry in self.rows]
+        return [{key: value for key, value in row.items() if key != "images_per_second"} for row in rows]
 
     def state(self) -> dict[str, Any]:
         """All that is here, as plain data and tensors."""
@@ -100,4 +101,5 @@ def sentence(entry: dict[str, Any]) -> str:
         text += f", eps {entry['eps']:.4g} = {entry['eps'] * 255:.3g}/255"
     if entry["robust_accuracy"] is not None:
         text += f", robust {entry['robust_accuracy']:.4f} by {entry['robust_steps']} steps"
+    text += f", {entry['images_per_second']:.0f} images/s"
     return text + (f"; {entry['alarm']}" if entry["alarm"] else "")

@@ -185,7 +185,7 @@ class Training:
         at = (self.policy, recipe["batch_size"], self.workers, self.crew)
         images = self.images
         loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
-        found = {"test_loss": loss, "test_accuracy": accuracy} | validate.NOT_ATTACKED
+        found = {"test_loss": loss, "test_accuracy": accuracy, "test_n": len(images.tested)} | validate.NOT_ATTACKED
         if "attack" in recipe and options["every"] and (self.epoch + 1) % options["every"] == 0:
             found |= validate.under_attack(self.shown, images.test, images.attacked, recipe["attack"], options, *at)
         return found

@@ -1,0 +1,109 @@
+"""The recipes of Debenedetti et al. 2023 against the values of their repository's configurations, commit 2f5a214."""
+
+import itertools
+
+import pytest
+
+from imports import ROOT
+from mettle import schema
+from mettle.plan import Plan
+from mettle.plan.recipes import Recipes
+
+RECIPES = ROOT / "config" / "recipes"
+KEYS = (
+    "loss eps steps shape period optimizer lr schedule epochs cooldown warmup warmup_lr min_lr decay "
+    "drop_path smoothing batch jitter auto mixup cutmix erasing size"
+).split()
+RA = "rand-m9-mstd0.5-inc1"
+HEAVY = f"{RA} .8 1 .25"
+# Batches are those of eight processes. Where the original leaves a key to another value's default, that is written out.
+TABLE = {
+    "light": "adversarial 4 1 linear 10 adamw 5e-4 cosine 100 10 10 1e-6 1e-5 .5 .05 .1 512 .4 - 0 0 0 224",
+    "light_resnet": "adversarial 4 1 linear 10 sgd 3.2 step 100 0 0 - - 1e-4 0 .1 8192 0 - 0 0 0 224",
+    "nano": "adversarial 4 1 linear 20 adamw 5e-4 cosine 100 10 10 1e-6 1e-5 .05 0 .1 1024 .4 - 0 0 0 224",
+    "light_cifar10": "trades 8 10 constant - adamw 2.83e-4 cosine 20 2 5 1e-6 5e-6 .5 .05 0 1024 .25 - 0 0 0 32",
+    "light_caltech101": "adversarial 8 1 constant - adamw 5e-5 cosine 20 10 5 1e-6 5e-6 .5 .05 .1 512 .4 - 0 0 0 224",
+    "light_cifar10_erasing": "trades 8 10 constant - adamw 2e-4 cosine 100 2 5 1e-6 5e-6 .5 .05 0 512 0 - 0 0 .2 32",
+    "nano_finetuning": f"adversarial 8 1 constant - sgd 5e-3 cosine 100 10 10 1e-6 1e-5 .05 0 .1 1024 .4 {HEAVY} 224",
+    "clean_cifar10": "standard - - - - adamw 5e-5 cosine 30 10 5 1e-6 5e-6 .5 .05 .1 512 .4 - 0 0 0 224",
+    "clean_caltech101": f"standard - - - - adamw 5e-5 cosine 20 10 5 1e-6 5e-6 .05 .05 .1 512 .4 {HEAVY} 224",
+    "nano_clean": "standard - - - - adamw 5e-4 cosine 100 10 10 1e-6 1e-5 .05 0 .1 1024 .4 - .8 0 0 224",
+    "canonical_clean": f"standard - - - - adamw 5e-4 cosine 100 10 5 1e-6 1e-5 .05 .05 .1 512 .4 {HEAVY} 224",
+}
+SWEEPS = {
+    "data_augmentation_adv": 16,
+    "data_augmentation_benign": 16,
+    "eps_warmup": 5,
+    "eps_warmup_resnet": 5,
+    "weight_decay_adv": 7,
+    "weight_decay_benign": 7,
+    "attack_steps": 3,
+    "adv_fine_tuning": 24,
+    "tiny_imagenet_wd": 4,
+}
+
+
+def values(recipe):
+    """A recipe in the columns of the table."""
+    attack, augment = recipe.get("attack"), recipe["augment"]
+    optimizer, schedule = recipe["optimizer"], recipe["schedule"]
+    power = {"none": 0, "linear": 1, "sqrt": 0.5}[optimizer["scaling"]]
+    found = {"loss": recipe["loss"], "epochs": recipe["epochs"], "batch": recipe["batch_size"]}
+    found |= {"drop_path": recipe["drop_path"], "smoothing": recipe["label_smoothing"], "size": recipe["input"]["size"]}
+    if attack:
+        found |= {"eps": attack["eps"] * 255, "steps": attack["steps"]}
+        found |= {"shape": attack["schedule"]["shape"], "period": attack["schedule"]["period"]}
+    found |= {"optimizer": optimizer["name"], "decay": optimizer["weight_decay"]}
+    found |= {"lr": optimizer["lr"] * (recipe["batch_size"] / optimizer["base_batch"]) ** power}
+    found |= {"schedule": schedule["name"], "cooldown": schedule["cooldown_epochs"], "min_lr": schedule["min_lr"]}
+    found |= {"warmup": schedule["warmup_epochs"], "warmup_lr": schedule["warmup_lr"]}
+    found |= {key: augment[key] for key in ("mixup", "cutmix", "erasing")}
+    return found | {"jitter": augment["color_jitter"], "auto": augment["auto_augment"]}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_recipe_has_the_published_values(name):
+    found, wanted = values(Recipes(RECIPES).get(name)), TABLE[name].split()
+    for key, text in zip(KEYS, wanted, strict=True):
+        if text == "-":
+            assert key not in found or not found[key] or key in ("period", "warmup_lr", "min_lr"), key
+        elif isinstance(found[key], str):
+            assert found[key] == text, key
+        else:
+            assert found[key] == pytest.approx(float(text), rel=2e-3), key
+
+
+def test_the_recipes_of_the_variants():
+    get = Recipes(RECIPES).get
+    assert (get("light_steps2")["attack"]["steps"], get("light_eps8")["attack"]["steps"]) == (2, 2)
+    assert get("light_cifar10")["beta"] == 6
+    for name in TABLE:
+        kept = get(name)["validation"]
+        assert kept["select"] == "best" and (kept["every"] == 1) == (get(name)["loss"] != "standard")
+    canonical, light = get("canonical"), get("light")
+    assert canonical["augment"]["auto_augment"] == RA and canonical["attack"]["schedule"]["shape"] == "constant"
+    assert (canonical["optimizer"]["weight_decay"], light["optimizer"]["weight_decay"]) == (0.05, 0.5)
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_a_sweep_has_the_published_grid(sweep):
+    grid = schema.read_yaml(RECIPES / "sweeps" / f"{sweep}.yaml")["grid"]
+    assert len(list(itertools.product(*grid.values()))) == SWEEPS[sweep] == len(Recipes(RECIPES, [sweep]).rows)
+
+
+def test_paper_scale_takes_over_nothing_of_the_demo(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    config = schema.read_yaml("config/config.yaml")
+
+    def overlay(base, own):
+        both = {key: overlay(base[key], own[key]) for key in own if isinstance(own[key], dict) and key in base}
+        return base | own | both
+
+    plan = Plan(overlay(config, schema.read_yaml("config/paper.yaml")))
+    for cell in plan.cells("published") + plan.cells("fig9") + plan.cells("fig10"):
+        attack = plan.attacks[cell.split("/")[-1].removesuffix(".parquet")]
+        assert attack["images"] is None and attack["steps"] == 100, attack
+    assert plan.attack_grid("autoattack_linf") == [f"autoattack_linf_eps{eps}_255" for eps in range(2, 17, 2)]
+    assert plan.attacks["apgd_linf"]["restarts"] == 5 and plan.attacks["autoattack_linf_eps4_255"]["queries"] == 5000
+    assert plan.config["attack"]["effectiveness"]["steps"] == [1, 2, 5, 10, 200]
+    assert len(plan.cells("published")) == 22
