@@ -29,7 +29,15 @@ def saved(folder, arch="resnet8", change=None):
     model = models.create(arch, 10, 32, MEAN, STD, 1)
     if change:
         change(model)
-    about = {"arch": arch, "classes": 10, "size": 32, "resize": None, "mean": MEAN, "std": STD}
+    about = {
+        "arch": arch,
+        "classes": 10,
+        "size": 32,
+        "resize": None,
+        "interpolation": "bilinear",
+        "mean": MEAN,
+        "std": STD,
+    }
     models.save(folder / f"{arch}.safetensors", model, about | {"threat": "none", "eps": 0.0})
     return folder / f"{arch}.safetensors"
 

@@ -10,7 +10,15 @@ from mettle import models
 from mettle.data import digits, write
 from mettle.data.store import Store
 
-ABOUT = {"arch": "resnet8", "classes": 10, "size": 32, "resize": None, "mean": [0.5] * 3, "std": [0.25] * 3}
+ABOUT = {
+    "arch": "resnet8",
+    "classes": 10,
+    "size": 32,
+    "resize": None,
+    "interpolation": "bilinear",
+    "mean": [0.5] * 3,
+    "std": [0.25] * 3,
+}
 
 
 @pytest.fixture(scope="session")

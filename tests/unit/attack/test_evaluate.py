@@ -20,7 +20,15 @@ from mettle.perturb import Draws
 N = 53
 KEYS = {"dataset": "digits", "split": "test", "model": "m", "attack": "pgd"}
 MEAN, STD = [0.5] * 3, [0.25] * 3
-ABOUT = {"arch": "resnet8", "classes": 10, "size": 32, "resize": None, "mean": MEAN, "std": STD}
+ABOUT = {
+    "arch": "resnet8",
+    "classes": 10,
+    "size": 32,
+    "resize": None,
+    "interpolation": "bilinear",
+    "mean": MEAN,
+    "std": STD,
+}
 JOB = types.SimpleNamespace(seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items)
 
 

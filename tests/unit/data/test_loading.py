@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mettle import schema
 from mettle.data import transforms
 from mettle.data.item import Item, png
-from mettle.data.loading import ImageSet, batches, shuffled, split
+from mettle.data.loading import ImageSet, Mixture, batches, shuffled, split, taken_by
 from mettle.data.store import Store, write
 
 NONE = {key: rule["default"] for key, rule in schema.load("recipe")["properties"]["augment"]["properties"].items()}
@@ -249,6 +249,25 @@ def test_interpolation_of_resize(tmp_path):
     found = [ImageSet(made, 24, 28, interpolation=name).__getitems__([0])[0] for name in ("bilinear", "bicubic")]
     assert not alike(*found)
     assert torch.equal(ImageSet(made, 24, 28).__getitems__([0])[0], found[0])
+
+
+def test_images_are_taken_as_the_metadata_of_the_weights_say(tmp_path):
+    made, about = stored(tmp_path, arrays(1, 40, 50)), {"size": 24, "resize": 28, "interpolation": "bicubic"}
+    found = taken_by(made, about).__getitems__([0])[0]
+    assert torch.equal(found, ImageSet(made, 24, 28, interpolation="bicubic").__getitems__([0])[0])
+
+
+@pytest.mark.parametrize("name", ["rand", "flip"])
+@pytest.mark.parametrize("chosen", [[3, 0, 8], [11, 9], [10, 2]], ids=["first", "second", "both"])
+def test_a_batch_of_two_sets_may_hold_images_of_one_only(tmp_path, name, chosen):
+    parts = [
+        ImageSet(stored(tmp_path / k, arrays(n)), 32, None, NONE | AUGMENTS[name]) for k, n in (("a", 9), ("b", 3))
+    ]
+    images, labels, ids = Mixture(*parts).__getitems__(chosen)
+    for k, index in enumerate(chosen):
+        image, label, key = parts[index >= 9].__getitems__([index - 9 * (index >= 9)])
+        assert torch.equal(images[k], image[0]) and labels[k] == label
+        assert ids[k] == (-1 - key if index >= 9 else key)
 
 
 def test_lighting_is_one_shift_per_channel_of_known_spread():

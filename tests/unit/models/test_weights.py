@@ -16,6 +16,7 @@ ABOUT = {
     "classes": 10,
     "size": 32,
     "resize": None,
+    "interpolation": "bilinear",
     "mean": MEAN,
     "std": STD,
     "threat": "l2",

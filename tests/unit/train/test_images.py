@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from trainings import recipe
+from trainings import recipe, row
 
 from mettle.data import digits, write
 from mettle.data.store import Store
@@ -20,7 +20,7 @@ def other(tmp_path_factory):
 
 
 def made(stores, mixed=None, seed=0, **options):
-    return Images(recipe(**options), seed, *map(Store, stores), mixed)
+    return Images(row(seed), recipe(**options), *map(Store, stores), mixed)
 
 
 def test_held_out_images_are_never_trained_on_and_are_those_that_are_tested(stores):
@@ -111,3 +111,13 @@ def test_a_share_of_no_image_is_refused(stores, other):
     images = made(stores, other, mix={"dataset": "other", "ratio": 0.01})
     with pytest.raises(ValueError, match=r"^mix\.ratio 0\.01 takes 0 images of a batch of 16: change one of the two$"):
         images.order(0)
+
+
+@pytest.mark.parametrize("label", [10, -1])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_label_of_no_class_is_refused_before_training(stores, other, place, label):
+    held = [*map(Store, stores), Store(other.path)]
+    held[place].labels[5] = label
+    with pytest.raises(ValueError, match=rf"\.lmdb holds label {label}, but labels of 10 classes are 0 to 9$") as error:
+        Images(row(), recipe(mix={"dataset": "other"}), *held)
+    assert str(error.value).startswith(str(held[place].path))

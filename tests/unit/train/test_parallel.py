@@ -190,7 +190,9 @@ def test_shares_hold_every_image_once_and_partners_together(n, count):
 
 def test_a_share_without_images_is_refused():
     with pytest.raises(
-        ValueError, match=r"^a batch of 4 images has no pair of images for each of 3 shares: raise batch_size$"
+        ValueError,
+        match=r"^a batch of 4 images has no pair of images for each of 3 shares: raise batch_size, or lower accumulate "
+        r"or the configuration's train\.devices$",
     ):
         share(np.arange(4), 0, 3)
 

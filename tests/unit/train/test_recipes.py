@@ -121,18 +121,44 @@ def test_without_an_attack_the_best_is_the_most_accurate(tmp_path, stores, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"checkpoints": [0, 2, 5]}, r"^checkpoints: epochs \[2, 5\] are never reached, the last of 2 is 1$"),
+        (
+            {"checkpoints": [0, 2, 5]},
+            r"^recipe 'tiny': checkpoints: epochs \[2, 5\] are never reached, the last of 2 is 1$",
+        ),
         (
             ADVERSARIAL | {"validation": {"select": "best"}},
-            r"^validation\.select is 'best', but validation\.every 0 measures none of 2 epochs$",
+            r"^recipe 'tiny': validation\.select is 'best', but validation\.every 0 measures none of 2 epochs$",
         ),
         (
             ADVERSARIAL | {"validation": {"select": "best", "every": 3}},
-            r"^validation\.select is 'best', but validation\.every 3 measures none of 2 epochs$",
+            r"^recipe 'tiny': validation\.select is 'best', but validation\.every 3 measures none of 2 epochs$",
+        ),
+        (
+            {"loss": "trades", "attack": ATTACK | {"target": "random"}},
+            r"^recipe 'tiny': attack\.target is 'random', but the attack of loss 'trades' goes by the divergence from "
+            r"the clean answer, not by classes: set it to 'none'$",
+        ),
+        ({"holdout": 64}, r"^recipe 'tiny': holdout: 64 of 64 training images leaves none to train on$"),
+        (
+            {"mix": {"dataset": "other"}},
+            r"^recipe 'tiny': a second store of training images goes with the recipe's `mix`",
+        ),
+        (
+            {"augment": {"auto_augment": "rand-x9"}},
+            r"^recipe 'tiny': augment\.auto_augment is 'rand-x9', which is not in",
+        ),
+        (
+            {"input": {"size": 24, "mean": [0.5] * 3, "std": [0.25] * 3}},
+            r"^recipe 'tiny': .*train\.lmdb holds images of 32x32 pixels, the model takes 24x24: set input\.resize$",
+        ),
+        (
+            {"accumulate": 9},
+            r"^recipe 'tiny': a batch of 16 images has no pair of images for each of 9 shares: raise batch_size, or "
+            r"lower accumulate or the configuration's train\.devices$",
         ),
     ],
 )
-def test_what_is_never_measured_or_reached_is_refused(stores, options, message):
+def test_what_cannot_be_is_refused_before_training_and_names_recipe_and_key(stores, options, message):
     with pytest.raises(ValueError, match=message):
         training(stores, recipe(**options))
 
@@ -150,14 +176,14 @@ def test_robust_accuracy_is_in_the_table_every_few_epochs(tmp_path, stores):
     made.model.load_state_dict(state)
     where = (made.images.test, made.images.attacked, options["attack"], (1, 3), made.policy, 16)
     assert validate.robust(made.model, *where) == epochs.iloc[3][["one_step_accuracy", "robust_accuracy"]].tolist()
-    assert ", robust " in job.said[1] and ", robust " not in job.said[0]
+    assert [", robust " in line for line in job.said] == [False, False, True, False, True]
 
 
 def test_an_alarm_stands_in_table_and_log(tmp_path, stores, monkeypatch):
     monkeypatch.setattr(validate, "robust", lambda *_: [0.5, 0.3])
     (_, epochs), job = run(tmp_path, stores, recipe(**ADVERSARIAL, validation=ROBUST))
     assert epochs["alarm"].str.startswith("catastrophic overfitting: accuracy 0.500").all()
-    assert all("catastrophic overfitting" in line for line in job.said)
+    assert all("catastrophic overfitting" in line for line in job.said[1:])
 
 
 def test_validation_changes_nothing_in_the_training(tmp_path, stores):
@@ -177,6 +203,17 @@ def test_what_the_table_says_of_attack_and_batch(tmp_path, stores):
     _, epochs = run(tmp_path / "standard", stores, recipe())[0]
     assert epochs["eps"].isna().all()
     assert epochs["train_clean_accuracy"].tolist() == epochs["train_accuracy"].tolist()
+
+
+@pytest.mark.parametrize(("accumulate", "processes", "expected"), [(1, 1, 16), (3, 1, 5), (2, 4, 2), (5, 4, 1)])
+def test_validation_takes_as_many_images_at_a_time_as_training(stores, monkeypatch, accumulate, processes, expected):
+    found = []
+    monkeypatch.setattr(validate, "evaluate", lambda *given: (found.append(given[4]), (0.0, 0.0))[1])
+    monkeypatch.setattr(validate, "robust", lambda *given: (found.append(given[6]), [0.0, 0.0])[1])
+    made = training(stores, recipe(**ADVERSARIAL, validation=ROBUST))
+    made.recipe, made.crew.size = made.recipe | {"accumulate": accumulate}, processes
+    made._tested()
+    assert found == [expected] * 2
 
 
 # Updates
@@ -275,9 +312,25 @@ def test_a_second_data_set_is_trained_on(stores, tmp_path):
     assert training(stores, recipe(epochs=1)).fingerprint != made.fingerprint
 
 
+def test_parts_of_a_batch_without_images_of_one_of_two_data_sets(stores, tmp_path):
+    items = itertools.islice(digits.read(None, "test", 10, 0), 100, 104)
+    write(tmp_path / "other.lmdb", tmp_path / "other.parquet", items)
+    options = {"mix": {"dataset": "other", "ratio": 0.1}, "augment": {"crop_padding": 2}, "accumulate": 4}
+    made = loop.Training(row(), recipe(**options), *map(Store, stores), Job(), Store(tmp_path / "other.lmdb"))
+    assert one_epoch(made, tmp_path)["n"] == 60 + 4
+
+
 def test_training_starts_from_given_weights(stores, tmp_path):
     base = models.create("resnet8", 7, 32, [0.1] * 3, [0.3] * 3, 5)
-    about = {"arch": "resnet8", "classes": 7, "size": 32, "resize": None, "mean": [0.1] * 3, "std": [0.3] * 3}
+    about = {
+        "arch": "resnet8",
+        "classes": 7,
+        "size": 32,
+        "resize": None,
+        "interpolation": "bilinear",
+        "mean": [0.1] * 3,
+        "std": [0.3] * 3,
+    }
     models.save(tmp_path / "base.safetensors", base, about | {"threat": "none", "eps": 0.0})
     options = recipe(epochs=1, optimizer=SGD | {"lr": 1e-9})
     job = Job()

@@ -125,16 +125,19 @@ class Mixture(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Images, labels and ids at these positions, as an image set gives them."""
         indices, n = np.asarray(indices), len(self.parts[0])
-        images, labels, ids = self.parts[0].__getitems__(indices[indices < n].tolist())
-        others, other_labels, other_ids = self.parts[1].__getitems__((indices[indices >= n] - n).tolist())
-        order = torch.from_numpy(np.argsort(np.argsort(indices >= n, kind="stable")))
-        joined = ((images, others), (labels, other_labels), (ids, -1 - other_ids))
-        return tuple(torch.cat(pair)[order] for pair in joined)
+        second, found = indices >= n, []
+        if not second.all():
+            found.append(self.parts[0].__getitems__(indices[~second].tolist()))
+        if second.any():
+            images, labels, ids = self.parts[1].__getitems__((indices[second] - n).tolist())
+            found.append((images, labels, -1 - ids))
+        order = torch.from_numpy(np.argsort(np.argsort(second, kind="stable")))
+        return tuple(torch.cat(parts)[order] for parts in zip(*found, strict=True))
 
 
 def taken_by(store: Store, about: dict[str, Any]) -> ImageSet:
     """Images of a store as a model takes them; `about` is the metadata of its weights: size, resize, interpolation."""
-    return ImageSet(store, about["size"], about["resize"], interpolation=about.get("interpolation", "bilinear"))
+    return ImageSet(store, about["size"], about["resize"], interpolation=about["interpolation"])
 
 
 def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:

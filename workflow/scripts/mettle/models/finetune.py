@@ -12,22 +12,23 @@ from mettle.models.classifier import Classifier
 Report = dict[str, list[str]]
 
 
-def finetune(model: Classifier, path: str | Path) -> Report:
+def finetune(model: Classifier, path: str | Path, dataset: str) -> Report:
     """
     Take over from a file what fits; mean and standard deviation of the input stay the model's own.
 
-    A head of the same number of classes is taken over too.
+    A head of the same data set is taken over too; classes of another mean other things, however many they are.
 
     Parameters
     ----------
     model : fresh classifier, changed in place
-    path : file that `save` wrote
+    path : file that `save` wrote, with `dataset` in its metadata
+    dataset : name of the data set that the model is for
 
     Returns
     -------
     dict
         Names of the network's entries: `loaded` as they are; `interpolated` to the model's size; `replaced`, of a head
-        with another number of classes, which stay fresh; `missing`, which the file does not have in this shape and
+        for another data set, which stay fresh; `missing`, which the file does not have in this shape and
         which stay fresh; `unexpected`, which the file has and the network has no use for.
 
     Raises
@@ -40,7 +41,9 @@ def finetune(model: Classifier, path: str | Path) -> Report:
     own = model.network.state_dict()
     heads = _heads(model)
     found = _resized(model.network, old, [key for key in own if key not in heads])
+    fresh = heads if about.get("dataset") != dataset else set()
     fits = {key: value for key, value in found.items() if key in own and value.shape == own[key].shape}
+    fits = {key: value for key, value in fits.items() if key not in fresh}
     wanted = sum(own[key].numel() for key in own if key not in heads)
     given = sum(value.numel() for key, value in fits.items() if key not in heads)
     if given < wanted / 2:

@@ -13,7 +13,7 @@ from torch import Tensor
 from mettle.models.classifier import Classifier, create
 
 # What a file must say of its network. `input_range` is always [0, 1]: normalisation is inside the model.
-REQUIRED = ("arch", "classes", "size", "resize", "mean", "std", "input_range", "threat", "eps")
+REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std", "input_range", "threat", "eps")
 
 
 def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
@@ -23,7 +23,7 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     ----------
     path : file to write
     model : the classifier
-    about : arch, classes, size, resize, mean, std, threat, eps, and whatever else made it; plain data
+    about : arch, classes, size, resize, interpolation, mean, std, threat, eps, and whatever else made it; plain data
     """
     about = about | {"input_range": [0, 1]}
     if missing := [key for key in REQUIRED if key not in about]:

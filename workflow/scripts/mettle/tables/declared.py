@@ -101,7 +101,7 @@ EPOCHS = Table(
         "eps": Column(
             _FLOAT, "radius of the training attack at the last update of the epoch", "pixel range [0, 1]", nullable=True
         ),
-        "batch": Column(_INT, "images per update, over all processes"),
+        "batch": Column(_INT, "nominal images per update, over all processes"),
         "train_loss": Column(_FLOAT, "mean training loss (on attacked images for adversarial training)", "nats"),
         "train_accuracy": Column(_FLOAT, "accuracy on the training images as the loss saw them", "fraction"),
         "train_clean_accuracy": Column(

@@ -14,8 +14,8 @@ class Images:
 
     Parameters
     ----------
+    row : row of models.tsv, with `classes`; its seed is that of the random changes and the order
     recipe : the recipe
-    seed : of the random changes and the order
     train, test : stores
     mixed : store of the recipe's `mix`
 
@@ -24,28 +24,39 @@ class Images:
     train, test : image sets
     tested : positions of the held-out images in `test`
     attacked : positions of those that robust accuracy is measured on
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to train on, a label is none of the classes, or only one of the recipe's `mix` and its store
+        is there.
     """
 
-    def __init__(self, recipe: dict[str, Any], seed: int, train: Store, test: Store, mixed: Store | None) -> None:
+    def __init__(
+        self, row: dict[str, Any], recipe: dict[str, Any], train: Store, test: Store, mixed: Store | None
+    ) -> None:
         if recipe["holdout"] >= len(train):
             raise ValueError(f"holdout: {recipe['holdout']} of {len(train)} training images leaves none to train on")
         if ("mix" in recipe) != (mixed is not None):
             raise ValueError("a second store of training images goes with the recipe's `mix`, and only with it")
-        self.recipe, self.seed, self.stores = recipe, seed, (train, test, mixed)
+        self.recipe, self.seed = recipe, row["seed"]
+        self.stores = [store for store in (train, test, mixed) if store is not None]
+        for store in self.stores:
+            _check_labels(store, row["classes"])
         size = {key: recipe["input"][key] for key in ("size", "resize", "interpolation")}
         held = subset(len(train), recipe["holdout"], "holdout")
         self.kept = np.setdiff1d(np.arange(len(train)), held)
         self.tested = held if len(held) else np.arange(len(test))
         self.attacked = self.tested[subset(len(self.tested), recipe["validation"]["images"], "validation")]
         self.test = ImageSet(train if len(held) else test, **size)
-        self.train: ImageSet | Mixture = ImageSet(train, **size, augment=recipe["augment"], seed=seed)
+        self.train: ImageSet | Mixture = ImageSet(train, **size, augment=recipe["augment"], seed=self.seed)
         if mixed is not None:
-            self.train = Mixture(self.train, ImageSet(mixed, **size, augment=recipe["augment"], seed=seed))
+            self.train = Mixture(self.train, ImageSet(mixed, **size, augment=recipe["augment"], seed=self.seed))
 
     @property
     def digests(self) -> list[str]:
         """Hashes over the images of each store."""
-        return [store.digest for store in self.stores if store is not None]
+        return [store.digest for store in self.stores]
 
     def order(self, epoch: int) -> list[np.ndarray]:
         """Positions in `train` of the batches of an epoch, over all processes."""
@@ -56,6 +67,12 @@ class Images:
         where = np.concatenate([self.kept, first + np.arange(second)])
         found = blended(len(self.kept), second, size, self.recipe["mix"]["ratio"], self.seed, epoch)
         return [where[part] for part in found]
+
+
+def _check_labels(store: Store, classes: int) -> None:
+    wrong = store.labels[(store.labels < 0) | (store.labels >= classes)]
+    if len(wrong):
+        raise ValueError(f"{store.path} holds label {wrong[0]}, but labels of {classes} classes are 0 to {classes - 1}")
 
 
 def subset(n: int, count: int, purpose: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mettle.data.store import Store
 from mettle.flow import Job
+from mettle.train import optim
 from mettle.train.checkpoint import Checkpoint
 from mettle.train.parallel import ALONE, Crew, launch
 from mettle.train.training import Training, about
@@ -62,6 +63,7 @@ def train(
             if state := checkpoint.load():
                 run.restore(state)
                 run.say(f"goes on from epoch {run.epoch}, step {run.step}")
+            run.say(optim.sentence(recipe, crew.size))
             run.start_loggers(Path(logs or resume), options)
             while run.epoch < run.epochs:
                 run.one_epoch(checkpoint)

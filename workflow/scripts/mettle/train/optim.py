@@ -5,7 +5,6 @@ from typing import Any
 from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from timm.scheduler import create_scheduler_v2
 from timm.scheduler.scheduler import Scheduler
-from torch import nn
 from torch.optim import Optimizer
 
 from mettle.models import Classifier
@@ -24,13 +23,13 @@ def make(model: Classifier, recipe: dict[str, Any], updates_per_epoch: int) -> t
     -----
     timm's `sgd` has Nesterov momentum, its `momentum` is plain SGD with momentum.
     """
-    options, factor = recipe["optimizer"], scaling(recipe)
+    options = recipe["optimizer"]
     plain_sgd = options["name"] == "sgd" and not options["nesterov"]
     own = {"momentum": options["momentum"]} if options["name"] == "sgd" else {"betas": (options["momentum"], 0.999)}
     optimizer = create_optimizer_v2(
         groups(model, options["weight_decay"], options["decay_all"]),
         opt="momentum" if plain_sgd else options["name"],
-        lr=options["lr"] * factor,
+        lr=options["lr"] * scaling(recipe),
         weight_decay=options["weight_decay"],
         **own,
     )
@@ -44,9 +43,9 @@ def make(model: Classifier, recipe: dict[str, Any], updates_per_epoch: int) -> t
         decay_epochs=schedule["every"],
         decay_milestones=[epoch + early for epoch in schedule["milestones"]],
         decay_rate=schedule["factor"],
-        min_lr=schedule["min_lr"] * factor,
+        min_lr=schedule["min_lr"],
         warmup_epochs=schedule["warmup_epochs"],
-        warmup_lr=schedule["warmup_lr"] * factor,
+        warmup_lr=schedule["warmup_lr"],
         step_on_epochs=schedule["by"] == "epoch",
         updates_per_epoch=updates_per_epoch,
     )
@@ -54,9 +53,19 @@ def make(model: Classifier, recipe: dict[str, Any], updates_per_epoch: int) -> t
 
 
 def scaling(recipe: dict[str, Any]) -> float:
-    """Factor on the learning rates: none, linear in the batch size, or its square root."""
+    """Factor on the peak learning rate: none, linear in the batch size, or its square root."""
     ratio = recipe["batch_size"] / recipe["optimizer"]["base_batch"]
     return {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5}[recipe["optimizer"]["scaling"]]
+
+
+def sentence(recipe: dict[str, Any], processes: int) -> str:
+    """Batch and peak learning rate in words, and how the one follows from the other."""
+    options, factor = recipe["optimizer"], scaling(recipe)
+    return (
+        f"batch {recipe['batch_size']} (accumulate {recipe['accumulate']}, processes {processes}), peak learning rate "
+        f"{options['lr'] * factor:.3g} = {options['lr']:.3g} x {factor:.3g} "
+        f"(scaling {options['scaling']}, base_batch {options['base_batch']})"
+    )
 
 
 def groups(model: Classifier, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
@@ -67,9 +76,17 @@ def groups(model: Classifier, weight_decay: float, decay_all: bool) -> list[dict
     return param_groups_weight_decay(model, weight_decay, no_weight_decay_list={f"network.{name}" for name in excluded})
 
 
-def clip(model: nn.Module, recipe: dict[str, Any]) -> None:
-    """Bound the gradients, as the recipe says."""
-    if recipe["clip_norm"] is not None:
-        from timm.utils import dispatch_clip_grad
+def clip(model: Classifier, recipe: dict[str, Any]) -> None:
+    """Bound the gradients, as the recipe says.
 
-        dispatch_clip_grad(list(model.parameters()), recipe["clip_norm"], mode=recipe["clip_mode"])
+    `agc` leaves out the last layer, as Brock et al. 2021 (arXiv:2102.06171), section 4.1, found best.
+    """
+    if recipe["clip_norm"] is None:
+        return
+    from timm.utils import dispatch_clip_grad
+
+    parameters = list(model.parameters())
+    if recipe["clip_mode"] == "agc":
+        last = {id(parameter) for head in model.heads for parameter in head.parameters()}
+        parameters = [parameter for parameter in parameters if id(parameter) not in last]
+    dispatch_clip_grad(parameters, recipe["clip_norm"], mode=recipe["clip_mode"])

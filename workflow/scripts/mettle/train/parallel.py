@@ -176,7 +176,10 @@ def share(batch: np.ndarray, index: int, count: int) -> np.ndarray:
     n = len(batch)
     pairs = -(-n // 2)
     if pairs < count:
-        raise ValueError(f"a batch of {n} images has no pair of images for each of {count} shares: raise batch_size")
+        raise ValueError(
+            f"a batch of {n} images has no pair of images for each of {count} shares: raise batch_size, or lower "
+            "accumulate or the configuration's train.devices"
+        )
     low, high = pairs * index // count, pairs * (index + 1) // count
     return np.concatenate([batch[low:high], batch[max(high, n - high) : n - low]])
 

@@ -27,7 +27,7 @@ def start(
         return model, {}
     from mettle.models.finetune import finetune
 
-    report = finetune(model, base[0])
+    report = finetune(model, base[0], row["dataset"])
     say(f"starts from {base[0]}: {_counts(report)}")
     return model, {"base": str(base[0]), "finetune": report}
 

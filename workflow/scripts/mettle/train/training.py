@@ -18,6 +18,7 @@ from mettle.data.store import Store
 from mettle.flow import Job, derive
 from mettle.perturb import Draws
 from mettle.train import loggers, optim, validate
+from mettle.train.check import check, of_recipe
 from mettle.train.checkpoint import Checkpoint
 from mettle.train.ema import Average
 from mettle.train.images import Images
@@ -52,13 +53,18 @@ class Training:
     ) -> None:
         self.row, self.recipe, self.job, self.seed, self.crew = row, recipe, job, row["seed"], crew or Crew()
         self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
-        _check(recipe, self.epochs)
         threads = max(1, job.threads // self.crew.size)
         self.policy, self.workers = self.crew.policy(models.policy(threads, recipe["precision"])), threads - 1
         model, self.report = start(row, recipe, base, self.say)
         self.model = self.policy.place(model)
-        self.images = Images(recipe, self.seed, train, test, mixed)
-        self.updates = len(self.images.order(0))
+        with of_recipe(row["recipe"]):
+            check(recipe, self.epochs)
+            self.images = Images(row, recipe, train, test, mixed)
+            order = self.images.order(0)
+            self._parts(
+                min(order, key=len)
+            )  # batches are as large in all epochs: if this one has a share for all, all do
+        self.updates = len(order)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
         self.average = Average(self.model, recipe["ema"]) if recipe["ema"] else None
         self.loss = LOSSES[recipe["loss"]]
@@ -182,7 +188,8 @@ class Training:
     def _tested(self) -> dict[str, Any]:
         """Columns measured on held-out images; those under attack where it is the epoch for them."""
         options, recipe = self.recipe["validation"], self.recipe
-        at = (self.policy, recipe["batch_size"], self.workers, self.crew)
+        size = max(1, recipe["batch_size"] // (recipe["accumulate"] * self.crew.size))  # what training holds at a time
+        at = (self.policy, size, self.workers, self.crew)
         images = self.images
         loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
         found = {"test_loss": loss, "test_accuracy": accuracy, "test_n": len(images.tested)} | validate.NOT_ATTACKED
@@ -242,17 +249,6 @@ class Training:
         self.epoch, self.step = state["epoch"], state["step"]
         if self.recipe["schedule"]["by"] == "update":
             self.scheduler.step_update(self.epoch * self.updates + self.step)
-
-
-def _check(recipe: dict[str, Any], epochs: int) -> None:
-    """Raise ValueError if a recipe asks for what there is not."""
-    if late := [epoch for epoch in recipe["checkpoints"] if epoch >= epochs]:
-        raise ValueError(f"checkpoints: epochs {late} are never reached, the last of {epochs} is {epochs - 1}")
-    validation = recipe["validation"]
-    if validation["select"] == "best" and "attack" in recipe and not 0 < validation["every"] <= epochs:
-        raise ValueError(
-            f"validation.select is 'best', but validation.every {validation['every']} measures none of {epochs} epochs"
-        )
 
 
 def _name(epoch: int) -> str:
