@@ -10,10 +10,31 @@ from mettle.plan import Plan
 from mettle.plan.recipes import Recipes
 
 RECIPES = ROOT / "config" / "recipes"
-KEYS = (
-    "loss eps steps shape period optimizer lr schedule epochs cooldown warmup warmup_lr min_lr decay "
-    "drop_path smoothing batch jitter auto mixup cutmix erasing size"
-).split()
+KEYS = [
+    "loss",
+    "eps",
+    "steps",
+    "shape",
+    "period",
+    "optimizer",
+    "lr",
+    "schedule",
+    "epochs",
+    "cooldown",
+    "warmup",
+    "warmup_lr",
+    "min_lr",
+    "decay",
+    "drop_path",
+    "smoothing",
+    "batch",
+    "jitter",
+    "auto",
+    "mixup",
+    "cutmix",
+    "erasing",
+    "size",
+,]
 RA = "rand-m9-mstd0.5-inc1"
 HEAVY = f"{RA} .8 1 .25"
 # Batches are those of eight processes. Where the original leaves a key to another value's default, that is written out.

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from mettle import models, schema
 from mettle.perturb import Draws, norm, pgd, pgd_last
+from mettle.perturb.pgd import uniform_start
 from mettle.train import LOSSES, Loss, Step, by_epoch, losses
 
 CPU = models.policy(1)
@@ -101,14 +102,14 @@ def test_adversarial_trains_on_the_attacked_images_only():
             images, _ = pgd(twin, x, y, draws=Draws(3, range(8)), random_start=False, **options)
         else:
             images = pgd_last(twin, x, y, **options)
-        loss, _, logits = LOSSES["adversarial"].run(copy.deepcopy(net), x, y, step(best=best))
+        loss, _, logits = LOSSES["adversarial"].run(copy.deepcopy(net), x, y, step(best=best, random_start=False))
         assert torch.equal(logits, twin(images))
         assert torch.equal(loss, F.cross_entropy(twin(images), y))
         assert not torch.allclose(images, x)
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
-@pytest.mark.parametrize("options", [{"random_start": True}, {"best": False}, {"target": "random"}, {}])
+@pytest.mark.parametrize("options", [{"random_start": False}, {"best": True}, {"target": "random"}, {}])
 @pytest.mark.parametrize("make", ["attacked", "diverging"])
 def test_attacked_images_are_in_the_ball_and_in_the_pixel_range(make, options, norm):
     net, (x, y) = model(), batch()
@@ -133,7 +134,7 @@ def test_at_radius_0_images_are_clean(name):
 @pytest.mark.parametrize(("tie", "expected"), [(True, 0.005), (False, 0.01)])
 def test_the_step_follows_the_radius_of_now_if_asked(tie, expected):
     net, (x, y) = model().eval(), batch()
-    here = step(norm="linf", eps=0.1, steps=1, step_size=0.01, best=False, tie_step_size=tie)
+    here = step(norm="linf", eps=0.1, steps=1, step_size=0.01, random_start=False, tie_step_size=tie)
     moved = losses.attacked(net, x, y, dataclasses.replace(here, eps=0.05))
     torch.testing.assert_close(distances(moved, x, "linf"), torch.full((8,), expected).double(), rtol=1e-4, atol=0)
 
@@ -191,17 +192,27 @@ def test_the_attack_of_trades_goes_by_the_divergence_and_not_by_the_class():
         return F.kl_div(net(images).log_softmax(1), net(x).softmax(1), reduction="batchmean")
 
     noise = (x + 0.001 * Draws(3, range(8)).normal(x.shape[1:], "start")).clamp(0, 1)
-    one, many = (losses.diverging(net, x, step(steps=k)) for k in (1, 5))
+    one, many = (losses.diverging(net, x, step(steps=k, random_start=False)) for k in (1, 5))
     assert apart(noise) < apart(one) < apart(many)
     assert apart(losses.diverging(net, x, step(random_start=True))) > 10 * apart(noise)
 
 
-def test_trades_starts_at_small_gaussian_noise():
+def test_without_a_random_start_trades_starts_at_the_small_gaussian_noise_of_its_paper():
     net, (x, _) = model().eval(), batch()
-    start = losses.diverging(net, x, step(step_size=1e-12, eps=10.0)) - x
+    start = losses.diverging(net, x, step(step_size=1e-12, eps=10.0, random_start=False)) - x
     inside = start[x.sub(0.5).abs() < 0.4]
     assert inside.std() == pytest.approx(0.001, rel=0.02)
     assert inside.abs().max() < 0.006
+
+
+def test_with_a_random_start_trades_starts_uniformly_in_the_ball():
+    net, (x, _) = model().eval(), batch()
+    here = step(norm="linf", eps=0.1, step_size=1e-12)
+    assert here.recipe["attack"]["random_start"] and not here.recipe["attack"]["best"], "the defaults"
+    start = losses.diverging(net, x, here)
+    torch.testing.assert_close(start, uniform_start(x, "linf", 0.1, here.draws), rtol=0, atol=1e-6)
+    inside = (start - x)[x.sub(0.5).abs() < 0.4]
+    assert inside.std() == pytest.approx(0.2 / 12**0.5, rel=0.02)
 
 
 # The model is left as it was

@@ -149,7 +149,7 @@ def test_without_an_attack_the_best_is_the_most_accurate(tmp_path, stores, monke
         ),
         (
             {"input": {"size": 24, "mean": [0.5] * 3, "std": [0.25] * 3}},
-            r"^recipe 'tiny': .*train\.lmdb holds images of 32x32 pixels, the model takes 24x24: set input\.resize$",
+            r"^recipe 'tiny': .*test\.lmdb holds images of 32x32 pixels, the model takes 24x24: set input\.resize$",
         ),
         (
             {"accumulate": 9},
@@ -317,7 +317,9 @@ def test_parts_of_a_batch_without_images_of_one_of_two_data_sets(stores, tmp_pat
     write(tmp_path / "other.lmdb", tmp_path / "other.parquet", items)
     options = {"mix": {"dataset": "other", "ratio": 0.1}, "augment": {"crop_padding": 2}, "accumulate": 4}
     made = loop.Training(row(), recipe(**options), *map(Store, stores), Job(), Store(tmp_path / "other.lmdb"))
-    assert one_epoch(made, tmp_path)["n"] == 60 + 4
+    assert one_epoch(made, tmp_path)["n"] == 4 * 13 + 4, (
+        "four batches of 13 and one, as many as the other set has images"
+    )
 
 
 def test_training_starts_from_given_weights(stores, tmp_path):

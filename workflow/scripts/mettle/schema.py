@@ -7,7 +7,6 @@ names the file and the key or row.
 
 import copy
 import difflib
-from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -123,7 +122,8 @@ def _fill(value: Any, rules: dict) -> Any:
 def _number(text: str) -> Any:
     """A fraction such as 4/255 as a number; any other text as it is."""
     try:
-        return float(Fraction(text)) if "/" in text else text
+        over, under = text.split("/")
+        return float(over) / float(under)
     except (ValueError, ZeroDivisionError):
         return text
 

@@ -41,7 +41,7 @@ def pgd(
     draws : random numbers of these images
     policy : device and precision of the passes
     steps : gradient steps
-    step_size : length of a step; 1.5 eps / steps if not given (Debenedetti et al. 2023, arXiv:2209.07399)
+    step_size : length of a step; 2.5 eps / steps if not given (Madry et al. 2018, section 5)
     random_start : start uniformly in the ball, else at the image
     restarts : independent starts, of which the worst counts
     targets : (n,) classes to move towards; without it, away from `labels`
@@ -57,6 +57,7 @@ def pgd(
     oracle = Oracle(model, labels, policy, targets, draws.ids)
     objective = objective or cross_entropy(labels, targets)
     worst = Worst(images)
+    size = 2.5 * eps / max(steps, 1) if step_size is None else step_size
     with frozen(model):
         if random_start or early_stop or steps == 0:
             _look(oracle, objective, worst, worst.standing(early_stop=False), images)
@@ -75,7 +76,7 @@ def pgd(
                     active, current, gradient = active[keep], current[keep], gradient[keep]
                     if not len(active):
                         break
-                current = _step(current, images[active], gradient, norm, eps, steps, step_size)
+                current = _step(current, images[active], gradient, norm, eps, size)
             _look(oracle, objective, worst, active, current)
     return confine(worst.images, images, norm, eps), oracle.queries
 
@@ -102,7 +103,8 @@ def pgd_last(
 ) -> Tensor:
     """Last iterate of one run of PGD, one pass cheaper than `pgd`: for training, not for evaluation.
 
-    The start is random where `draws` are given; the other parameters are those of `pgd`.
+    The start is random where `draws` are given, and the step 1.5 eps / steps where none is (Debenedetti et al. 2023,
+    arXiv:2209.07399); the other parameters are those of `pgd`.
     """
     options = (norm, eps, steps, step_size)
     with frozen(model):
@@ -154,20 +156,18 @@ def _run(
     step_size: float | None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Last iterate, and the objective of all iterates before it."""
+    size = 1.5 * eps / max(steps, 1) if step_size is None else step_size
     current = images if draws is None else uniform_start(images, norm, eps, draws)
     every = torch.arange(len(images), device=images.device)
     values = []
     for _ in range(steps):
         _, value, gradient = ascent(model, current, every, objective, policy)
-        current = _step(current, images, gradient, norm, eps, steps, step_size)
+        current = _step(current, images, gradient, norm, eps, size)
         values.append(value)
     return current, values
 
 
-def _step(
-    current: Tensor, images: Tensor, gradient: Tensor, norm: str, eps: float, steps: int, step_size: float | None
-) -> Tensor:
+def _step(current: Tensor, images: Tensor, gradient: Tensor, norm: str, eps: float, size: float) -> Tensor:
     ball = ball_of(norm)
-    size = 1.5 * eps / steps if step_size is None else step_size
     moved = current + size * ball.step(gradient)
     return (images + ball.project(moved - images, eps)).clamp(0, 1)
