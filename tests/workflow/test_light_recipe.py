@@ -34,7 +34,7 @@ KEYS = [
     "cutmix",
     "erasing",
     "size",
-,]
+]
 RA = "rand-m9-mstd0.5-inc1"
 HEAVY = f"{RA} .8 1 .25"
 # Batches are those of eight processes. Where the original leaves a key to another value's default, that is written out.
