@@ -233,6 +233,11 @@ def test_a_name_must_be_that_of_its_row(place):
         (PLAIN | {"epoch": 1}, r"plain\.yaml: unknown key 'epoch': did you mean 'epochs'\?$"),
         (PLAIN | {"loss": "adversarial"}, r"plain\.yaml: loss 'adversarial' needs an `attack` block$"),
         (PLAIN | {"attack": ROBUST["attack"]}, r"plain\.yaml: loss 'standard' needs no `attack` block$"),
+        (PLAIN | {"loss": "bce", "attack": ROBUST["attack"]}, r"plain\.yaml: loss 'bce' needs no `attack` block$"),
+        (
+            PLAIN | {"loss": "trades", "attack": ROBUST["attack"] | {"target": "random"}},
+            r"plain\.yaml: attack\.target is 'random', but .* of 'trades' .*: set it to 'none'$",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_recipe(place, recipe, message):

@@ -133,11 +133,6 @@ def test_without_an_attack_the_best_is_the_most_accurate(tmp_path, stores, monke
             ADVERSARIAL | {"validation": {"select": "best", "every": 3}},
             r"^recipe 'tiny': validation\.select is 'best', but validation\.every 3 measures none of 2 epochs$",
         ),
-        (
-            {"loss": "trades", "attack": ATTACK | {"target": "random"}},
-            r"^recipe 'tiny': attack\.target is 'random', but the attack of loss 'trades' goes by the divergence from "
-            r"the clean answer, not by classes: set it to 'none'$",
-        ),
         ({"holdout": 64}, r"^recipe 'tiny': holdout: 64 of 64 training images leaves none to train on$"),
         (
             {"mix": {"dataset": "other"}},

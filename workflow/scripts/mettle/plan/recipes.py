@@ -58,6 +58,11 @@ class Recipes:
         known(recipe["loss"], _losses(), "loss", where)
         if recipe["loss"] in _NEEDS and _NEEDS[recipe["loss"]][0] != ("attack" in recipe):
             raise ValueError(f"{where}: loss '{recipe['loss']}' needs {_NEEDS[recipe['loss']][1]}")
+        if recipe["loss"] == "trades" and recipe["attack"]["target"] != "none":
+            raise ValueError(
+                f"{where}: attack.target is '{recipe['attack']['target']}', but the attack of 'trades' goes by the "
+                "divergence from the clean answer, not by classes: set it to 'none'"
+            )
         return recipe
 
     def _expand(self, sweep: str) -> None:

@@ -20,11 +20,6 @@ def check(recipe: dict[str, Any], epochs: int) -> None:
         raise ValueError(
             f"validation.select is 'best', but validation.every {validation['every']} measures none of {epochs} epochs"
         )
-    if recipe["loss"] == "trades" and attack and attack["target"] != "none":
-        raise ValueError(
-            f"attack.target is '{attack['target']}', but the attack of loss 'trades' goes by the divergence from "
-            "the clean answer, not by classes: set it to 'none'"
-        )
 
 
 @contextmanager
