@@ -47,27 +47,38 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--images", type=int, default=200, help="images of AutoAttack")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=BENCHES, help="one group of rows")
+    parser.add_argument("--only", choices=[*BENCHES, "memory"], help="one group of rows")
+    parser.add_argument("--times", type=int, default=1, help="length of that attack")
     parser.add_argument("--memory", default="", help="peak memory of one attack, used by the bench itself")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.memory:
-        print(peak(options.memory))
+        print(peak(options.memory, options.times))
         return
     versions = f"torch {torch.__version__}, Python {platform.python_version()}"
     print(f"{platform.machine()}, {options.threads} thread(s), {versions}")
     print("\n| what | ours, s | peer, s | ratio | our value | peer's value |\n|---|---|---|---|---|---|")
-    for bench in BENCHES if options.only is None else [options.only]:
+    for bench in [options.only] if options.only in BENCHES else [] if options.only else BENCHES:
         for row in BENCHES[bench](options):
             ratio = row.peer / row.ours
             print(
                 f"| {row.what} | {row.ours:.2f} | {row.peer:.2f} | {ratio:.1f} | {row.value} | {row.peer_value} |",
                 flush=True,
             )
-    print("\n| attack | peak memory beyond one forward and backward, in batches of images |\n|---|---|")
-    for attack in ("pgd", "apgd", "fab", "square"):
-        command = [sys.executable, __file__, "--memory", attack]
-        print(f"| {attack} | {subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()} |")
+    if options.only in (None, "memory"):
+        memory()
+
+
+def memory() -> None:
+    """Table of peak memory, of few and of many steps, each in a process of its own."""
+    print(
+        "\n| attack | peak memory beyond one forward and backward, in batches of images: short run | ten times longer |"
+    )
+    print("|---|---|---|")
+    for attack in LENGTHS:
+        commands = [[sys.executable, __file__, "--memory", attack, "--times", times] for times in ("1", "10")]
+        short, long = (subprocess.run(command, capture_output=True, text=True, check=True) for command in commands)
+        print(f"| {attack} | {short.stdout.strip()} | {long.stdout.strip()} |", flush=True)
 
 
 def race(rounds: int, *runs: Callable) -> list[tuple[float, object]]:
@@ -116,7 +127,8 @@ def training_steps(options: argparse.Namespace) -> list[Row]:
         ("adversarial", "PGD", peers.pgd_step, 7),
         ("trades", "TRADES", peers.trades_step, 10),
     ):
-        attack = {"norm": "linf", "eps": 8 / 255, "steps": steps, "step_size": 2 / 255, "best": False}
+        attack = {"norm": "linf", "eps": 8 / 255, "steps": steps, "step_size": 2 / 255}
+        attack |= {"best": False, "random_start": False}
         noise = 0.001 * Draws(0, range(32)).normal(x.shape[1:], "start")
         runs = [lambda: loop(networks.resnet18(), x, y, 8 / 255, 2 / 255, steps, noise)]  # noqa: B023
         for precision in ("fp32", "bf16"):
@@ -190,26 +202,27 @@ def loss(model: nn.Module, x: Tensor, y: Tensor) -> float:
     return float(nn.functional.cross_entropy(model(x), y))
 
 
-def peak(method: str) -> str:
+def peak(method: str, times: int) -> str:
     """Growth of this process beyond the peak of one forward and backward, in multiples of the batch of images."""
     x, y = networks.images("test", 256)
     policy = models.policy(1)
-    model = policy.place(networks.resnet18())
+    model = policy.place(models.create("wrn10_1", 10, 32, [0.5] * 3, [0.25] * 3, 0).eval())
     x = policy.move(x)
-    short = {"pgd": {"steps": 3}, "apgd": {"steps": 3}, "fab": {"steps": 3, "targets": 2}, "square": {"queries": 5}}
     with models.frozen(model):
-        inputs = x.clone().requires_grad_(True)
-        torch.autograd.grad(nn.functional.cross_entropy(model(inputs), y), inputs)
-    del inputs
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    ball = {"norm": "linf", "eps": 1e-4, "draws": Draws(0, range(len(x))), "policy": policy}
+        for _ in range(3):
+            inputs = x.clone().requires_grad_(True)
+            torch.autograd.grad(nn.functional.cross_entropy(model(inputs), y), inputs)
     with torch.no_grad():
         y = model(x).argmax(1)  # so that every image is attacked to the end
-    ATTACKS[method].run(model, x, y, **ball, **short[method])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ball = {"norm": "linf", "eps": 1e-5, "draws": Draws(0, range(len(x))), "policy": policy}
+    options = {key: value * times if key != "targets" else value for key, value in LENGTHS[method].items()}
+    ATTACKS[method].run(model, x, y, **ball, **options)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return f"{(after - before) * 1024 / (x.numel() * 4):.1f}"
+    return f"{(after - before) * 1024 / (x.numel() * 4):.0f}"
 
 
+LENGTHS = {"pgd": {"steps": 5}, "apgd": {"steps": 5}, "fab": {"steps": 3, "targets": 2}, "square": {"queries": 20}}
 BENCHES = {"pgd": pgd10, "training": training_steps, "apgd": apgd, "autoattack": autoattack}
 
 if __name__ == "__main__":
