@@ -159,10 +159,11 @@ def our_step(name: str, attack: dict, precision: str, x: Tensor, y: Tensor) -> f
 def apgd(options: argparse.Namespace) -> list[Row]:
     """Robust accuracy by APGD-CE with 100 steps, 128 images."""
     x, y = networks.images("test", 128)
-    return [
-        versus("apgd", f"APGD-CE-100, {kind} network, 128 images", networks.small(robust, EPS), x, y, options)
-        for kind, robust in (("standard", False), ("robust", True))
-    ]
+    rows = []
+    for kind, robust in (("standard", False), ("robust", True)):
+        what = f"APGD-CE-100, {kind} network, 128 images"
+        rows += versus("apgd", what, networks.small(robust, EPS), x, y, options)
+    return rows
 
 
 def autoattack(options: argparse.Namespace) -> list[Row]:
@@ -170,24 +171,28 @@ def autoattack(options: argparse.Namespace) -> list[Row]:
     x, y = networks.images("test", options.images)
     what = f"AutoAttack, robust network, {options.images} images"
     options = argparse.Namespace(**vars(options) | {"rounds": 1})
-    return [versus("autoattack", what, networks.small(True, EPS), x, y, options)]
+    return versus("autoattack", what, networks.small(True, EPS), x, y, options)
 
 
-def versus(method: str, what: str, model: nn.Module, x: Tensor, y: Tensor, options: argparse.Namespace) -> Row:
+def versus(method: str, what: str, model: nn.Module, x: Tensor, y: Tensor, options: argparse.Namespace) -> list[Row]:
     """One of our attacks beside that of pyautoattack; the masks may differ on 1 % of the images."""
     policy = models.policy(options.threads)
-    about = {"norm": "linf", "eps": EPS, "draws": Draws(0, range(len(x))), "policy": policy}
     fast = models.folded(model, x[:2])
-    runs = (
-        lambda: pyautoattack(method, model, x, y, **about)[0],
-        lambda: ATTACKS[method].run(fast, policy.move(x), y, **about)[0],
-    )
-    (peer, theirs), (ours, found) = race(options.rounds, *runs)
-    masks = [right(model, attacked, y) for attacked in (found, theirs)]
-    differ = int((masks[0] != masks[1]).sum())
-    assert differ <= max(1, len(x) // 100), f"{what}: {differ} of {len(x)} images differ"
-    shares = [f"{float(mask.float().mean()):.4f}" for mask in masks]
-    return Row(f"{what}, fp32; peer pyautoattack", ours, peer, f"{shares[0]} ({differ} differ)", shares[1])
+    ball = {"norm": "linf", "eps": EPS, "draws": Draws(0, range(len(x)))}
+    runs = [lambda: pyautoattack(method, model, x, y, policy=policy, **ball)[0]]
+    for precision in ("fp32", "bf16"):
+        passes = Policy(policy.device, precision)
+        runs.append(lambda passes=passes: ATTACKS[method].run(fast, passes.move(x), y, policy=passes, **ball)[0])
+    (peer, theirs), *ours = race(options.rounds, *runs)
+    known, rows = right(model, theirs, y), []
+    for precision, (seconds, found) in zip(("fp32", "bf16"), ours, strict=True):
+        mask = right(model, found, y)
+        differ = int((mask != known).sum())
+        assert differ <= max(1, len(x) // 100), f"{what}, {precision}: {differ} of {len(x)} images differ"
+        shares = [f"{float(part.float().mean()):.4f}" for part in (mask, known)]
+        title = f"{what}, {precision}; peer pyautoattack"
+        rows.append(Row(title, seconds, peer, f"{shares[0]} ({differ} differ)", shares[1]))
+    return rows
 
 
 @torch.no_grad()
