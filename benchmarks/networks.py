@@ -23,7 +23,7 @@ def images(split: str, n: int) -> tuple[Tensor, Tensor]:
 def small(robust: bool, eps: float, epochs: int = 12) -> nn.Module:
     """A small residual network on digits, standard or trained with PGD-5 in Linf; the same every time."""
     policy = models.policy(torch.get_num_threads())
-    model = models.create("wrn10_1", 10, 32, [0.5] * 3, [0.25] * 3, 0).train()
+    model = models.create("resnet8", 10, 32, [0.5] * 3, [0.25] * 3, 0).train()
     x, y = images("train", 1297)
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     updates = epochs * (len(x) // 64)

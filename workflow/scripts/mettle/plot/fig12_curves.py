@@ -39,7 +39,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def _panel(axis: Axes, table: pd.DataFrame, colours: dict[int, str]) -> None:
     table = table.astype({"value": float, "lo": float, "hi": float}).sort_values("epoch")
     seen = table[table["measure"] == "training"]
-    axis.plot(seen["epoch"] + 1, seen["value"], color="0.6", ls=":", lw=1, label="training, as the loss saw it")
+    axis.plot(seen["epoch"] + 1, seen["value"], color="0.6", ls=":", lw=1, label="training")
     for steps, line in table[table["measure"] == "held out"].groupby("steps"):
         colour = colours.get(steps, PALETTE[0])
         axis.fill_between(line["epoch"] + 1, line["lo"], line["hi"], color=colour, alpha=0.2, lw=0)
