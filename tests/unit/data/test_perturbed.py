@@ -101,7 +101,7 @@ def test_a_perturbation_comes_back_to_within_eps_by_255(norm):
     attacked = attack(torch.from_numpy(clean), norm, eps).numpy()
     image = perturbation(clean, attacked, eps)
     back = (image / 127.5 - 1) * eps
-    assert np.abs(back - (attacked - clean)).max() <= eps / 255 * (1 + 1e-9)
+    assert np.abs(back - (clean - attacked)).max() <= eps / 255 * (1 + 1e-9)
 
 
 def test_white_adds_and_black_takes_away():

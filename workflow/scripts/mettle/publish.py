@@ -53,16 +53,16 @@ PUBLICATIONS = {
         "cifar_ddpm", "1.0.0", "Images like those of CIFAR-10, drawn from a diffusion model (arXiv:2104.09425)."
     ),
 }
-_SIGN = "The sign is attacked minus clean. `file_name` and `source_sha256` name the clean image."
+_CLEAN = "`file_name` and `source_sha256` name the clean image."
 # Ending of the name in TFDS and description, by kind of a store of attacked images.
 PERTURBED = {
     "perturbation": (
         "perturbations",
-        f"Adversarial perturbations as pictures, (attacked - clean + eps) / (2 eps) in 8 bits. {_SIGN}",
+        f"Adversarial perturbations as pictures, (clean - attacked + eps) / (2 eps) in 8 bits. {_CLEAN}",
     ),
     "adversarial": (
         "advex",
-        f"Adversarial examples in 8 bits, rounded towards the clean image and so inside the ball. {_SIGN}",
+        f"Adversarial examples in 8 bits, rounded towards the clean image and so inside the ball. {_CLEAN}",
     ),
 }
 

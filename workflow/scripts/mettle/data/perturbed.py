@@ -2,9 +2,10 @@
 Stores of attacked images and of their perturbations, made from an image store and an attack's results.
 
 An attacked image is stored in 8 bits, each value rounded towards the clean image: it stays inside the ball around it.
-A perturbation is stored as the picture (attacked - clean + eps) / (2 eps) in 8 bits: 0 is -eps, 1 is +eps, grey is no
+A perturbation is stored as the picture (clean - attacked + eps) / (2 eps) in 8 bits: 0 is -eps, 1 is +eps, grey is no
 change. What is read back, (2 v - 1) eps of a value v in [0, 1], differs from the perturbation by eps/255 at most. The
-sign is attacked minus clean; the data set `imagenet_perturbations` of dedeswim/vits-robustness-torch has the opposite.
+sign, clean minus attacked, is that of Debenedetti et al. 2023 (arXiv:2209.07399): the picture
+is what the attack takes away.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,7 +114,7 @@ def adversarial(clean: np.ndarray, attacked: np.ndarray, eps: float, norm: str) 
 
 def perturbation(clean: np.ndarray, attacked: np.ndarray, eps: float) -> np.ndarray:
     """Pictures of perturbations, uint8 (n, 3, h, w), from float64 images in [0, 1] that differ by eps at most."""
-    return np.rint(255 * np.clip((attacked - clean + eps) / (2 * eps), 0, 1)).astype(np.uint8)
+    return np.rint(255 * np.clip((clean - attacked + eps) / (2 * eps), 0, 1)).astype(np.uint8)
 
 
 def _items(clean: Store, batches: Batches, kind: str, eps: float, norm: str) -> Iterator[Item]:
