@@ -141,7 +141,7 @@ def test_perturbations_and_adversarial_examples(robustbench, tmp_path, kind):
     change = np.stack([example["image"] for example in examples]).astype(float)
     if kind == "perturbation":
         assert (
-            np.abs((change / 127.5 - 1) * eps - (after - before).permute(0, 2, 3, 1).numpy()).max() <= eps / 255 + 1e-7
+            np.abs((change / 127.5 - 1) * eps - (before - after).permute(0, 2, 3, 1).numpy()).max() <= eps / 255 + 1e-7
         )
     else:
         assert np.abs(change - clean.arrays(range(40))).max() == 4

@@ -104,10 +104,10 @@ def test_a_perturbation_comes_back_to_within_eps_by_255(norm):
     assert np.abs(back - (clean - attacked)).max() <= eps / 255 * (1 + 1e-9)
 
 
-def test_white_adds_and_black_takes_away():
+def test_white_is_what_the_attack_takes_away_and_black_what_it_adds():
     clean = np.full((1, 3, 1, 3), 0.5)
     attacked = clean + np.array([-0.1, 0.0, 0.1])
-    assert perturbation(clean, attacked, 0.1)[0, 0, 0].tolist() == [0, 128, 255]
+    assert perturbation(clean, attacked, 0.1)[0, 0, 0].tolist() == [255, 128, 0]
 
 
 # The store
