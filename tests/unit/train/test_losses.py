@@ -95,7 +95,7 @@ def test_adversarial_is_larger_than_clean(norm, random_start, best):
 
 def test_adversarial_trains_on_the_attacked_images_only():
     net, (x, y) = model(), batch()
-    options = {"norm": "l2", "eps": 0.5, "steps": 3, "policy": CPU}
+    options = {"norm": "l2", "eps": 0.5, "steps": 3, "step_size": 1.5 * 0.5 / 3, "policy": CPU}
     for best in (True, False):
         twin = copy.deepcopy(net)
         if best:

@@ -123,9 +123,6 @@ ARCHITECTURES = {
     "resnet152_gelu": Architecture(_timm("resnet152", act_layer="gelu"), "ResNet", _BAI),
     "resnet50_32": Architecture(_timm("resnet50", cifar_stem), "ResNet", _HE),
     # Third stage of 36 blocks but second of 4, as the network that the paper compares with has it.
-    "poolformer_m12": Architecture(
-        _timm("poolformer_s12", dims=(96, 192, 384, 768)), "PoolFormer", "Yu et al. 2022, arXiv:2111.11418"
-    ),
     "resnext152_32x8d": Architecture(
         _timm("resnext101_32x8d", layers=(3, 4, 36, 3), act_layer="silu"),
         "ResNeXt",
