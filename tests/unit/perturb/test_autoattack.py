@@ -187,5 +187,7 @@ def test_few_classes_take_fewer_targets():
 
 
 def test_too_few_classes_say_so():
-    with pytest.raises(ValueError, match=r"^loss dlr_targeted needs 4 classes or more, the model has 3: take ce, in auto"):
+    with pytest.raises(
+        ValueError, match=r"^loss dlr_targeted needs 4 classes or more, the model has 3: take ce, in auto"
+    ):
         run(small_net(classes=3), images(4), torch.zeros(4, dtype=torch.long), eps=1e-4)
