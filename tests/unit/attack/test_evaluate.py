@@ -15,7 +15,7 @@ from mettle import models, schema, tables
 from mettle.attack import evaluate, flags, summary
 from mettle.data import digits, write
 from mettle.data.store import Store
-from mettle.perturb import Draws
+from mettle.perturb import Draws, losses
 
 N = 53
 KEYS = {"dataset": "digits", "split": "test", "model": "m", "attack": "pgd"}
@@ -182,10 +182,11 @@ def test_two_classes_leave_one_target():
         assert torch.equal(found, 1 - labels)
 
 
-def test_margin_in_closed_form():
+def test_margin_in_closed_form(weights, store):
     logits, labels = torch.tensor([[3.0, 1.0, 2.5], [0.0, 5.0, 4.0]]), torch.tensor([0, 2])
-    assert evaluate.margin(logits, labels).tolist() == [0.5, -1.0]
-    assert evaluate.margin(logits, labels).dtype == torch.float64
+    assert losses.margin(logits, labels).tolist() == [0.5, -1.0]
+    assert losses.likeliest(logits, labels).tolist() == [[2, 1], [1, 0]]
+    assert run(weights, store)["margin"].dtype == np.float64
 
 
 @pytest.mark.parametrize("result", [lambda x: (x + 0.9).clamp(0, 1), lambda x: x - 0.01, lambda x: x * torch.nan])

@@ -148,8 +148,9 @@ def test_the_radius_of_now_bounds_the_attack():
 
 def test_a_target_is_never_the_true_class_and_every_other_is_drawn(monkeypatch):
     seen, n = [], 400
-    towards = losses._towards
-    monkeypatch.setattr(losses, "_towards", lambda goals: (seen.append(goals), towards(goals))[1])
+    towards = losses.objectives.cross_entropy
+    spy = lambda labels, goals: (seen.append(goals), towards(labels, goals))[1]  # noqa: E731
+    monkeypatch.setattr(losses.objectives, "cross_entropy", spy)
     y = torch.arange(n) % 10
     losses.attacked(model(), torch.rand(n, 3, 32, 32), y, step(n=n, target="random", best=False, steps=1))
     assert set(((seen[0] - y) % 10).tolist()) == set(range(1, 10))

@@ -19,6 +19,7 @@ from mettle.data.store import Store
 from mettle.flow import Job, derive, sha256_of
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
+from mettle.perturb.losses import margin, random_targets
 
 # Options of an attack that are not its function's.
 _NOT_ITS_OWN = ("method", "datasets", "images", "engine", "target")
@@ -104,7 +105,7 @@ def attack_batch(
         "prediction": logits.argmax(1),
         "clean_loss": F.cross_entropy(clean_logits.double(), labels, reduction="none"),
         "loss": F.cross_entropy(logits.double(), labels, reduction="none"),
-        "margin": margin(logits, labels),
+        "margin": margin(logits.double(), labels),
         "distance": norm(options["norm"]).distance(images.double() - clean.double()),
         "queries": queries,
     }
@@ -153,8 +154,7 @@ def choose_targets(target: str, logits: Tensor, labels: Tensor, draws: Draws) ->
     """Target classes (n,) of a targeted attack, never the true class: `random` per image, or `least_likely`."""
     if target == "least_likely":
         return logits.scatter(1, labels[:, None], torch.inf).argmin(1)
-    classes = logits.shape[1]
-    return (labels + 1 + draws.integers(classes - 1, (), "target")) % classes
+    return random_targets(labels, logits.shape[1], draws)
 
 
 @torch.no_grad()
@@ -162,10 +162,3 @@ def judge(model: nn.Module, images: Tensor) -> Tensor:
     """Logits of the exact model, in fp32 and evaluation mode."""
     with models.frozen(model):
         return models.exact(model)(images)
-
-
-def margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """True logit less the largest other, in float64; negative where the model errs."""
-    logits = logits.double()
-    true = logits.gather(1, labels[:, None])[:, 0]
-    return true - logits.scatter(1, labels[:, None], -torch.inf).amax(1)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
-from mettle.perturb.losses import cross_entropy, dlr, targeted_dlr
-from mettle.perturb.norms import confine
+from mettle.perturb.losses import cross_entropy, dlr, likeliest, targeted_dlr
+from mettle.perturb.norms import confine, project
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Objective, Oracle
 from mettle.perturb.worst import Worst
@@ -120,10 +120,10 @@ class State:
     def move(self, norm: str, eps: float, first: bool) -> None:
         """A step along the gradient, with momentum but for the first."""
         size = self.size.view(-1, 1, 1, 1)
-        stepped = self._project(self.current + size * ball_of(norm).step(self.gradient), norm, eps)
+        stepped = project(self.current + size * ball_of(norm).step(self.gradient), self.clean, norm, eps)
         if not first:
             mixed = self.current + _MOMENTUM * (stepped - self.current)
-            stepped = self._project(mixed + (1 - _MOMENTUM) * (self.current - self.previous), norm, eps)
+            stepped = project(mixed + (1 - _MOMENTUM) * (self.current - self.previous), self.clean, norm, eps)
         self.previous, self.current = self.current, stepped
 
     def observe(self, value: Tensor, gradient: Tensor) -> None:
@@ -144,9 +144,6 @@ class State:
         self.gradient = torch.where(self.halved.view(-1, 1, 1, 1), self.best_gradient, self.gradient)
         self.value = torch.where(self.halved, self.best_value, self.value)
         self.best_before, self.rises = self.best_value, torch.zeros_like(self.rises)
-
-    def _project(self, images: Tensor, norm: str, eps: float) -> Tensor:
-        return (self.clean + ball_of(norm).project(images - self.clean, eps)).clamp(0, 1)
 
 
 def _climb(
@@ -222,6 +219,5 @@ def _objectives(loss: str, labels: Tensor, logits: Tensor, targets: int) -> Iter
     if loss != "dlr_targeted":
         yield cross_entropy(labels) if loss == "ce" else dlr(labels)
         return
-    order = logits.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)
-    for rank in range(min(targets, classes - 1)):
-        yield targeted_dlr(labels, order[:, rank])
+    for target in likeliest(logits, labels)[:, :targets].unbind(1):
+        yield targeted_dlr(labels, target)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
 from mettle.perturb.apgd import apgd
 from mettle.perturb.draws import Draws
 from mettle.perturb.fab import fab
+from mettle.perturb.losses import cross_entropy
 from mettle.perturb.oracle import Oracle
 from mettle.perturb.square import square
 from mettle.perturb.worst import Worst
@@ -73,9 +73,9 @@ def autoattack(
     """
     oracle = Oracle(model, labels, policy, ids=draws.ids)
     worst, spent = Worst(images), torch.zeros_like(labels)
-    given = {"steps": steps, "targets": targets, "queries": queries}
+    loss, given = cross_entropy(labels), {"steps": steps, "targets": targets, "queries": queries}
     with frozen(model):
-        _judge(oracle, worst, worst.standing(early_stop=False), images)
+        worst.look(oracle, worst.standing(early_stop=False), images, loss)
         for name in attacks:
             index, stage = worst.standing(), STAGES[name]
             if not len(index):
@@ -92,11 +92,5 @@ def autoattack(
                 **options,
             )
             spent[index] += passes
-            _judge(oracle, worst, index, found)
+            worst.look(oracle, index, found, loss)
     return worst.images, spent + oracle.queries
-
-
-def _judge(oracle: Oracle, worst: Worst, index: Tensor, images: Tensor) -> None:
-    logits = oracle.logits(images, index)
-    loss = F.cross_entropy(logits, oracle.labels[index], reduction="none")
-    worst.consider(index, images, oracle.fooled(images, logits, index), loss)

@@ -9,6 +9,7 @@ from torch.linalg import vecdot
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
+from mettle.perturb.losses import lead, likeliest
 from mettle.perturb.norms import confine
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Objective, Oracle
@@ -78,28 +79,17 @@ def fab(
     oracle, worst = Oracle(model, labels, policy, ids=draws.ids), Worst(images)
     iteration = _Iteration(norm, eps, alpha_max, eta, beta)
     with frozen(model):
-        every = worst.standing()
-        logits = oracle.logits(images, every)
-        worst.consider(every, images, oracle.fooled(images, logits, every), torch.zeros_like(logits[:, 0]))
-        ranked = logits.scatter(1, labels[:, None], torch.inf).argsort(1, descending=True)
-        for rank, restart in product(range(1, min(targets + 1, logits.shape[1])), range(restarts)):
+        logits = worst.look(oracle, worst.standing(), images, lambda logits, index: torch.zeros_like(logits[:, 0]))
+        ranked = likeliest(logits, labels)[:, :targets].unbind(1)
+        for (rank, target), restart in product(enumerate(ranked, 1), range(restarts)):
             index = worst.standing()
             if not len(index):
                 break
             start = images[index]
             if restart:
                 start = uniform_start(start, norm, eps / 2, draws.take(index), rank * restarts + restart)
-            _Run(oracle, worst, images[index], index, start, _lead(labels, ranked[:, rank]), iteration).climb(steps)
+            _Run(oracle, worst, images[index], index, start, lead(labels, target), iteration).climb(steps)
     return worst.images, oracle.queries
-
-
-def _lead(labels: Tensor, targets: Tensor) -> Objective:
-    """The logit of the target class less that of the true one."""
-
-    def lead(logits: Tensor, index: Tensor) -> Tensor:
-        return (logits.gather(1, targets[index, None]) - logits.gather(1, labels[index, None]))[:, 0]
-
-    return lead
 
 
 def _length(moves: Tensor, norm: str) -> Tensor:

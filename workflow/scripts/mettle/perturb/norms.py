@@ -71,6 +71,11 @@ def norm(name: str) -> Norm:
     return NORMS[name]
 
 
+def project(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
+    """The attacked images (n, ...) brought into the ball around the images and into [0, 1], but for rounding."""
+    return (images + norm(name).project(attacked - images, eps)).clamp(0, 1)
+
+
 def confine(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
     """The attacked images brought into the ball around the images and into [0, 1], exactly.
 
@@ -87,10 +92,9 @@ def confine(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
         float32 can carry a point past the border by a unit in the last place: such an image is drawn in by 1e-6 of its
         difference, then by twice as much and so on until it is inside.
     """
-    ball = norm(name)
-    inside = (images + ball.project(attacked - images, eps)).clamp(0, 1)
+    inside = project(attacked, images, name, eps)
     shrink = 1e-6
-    while (outside := ball.distance(inside.double() - images.double()) > eps).any():
+    while (outside := norm(name).distance(inside.double() - images.double()) > eps).any():
         x = images[outside].double()
         inside[outside] = (x + (inside[outside].double() - x) * (1 - shrink)).float()
         shrink *= 2  # a fixed factor can be lost again in rounding, for ever

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
 from mettle.perturb.losses import cross_entropy
-from mettle.perturb.norms import confine
+from mettle.perturb.norms import confine, project
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Objective, Oracle, ascent
 from mettle.perturb.worst import Worst
@@ -60,7 +60,7 @@ def pgd(
     size = 2.5 * eps / max(steps, 1) if step_size is None else step_size
     with frozen(model):
         if random_start or early_stop or steps == 0:
-            _look(oracle, objective, worst, worst.standing(early_stop=False), images)
+            worst.look(oracle, worst.standing(early_stop=False), images, objective)
         for restart in range(restarts):
             active = worst.standing(early_stop)
             if not len(active):
@@ -77,15 +77,9 @@ def pgd(
                     if not len(active):
                         break
                 current = _step(current, images[active], gradient, norm, eps, size)
-            _look(oracle, objective, worst, active, current)
+            if len(active):
+                worst.look(oracle, active, current, objective)
     return confine(worst.images, images, norm, eps), oracle.queries
-
-
-def _look(oracle: Oracle, objective: Objective, worst: Worst, index: Tensor, iterate: Tensor) -> None:
-    """Consider iterates without asking for a gradient."""
-    if len(index):
-        logits = oracle.logits(iterate, index)
-        worst.consider(index, iterate, oracle.fooled(iterate, logits, index), objective(logits, index))
 
 
 def pgd_last(
@@ -98,17 +92,20 @@ def pgd_last(
     steps: int,
     step_size: float | None = None,
     draws: Draws | None = None,
+    start: Tensor | None = None,
     objective: Objective | None = None,
     policy: Policy,
 ) -> Tensor:
     """Last iterate of one run of PGD, one pass cheaper than `pgd`: for training, not for evaluation.
 
-    The start is random where `draws` are given, and the step 1.5 eps / steps where none is (Debenedetti et al. 2023,
-    arXiv:2209.07399); the other parameters are those of `pgd`.
+    It begins at `start` (n, 3, h, w), at a random point where `draws` are given instead, else at the image. The step is
+    1.5 eps / steps where none is given (Debenedetti et al. 2023, arXiv:2209.07399); the other parameters are those of
+    `pgd`.
     """
-    options = (norm, eps, steps, step_size)
+    if start is None:
+        start = _begin(images, norm, eps, draws)
     with frozen(model):
-        last, _ = _run(model, images, objective or cross_entropy(labels), draws, policy, *options)
+        last, _ = _run(model, images, start, objective or cross_entropy(labels), policy, norm, eps, steps, step_size)
     return last
 
 
@@ -131,7 +128,8 @@ def pgd_trace(
     """
     objective, every = cross_entropy(labels), torch.arange(len(images), device=images.device)
     with frozen(model):
-        last, values = _run(model, images, objective, draws, policy, norm, eps, steps, step_size)
+        start = _begin(images, norm, eps, draws)
+        last, values = _run(model, images, start, objective, policy, norm, eps, steps, step_size)
         with torch.no_grad(), policy.autocast():
             logits = model(last).float()
     return torch.stack([*values, objective(logits, every)], dim=1)
@@ -144,20 +142,23 @@ def uniform_start(images: Tensor, norm: str, eps: float, draws: Draws, restart: 
     return confine(images + eps * points, images, norm, eps)
 
 
+def _begin(images: Tensor, norm: str, eps: float, draws: Draws | None) -> Tensor:
+    return images if draws is None else uniform_start(images, norm, eps, draws)
+
+
 def _run(
     model: nn.Module,
     images: Tensor,
+    current: Tensor,
     objective: Objective,
-    draws: Draws | None,
     policy: Policy,
     norm: str,
     eps: float,
     steps: int,
     step_size: float | None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Last iterate, and the objective of all iterates before it."""
+    """Last iterate of a run from `current`, and the objective of all iterates before it."""
     size = 1.5 * eps / max(steps, 1) if step_size is None else step_size
-    current = images if draws is None else uniform_start(images, norm, eps, draws)
     every = torch.arange(len(images), device=images.device)
     values = []
     for _ in range(steps):
@@ -168,6 +169,4 @@ def _run(
 
 
 def _step(current: Tensor, images: Tensor, gradient: Tensor, norm: str, eps: float, size: float) -> Tensor:
-    ball = ball_of(norm)
-    moved = current + size * ball.step(gradient)
-    return (images + ball.project(moved - images, eps)).clamp(0, 1)
+    return project(current + size * ball_of(norm).step(gradient), images, norm, eps)

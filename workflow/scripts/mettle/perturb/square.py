@@ -8,6 +8,7 @@ from torch.linalg import vector_norm
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
+from mettle.perturb.losses import margin
 from mettle.perturb.norms import confine
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Oracle
@@ -61,9 +62,7 @@ def square(
     radius = _radius(norm, eps, images[0].numel())
     with frozen(model):
         if queries:
-            every = worst.standing()
-            logits = oracle.logits(images, every)
-            worst.consider(every, images, oracle.fooled(images, logits, every), -_margin(logits, labels))
+            worst.look(oracle, worst.standing(), images, lambda logits, index: -margin(logits, labels[index]))
         index = worst.standing()
         origin, best, least = images[index], images[index], torch.full_like(worst.value[index], torch.inf)
         for query in range(1, queries):
@@ -76,11 +75,11 @@ def square(
                 share = p_init * _share(query - 2, queries)
                 candidate = _MOVES[norm](origin, best, radius, share, numbers)
             logits = oracle.logits(candidate, index)
-            margin, fooled = _margin(logits, labels[index]), oracle.fooled(candidate, logits, index)
-            better = margin < least
-            best[better], least[better] = candidate[better], margin[better]
+            left, fooled = margin(logits, labels[index]), oracle.fooled(candidate, logits, index)
+            better = left < least
+            best[better], least[better] = candidate[better], left[better]
             if fooled.any():
-                worst.consider(index[fooled], candidate[fooled], fooled[fooled], -margin[fooled])
+                worst.consider(index[fooled], candidate[fooled], fooled[fooled], -left[fooled])
                 index, origin, best, least = (rows[~fooled] for rows in (index, origin, best, least))
         worst.consider(index, best, torch.zeros_like(index, dtype=torch.bool), -least)
     return confine(worst.images, images, norm, eps), oracle.queries
@@ -96,12 +95,6 @@ def _radius(norm: str, eps: float, dimensions: int) -> float:
     """A radius so little smaller that rounding a pixel of [0, 1] to float32 carries no image out of the ball."""
     rounding = 2**-24 * (dimensions**0.5 if norm == "l2" else 1)
     return max(eps * (1 - 1e-6) - rounding, 0.0)
-
-
-def _margin(logits: Tensor, labels: Tensor) -> Tensor:
-    """The true logit less the largest other; negative where the model errs."""
-    true = logits.gather(1, labels[:, None])[:, 0]
-    return true - logits.scatter(1, labels[:, None], -torch.inf).amax(1)
 
 
 def _signs(uniform: Tensor) -> Tensor:

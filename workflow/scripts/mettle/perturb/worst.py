@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from mettle.perturb.oracle import Objective, Oracle
+
 
 class Worst:
     """The worst iterate of every image of a batch: fooling before not fooling, then by objective.
@@ -31,6 +33,12 @@ class Worst:
         self.images[index] = iterate[better]
         self.fooled[index] = fooled[better]
         self.value[index] = value[better]
+
+    def look(self, oracle: Oracle, index: Tensor, images: Tensor, objective: Objective) -> Tensor:
+        """Consider images for the positions `index`, after one pass without gradient; its logits."""
+        logits = oracle.logits(images, index)
+        self.consider(index, images, oracle.fooled(images, logits, index), objective(logits, index))
+        return logits
 
     def standing(self, early_stop: bool = True) -> Tensor:
         """Positions that are still to be attacked: those not fooled, or all without early stop."""

@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
-from mettle.perturb import Draws, norm, pgd, pgd_last
-from mettle.perturb.oracle import ascent
-from mettle.perturb.pgd import uniform_start
+from mettle.perturb import Draws, pgd, pgd_last
+from mettle.perturb import losses as objectives
 from mettle.train.schedules import step_size
 
 
@@ -111,14 +110,13 @@ def attacked(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> T
     options, labels = step.recipe["attack"], targets if targets.ndim == 1 else targets.argmax(1)
     goals = None
     if options["target"] == "random":
-        goals = (labels + 1 + step.draws.integers(step.classes - 1, (), "target")) % step.classes
+        goals = objectives.random_targets(labels, step.classes, step.draws)
     if options["best"]:
         start = {"draws": step.draws, "random_start": options["random_start"], "targets": goals}
         return pgd(model, images, labels, **start, **_ball(step))[0]
     draws = step.draws if options["random_start"] else None
-    if goals is None:
-        return pgd_last(model, images, labels, draws=draws, **_ball(step))
-    return pgd_last(model, images, labels, draws=draws, objective=_towards(goals), **_ball(step))
+    objective = objectives.cross_entropy(labels, goals)
+    return pgd_last(model, images, labels, draws=draws, objective=objective, **_ball(step))
 
 
 def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
@@ -129,20 +127,13 @@ def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
     """
     if step.eps == 0:
         return images
-    options, ball = _ball(step), norm(step.recipe["attack"]["norm"])
-    if step.recipe["attack"]["random_start"]:
-        current = uniform_start(images, options["norm"], step.eps, step.draws)
-    else:
-        current = images + 0.001 * step.draws.normal(images.shape[1:], "start")
-    every = torch.arange(len(images), device=images.device)
-    with frozen(model):
-        with torch.no_grad(), options["policy"].autocast():
-            clean = model(images).float().softmax(1)
-        for _ in range(options["steps"]):
-            _, _, gradient = ascent(model, current, every, _divergence(clean), options["policy"])
-            moved = current + options["step_size"] * ball.step(gradient)
-            current = (images + ball.project(moved - images, step.eps)).clamp(0, 1)
-    return current
+    ball = _ball(step)
+    with torch.no_grad(), frozen(model), ball["policy"].autocast():
+        clean = model(images).float().softmax(1)
+    where = {"draws": step.draws}
+    if not step.recipe["attack"]["random_start"]:
+        where = {"start": images + 0.001 * step.draws.normal(images.shape[1:], "start")}
+    return pgd_last(model, images, clean.argmax(1), objective=_divergence(clean), **where, **ball)
 
 
 def _ball(step: Step) -> dict[str, Any]:
@@ -150,10 +141,6 @@ def _ball(step: Step) -> dict[str, Any]:
     found = {key: options[key] for key in ("norm", "steps")}
     policy = replace(step.policy, precision=options["precision"])
     return found | {"eps": step.eps, "step_size": step_size(options, step.eps), "policy": policy}
-
-
-def _towards(goals: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda logits, index: -F.cross_entropy(logits, goals[index], reduction="none")
 
 
 def _divergence(clean: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
