@@ -103,25 +103,3 @@ def test_what_is_not_finite_is_refused(tmp_path, store, value):
     weights = saved(tmp_path, change=lambda model: model.network.fc.bias.data.fill_(value))
     with pytest.raises(ValueError, match=r"resnet8\.safetensors: logits or features are not finite on some images$"):
         run(weights, store)
-
-
-@pytest.mark.parametrize(("n", "sample"), [(100, 1), (100, 37), (100, 99)])
-def test_a_draw_is_sorted_unique_and_repeatable(n, sample):
-    found = represent.draw(n, sample, 5)
-    assert len(found) == sample
-    assert (np.diff(found) > 0).all()
-    assert found.min() >= 0
-    assert found.max() < n
-    assert np.array_equal(found, represent.draw(n, sample, 5))
-    assert not np.array_equal(found, represent.draw(n, sample, 6))
-
-
-@pytest.mark.parametrize("sample", [100, 101])
-def test_a_sample_no_smaller_than_the_whole_is_the_whole(sample):
-    assert np.array_equal(represent.draw(100, sample, 5), np.arange(100))
-
-
-def test_every_position_is_as_likely():
-    counts = sum(np.bincount(represent.draw(20, 5, seed), minlength=20) for seed in range(2000))
-    assert counts.sum() == 10000
-    assert abs(counts - 500).max() < 5 * np.sqrt(2000 * 0.25 * 0.75)

@@ -64,7 +64,7 @@ def test_targets_are_the_likeliest_classes_and_at_most_all_others(name):
     model, x = linear(4), images(32, low=0.4, high=0.6)
     y = model(x).argmax(1)
     distances = borders(model, x, y, name)
-    eps = distances.amin(1).median().item()
+    eps = distances.amin(1).sort().values[15:17].mean().item()  # between two images: at none's border
     first = model(x).scatter(1, y[:, None], -torch.inf).argmax(1)
     near = distances.gather(1, first[:, None])[:, 0] < eps
     fooled = [model(attack(model, x, y, name, eps, steps=20, targets=k)[0]).argmax(1) != y for k in (0, 1, 3, 9)]

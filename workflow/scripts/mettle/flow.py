@@ -93,12 +93,11 @@ def job(snakemake: Any) -> Iterator[Job]:
 def provenance(snakemake: Any) -> dict[str, Any]:
     """What made a file: rule, revision, git commit, hash of the rule's parameters, package versions."""
     params = {key: value for key, value in snakemake.params.items() if key != "revision"}
-    text = json.dumps(params, sort_keys=True, default=str)
     return {
         "rule": snakemake.rule,
         "revision": int(snakemake.params.revision),
         "commit": _commit(),
-        "config": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "config": fingerprint(params)[:16],
         "seed": int(snakemake.params.seed),
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": _versions(),
@@ -109,6 +108,11 @@ def derive(*parts: int | str) -> int:
     """A 63-bit seed that depends on all parts and their order; the same on every machine."""
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of plain data, whatever the order of its keys, in hexadecimal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def sha256_of(path: str | Path) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 
 from mettle import models
-from mettle.data.loading import batches, split, taken_by
-from mettle.data.sample import draw
+from mettle.data.loading import batches, split
+from mettle.data.sample import shared
 from mettle.data.store import Store
-from mettle.flow import Job, derive
+from mettle.flow import Job
 
 
 def extract(
@@ -32,11 +32,8 @@ def extract(
     ValueError
         If a feature is not finite.
     """
-    model, about = models.load(weights)
-    policy = models.policy(job.threads, precision)
-    model = policy.place(model)
-    source = taken_by(Store(images), about)
-    positions = draw(len(source), sample, derive(job.seed, "sample", keys["dataset"]))
+    model, source, policy = models.opened(weights, Store(images), job.threads, precision)
+    positions = shared(len(source), sample, job.seed, keys["dataset"])
     chosen = split(positions, batch)
     parts: dict[str, list[np.ndarray]] = {"id": [], "label": [], "logits": [], "features": []}
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "represent", len(chosen)):

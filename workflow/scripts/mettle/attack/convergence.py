@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from mettle import models
-from mettle.data.loading import ImageSet, batches, split, taken_by
+from mettle.data.loading import ImageSet, batches, split
 from mettle.data.store import Store
 from mettle.flow import Job, derive
 from mettle.perturb import Draws, pgd_trace
@@ -38,10 +38,7 @@ def convergence(
     ValueError
         If the model classifies fewer images correctly than are asked for.
     """
-    model, about = models.load(weights)
-    policy = models.policy(job.threads, precision)
-    model = policy.place(model)
-    source = taken_by(Store(images), about)
+    model, source, policy = models.opened(weights, Store(images), job.threads, precision)
     known = _known(model, source, options["images"], batch, policy, derive(job.seed, "points", keys["dataset"]), job)
     if len(known) < options["images"]:
         raise ValueError(

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from mettle import models
 from mettle.attack.parts import Parts
 from mettle.attack.summary import share
-from mettle.data.loading import batches, split, taken_by
-from mettle.data.sample import draw
+from mettle.data.loading import batches, split
+from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.flow import Job, derive, sha256_of
 from mettle.perturb import Draws, pgd_last
@@ -77,11 +77,8 @@ def _sums(
     weights: Path, store: Store, dataset: str, options: Row, precision: str, batch: int, job: Job
 ) -> dict[str, np.ndarray]:
     """Correct answers, sum of losses and images for every number of steps and seed; (0, 0) is the clean image."""
-    model, about = models.load(weights)
-    policy = models.policy(job.threads, precision)
-    model = policy.place(model)
-    source = taken_by(store, about)
-    chosen = split(draw(len(source), options["images"], derive(job.seed, "sample", dataset)), batch)
+    model, source, policy = models.opened(weights, store, job.threads, precision)
+    chosen = split(shared(len(source), options["images"], job.seed, dataset), batch)
     sums: dict[tuple[int, int], np.ndarray] = {}
     for clean, labels, ids in batches(source, chosen, job.threads - 1):
         clean, labels = policy.move(clean), labels.to(policy.device)

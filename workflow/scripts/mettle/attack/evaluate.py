@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from mettle import models
 from mettle.attack import flags
 from mettle.attack.parts import Parts
-from mettle.data.loading import ImageSet, batches, split, taken_by
-from mettle.data.sample import draw
+from mettle.data.loading import ImageSet, batches, split
+from mettle.data.sample import shared
 from mettle.data.store import Store
-from mettle.flow import Job, derive, sha256_of
+from mettle.flow import Job, sha256_of
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
 from mettle.perturb.losses import margin, random_targets
@@ -52,13 +52,10 @@ def evaluate(
     dict
         One entry per image in the order of the store: N evaluated is the N in the store, or `options["images"]` of it.
     """
-    model, about = models.load(weights)
-    policy = models.policy(job.threads, precision)
     store = Store(images)
-    source = taken_by(store, about)
-    model = faster(policy.place(model), source, policy)
-    sample = draw(len(source), options["images"] or len(source), derive(job.seed, "sample", keys["dataset"]))
-    chosen = split(sample, batch)
+    model, source, policy = models.opened(weights, store, job.threads, precision)
+    model = faster(model, source, policy)
+    chosen = split(shared(len(source), options["images"], job.seed, keys["dataset"]), batch)
     made_from = [sha256_of(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
     parts = Parts(resume, [*made_from, policy.device.type], len(chosen))
     if parts.done:

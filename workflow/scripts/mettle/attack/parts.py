@@ -1,13 +1,13 @@
 """Answers to finished batches of an evaluation, so that a killed job goes on where it was."""
 
-import hashlib
-import json
 import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mettle.flow import fingerprint
 
 
 class Parts:
@@ -24,8 +24,7 @@ class Parts:
 
     def __init__(self, folder: str | Path, made_from: list[Any], n: int) -> None:
         self.folder, self.n = Path(folder), n
-        text = json.dumps(made_from, sort_keys=True)
-        self.own = self.folder / hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.own = self.folder / fingerprint(made_from)[:32]
         self.done = [number for number in range(n) if self._path(number).exists()]
         self.left = [number for number in range(n) if number not in self.done]
 

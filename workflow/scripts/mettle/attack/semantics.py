@@ -14,10 +14,10 @@ from torch import Tensor
 
 from mettle import models
 from mettle.attack.evaluate import attacked
-from mettle.data.loading import batches, split, taken_by
-from mettle.data.sample import draw
+from mettle.data.loading import batches, split
+from mettle.data.sample import shared
 from mettle.data.store import Store
-from mettle.flow import Job, derive
+from mettle.flow import Job
 
 Row = dict[str, Any]
 Attacked = tuple[Tensor, Tensor, Tensor]
@@ -38,11 +38,8 @@ def perturbations(
     precision, batch : number format and images per pass
     job : seed, threads, log
     """
-    model, about = models.load(weights)
-    policy = models.policy(job.threads, precision)
-    model = policy.place(model)
-    source = taken_by(Store(images), about)
-    chosen = split(draw(len(source), sample, derive(job.seed, "sample", keys["dataset"])), batch)
+    model, source, policy = models.opened(weights, Store(images), job.threads, precision)
+    chosen = split(shared(len(source), sample, job.seed, keys["dataset"]), batch)
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "attack", len(chosen)):
         moved, known = policy.move(clean), labels.to(policy.device)
         found, _ = attacked(model, moved, known, ids.tolist(), options, job.seed, policy)
@@ -64,11 +61,8 @@ def classify(
     """
     store = Store(images)
     columns: dict[str, list] = {"model_b": [], "id": [], "label": [], "prediction": []}
-    policy = models.policy(job.threads, precision)
     for path in job.progress(list(map(Path, weights)), "models"):
-        model, about = models.load(path)
-        model = policy.place(model)
-        source = taken_by(store, about)
+        model, source, policy = models.opened(path, store, job.threads, precision)
         for clean, labels, ids in batches(source, split(np.arange(len(store)), batch), job.threads - 1):
             with torch.inference_mode(), policy.autocast():
                 prediction = model(policy.move(clean)).argmax(1).cpu()

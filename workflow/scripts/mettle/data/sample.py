@@ -2,9 +2,16 @@
 
 import numpy as np
 
+from mettle.flow import derive
+
 
 def draw(n: int, sample: int, seed: int) -> np.ndarray:
     """Sorted positions of a sample without replacement; all n when the sample is no smaller."""
     if sample >= n:
         return np.arange(n)
     return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
+
+
+def shared(n: int, sample: int | None, seed: int, dataset: str) -> np.ndarray:
+    """Sorted positions of the sample of a data set that every model is measured on; all n without a size."""
+    return draw(n, sample or n, derive(seed, "sample", dataset))

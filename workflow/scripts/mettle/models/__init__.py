@@ -5,6 +5,7 @@ from mettle.models.classifier import Classifier, create, frozen
 from mettle.models.device import Policy, policy
 from mettle.models.finetune import finetune
 from mettle.models.fold import Folded, exact, folded
+from mettle.models.opened import opened
 from mettle.models.weights import load, save
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "folded",
     "frozen",
     "load",
+    "opened",
     "policy",
     "save",
 ]

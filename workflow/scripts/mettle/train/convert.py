@@ -1,11 +1,10 @@
 """Published checkpoints as weights of this project."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from mettle import models
-from mettle.flow import Job, verify
+from mettle.flow import Job, sha256_of, verify
 from mettle.models import weights
 from mettle.models.published import FORMATS
 from mettle.train.fetch import fetch
@@ -35,7 +34,7 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
     """
     path = fetch(row, job)
     verify(path, row.get("sha256"))
-    digest = _sha256(path)
+    digest = row.get("sha256") or sha256_of(path)
     if not row.get("sha256"):
         job.say(f"{path} has SHA-256 {digest}: put it into column `sha256` of row '{row['model']}' to have it checked")
     found = FORMATS[row["format"]].read(path)
@@ -46,8 +45,3 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
     state = {f"network.{key}": value for key, value in found.items()}
     weights.fill(model, state | {"mean": model.mean, "std": model.std}, path)
     models.save(target, model, about(row, recipe, job) | {"source": row["source"], "sha256": digest})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

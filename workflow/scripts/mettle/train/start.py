@@ -25,9 +25,7 @@ def start(
     model = models.create(*shape, seed, drop_path=recipe["drop_path"])
     if not base:
         return model, {}
-    from mettle.models.finetune import finetune
-
-    report = finetune(model, base[0], row["dataset"])
+    report = models.finetune(model, base[0], row["dataset"])
     say(f"starts from {base[0]}: {_counts(report)}")
     return model, {"base": str(base[0]), "finetune": report}
 

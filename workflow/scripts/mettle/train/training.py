@@ -1,7 +1,5 @@
 """A training on its way: model, optimiser, how far it has come, and what its rest depends on."""
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Sequence
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from mettle import models, tables
 from mettle.data.loading import batches
 from mettle.data.store import Store
-from mettle.flow import Job, derive
+from mettle.flow import Job, derive, fingerprint, sha256_of
 from mettle.perturb import Draws
 from mettle.train import loggers, optim, validate
 from mettle.train.check import check, of_recipe
@@ -34,7 +32,7 @@ def about(row: dict[str, Any], recipe: dict[str, Any], job: Job) -> dict[str, An
     """Metadata of a model's weights."""
     found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
     found |= {key: recipe["input"][key] for key in ("size", "resize", "interpolation", "mean", "std")}
-    return found | {"recipe_sha256": _hash(recipe), "provenance": job.provenance}
+    return found | {"recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
 
 
 class Training:
@@ -61,9 +59,7 @@ class Training:
             check(recipe, self.epochs)
             self.images = Images(row, recipe, train, test, mixed)
             order = self.images.order(0)
-            self._parts(
-                min(order, key=len)
-            )  # batches are as large in all epochs: if this one has a share for all, all do
+            self._parts(min(order, key=len))  # as small as any of any epoch: if it has a share for all, all have
         self.updates = len(order)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
         self.average = Average(self.model, recipe["ema"]) if recipe["ema"] else None
@@ -72,7 +68,7 @@ class Training:
         self.epoch = self.step = 0
         self.record = Record(row["model"], recipe)
         parts = [row, recipe, *self.images.digests, torch.__version__, self.policy.device.type]
-        self.fingerprint = _hash(parts + [_digest(path) for path in base])
+        self.fingerprint = fingerprint(parts + [sha256_of(path) for path in base])
 
     def start_loggers(self, folder: Path, options: dict[str, Any]) -> None:
         """The loggers of the configuration, in the first process."""
@@ -253,12 +249,3 @@ class Training:
 
 def _name(epoch: int) -> str:
     return f"epoch-{epoch:03d}.safetensors"
-
-
-def _digest(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
