@@ -47,8 +47,9 @@ dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 report: $(READY) ## results/report.html with figures, tables, captions and run times
 	$(BIN)/snakemake --report results/report.html
 
-docs: $(READY) ## write docs/tables.md from the declared tables
+docs: $(READY) ## write docs/tables.md and docs/measures.md from what they describe
 	$(BIN)/python docs/make_tables.py
+	$(BIN)/python docs/make_measures.py
 
 clean: ## remove what was made; the environment stays
 	rm -rf results logs .snakemake benchmarks/results

@@ -10,7 +10,7 @@ from mettle import tables  # noqa: E402 (the path comes first)
 
 HEAD = """# Tables
 
-Every table that a rule writes, made by `make docs` from `workflow/scripts/mettle/tables/declared.py`. Key columns come
+Every table that a rule writes, made by `make docs` from `workflow/scripts/mettle/tables`. Key columns come
 first, always in the same order. Each file also holds these descriptions as field metadata, and what made it (rule,
 revision, git commit, hash of its parameters, package versions) as file metadata under the key `mettle`.
 """

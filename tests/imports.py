@@ -12,6 +12,7 @@ PACKAGES = {
     "PIL": "pillow",
     "huggingface_hub": "huggingface-hub",
     "lightning_fabric": "lightning-fabric",
+    "ot": "pot",
     "sklearn": "scikit-learn",
     "tensorflow_datasets": "tensorflow-datasets",
     "yaml": "pyyaml",

@@ -1,51 +1,57 @@
 """
-Compares models: similarity to the models above in the sheet, on all images and on agreeing and disagreeing ones.
+Compares models: similarity of representations and of answers to the models above in the sheet, on natural and on
+inverted images, on all of them and on parts.
 
 INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
 OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
-          results/subgroups/{dataset}/{images}/{measure}/{model}.parquet
-          results/tables/fig5.parquet
-          results/tables/fig5.html
+          results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet
+          results/agree/{dataset}/{images}/{model}.parquet
 """
 
 
 rule compare:
     """Score a model's similarity to each model above it in the sheet."""
     input:
-        own="results/represent/{dataset}/{images}/{model}.parquet",
-        others=PLAN.represented,
+        first=PLAN.first,
+        second=PLAN.second,
     output:
         "results/compare/{dataset}/{images}/{measure}/{model}.parquet",
     log:
         "logs/compare/{dataset}/{images}/{measure}/{model}.log",
     benchmark:
         "benchmarks/results/compare/{dataset}/{images}/{measure}/{model}.tsv"
+    wildcard_constraints:
+        images="natural|inverted",
     conda:
         "../../envs/compare.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
+        permutations=PLAN.config["compare"]["permutations"],
+        floor=PLAN.config["compare"]["floor"],
     script:
         "../scripts/compare.py"
 
 
 rule subgroups:
-    """Score the same similarity on images where the two models agree and where they disagree."""
+    """Score the same similarity on two parts of the images: where the two models agree, for example, and the rest."""
     input:
-        own="results/represent/{dataset}/{images}/{model}.parquet",
-        others=PLAN.represented,
+        first=PLAN.first,
+        second=PLAN.second,
     output:
-        "results/subgroups/{dataset}/{images}/{measure}/{model}.parquet",
+        "results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet",
     log:
-        "logs/subgroups/{dataset}/{images}/{measure}/{model}.log",
+        "logs/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.log",
     benchmark:
-        "benchmarks/results/subgroups/{dataset}/{images}/{measure}/{model}.tsv"
+        "benchmarks/results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.tsv"
+    wildcard_constraints:
+        images="natural|inverted",
     conda:
         "../../envs/compare.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
@@ -54,28 +60,24 @@ rule subgroups:
         "../scripts/subgroups.py"
 
 
-rule tabulate_fig5:
-    """Collect the rows of figure 5 and test its contrasts."""
+rule agree:
+    """Score how alike the answers of a model and of each model above it in the sheet are."""
     input:
-        PLAN.cells("fig5"),
+        first=PLAN.first,
+        second=PLAN.second,
     output:
-        table="results/tables/fig5.parquet",
-        page=report(
-            "results/tables/fig5.html",
-            caption="../report/fig5_table.rst",
-            category="Tables",
-            labels={"table": "fig5", "shows": "tests of the contrasts"},
-        ),
+        "results/agree/{dataset}/{images}/{model}.parquet",
     log:
-        "logs/tables/fig5.log",
+        "logs/agree/{dataset}/{images}/{model}.log",
     benchmark:
-        "benchmarks/results/tables/fig5.tsv"
+        "benchmarks/results/agree/{dataset}/{images}/{model}.tsv"
+    wildcard_constraints:
+        images="natural|inverted",
     conda:
         "../../envs/compare.yaml"
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        models=PLAN.fig5_models(),
-        resamples=PLAN.config["figures"].get("fig5", {}).get("resamples"),
+        pair=PLAN.pairs,
     script:
-        "../scripts/tabulate_fig5.py"
+        "../scripts/agree.py"

@@ -1,7 +1,8 @@
 """
 Represents images: logits, predictions and penultimate features of a model.
 
-INPUTS:   results/train/{model}/weights.safetensors, results/prep/{dataset}/{split}.lmdb (and .parquet)
+INPUTS:   results/train/{model}/weights.safetensors
+          results/prep/{dataset}/{split}.lmdb (and .parquet), results/invert/{dataset}/{model}.lmdb (and .parquet)
 OUTPUTS:  results/represent/{dataset}/{images}/{model}.parquet
 """
 
@@ -10,7 +11,7 @@ rule represent:
     """Extract logits, predictions and penultimate features of a model on an image set."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=PLAN.test_store,
+        images=PLAN.image_set,
     output:
         "results/represent/{dataset}/{images}/{model}.parquet",
     log:
@@ -20,10 +21,10 @@ rule represent:
     conda:
         "../../envs/represent.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         precision=PLAN.config["precision"],
-        sample=PLAN.config["represent"]["sample"],
+        sample=PLAN.sample,
         batch_size=PLAN.config["represent"]["batch_size"],
     script:
         "../scripts/represent.py"

@@ -1,7 +1,8 @@
 """
-Collects the rows of figures 7 to 11 and of the accuracy tables from the cells of the attack stage.
+Collects the rows of figures and of summary tables.
 
-INPUTS:   cells of the rules attack, effectiveness, convergence, semantics; sheets in resources/published
+INPUTS:   cells of the rules attack, effectiveness, convergence, semantics, pair, compare, subgroups, agree, probe_agree;
+          image stores; sheets in resources/published
 OUTPUTS:  results/tables/{figure}.parquet
           results/tables/{figure}.html
 """
@@ -27,9 +28,9 @@ rule tabulate_figure:
     wildcard_constraints:
         figure=PLAN.pattern(PLAN.tabulated),
     conda:
-        "../../envs/attack.yaml"
+        "../../envs/tabulate.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         options=PLAN.figure,
         caption=PLAN.caption,

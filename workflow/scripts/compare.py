@@ -3,7 +3,15 @@
 from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
-    cell = snakemake.wildcards
-    keys = {"dataset": cell.dataset, "images": cell.images, "measure": cell.measure} | snakemake.params.pair
-    rows = compare.similarities(snakemake.input.own, snakemake.input.others, keys, snakemake.params.measure)
+    cell, told = snakemake.wildcards, snakemake.params
+    rows = compare.similarities(
+        snakemake.input.first,
+        snakemake.input.second,
+        {"dataset": cell.dataset, "measure": cell.measure} | told.pair,
+        told.measure,
+        told.permutations,
+        told.floor,
+        job.seed,
+        lambda pairs: job.progress(pairs, "pairs", len(snakemake.input.first)),
+    )
     tables.write(snakemake.output[0], tables.COMPARE, rows, job.provenance)

@@ -3,7 +3,7 @@
 from mettle import flow, represent, tables
 
 with flow.job(snakemake) as job:
-    columns = represent.extract(
+    parts = represent.extract(
         snakemake.input.weights,
         snakemake.input.images[0],
         dict(snakemake.wildcards),
@@ -12,4 +12,4 @@ with flow.job(snakemake) as job:
         snakemake.params.batch_size,
         job,
     )
-    tables.write(snakemake.output[0], tables.REPRESENT, columns, job.provenance)
+    tables.stream(snakemake.output[0], tables.REPRESENT, parts, job.provenance)

@@ -1,9 +1,17 @@
-"""Similarity of a model to each model above it, on images where the two agree and where they disagree."""
+"""Similarity of a model to each model above it, on two parts of the images."""
 
 from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
-    cell, params = snakemake.wildcards, snakemake.params
-    keys = {"dataset": cell.dataset, "images": cell.images, "measure": cell.measure} | params.pair
-    rows = compare.subgroups(snakemake.input.own, snakemake.input.others, keys, params.measure, params.draws, job.seed)
+    cell, told = snakemake.wildcards, snakemake.params
+    rows = compare.subgroups(
+        snakemake.input.first,
+        snakemake.input.second,
+        {"dataset": cell.dataset, "measure": cell.measure} | told.pair,
+        told.measure,
+        cell.groups,
+        told.draws,
+        job.seed,
+        lambda pairs: job.progress(pairs, "pairs", len(snakemake.input.first)),
+    )
     tables.write(snakemake.output[0], tables.SUBGROUPS, rows, job.provenance)

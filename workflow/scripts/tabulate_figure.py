@@ -1,14 +1,13 @@
 """Rows of a figure or summary table, from its cells."""
 
-from mettle import flow
-from mettle.attack import tabulate
+from mettle import flow, tabulate
 
 with flow.job(snakemake) as job:
     tabulate.tabulate(
         snakemake.wildcards.figure,
         snakemake.input.cells,
         snakemake.input.get("beside", []),
-        snakemake.params.options,
+        snakemake.params.options | {"seed": job.seed},
         snakemake.output.table,
         snakemake.output.page,
         job.provenance,

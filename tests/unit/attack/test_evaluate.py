@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from mettle import models, schema, tables
-from mettle.attack import evaluate, flags, summary
+from mettle.attack import evaluate, flags
 from mettle.data import digits, write
 from mettle.data.store import Store
 from mettle.perturb import Draws, losses
+from mettle.tabulate.accuracy import summarise
 
 N = 53
 KEYS = {"dataset": "digits", "split": "test", "model": "m", "attack": "pgd"}
@@ -328,7 +329,7 @@ def test_a_doubtful_model_is_flagged_and_told_what_to_do(flag):
 
 def test_flags_reach_the_table_of_accuracies():
     frame = answers("a", "pgd", 3, 8).assign(probabilities=np.arange(8) < 2, randomised=True, note="do this")
-    clean, attacked = summary.summarise(frame)
+    clean, attacked = summarise(frame)
     assert clean["note"] is None
     expected = (
         "randomised output for 100.0% of the images; outputs that look like probabilities for 25.0% of the images"
@@ -405,7 +406,7 @@ def wilson(k, n, z=1.959963984540054):
 
 @pytest.mark.parametrize(("correct", "n"), [(0, 40), (1, 40), (13, 40), (40, 40), (1, 1), (4321, 10000)])
 def test_share_and_interval_in_closed_form(correct, n):
-    _, row = summary.summarise(answers("a", "pgd", correct, n))
+    _, row = summarise(answers("a", "pgd", correct, n))
     assert row["value"] == pytest.approx(correct / n, abs=1e-15)
     assert (row["lo"], row["hi"]) == pytest.approx(wilson(correct, n), abs=1e-12)
     assert (row["n"], row["note"], row["measure"]) == (n, None, "accuracy")
@@ -414,7 +415,7 @@ def test_share_and_interval_in_closed_form(correct, n):
 def test_clean_stands_once_per_model():
     parts = [("a", "pgd", 10), ("a", "pgd_long", 5), ("b", "pgd", 20), ("b", "pgd_long", 0)]
     frame = pd.concat([answers(model, name, k, 40, 36 if model == "a" else 30) for model, name, k in parts])
-    found = summary.summarise(frame)
+    found = summarise(frame)
     assert [(row["model"], row["attack"], row["value"]) for row in found] == [
         ("a", "clean", 0.9),
         ("a", "pgd", 0.25),
@@ -431,7 +432,7 @@ def test_clean_stands_once_per_model():
 def test_summary_fits_its_table(weights, store, tmp_path):
     tables.write(tmp_path / "attack.parquet", tables.ATTACK, run(weights, store), {"rule": "attack"})
     frame = tables.concat([tmp_path / "attack.parquet"], tables.ATTACK)
-    tables.write(tmp_path / "accuracy.parquet", tables.ACCURACY, summary.summarise(frame), {"rule": "accuracy"})
+    tables.write(tmp_path / "accuracy.parquet", tables.ACCURACY, summarise(frame), {"rule": "accuracy"})
     found = tables.read(tmp_path / "accuracy.parquet", tables.ACCURACY)
     assert found["attack"].tolist() == ["clean", "pgd"]
     assert found["value"].tolist() == [accuracy(frame, "clean_prediction"), accuracy(frame, "prediction")]

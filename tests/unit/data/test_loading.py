@@ -257,6 +257,21 @@ def test_images_are_taken_as_the_metadata_of_the_weights_say(tmp_path):
     assert torch.equal(found, ImageSet(made, 24, 28, interpolation="bicubic").__getitems__([0])[0])
 
 
+@pytest.mark.parametrize("resize", [None, 28, 24])
+def test_whole_images_of_the_inputs_size_are_taken_as_they_are(tmp_path, resize):
+    made, about = stored(tmp_path, arrays(3, 24, 24)), {"size": 24, "resize": resize, "interpolation": "bicubic"}
+    found = taken_by(made, about, whole=True).__getitems__([2, 0])[0]
+    assert alike(found, torch.from_numpy(arrays(3, 24, 24)[[2, 0]]).permute(0, 3, 1, 2).float() / 255)
+    assert resize != 28 or not alike(found, taken_by(made, about).__getitems__([2, 0])[0])
+
+
+@pytest.mark.parametrize("resize", [None, 28])
+def test_whole_images_of_another_size_lose_no_more_than_the_longer_side(tmp_path, resize):
+    made, about = stored(tmp_path, arrays(2, 40, 50)), {"size": 24, "resize": resize, "interpolation": "bicubic"}
+    found = taken_by(made, about, whole=True).__getitems__([0, 1])[0]
+    assert torch.equal(found, ImageSet(made, 24, 24, interpolation="bicubic").__getitems__([0, 1])[0])
+
+
 @pytest.mark.parametrize("name", ["rand", "flip"])
 @pytest.mark.parametrize("chosen", [[3, 0, 8], [11, 9], [10, 2]], ids=["first", "second", "both"])
 def test_a_batch_of_two_sets_may_hold_images_of_one_only(tmp_path, name, chosen):

@@ -1,6 +1,7 @@
 """The store: what is written is what is read, and damage, lies and full disks are told."""
 
 import hashlib
+import io
 import multiprocessing
 import pickle
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
+from PIL import Image
 
 from mettle import tables
 from mettle.data import store as module
@@ -221,6 +223,33 @@ def test_one_array_needs_one_size(paths):
     write(*paths, [*items(1, 8), *items(1, 9)])
     with pytest.raises(ValueError, match=r"test\.lmdb: images differ in size, \(8, 8\) and \(9, 9\)"):
         Store(paths[0]).arrays()
+
+
+def jpeg(array):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("encode", [png, jpeg])
+def test_threads_put_every_image_in_its_place(paths, encode, threads):
+    made = [replace(item, data=encode(array)) for item, array in zip(items(11), arrays(11), strict=True)]
+    write(*paths, made)
+    expected = np.stack([np.asarray(Image.open(io.BytesIO(item.data))) for item in made])
+    store = Store(paths[0])
+    assert np.array_equal(store.arrays(threads=threads), expected)
+    assert np.array_equal(store.arrays([7, 0, 7], threads), expected[[7, 0, 7]])
+    assert np.array_equal(np.stack([np.asarray(store.image(k)) for k in range(11)]), expected)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_thread_tells_what_is_wrong(paths, threads):
+    write(*paths, [*items(9), replace(items(1, 9)[0], label=0)])
+    with pytest.raises(ValueError, match=r"test\.lmdb: images differ in size, \(16, 16\) and \(9, 9\) for example"):
+        Store(paths[0]).arrays(threads=threads)
+    with pytest.raises(IndexError, match="asked for 10"):
+        Store(paths[0]).arrays([0, 1, 2, 10], threads)
 
 
 def test_no_indices_no_images(paths):

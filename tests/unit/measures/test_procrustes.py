@@ -60,3 +60,13 @@ def test_self_distance_is_never_negative():
     for seed in range(20):
         x = np.random.default_rng(seed).normal(size=(30, 10))
         assert 0 <= measures.compare("procrustes", x, x) < 1e-12
+
+
+@pytest.mark.parametrize(("n", "d"), [(400, 30), (60, 300)])
+def test_float32_is_close_to_float64(n, d):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(n, d)).astype(np.float32) + 5
+    y = np.maximum(x[:, : d // 2] - 5 + rng.normal(size=(n, d // 2)), 0).astype(np.float32)
+    double = measures.compare("procrustes", x.astype(np.float64), y.astype(np.float64))
+    assert measures.compare("procrustes", x, y) == pytest.approx(double, abs=1e-6)
+    assert 0 <= measures.compare("procrustes", x, x) < 1e-6

@@ -2,8 +2,10 @@
 
 import hashlib
 import http.server
+import json
 import threading
 import types
+import zipfile
 from functools import partial
 
 import pytest
@@ -160,6 +162,118 @@ def test_nobody_at_the_other_end_is_told(tmp_path, job, monkeypatch):
         fetch.download("http://127.0.0.1:9/c.pth", tmp_path / "c.pth", None, job)
 
 
+# Zenodo: a record lists its files, and an archive its members
+
+
+@pytest.fixture
+def record(server, tmp_path, monkeypatch):
+    """Puts files into record 77 of a Zenodo on this machine; downloads go to a folder of the test."""
+    monkeypatch.setattr(fetch, "ZENODO", f"{server.url}/records")
+    monkeypatch.setattr(fetch, "DOWNLOADS", tmp_path / "downloads")
+    (server.folder / "records").mkdir()
+
+    def put(**md5):
+        files = []
+        for path in sorted(server.folder.glob("*.*")):
+            digest = md5.get(path.stem) or hashlib.md5(path.read_bytes()).hexdigest()
+            link = {"self": f"{server.url}/{path.name}"}
+            files.append({"key": path.name, "size": path.stat().st_size, "checksum": f"md5:{digest}", "links": link})
+        (server.folder / "records" / "77").write_text(json.dumps({"id": 77, "files": files}))
+        return server.folder
+
+    return put
+
+
+@pytest.mark.parametrize("name", ["c.pth", "c*", "?.p*", "[a-d].pth"])
+def test_a_file_on_zenodo_by_name_or_pattern(tmp_path, job, network, server, record, name):
+    saved(server.folder / "c.pth", network.state_dict())
+    (server.folder / "readme.txt").write_text("weights")
+    record()
+    train.convert(row(f"zenodo://77/{name}"), RECIPE, tmp_path / "w.safetensors", job)
+    assert answers(tmp_path / "w.safetensors", network, MEAN, STD)["source"] == f"zenodo://77/{name}"
+    assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["zenodo-77-c.pth"]
+    (server.folder / "c.pth").unlink()
+    fetch.from_zenodo(f"zenodo://77/{name}", job)
+    (server.folder / "records" / "77").unlink()
+    fetch.from_zenodo("zenodo://77/c.pth", job)
+
+
+@pytest.mark.parametrize(("name", "fits"), [("*.pth", 2), ("d*", 0), ("C.pth", 0)])
+def test_a_pattern_must_fit_one_file(job, server, record, name, fits):
+    for file in ("b.pth", "c.pth", "e.zip"):
+        (server.folder / file).write_bytes(b"weights")
+    record()
+    with pytest.raises(ValueError) as told:
+        fetch.from_zenodo(f"zenodo://77/{name}", job)
+    assert str(told.value) == f"'{name}' fits {fits} names of record 77, not one; there are b.pth, c.pth, e.zip"
+
+
+def test_a_name_goes_before_a_pattern(job, server, record):
+    (server.folder / "c[1].pth").write_bytes(b"this")
+    (server.folder / "c1.pth").write_bytes(b"other")
+    record()
+    assert fetch.from_zenodo("zenodo://77/c[1].pth", job).read_bytes() == b"this"
+
+
+def test_a_file_with_another_md5_is_not_kept(tmp_path, job, server, record):
+    (server.folder / "c.pth").write_bytes(b"weights")
+    record(c="0" * 32)
+    with pytest.raises(ValueError, match=r"c\.pth sent a file with MD5 [0-9a-f]{32} instead of 0{32}: try again, or "):
+        fetch.from_zenodo("zenodo://77/c.pth", job)
+    assert list((tmp_path / "downloads").iterdir()) == []
+
+
+@pytest.mark.parametrize("answer", [None, "<html></html>", "[]", '{"files": [{"key": "c.pth"}]}', '{"id": 77}'])
+def test_a_record_that_lists_no_files_is_told(job, server, record, answer):
+    if answer:
+        (server.folder / "records" / "77").write_text(answer)
+    with pytest.raises(
+        ConnectionError, match=r"records/77 does not list the files of the record \(.+\): download it by"
+    ):
+        fetch.from_zenodo("zenodo://77/c.pth", job)
+
+
+@pytest.mark.parametrize("name", ["cifar10/eps1/resnet18.pt", "*eps1/*18.pt", "*../../evil.pt"])
+def test_a_member_of_an_archive_on_zenodo(tmp_path, job, network, server, record, name):
+    weights = saved(tmp_path / "c.pth", network.state_dict()).read_bytes()
+    with zipfile.ZipFile(server.folder / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.mkdir("cifar10/eps1/more18.pt")
+        for member in ("cifar10/eps0/resnet18.pt", "cifar10/eps1/resnet18.pt", "../../../evil.pt"):
+            archive.writestr(member, b"other" if "eps0" in member else weights)
+    record()
+    before = {path for path in tmp_path.rglob("*") if path.is_file()}
+    train.convert(row(f"zenodo://77/all.zip/{name}"), RECIPE, tmp_path / "w.safetensors", job)
+    answers(tmp_path / "w.safetensors", network, MEAN, STD)
+    made = {path for path in tmp_path.rglob("*") if path.is_file()} - before - {tmp_path / "w.safetensors"}
+    assert len(made) == 2 and {path.parent for path in made} == {tmp_path / "downloads"}
+    (server.folder / "all.zip").unlink()
+    assert fetch.from_zenodo(f"zenodo://77/all.zip/{name}", job).read_bytes() == weights
+
+
+def test_a_member_that_is_not_there_is_told_with_those_that_are(job, server, record):
+    with zipfile.ZipFile(server.folder / "all.zip", "w") as archive:
+        for eps in (0, 1):
+            archive.writestr(f"eps{eps}/c.pt", b"weights")
+    record()
+    with pytest.raises(
+        ValueError, match=r"^'\*c\.pt' fits 2 names of .*zenodo-77-all\.zip, not one; there are eps0/c\.pt"
+    ):
+        fetch.from_zenodo("zenodo://77/all.zip/*c.pt", job)
+
+
+def test_a_damaged_archive_is_told_and_leaves_no_member(tmp_path, job, server, record):
+    path = server.folder / "all.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("c.pt", b"weights")
+    path.write_bytes(path.read_bytes().replace(b"weights", b"weighty"))
+    (server.folder / "no.zip").write_bytes(b"weights")
+    record()
+    for name in ("all", "no"):
+        with pytest.raises(ValueError, match=rf"zenodo-77-{name}\.zip cannot be unpacked as a zip archive: "):
+            fetch.from_zenodo(f"zenodo://77/{name}.zip/c.pt", job)
+    assert {path.name for path in (tmp_path / "downloads").iterdir()} == {"zenodo-77-all.zip", "zenodo-77-no.zip"}
+
+
 # The published checkpoints of the light recipe
 
 SHEET = schema.read_sheet(ROOT / "config" / "light_recipe.tsv", "models")
@@ -193,6 +307,11 @@ def test_every_architecture_of_the_sheet_builds(arch):
     [
         ("https://example.org/download?id=a&export=b", True),
         ("hf://owner/repository/file", True),
+        ("zenodo://13936007/*resnet18.pt", True),
+        ("zenodo://13936007/all.zip/eps1/resnet18.pt", True),
+        ("zenodo://record/resnet18.pt", False),
+        ("zenodo://13936007/", False),
+        ("zenodo://13936007", False),
         ("resources/c.pth", True),
         ("http://example.org/c.pth", False),
         ("https://example.org", False),

@@ -1,5 +1,6 @@
 """Represent stage: logits, predictions and penultimate features of a model on an image set."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +15,39 @@ from mettle.flow import Job
 
 
 def extract(
-    weights: str | Path, images: str | Path, keys: dict[str, Any], sample: int, precision: str, batch: int, job: Job
-) -> dict[str, Any]:
-    """Columns of the represent table.
+    weights: str | Path,
+    images: str | Path,
+    keys: dict[str, Any],
+    sample: int | None,
+    precision: str,
+    batch: int,
+    job: Job,
+) -> Iterator[dict[str, Any]]:
+    """Columns of the represent table, a batch of images at a time.
 
     Parameters
     ----------
     weights : the model
-    images : store of held-out images
+    images : store of the image set; inverted images are taken as they are
     keys : dataset, images, model
-    sample : number of images, drawn from (seed, data set) and thus shared by all models; all if there are no more
+    sample : number of images, drawn from (seed, data set) and thus shared by all models; None, or more than there are,
+        for all
     precision, batch : number format and images per pass
     job : seed, threads, log
 
     Raises
     ------
     ValueError
-        If a feature is not finite.
+        If a feature or logit is not finite.
     """
-    model, source, policy = models.opened(weights, Store(images), job.threads, precision)
-    positions = shared(len(source), sample, job.seed, keys["dataset"])
-    chosen = split(positions, batch)
-    parts: dict[str, list[np.ndarray]] = {"id": [], "label": [], "logits": [], "features": []}
+    whole = keys["images"].startswith("inverted-")
+    model, source, policy = models.opened(weights, Store(images), job.threads, precision, whole=whole)
+    chosen = split(shared(len(source), sample, job.seed, keys["dataset"]), batch)
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "represent", len(chosen)):
         with torch.inference_mode(), policy.autocast():
             logits, features = (tensor.float().cpu().numpy() for tensor in model.both(policy.move(clean)))
-        for key, value in zip(parts, (ids.numpy(), labels.numpy(), logits, features), strict=True):
-            parts[key].append(value)
-    columns = {key: np.concatenate(values) for key, values in parts.items()}
-    if not (np.isfinite(columns["features"]).all() and np.isfinite(columns["logits"]).all()):
-        raise ValueError(f"{weights}: logits or features are not finite on some images")
-    columns["prediction"] = columns["logits"].argmax(1)
-    return {key: [value] * len(positions) for key, value in keys.items()} | columns
+        if not (np.isfinite(features).all() and np.isfinite(logits).all()):
+            raise ValueError(f"{weights}: logits or features are not finite on some images of {images}")
+        columns = {"id": ids.numpy(), "label": labels.numpy(), "prediction": logits.argmax(1)}
+        columns |= {"logits": logits, "features": features}
+        yield {key: [value] * len(ids) for key, value in keys.items()} | columns

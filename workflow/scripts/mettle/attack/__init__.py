@@ -1,1 +1,1 @@
-"""Attack stage: `evaluate` attacks every image, `summary` makes accuracies of it and needs no torch."""
+"""Attack stage: every held-out image attacked, and studies of attacks over steps, epochs and models."""

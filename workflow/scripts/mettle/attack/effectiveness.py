@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F
 
 from mettle import models
-from mettle.attack.parts import Parts
-from mettle.attack.summary import share
+from mettle.data.parts import Parts
 from mettle.data.loading import batches, split
 from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.flow import Job, derive, sha256_of
 from mettle.perturb import Draws, pgd_last
+from mettle.stats import share
 
 Row = dict[str, Any]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mettle import models
 from mettle.attack import flags
-from mettle.attack.parts import Parts
+from mettle.data.parts import Parts
 from mettle.data.loading import ImageSet, batches, split
 from mettle.data.sample import shared
 from mettle.data.store import Store

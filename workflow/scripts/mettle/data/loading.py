@@ -63,9 +63,9 @@ class ImageSet(Dataset):
             else:
                 self.transform = transforms.evaluation(size, resize, interpolation)
         if resize is None and not (augment or {}).get("random_resized_crop"):
-            self.arrays = torch.from_numpy(store.arrays()).permute(0, 3, 1, 2).contiguous()
-            if self.arrays.shape[2:] != (size, size):
-                found = "x".join(map(str, self.arrays.shape[2:]))
+            self.arrays = torch.from_numpy(store.arrays(threads=torch.get_num_threads()))  # (n, h, w, 3)
+            if self.arrays.shape[1:3] != (size, size):
+                found = "x".join(map(str, self.arrays.shape[1:3]))
                 raise ValueError(
                     f"{store.path} holds images of {found} pixels, the model takes {size}x{size}: set input.resize"
                 )
@@ -81,16 +81,13 @@ class ImageSet(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Images (n, 3, h, w) in [0, 1], labels (n,), ids (n,) at these positions."""
         if self.ready:
-            images = self.arrays[indices].float() / 255
+            images = self.arrays[indices].permute(0, 3, 1, 2).float() / 255
         else:
             images = torch.stack([self._image(index) for index in indices])
         return images, torch.from_numpy(self.store.labels[indices]), torch.from_numpy(self.store.ids[indices])
 
     def _image(self, index: int) -> Tensor:
-        if self.arrays is None:
-            image = self.store.image(index)
-        else:
-            image = Image.fromarray(self.arrays[index].permute(1, 2, 0).numpy())
+        image = self.store.image(index) if self.arrays is None else Image.fromarray(self.arrays[index].numpy())
         if not self.random:
             return self.transform(image)
         with _seeded(derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))):
@@ -135,9 +132,20 @@ class Mixture(Dataset):
         return tuple(torch.cat(parts)[order] for parts in zip(*found, strict=True))
 
 
-def taken_by(store: Store, about: dict[str, Any]) -> ImageSet:
-    """Images of a store as a model takes them; `about` is the metadata of its weights: size, resize, interpolation."""
-    return ImageSet(store, about["size"], about["resize"], interpolation=about["interpolation"])
+def taken_by(store: Store, about: dict[str, Any], *, whole: bool = False) -> ImageSet:
+    """Images of a store as a model takes them.
+
+    Parameters
+    ----------
+    store : the images
+    about : metadata of the model's weights: size, resize, interpolation
+    whole : the images were made at the input's size and lose no border: one of this size is taken as it is, of any
+        other the shorter side becomes `size` before the centre crop, whatever `resize` says
+    """
+    size, resize = about["size"], about["resize"]
+    if whole and (resize is not None or store.image(0).size != (size, size)):
+        resize = size
+    return ImageSet(store, size, resize, interpolation=about["interpolation"])
 
 
 def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:

@@ -10,6 +10,7 @@ import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ import pandas as pd
 from PIL import Image
 
 from mettle import tables
-from mettle.data.item import Item, decode
+from mettle.data.item import Item, decode, decode_array
 
 _BATCH = 256  # images per transaction: LMDB holds a transaction's pages in memory until it is committed
 _MAP_SIZE = 1 << 24  # bytes to start with; doubled whenever the map is full
@@ -38,6 +39,7 @@ def write(
     items: Iterable[Item],
     *,
     classes: int | None = None,
+    table: tables.Table = tables.MANIFEST,
     provenance: dict[str, Any] | None = None,
     progress: Callable[[Iterable[Item]], Iterable[Item]] | None = None,
 ) -> int:
@@ -51,6 +53,7 @@ def write(
     lmdb_path, manifest_path : `{split}.lmdb` and `{split}.parquet` in one folder, which is made
     items : the images
     classes : number of classes; None takes any label from 0
+    table : of the manifest: `tables.MANIFEST`, or one that extends it by what the images bring in `more`
     provenance : what made the images; `flow.job` gives it
     progress : wraps the iterable and shows how far it is, as `tqdm` does
 
@@ -69,8 +72,8 @@ def write(
     parts = [_temporary(lmdb_path), _temporary(manifest_path)]
     items = _checked(progress(items) if progress else items, classes)
     try:
-        rows = _write_images(parts[0], lmdb_path, items)
-        _write_manifest(parts[1], manifest_path, rows, provenance)
+        rows = _write_images(parts[0], lmdb_path, items, table)
+        _write_manifest(parts[1], manifest_path, table, rows, provenance)
         parts[0].replace(lmdb_path)
         parts[1].replace(manifest_path)
     finally:
@@ -143,39 +146,59 @@ class Store:
         ValueError
             If the bytes are missing, or are not those that the manifest's SHA-256 describes.
         """
-        if not 0 <= index < len(self):
-            raise IndexError(f"{self.path} holds images 0 to {len(self) - 1}, asked for {index}")
-        data, where = self._bytes(_key(self.ids[index])), f"{self.path}: image with id {self.ids[index]}"
-        if data is None:
-            raise ValueError(f"{where} is missing")
-        if hashlib.sha256(data).hexdigest().encode() != self._sha256[index]:
-            raise ValueError(f"{where} is damaged: its bytes differ from the SHA-256 in the manifest")
+        (data,) = self._read([index])
         return data
 
-    def arrays(self, indices: Sequence[int] | np.ndarray | None = None) -> np.ndarray:
-        """Images at these positions (all by default) as one uint8 array of shape (n, h, w, 3).
+    def arrays(self, indices: Sequence[int] | np.ndarray | None = None, threads: int = 1) -> np.ndarray:
+        """Images at these positions (all by default) as one uint8 array of shape (n, h, w, 3), by this many threads.
 
         Raises
         ------
         ValueError
             If the images differ in size, or for what `image` raises.
         """
-        indices = range(len(self)) if indices is None else indices
-        images = [np.asarray(self.image(index)) for index in indices]
-        shapes = sorted({image.shape for image in images})
-        if len(shapes) > 1:
-            sizes = f"{shapes[0][:2]} and {shapes[-1][:2]}"
-            raise ValueError(f"{self.path}: images differ in size, {sizes} for example; one array needs one size")
-        return np.stack(images) if images else np.zeros((0, 0, 0, 3), np.uint8)
+        indices = range(len(self)) if indices is None else [int(index) for index in indices]
+        if not indices:
+            return np.zeros((0, 0, 0, 3), np.uint8)
+        first = decode_array(self.data(indices[0]))
+        images = np.empty((len(indices), *first.shape), np.uint8)
+        images[0] = first
+        parts = [range(1 + k, len(indices), threads) for k in range(threads)]
+        with ThreadPoolExecutor(threads) as pool:  # the decoders let go of the interpreter
+            list(pool.map(lambda part: self._fill(images, indices, part), parts))
+        return images
 
-    def _bytes(self, key: bytes) -> bytes | None:
+    def _fill(self, images: np.ndarray, indices: Sequence[int], places: range) -> None:
+        """Decode the images at some of these positions into their places."""
+        for place, data in zip(places, self._read(indices[place] for place in places), strict=True):
+            found = decode_array(data, images[place])
+            if found.shape != images.shape[1:]:
+                sizes = f"{images.shape[1:3]} and {found.shape[:2]}"
+                raise ValueError(f"{self.path}: images differ in size, {sizes} for example; one array needs one size")
+
+    def _read(self, indices: Iterable[int]) -> Iterator[bytes]:
+        """What `data` gives for each of these positions, in one transaction."""
         if self._env is None:
             self._env = _open(self.path)
+        with self._env.begin() as transaction:
+            for index in indices:
+                if not 0 <= index < len(self):
+                    raise IndexError(f"{self.path} holds images 0 to {len(self) - 1}, asked for {index}")
+                yield self._get(transaction, index)
+
+    def _get(self, transaction: lmdb.Transaction, index: int) -> bytes:
         try:
-            with self._env.begin() as transaction:
-                return transaction.get(key)
+            data = transaction.get(_key(self.ids[index]))
         except lmdb.Error as error:
-            raise ValueError(f"{self.path}: image with id {int(key)} cannot be read: {error}") from error
+            raise ValueError(f"{self._name(index)} cannot be read: {error}") from error
+        if data is None:
+            raise ValueError(f"{self._name(index)} is missing")
+        if hashlib.sha256(data).hexdigest().encode() != self._sha256[index]:
+            raise ValueError(f"{self._name(index)} is damaged: its bytes differ from the SHA-256 in the manifest")
+        return data
+
+    def _name(self, index: int) -> str:
+        return f"{self.path}: image with id {self.ids[index]}"
 
 
 def _checked(items: Iterable[Item], classes: int | None) -> Iterator[Item]:
@@ -200,8 +223,8 @@ def _numbered(items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
-def _write_images(part: Path, path: Path, items: Iterator[Item]) -> dict[str, list]:
-    rows: dict[str, list] = {name: [] for name in tables.MANIFEST.columns}
+def _write_images(part: Path, path: Path, items: Iterator[Item], table: tables.Table) -> dict[str, list]:
+    rows: dict[str, list] = {name: [] for name in table.columns}
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with lmdb.open(str(part), subdir=False, lock=False, sync=False, map_size=_MAP_SIZE) as env:
@@ -238,12 +261,16 @@ def _add_row(rows: dict[str, list], item: Item) -> None:
     rows["source"].append(item.source)
     rows["sha256"].append(hashlib.sha256(item.data).hexdigest())
     rows["objects"].append(item.objects)
+    for name, value in item.more.items():
+        rows[name].append(value)
 
 
-def _write_manifest(part: Path, path: Path, rows: dict[str, list], provenance: dict[str, Any] | None) -> None:
+def _write_manifest(
+    part: Path, path: Path, table: tables.Table, rows: dict[str, list], provenance: dict[str, Any] | None
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        tables.write(part, tables.MANIFEST, rows, provenance)
+        tables.write(part, table, rows, provenance)
     except OSError as error:
         raise OSError(f"{path} cannot be written for {len(rows['id'])} images: {error}") from error
 

@@ -2,22 +2,56 @@
 Measures of representational similarity, by name.
 
 Every measure compares two arrays of features, one row per image, with rows matched. `prepare` does once per model
-what can be done once per model; `Measure.score` then compares two prepared models; `compare` does both for one pair.
+what can be done once per model; `Measure.score` then compares two prepared models; `compare` does both for one pair and
+`pairwise` for all pairs of several models. `floor` and `baseline` say what unrelated models score.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mettle.measures import cka, jaccard, procrustes, rtd
-from mettle.measures.base import Measure, check, paired
+import numpy as np
 
-__all__ = ["MEASURES", "Measure", "check", "compare", "get", "prepare"]
+from mettle.measures import (
+    cca,
+    cka,
+    cosine,
+    gulp,
+    jaccard,
+    matching,
+    procrustes,
+    regression,
+    rsa,
+    rtd,
+    rtd_lite,
+    shape,
+    statistics,
+)
+from mettle.measures.base import Measure, check, paired, whole
+
+__all__ = ["MEASURES", "Measure", "baseline", "check", "compare", "floor", "get", "pairwise", "prepare"]
 
 MEASURES: dict[str, Measure] = {
     "cka": cka.UNBIASED,
     "cka_biased": cka.BIASED,
+    "cka_minibatch": cka.MINIBATCH,
+    "cka_rbf": cka.RBF,
     "procrustes": procrustes.MEASURE,
     "jaccard": jaccard.MEASURE,
+    "rank": jaccard.RANK,
+    "rank_jaccard": jaccard.JOINT,
+    "cosine": cosine.MEASURE,
     "rtd": rtd.MEASURE,
+    "rtd_lite": rtd_lite.MEASURE,
+    "gulp": gulp.MEASURE,
+    "shape": shape.MEASURE,
+    "cca": cca.CCA,
+    "svcca": cca.SVCCA,
+    "pwcca": cca.PWCCA,
+    "linear_regression": regression.MEASURE,
+    "rsa": rsa.MEASURE,
+    "soft_matching": matching.MEASURE,
+    "magnitude": statistics.MAGNITUDE,
+    "concentricity": statistics.CONCENTRICITY,
 }
 
 
@@ -61,11 +95,15 @@ def prepare(name: str, features: Any, *, who: str = "features", **options: Any) 
         If the features are unfit (see `check`), too few, or leave the score undefined, or if an option is unknown or
         has no meaning. The message names `who`.
     """
+    return _prepare(name, check(features, who), who, options)
+
+
+def _prepare(name: str, x: np.ndarray, who: str, options: Mapping[str, Any]) -> Any:
+    """`prepare` of features that have been checked."""
     measure = get(name)
     unknown = sorted(options.keys() - measure.options.keys())
     if unknown:
         raise ValueError(f"{name} has no option {unknown[0]!r}; known: {', '.join(measure.options) or 'none'}")
-    x = check(features, who)
     try:
         return measure.prepare(x, **options)
     except ValueError as error:
@@ -98,4 +136,112 @@ def compare(name: str, x: Any, y: Any, **options: Any) -> float:
     measure = get(name)
     x, y = check(x, "x"), check(y, "y")
     paired(len(x), len(y))
-    return measure.score(prepare(name, x, who="x", **options), prepare(name, y, who="y", **options))
+    return measure.score(_prepare(name, x, "x", options), _prepare(name, y, "y", options))
+
+
+def pairwise(name: str, features: Mapping[str, Any], **options: Any) -> tuple[list[str], np.ndarray]:
+    """
+    Score all pairs of several models, what is needed of each computed once.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MEASURES`.
+    features : mapping
+        From each model's name to its features, an (n, d) array; row i of all comes from image i.
+    **options
+        Options of the measure, see `Measure.options`.
+
+    Returns
+    -------
+    names : list of m str
+        The models, in the order of `features`.
+    scores : (m, m) array
+        Raw values, row model with column model; `Measure.self_value` on the diagonal.
+
+    Raises
+    ------
+    ValueError
+        If a model has other images than the first, and whatever `prepare` raises, in the name of the model.
+    """
+    measure, names = get(name), list(features)
+    states = []
+    for who, values in features.items():
+        x = check(values, who)
+        paired(len(np.asarray(features[names[0]])), len(x))
+        states.append(_prepare(name, x, who, options))
+    scores = measure.table(states) if measure.table and states else _one_by_one(measure, states)
+    np.fill_diagonal(scores, measure.self_value)
+    return names, scores
+
+
+def _one_by_one(measure: Measure, states: Sequence[Any]) -> np.ndarray:
+    """Scores of all pairs of different models; a symmetric measure is computed in one direction."""
+    scores = np.zeros((len(states), len(states)))
+    for i, a in enumerate(states):
+        for j, b in enumerate(states[:i]):
+            scores[i, j] = measure.score(a, b)
+            scores[j, i] = scores[i, j] if measure.symmetric else measure.score(b, a)
+    return scores
+
+
+def floor(name: str, n: int, p: int, q: int, seed: int, **options: Any) -> float:
+    """
+    Score independent features: what unrelated models get at this size.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MEASURES`.
+    n, p, q : int
+        Number of images, and widths of the two models; entries are standard normal.
+    seed : int
+        Seed of the features.
+    **options
+        Options of the measure, see `Measure.options`.
+
+    Returns
+    -------
+    float
+        Raw value of one draw. Real features vary in fewer directions than they have columns, so what unrelated
+        networks get is often further from it than chance: see `baseline`.
+    """
+    rng = np.random.default_rng(seed)
+    return compare(name, *(rng.standard_normal((n, d), dtype=np.float32) for d in (p, q)), **options)
+
+
+def baseline(name: str, x: Any, y: Any, seed: int, draws: int = 1, **options: Any) -> float:
+    """
+    Score two models with the images of the second in random order: what they get by their spread alone.
+
+    Parameters
+    ----------
+    name : str
+        A key of `MEASURES`.
+    x, y : (n, p) and (n, q) arrays
+        Features of two models; row i of both comes from image i.
+    seed : int
+        Seed of the orders.
+    draws : int
+        Orders, at least 1.
+    **options
+        Options of the measure, see `Measure.options`.
+
+    Returns
+    -------
+    float
+        Mean raw value over the draws.
+
+    Raises
+    ------
+    ValueError
+        If `draws` is no count, and whatever `compare` raises.
+    """
+    measure = get(name)
+    whole("draws", draws, 1)
+    x, y = check(x, "x"), check(y, "y")
+    paired(len(x), len(y))
+    first, rng = _prepare(name, x, "x", options), np.random.default_rng(seed)
+    return float(
+        np.mean([measure.score(first, _prepare(name, rng.permutation(y), "y", options)) for _ in range(draws)])
+    )

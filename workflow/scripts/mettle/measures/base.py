@@ -1,12 +1,15 @@
 """What a measure is, the checks that all share, and the linear algebra that several share."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 _LARGEST = 1e100  # squares of larger features would overflow
+_SINGLE = (1e-12, 1e12)  # largest features of a float32 array whose squares float32 can sum
+_ROWS = 8192  # of a float32 product, summed in float32
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Measure:
     score : callable
         ``score(state_a, state_b)``: the raw value of a pair.
     min_images : callable
-        ``min_images(**options)``: the fewest images for which the score is defined.
+        ``min_images(width, **options)``: the fewest images for which the score is defined, where `width` is the
+        number of feature columns, the larger one of a pair.
     higher_is_alike : bool
         Whether a higher raw value means more alike.
     range : (float, float)
@@ -30,8 +34,8 @@ class Measure:
     self_value : float
         Raw value of a representation with itself.
     invariances : frozenset of str
-        Changes of one representation that leave the score as it is, of "orthogonal", "translation" and
-        "isotropic scaling"; claimed for the default options.
+        Changes of one representation that leave the score as it is, of `INVARIANCES`; claimed for the default
+        options.
     label : str
         Axis label of the displayed value.
     display : callable
@@ -40,6 +44,10 @@ class Measure:
         Where the definition stands.
     options : mapping
         Options of `prepare` and their defaults.
+    symmetric : bool
+        Whether ``score(a, b)`` is ``score(b, a)``; where not, it says how well `a` explains `b`.
+    table : callable or None
+        ``table(states)``: scores of all pairs, where several models together cost less than one pair after the other.
     """
 
     prepare: Callable[..., Any]
@@ -53,9 +61,12 @@ class Measure:
     display: Callable[[float], float]
     reference: str
     options: Mapping[str, Any]
+    symmetric: bool = True
+    table: Callable[[Sequence[Any]], np.ndarray] | None = None
 
 
-RIGID = frozenset({"orthogonal", "translation", "isotropic scaling"})
+INVARIANCES = frozenset({"orthogonal", "translation", "isotropic scaling", "invertible linear", "permutation"})
+RIGID = INVARIANCES - {"invertible linear"}  # a permutation of the columns is an orthogonal change
 
 
 def same(value: float) -> float:
@@ -65,7 +76,7 @@ def same(value: float) -> float:
 
 def check(features: Any, name: str) -> np.ndarray:
     """
-    Features as a float64 array, once they are fit for any measure.
+    Features as an array of float32 or float64, once they are fit for any measure.
 
     Parameters
     ----------
@@ -76,7 +87,9 @@ def check(features: Any, name: str) -> np.ndarray:
 
     Returns
     -------
-    (n, d) float64 array
+    (n, d) array
+        The features themselves if they are float64, or float32 and neither so large nor so small that their squares
+        leave its range; else in float64.
 
     Raises
     ------
@@ -88,11 +101,13 @@ def check(features: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name}: features must be real numbers, got dtype {x.dtype}")
     if x.ndim != 2 or x.size == 0:
         raise ValueError(f"{name}: features must have shape (images, dimensions), got {x.shape}")
-    x = x.astype(np.float64, copy=False)
-    bad = x.size - np.count_nonzero(np.abs(x) < _LARGEST)
-    if bad:
+    high = max(abs(float(x.max())), abs(float(x.min())))  # NaN if one is
+    if not high < _LARGEST:
+        bad = x.size - np.count_nonzero(np.abs(x.astype(np.float64)) < _LARGEST)
         raise ValueError(f"{name}: {bad} of {x.size} features are NaN, infinite or beyond {_LARGEST:g}")
-    if len(x) > 1 and (x == x[0]).all():
+    if not (x.dtype == np.float32 and _SINGLE[0] < high < _SINGLE[1]):
+        x = x.astype(np.float64, copy=False)
+    if len(x) > 1 and (x[1] == x[0]).all() and (x == x[0]).all():
         raise ValueError(f"{name}: features are constant over images, all {len(x)} rows are equal")
     return x
 
@@ -115,6 +130,13 @@ def whole(name: str, value: Any, least: int) -> None:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
+def real(name: str, value: Any, low: float, high: float = math.inf) -> None:
+    """Raise ValueError unless the option `name` is a finite number from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high or math.isinf(value):
+        rule = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of at least {low:g}"
+        raise ValueError(f"{name} must be a number {rule}, got {value!r}")
+
+
 def one_of(name: str, value: Any, known: Iterable[Any]) -> None:
     """Raise ValueError unless the option `name` is among the `known` values."""
     known = tuple(known)
@@ -122,27 +144,58 @@ def one_of(name: str, value: Any, known: Iterable[Any]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
 
 
-def centred(features: np.ndarray) -> np.ndarray:
-    """Features in float64 with the mean of every column taken off."""
-    x = np.asarray(features, dtype=np.float64)
-    return x - x.mean(axis=0)
+def centred(features: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+    """Features in `dtype` with the mean of every column taken off."""
+    x = np.asarray(features, dtype=dtype)
+    x = x - x.mean(axis=0)
+    x -= x.mean(axis=0)  # what rounding left of a mean much larger than the spread
+    return x
 
 
-def unit(features: np.ndarray) -> np.ndarray:
+def unit(features: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
     """
-    Features centred and scaled to a Frobenius norm of 1.
+    Features in `dtype`, centred and scaled to a Frobenius norm of 1.
 
     Raises
     ------
     ValueError
         If nothing is left after centring.
     """
-    x = centred(features)
-    size = np.linalg.norm(x)
+    x = centred(features, dtype)
+    size = math.sqrt(squares(x).sum())
     if size == 0:
         raise ValueError("the features are constant over images up to rounding")
-    x /= size
+    x /= x.dtype.type(size)
     return x
+
+
+def squares(x: np.ndarray) -> np.ndarray:
+    """Squared length of each row, in float64."""
+    return np.vecdot(x, x).astype(np.float64)
+
+
+def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """
+    The small product x'y of tall features, in float64.
+
+    Float32 features are multiplied in float32, which is twice as fast and rounds no more than the features were
+    rounded already, in blocks of 8,192 images that are summed in float64. Where `y` is `x`, BLAS does half the work.
+
+    Parameters
+    ----------
+    x, y : (n, p) and (n, q) arrays
+
+    Returns
+    -------
+    (p, q) float64 array
+    """
+    if np.float64 in (x.dtype, y.dtype):
+        return x.T @ y
+    total = np.zeros((x.shape[1], y.shape[1]))
+    for start in range(0, len(x), _ROWS):
+        rows = slice(start, start + _ROWS)
+        total += x[rows].T @ y[rows]
+    return total
 
 
 def thin(x: np.ndarray) -> np.ndarray:
@@ -159,10 +212,10 @@ def thin(x: np.ndarray) -> np.ndarray:
         `x` itself if d <= n. Otherwise x = r.T q.T with orthonormal q, and r.T has the Gram matrix of x.
     """
     n, d = x.shape
-    return x if d <= n else np.linalg.qr(x.T, mode="r").T
+    return x if d <= n else np.linalg.qr(x.T.astype(np.float64), mode="r").T.astype(x.dtype)
 
 
 def snap(value: float, low: float, high: float) -> float:
-    """`value`, or the bound that rounding (1e-9) made it miss."""
+    """`value`, or the bound that rounding (1e-6, as of float32 features) made it miss."""
     bound = min(max(value, low), high)
-    return float(bound if abs(bound - value) < 1e-9 else value)
+    return float(bound if abs(bound - value) < 1e-6 else value)

@@ -1,13 +1,15 @@
-"""Linear centred kernel alignment, unbiased and biased."""
+"""Centred kernel alignment: linear (unbiased, biased, over minibatches) and with an RBF kernel."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, enough, paired, same, snap, thin, unit
+from mettle.measures import kernels
+from mettle.measures.base import RIGID, Measure, enough, paired, real, same, snap, unit, whole
 
 
 @dataclass(frozen=True)
@@ -17,53 +19,60 @@ class Centred:
 
     Attributes
     ----------
-    factor : (n, r) array
-        Centred features of Frobenius norm 1, thinned to r = min(n, d) columns.
-    squares : (n,) array
-        Squared length of each row: the diagonal of the Gram matrix.
+    kernel : kernels.Linear or kernels.Rbf
+        Of the features, centred and scaled to a Frobenius norm of 1.
+    sums : (n,) array
+        Row sums of the kernel matrix without its diagonal.
     size : float
         Square root of HSIC with itself.
     """
 
-    factor: np.ndarray
-    squares: np.ndarray
+    kernel: Any
+    sums: np.ndarray
     size: float
 
 
-def _biased(x: np.ndarray, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
-    """HSIC times (n-1)^2: the inner product of the Gram matrices xx' and yy', from the small product x'y."""
-    product = x.T @ y
-    return float(np.vdot(product, product))
+def _biased(total: float, a: Centred, b: Centred) -> float:
+    """HSIC times (n-1)^2: the inner product `total` of the Gram matrices of centred features."""
+    return total
 
 
-def _unbiased(x: np.ndarray, y: np.ndarray, p: np.ndarray, q: np.ndarray) -> float:
-    """
-    Unbiased HSIC times n(n-3), from features.
+def _unbiased(total: float, a: Centred, b: Centred) -> float:
+    """Unbiased HSIC times n(n-3), from the inner product `total` of the kernel matrices with their diagonals."""
+    n, r, s = len(a.sums), a.sums, b.sums
+    off = total - a.kernel.diagonal @ b.kernel.diagonal
+    return float(off - 2 / (n - 2) * (r @ s) + r.sum() * s.sum() / ((n - 1) * (n - 2)))
 
-    The estimator sees the Gram matrices K = xx' and L = yy' with their diagonals p and q taken out. Columns of x and
-    y sum to zero, so the rows of K without diagonal sum to -p, and likewise for L: every sum over pairs of images
-    is then one over p and q.
-    """
-    n = len(x)
-    return _biased(x, y, p, q) - n / (n - 2) * (p @ q) + p.sum() * q.sum() / ((n - 1) * (n - 2))
+
+def _state(kernel: Any, sums: np.ndarray, hsic: Callable[..., float]) -> Centred:
+    """The state with its size; ValueError where HSIC of the features with themselves is zero."""
+    state, total = Centred(kernel, sums, math.nan), kernels.total(kernel, kernel)
+    own = hsic(total, state, state)
+    if own <= 1e-12 * total:
+        raise ValueError("CKA is undefined: HSIC of the features with themselves is zero or less")
+    return Centred(kernel, sums, math.sqrt(own))
 
 
 def _prepare(features: np.ndarray, *, hsic: Callable[..., float], needed: int) -> Centred:
-    """Centre, scale and thin the features, and compute HSIC with themselves; ValueError where that is zero."""
+    """The linear kernel, in the type of the features; their columns sum to zero, so row i of the kernel does too."""
     enough(len(features), needed)
-    x = thin(unit(features))
-    p = np.einsum("ij,ij->i", x, x)
-    own = hsic(x, x, p, p)
-    if own <= 1e-12 * _biased(x, x, p, p):
-        raise ValueError("CKA is undefined: HSIC of the features with themselves is zero or less")
-    return Centred(x, p, math.sqrt(own))
+    kernel = kernels.linear(unit(features, features.dtype))
+    return _state(kernel, -kernel.diagonal, hsic)
 
 
 def _score(a: Centred, b: Centred, *, hsic: Callable[..., float], low: float) -> float:
     """HSIC of the pair over the root of the product of both HSIC with themselves."""
-    paired(len(a.factor), len(b.factor))
-    value = hsic(a.factor, b.factor, a.squares, b.squares) / (a.size * b.size)
-    return snap(value, low, 1.0)
+    paired(len(a.sums), len(b.sums))
+    return snap(hsic(kernels.total(a.kernel, b.kernel), a, b) / (a.size * b.size), low, 1.0)
+
+
+def _table(states: Sequence[Centred], *, hsic: Callable[..., float], low: float) -> np.ndarray:
+    """Scores of all pairs."""
+    found = kernels.totals([state.kernel for state in states])
+    for i, a in enumerate(states):
+        for j, b in enumerate(states):
+            found[i, j] = snap(hsic(found[i, j], a, b) / (a.size * b.size), low, 1.0)
+    return found
 
 
 def prepare(features: np.ndarray) -> Centred:
@@ -73,7 +82,8 @@ def prepare(features: np.ndarray) -> Centred:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 4.
+        Row i comes from image i; n >= 4. Float32 features are multiplied in float32 and summed in float64, which
+        moves the score by less than 1e-6.
 
     Raises
     ------
@@ -102,8 +112,8 @@ def score(a: Centred, b: Centred) -> float:
     Notes
     -----
     Kornblith et al. 2019 (arXiv:1905.00414), section 3, with the unbiased HSIC of Song et al. 2012 (JMLR 13), which
-    Nguyen et al. 2021 (arXiv:2010.15327) state as equation 3. They average it over minibatches; here all images are
-    one batch. Works on an r x s product, with r and s at most n and at most the widths: no n x n matrix if d < n.
+    Nguyen et al. 2021 (arXiv:2010.15327) state as equation 3. They average it over minibatches (`cka_minibatch`);
+    here all images are one batch. No n x n matrix where the features have fewer dimensions.
     """
     return _score(a, b, hsic=_unbiased, low=-1.0)
 
@@ -112,30 +122,178 @@ prepare_biased = partial(_prepare, hsic=_biased, needed=2)
 score_biased = partial(_score, hsic=_biased, low=0.0)
 
 
+def prepare_rbf(features: np.ndarray, bandwidth: float = 1.0) -> Centred:
+    """
+    One model's part of unbiased CKA with a Gaussian (RBF) kernel.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 4.
+    bandwidth : float
+        Standard deviation of the kernel, in units of the median distance between two images.
+
+    Raises
+    ------
+    ValueError
+        If `bandwidth` is no positive number, if there are fewer than 4 images, if the median distance is zero, or if
+        HSIC of the features with themselves is zero.
+
+    Notes
+    -----
+    Kornblith et al. 2019 (arXiv:1905.00414), section 3. Kernel matrices are computed in tiles of 1,024 x 1,024
+    images, in time n^2 d and without ever holding one: besides the features a pair takes 32 MB.
+    """
+    real("bandwidth", bandwidth, 0)
+    if bandwidth < 1e-6:
+        raise ValueError(f"bandwidth must be a number of at least 1e-06, got {bandwidth!r}")
+    enough(len(features), 4)
+    kernel = kernels.rbf(unit(features, features.dtype), bandwidth)
+    return _state(kernel, kernels.row_sums(kernel), _unbiased)
+
+
+@dataclass(frozen=True)
+class Batches:
+    """
+    One model's part of minibatch CKA.
+
+    Attributes
+    ----------
+    order : (n,) int array
+        Images, shuffled; batches are consecutive.
+    grams : (size,) array
+        U-centred Gram matrices of all batches, each over the root of b(b-3) for its b images, end to end and scaled
+        to length 1: an inner product of two models sums HSIC over batches.
+    """
+
+    order: np.ndarray
+    grams: np.ndarray
+
+
+def prepare_minibatch(features: np.ndarray, batch: int = 256, seed: int = 0) -> Batches:
+    """
+    One model's part of minibatch CKA: Gram matrices of random batches of images.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 4.
+    batch : int
+        Images per batch, at least 4. The n // batch batches share out what remains, so no image is left out; fewer
+        images than `batch` are one batch.
+    seed : int
+        Seed of the shuffle before batches are cut; all models with n images get the same ones.
+
+    Raises
+    ------
+    ValueError
+        If an option has no meaning, if there are fewer than 4 images, or if HSIC of the features with themselves is
+        zero.
+    """
+    whole("batch", batch, 4)
+    whole("seed", seed, 0)
+    enough(len(features), 4)
+    x = unit(features, features.dtype)
+    order = np.random.default_rng([seed, len(x)]).permutation(len(x))
+    grams = np.concatenate([_u_centred(x[rows]).ravel() for rows in np.array_split(order, max(1, len(x) // batch))])
+    size = np.linalg.norm(grams)
+    if size <= 1e-12:
+        raise ValueError("CKA is undefined: HSIC of the features with themselves is zero or less")
+    return Batches(order, grams / size)
+
+
+def _u_centred(x: np.ndarray) -> np.ndarray:
+    """Gram matrix, U-centred: the inner product of two, over n(n-3), is unbiased HSIC (Song et al. 2012)."""
+    n = len(x)
+    gram = (x @ x.T).astype(np.float64)
+    np.fill_diagonal(gram, 0)
+    sums = gram.sum(axis=1) / (n - 2)
+    gram += sums.sum() / (n - 1) - sums[:, None] - sums
+    np.fill_diagonal(gram, 0)
+    return gram / math.sqrt(n * (n - 3))
+
+
+def score_minibatch(a: Batches, b: Batches) -> float:
+    """
+    Minibatch CKA of two models on the same images.
+
+    Returns
+    -------
+    float
+        In [-1, 1], read like `score`, and closer to it the larger the batches.
+
+    Raises
+    ------
+    ValueError
+        If the batches of the two differ.
+
+    Notes
+    -----
+    Nguyen et al. 2021 (arXiv:2010.15327), equations 2 and 3: unbiased HSIC is averaged over batches before the ratio
+    is taken. Theirs drop images that fill no batch.
+    """
+    if not np.array_equal(a.order, b.order) or len(a.grams) != len(b.grams):
+        raise ValueError("minibatch CKA needs the same batches of both: same number of images, batch and seed")
+    return snap(float(a.grams @ b.grams), -1.0, 1.0)
+
+
+_KORNBLITH = "Kornblith et al. 2019 (arXiv:1905.00414), section 3"
+
 UNBIASED = Measure(
     prepare=prepare,
     score=score,
-    min_images=lambda **_: 4,
+    min_images=lambda width, **_: 4,
     higher_is_alike=True,
     range=(-1.0, 1.0),
     self_value=1.0,
     invariances=RIGID,
     label="CKA",
     display=same,
-    reference="Kornblith et al. 2019 (arXiv:1905.00414), section 3; Nguyen et al. 2021 (arXiv:2010.15327), equation 3",
+    reference=f"{_KORNBLITH}; Nguyen et al. 2021 (arXiv:2010.15327), equation 3",
     options={},
+    table=partial(_table, hsic=_unbiased, low=-1.0),
 )
 
 BIASED = Measure(
     prepare=prepare_biased,
     score=score_biased,
-    min_images=lambda **_: 2,
+    min_images=lambda width, **_: 2,
     higher_is_alike=True,
     range=(0.0, 1.0),
     self_value=1.0,
     invariances=RIGID,
     label="CKA (biased)",
     display=same,
-    reference="Kornblith et al. 2019 (arXiv:1905.00414), section 3, linear kernel",
+    reference=f"{_KORNBLITH}, linear kernel",
     options={},
+    table=partial(_table, hsic=_biased, low=0.0),
+)
+
+MINIBATCH = Measure(
+    prepare=prepare_minibatch,
+    score=score_minibatch,
+    min_images=lambda width, **_: 4,
+    higher_is_alike=True,
+    range=(-1.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID,
+    label="CKA (minibatch)",
+    display=same,
+    reference="Nguyen et al. 2021 (arXiv:2010.15327), equations 2 and 3",
+    options={"batch": 256, "seed": 0},
+)
+
+RBF = Measure(
+    prepare=prepare_rbf,
+    score=score,
+    min_images=lambda width, **_: 4,
+    higher_is_alike=True,
+    range=(-1.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID,
+    label="CKA (RBF)",
+    display=same,
+    reference=f"{_KORNBLITH}, RBF kernel; unbiased HSIC of Song et al. 2012 (JMLR 13)",
+    options={"bandwidth": 1.0},
+    table=partial(_table, hsic=_unbiased, low=-1.0),
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, enough, paired, snap, thin, unit
+from mettle.measures.base import RIGID, Measure, enough, paired, product, snap, thin, unit
 
 
 def prepare(features: np.ndarray) -> np.ndarray:
@@ -25,7 +25,7 @@ def prepare(features: np.ndarray) -> np.ndarray:
         If there are fewer than 2 images, or if the features are constant over images.
     """
     enough(len(features), 2)
-    return thin(unit(features))
+    return thin(unit(features, features.dtype))
 
 
 def score(a: np.ndarray, b: np.ndarray) -> float:
@@ -54,14 +54,14 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
     2 - 2 |A'B|_*. The narrower side needs no padding with zeros, which would leave the nuclear norm as it is.
     """
     paired(len(a), len(b))
-    overlap = np.linalg.svd(a.T @ b, compute_uv=False).sum()
+    overlap = np.linalg.svd(product(a, b), compute_uv=False).sum()
     return snap(2 - 2 * overlap, 0.0, 2.0)
 
 
 MEASURE = Measure(
     prepare=prepare,
     score=score,
-    min_images=lambda **_: 2,
+    min_images=lambda width, **_: 2,
     higher_is_alike=False,
     range=(0.0, 2.0),
     self_value=0.0,

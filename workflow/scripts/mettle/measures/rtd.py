@@ -23,17 +23,20 @@ class Clouds:
     rows : (trials, points) int array
         Images of each subsample.
     distances : (trials, points, points) array
-        Distances within each subsample, over their own 0.9 quantile.
+        Distances within each subsample, see `normalised_distances`.
+    trees : (trials,) array
+        Weights of their minimum spanning trees.
     engine : str
-        What computes the barcodes, a key of `ENGINES`.
+        What computes RTD: "sequence" or a key of `BARCODES`.
     """
 
     rows: np.ndarray
     distances: np.ndarray
+    trees: np.ndarray
     engine: str
 
 
-def min_images(points: int = 500, **_: Any) -> int:
+def min_images(width: int, points: int = 500, **_: Any) -> int:
     """As many images as one subsample holds; ValueError if `points` is no count from 2 on."""
     whole("points", points, 2)
     return points
@@ -53,27 +56,31 @@ def prepare(features: np.ndarray, points: int = 500, trials: int = 10, seed: int
         Subsamples, at least 1.
     seed : int
         Seed of the subsamples; all models with n images get the same ones.
-    engine : {"auto", "ripser", "ripser++"}
-        What computes barcodes: ripser on the CPU, ripser++ on a CUDA device, or ripser++ if it can run here. They
-        agree to float32 precision.
+    engine : {"auto", "sequence", "ripser", "ripser++", "giotto"}
+        What computes RTD: the exact sequence of `mettle.measures.sequence`, which is "auto"; or, to compare with, a
+        barcode by ripser, by ripser++ on a CUDA device, or by giotto-ph. They agree to float32 precision, which is
+        that of the barcodes.
 
     Raises
     ------
     ValueError
-        If an option has no meaning, if there are fewer images than `points`, if ripser++ is asked for and cannot
-        run, or if a subsample is nearly all one point.
+        If an option has no meaning, if there are fewer images than `points`, if the engine asked for cannot run here,
+        or if a subsample is nearly all one point.
     """
     whole("trials", trials, 1)
     whole("seed", seed, 0)
-    enough(len(features), min_images(points))
+    enough(len(features), min_images(features.shape[1], points))
     return prepare_rows(features, subsamples(len(features), points, trials, seed), engine)
 
 
 def prepare_rows(features: np.ndarray, rows: np.ndarray, engine: str = "auto") -> Clouds:
     """Like `prepare`, on given subsamples: `rows` is a (trials, points) array of image indices."""
+    from mettle.measures import sequence
+
     engine = _resolve(engine)
     x = np.asarray(features, dtype=np.float64)
-    return Clouds(np.asarray(rows), np.stack([normalised_distances(x[subset]) for subset in rows]), engine)
+    distances = np.stack([normalised_distances(x[subset]) for subset in rows])
+    return Clouds(np.asarray(rows), distances, np.array([sequence.spanning_tree(d) for d in distances]), engine)
 
 
 def subsamples(n: int, points: int, trials: int, seed: int) -> np.ndarray:
@@ -86,6 +93,8 @@ def normalised_distances(x: np.ndarray) -> np.ndarray:
     """
     Euclidean distances between rows over the 0.9 quantile of all their n^2 entries, the zero diagonal included.
 
+    Distances below 1e-6 of the mean count as zero.
+
     Raises
     ------
     ValueError
@@ -95,6 +104,7 @@ def normalised_distances(x: np.ndarray) -> np.ndarray:
     scale = np.quantile(distances, 0.9)
     if scale == 0:
         raise ValueError("RTD is undefined: the 0.9 quantile of the distances within a subsample is zero")
+    distances[distances < 1e-6 * distances.mean()] = 0
     return distances / scale
 
 
@@ -115,16 +125,44 @@ def score(a: Clouds, b: Clouds) -> float:
     Notes
     -----
     Barannikov et al. 2022 (arXiv:2201.00058), algorithms 1 and 2: the sum of the lengths of the H1 bars, not divided
-    by the number of points. Distances below 1e-6 of the mean count as zero, as in the authors' code.
+    by the number of points. The authors take 1e-6 of the first cloud's mean as zero in both clouds; we take that of
+    each cloud's own, so that both directions share their work.
     """
+    shared_rows(a, b)
+    return float(np.mean([_both(a, b, trial) for trial in range(len(a.rows))]))
+
+
+def shared_rows(a: Clouds, b: Clouds) -> None:
+    """Raise ValueError unless both models have the same subsamples."""
     if not np.array_equal(a.rows, b.rows):
         raise ValueError("RTD needs the same subsamples of both: same number of images, points, trials and seed")
-    pairs = zip(a.distances, b.distances, strict=True)
-    return float(np.mean([(divergence(x, y, a.engine) + divergence(y, x, a.engine)) / 2 for x, y in pairs]))
 
 
-def divergence(a: np.ndarray, b: np.ndarray, engine: str = "ripser") -> float:
-    """One direction of RTD: summed length of the bars of topology that `b` adds to `a` (see `bars`)."""
+def _both(a: Clouds, b: Clouds, trial: int) -> tuple[float, float]:
+    """Both directions of RTD in one subsample."""
+    from mettle.measures import sequence
+
+    x, y = a.distances[trial], b.distances[trial]
+    if a.engine == "sequence":
+        return sequence.divergences(x, y, a.trees[trial], b.trees[trial])
+    return divergence(x, y, a.engine), divergence(y, x, a.engine)
+
+
+def divergence(a: np.ndarray, b: np.ndarray, engine: str = "sequence") -> float:
+    """
+    One direction of RTD: summed length of the bars of topology that `b` adds to `a` (see `bars`).
+
+    Parameters
+    ----------
+    a, b : (n, n) arrays
+        Normalised distances.
+    engine : str
+        "sequence" or a key of `BARCODES`.
+    """
+    from mettle.measures import sequence
+
+    if engine == "sequence":
+        return sequence.divergence(a, b)
     births, deaths = bars(a, b, engine).T
     return float((deaths - births).sum())
 
@@ -138,7 +176,7 @@ def bars(a: np.ndarray, b: np.ndarray, engine: str = "ripser") -> np.ndarray:
     a, b : (n, n) arrays
         Normalised distances; the bars show where points close in either cloud are apart in `a`.
     engine : str
-        A key of `ENGINES`.
+        A key of `BARCODES`.
 
     Returns
     -------
@@ -150,9 +188,7 @@ def bars(a: np.ndarray, b: np.ndarray, engine: str = "ripser") -> np.ndarray:
     From the radius at which one point of `a` reaches all others the complex is a cone: no bar is alive, and longer
     edges can be left out.
     """
-    zero = 1e-6 * a.mean()
-    a, b = np.where(a < zero, 0, a), np.where(b < zero, 0, b)
-    return ENGINES[engine](_weights(a, b), a.max(axis=1).min())
+    return BARCODES[engine](_weights(a, b), a.max(axis=1).min())
 
 
 def _weights(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -185,16 +221,28 @@ def _ripser_gpu(weights: np.ndarray, radius: float) -> np.ndarray:
     return np.array([(float(birth), float(death)) for birth, death in found]).reshape(-1, 2)
 
 
-ENGINES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {"ripser": _ripser, "ripser++": _ripser_gpu}
+def _giotto(weights: np.ndarray, radius: float) -> np.ndarray:
+    """H1 bars on the CPU by giotto-ph, which is under the AGPL and so never the default."""
+    from gph import ripser_parallel
+
+    return ripser_parallel(weights, metric="precomputed", maxdim=1, thresh=radius, n_threads=1)["dgms"][1]
+
+
+BARCODES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "ripser": _ripser,
+    "ripser++": _ripser_gpu,
+    "giotto": _giotto,
+}
 
 
 def _resolve(engine: str) -> str:
-    """The engine that will run: a key of `ENGINES`."""
-    one_of("engine", engine, ("auto", *ENGINES))
-    ready = find_spec("ripserplusplus") is not None and _cuda()
-    if engine == "ripser++" and not ready:
+    """The engine that will run; ValueError if it is unknown or cannot run here."""
+    one_of("engine", engine, ("auto", "sequence", *BARCODES))
+    if engine == "ripser++" and not (find_spec("ripserplusplus") is not None and _cuda()):
         raise ValueError("engine 'ripser++' needs the package ripserplusplus and a CUDA device; use 'auto' or 'ripser'")
-    return "ripser++" if ready and engine != "ripser" else "ripser"
+    if engine == "giotto" and find_spec("gph") is None:
+        raise ValueError("engine 'giotto' needs the package giotto-ph; use 'auto' or 'ripser'")
+    return "sequence" if engine == "auto" else engine
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from mettle import schema
-from mettle.models.small import CifarResNet, DenseNet, PreactResNet, Vgg, WideResNet
+from mettle.models.small import CifarResNet, DenseNet, DenseNetBC, PreactResNet, Vgg, WideResNet
 from mettle.models.stems import cifar_stem, restride
 
 Build = Callable[..., nn.Module]
@@ -88,6 +88,8 @@ _LIGHT = "Debenedetti et al. 2023, arXiv:2209.07399"
 _BAI = "Bai et al. 2021, arXiv:2111.05464"
 # Width of XCiT-M and -L; timm has -S of depth 12 only.
 _M, _L = {"embed_dim": 512}, {"embed_dim": 768, "num_heads": 16}
+# Widths of VGG-16 by stage.
+_VGG16 = [[64] * 2, [128] * 2, [256] * 3, [512] * 3, [512] * 3]
 
 ARCHITECTURES = {
     # For 32x32 images and a CPU: seconds to train, hence the stride of 2 at the start.
@@ -102,6 +104,12 @@ ARCHITECTURES = {
     "wide_resnet50_4": Architecture(_torchvision("resnet50", width_per_group=256), "wide ResNet", _ZAGORUYKO),
     "vgg16_bn": Architecture(_torchvision("vgg16_bn"), "VGG", _SIMONYAN),
     "tiny_vit_5m": Architecture(_timm("tiny_vit_5m_224"), "TinyViT", "Wu et al. 2022, arXiv:2207.10666"),
+    # Its networks for CIFAR-10: those of MadryLab's `cifar_models`, kept at 32x32; resnet50_32 is below.
+    "resnet18_32": Architecture(_timm("resnet18", cifar_stem), "ResNet", _HE),
+    "densenet161_32": Architecture(
+        lambda classes, size: DenseNetBC(classes, [6, 12, 36, 24], growth=48), "DenseNet", _HUANG
+    ),
+    "vgg16_32": Architecture(lambda classes, size: Vgg(classes, _VGG16, bias=True), "VGG", _SIMONYAN),
     # Those of Debenedetti et al. 2023 that timm does not have; XCiT-S, XCiT-N, ConvNeXt-T and DeiT are timm's.
     "xcit_medium_12_p16_224": Architecture(_timm("xcit_small_12_p16_224", **_M), "XCiT", _NOUBY),
     "xcit_large_12_p16_224": Architecture(_timm("xcit_small_12_p16_224", **_L), "XCiT", _NOUBY),

@@ -1,6 +1,7 @@
 """Checkpoints in the format of MadryLab's `robustness` library, read without running what is pickled in them."""
 
 import pickle
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ _DAMAGED = (
     LookupError,
     TypeError,
 )
+
+# What the library's networks for CIFAR (its `cifar_models`) call otherwise than ours.
+_OTHERWISE = {r"^linear\.": "fc.", r"^(layer\d\.\d+)\.shortcut\.": r"\1.downsample."}
 
 
 class _Inert:
@@ -86,7 +90,8 @@ def read(path: str | Path) -> dict[str, Tensor]:
     Returns
     -------
     dict
-        State of the network; of the normaliser, `mean` and `std` of shape (3,).
+        State of the network, of the library's networks for CIFAR under the names of ours; of the normaliser, `mean` and
+        `std` of shape (3,).
 
     Raises
     ------
@@ -122,4 +127,13 @@ def _network(state: dict[str, Tensor], path: str | Path) -> dict[str, Tensor]:
         raise ValueError(f"{path} is not in MadryLab format: no key 'module.{error.args[0]}'") from error
     if not network:
         raise ValueError(f"{path} is not in MadryLab format: no key starts with 'module.model.'")
-    return network | normaliser
+    return {_ours(key, network): value for key, value in network.items()} | normaliser
+
+
+def _ours(key: str, network: dict[str, Tensor]) -> str:
+    """The name that our network of this kind has for an entry."""
+    if key.startswith("classifier.") and {"classifier.weight", "features.0.weight"} <= network.keys():
+        return key.replace("classifier.", "fc.", 1)  # its VGG; torchvision's has three layers there
+    for theirs, ours in _OTHERWISE.items():
+        key = re.sub(theirs, ours, key)
+    return key

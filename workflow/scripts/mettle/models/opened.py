@@ -9,7 +9,9 @@ from mettle.models.device import Policy, policy
 from mettle.models.weights import load
 
 
-def opened(weights: str | Path, store: Store, threads: int, precision: str) -> tuple[Classifier, ImageSet, Policy]:
+def opened(
+    weights: str | Path, store: Store, threads: int, precision: str, *, whole: bool = False
+) -> tuple[Classifier, ImageSet, Policy]:
     """A model in evaluation mode on its device, a store's images as it takes them, and the policy of this process.
 
     Parameters
@@ -17,7 +19,8 @@ def opened(weights: str | Path, store: Store, threads: int, precision: str) -> t
     weights : file that `save` wrote
     store : the images
     threads, precision : see `policy`
+    whole : see `taken_by`
     """
     model, about = load(weights)
     chosen = policy(threads, precision)
-    return chosen.place(model), taken_by(store, about), chosen
+    return chosen.place(model), taken_by(store, about, whole=whole), chosen

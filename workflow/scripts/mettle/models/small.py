@@ -1,9 +1,10 @@
 """
 Convolutional networks for 32x32 images: ResNet, wide ResNet, VGG, DenseNet. All end in one linear layer.
 
-Their first convolution has a stride, 1 as in the papers or 2 for a quarter of the work.
+Most have a first convolution with a stride, 1 as in the papers or 2 for a quarter of the work.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -87,15 +88,18 @@ class WideResNet(PreactResNet):
 
 
 class Vgg(nn.Module):
-    """Plain 3x3 convolutions with max pooling between stages, Simonyan & Zisserman 2015 (arXiv:1409.1556)."""
+    """Plain 3x3 convolutions with max pooling between stages, Simonyan & Zisserman 2015 (arXiv:1409.1556).
 
-    def __init__(self, classes: int, stages: Sequence[Sequence[int]], stride: int = 1) -> None:
+    A bias of the convolutions is taken away by the normalisation behind them: for weights that have one.
+    """
+
+    def __init__(self, classes: int, stages: Sequence[Sequence[int]], stride: int = 1, bias: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         width_in = 3
         for stage in stages:
             for width in stage:
-                conv = nn.Conv2d(width_in, width, 3, 1 if layers else stride, 1, bias=False)
+                conv = nn.Conv2d(width_in, width, 3, 1 if layers else stride, 1, bias=bias)
                 layers += [conv, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
                 width_in = width
             layers.append(nn.MaxPool2d(2))
@@ -141,6 +145,52 @@ class DenseNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 3, 32, 32) to logits (n, classes)."""
         return self.fc(self.features(x).mean((2, 3)))
+
+
+class BottleneckLayer(nn.Module):
+    """A 1x1 and a 3x3 convolution whose output is put before its input, Huang et al. 2017, section 3."""
+
+    def __init__(self, width_in: int, growth: int) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(width_in)
+        self.conv1 = nn.Conv2d(width_in, 4 * growth, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(4 * growth)
+        self.conv2 = nn.Conv2d(4 * growth, growth, 3, 1, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps to more feature maps."""
+        y = self.conv1(self.bn1(x).relu())
+        return torch.cat([self.conv2(self.bn2(y).relu()), x], dim=1)
+
+
+class DenseNetBC(nn.Sequential):
+    """Dense blocks of bottlenecks with halving transitions, Huang et al. 2017, section 3.
+
+    Layers have the names of MadryLab's `cifar_models`, and new channels stand before the old ones as there, so that
+    its weights fit.
+    """
+
+    def __init__(self, classes: int, blocks: Sequence[int], growth: int) -> None:
+        width = 2 * growth
+        parts: dict[str, nn.Module] = {"conv1": nn.Conv2d(3, width, 3, 1, 1, bias=False)}
+        for block, layers in enumerate(blocks, start=1):
+            if block > 1:
+                parts[f"trans{block - 1}"] = _transition(width)
+                width //= 2
+            dense = [BottleneckLayer(width + layer * growth, growth) for layer in range(layers)]
+            parts[f"dense{block}"] = nn.Sequential(*dense)
+            width += layers * growth
+        parts |= {"bn": nn.BatchNorm2d(width), "relu": nn.ReLU(inplace=True)}
+        parts |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "fc": nn.Linear(width, classes)}
+        super().__init__(OrderedDict(parts))
+
+
+def _transition(width: int) -> nn.Sequential:
+    """Half as many channels, half as many pixels a side."""
+    conv = nn.Conv2d(width, width // 2, 1, bias=False)
+    return nn.Sequential(
+        OrderedDict(bn=nn.BatchNorm2d(width), relu=nn.ReLU(inplace=True), conv=conv, pool=nn.AvgPool2d(2))
+    )
 
 
 def _stages(block: type[nn.Module], width_in: int, widths: Sequence[int], blocks: int) -> nn.Sequential:

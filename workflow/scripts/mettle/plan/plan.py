@@ -8,7 +8,7 @@ from typing import Any
 
 from mettle import schema
 from mettle.plan import names
-from mettle.plan.figures import FIGURES, fig5_models
+from mettle.plan.figures import FIGURES
 from mettle.plan.recipes import Recipes, known
 
 Row = dict[str, Any]
@@ -80,18 +80,26 @@ class Plan:
         """Whether a model can be evaluated on a data set: its own, or one that names its own as `parent`."""
         return self.models[model]["dataset"] in (dataset, self.datasets[dataset].get("parent"))
 
+    def group(self, model: str) -> tuple[str, str, float]:
+        """Data set, threat and eps of a model: models are compared within a group."""
+        row = self.models[model]
+        return row["dataset"], row["threat"], row["eps"]
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, str, float], list[str]]:
+        groups: dict[tuple[str, str, float], list[str]] = {}
+        for name, row in self.models.items():
+            if "sweep" not in row:
+                groups.setdefault(self.group(name), []).append(name)
+        return groups
+
     def above(self, model: str) -> list[str]:
-        """Models that a model is compared with: those above it in the sheet with its data set, threat and eps.
+        """Models that a model is compared with: those of its group above it in the sheet.
 
         Each unordered pair is thus made once, and a model added at the end of the sheet costs one cell.
         """
-        row = self.models[model]
-        before = self.models_of(row["dataset"])
-        return [
-            name
-            for name in before[: before.index(model)]
-            if all(self.models[name][key] == row[key] for key in ("threat", "eps"))
-        ]
+        members = self._groups.get(self.group(model), [])
+        return members[: members.index(model)] if model in members else []
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
         """Everything that the configuration asks for, or what some of its figures are."""
@@ -194,12 +202,61 @@ class Plan:
         """Weights of the models that classify perturbations in figure 11."""
         return [f"results/train/{judge}/weights.safetensors" for judge in self.config["figures"]["fig11"]["judges"]]
 
-    # Represent, compare
+    # Invert, represent
 
-    def represented(self, wildcards: Any) -> list[str]:
-        """Representations of the models that a model is compared with."""
-        where = f"results/represent/{_get(wildcards, 'dataset')}/{_get(wildcards, 'images')}"
-        return [f"{where}/{name}.parquet" for name in self.above(_get(wildcards, "model"))]
+    def pair_store(self, wildcards: Any) -> list[str]:
+        """Held-out images of a data set, among which seeds and targets of inversion are drawn."""
+        return self.store(_get(wildcards, "dataset"), "test")
+
+    def image_set(self, wildcards: Any) -> list[str]:
+        """Store and manifest of the images that a path names: natural, train, or inverted through a model.
+
+        Raises
+        ------
+        ValueError
+            If the model cannot be evaluated on them.
+        """
+        images, dataset, model = (_get(wildcards, key) for key in ("images", "dataset", "model"))
+        held_out = self.test_store(wildcards)
+        if images == "natural":
+            return held_out
+        if images == "train":
+            return self.store(dataset, "train")
+        source = images.removeprefix("inverted-")
+        if not self.fits(source, dataset):
+            raise ValueError(f"{self._where(source)}: is no model of '{dataset}', '{model}' cannot see its images")
+        return [f"results/invert/{dataset}/{source}.lmdb", f"results/invert/{dataset}/{source}.parquet"]
+
+    def sample(self, wildcards: Any) -> int | None:
+        """Images to represent: a sample of the held-out ones, all of other sets."""
+        return self.config["represent"]["sample"] if _get(wildcards, "images") == "natural" else None
+
+    # Compare
+
+    def first(self, wildcards: Any) -> list[str]:
+        """First representation of each pair of a cell, see `second`."""
+        return [first for first, _ in self._pairs(wildcards)]
+
+    def second(self, wildcards: Any) -> list[str]:
+        """Second representation of each pair of a cell.
+
+        A cell of a model holds its pairs with the models above it. On natural images it comes first. On inverted images
+        there are two pairs per model above: on the images of either one, the model that they were inverted through
+        comes first.
+        """
+        return [second for _, second in self._pairs(wildcards)]
+
+    def _pairs(self, wildcards: Any) -> list[tuple[str, str]]:
+        dataset, images, model = (_get(wildcards, key) for key in ("dataset", "images", "model"))
+        where, above = f"results/represent/{dataset}", self.above(model)
+        if images == "natural":
+            return [(f"{where}/natural/{model}.parquet", f"{where}/natural/{other}.parquet") for other in above]
+        own, own_set = f"{where}/inverted-{model}/{model}.parquet", f"{where}/inverted-{model}"
+        pairs = [(own, f"{own_set}/{other}.parquet") for other in above]
+        return pairs + [
+            (f"{where}/inverted-{other}/{other}.parquet", f"{where}/inverted-{other}/{model}.parquet")
+            for other in above
+        ]
 
     def measure(self, wildcards: Any) -> Row:
         """Method and options of a measure, defaults filled in."""
@@ -207,8 +264,23 @@ class Plan:
 
     def pairs(self, wildcards: Any) -> Row:
         """What a cell of compared models carries as keys: threat and eps of all its models."""
-        row = self.models[_get(wildcards, "model")]
+        return self.pair_keys(_get(wildcards, "model"))
+
+    def pair_keys(self, model: str) -> Row:
+        """Norm and eps of a model, as keys of a table."""
+        row = self.models[model]
         return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
+
+    # Probe
+
+    def probed(self, wildcards: Any) -> list[str]:
+        """Answers of the probes of the models above a model."""
+        where = f"results/probe/{_get(wildcards, 'dataset')}"
+        return [f"{where}/{name}.parquet" for name in self.above(_get(wildcards, "model"))]
+
+    def classes(self, wildcards: Any) -> int:
+        """Number of classes of a data set."""
+        return self.datasets[_get(wildcards, "dataset")]["classes"]
 
     # Figures
 
@@ -223,11 +295,9 @@ class Plan:
         return FIGURES[_figure(figure)].beside(self, options) if options else []
 
     def figure(self, figure: Any) -> Row:
-        """Options of a figure, with what its models vary where it shows a sweep; none if it is not configured."""
+        """Options of a figure, and what else its job is told; none if it is not configured."""
         options = self.config["figures"].get(_figure(figure), {})
-        if "sweep" not in options:
-            return options
-        return options | {"cells": {name: self.models[name]["cell"] for name in self.models_of_sweep(options["sweep"])}}
+        return options | FIGURES[_figure(figure)].told(self, options) if options else {}
 
     @staticmethod
     def labels(wildcards: Any) -> dict[str, str]:
@@ -247,12 +317,8 @@ class Plan:
 
     @property
     def tabulated(self) -> list[str]:
-        """Figures and summary tables of the configuration that the attack stage makes."""
-        return [figure for figure in self.config["figures"] if figure != "fig5"]
-
-    def fig5_models(self) -> list[str]:
-        """Models that figure 5 shows; none where the configuration has no figure 5."""
-        return fig5_models(self, self.figure("fig5")) if self.figure("fig5") else []
+        """Figures and summary tables of the configuration."""
+        return list(self.config["figures"])
 
     def published_numbers(self, sheet: str) -> list[Row]:
         """Rows of a sheet of published accuracies."""

@@ -1,4 +1,4 @@
-"""Figure 5: representational similarity on images where two models agree and where they disagree, by eps.
+"""Figure 5: representational similarity on the two parts that a pair of models splits images into, by eps.
 
 After Klabunde et al. 2025 (arXiv:2510.19427), Figure 5; with a size-matched control, and every pair of models once.
 """
@@ -10,68 +10,68 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mettle.measures import get
-from mettle.plot.style import AGREE, COLUMN, DISAGREE, style
+from mettle.plot.pairs import axis_label, similarity
+from mettle.plot.style import AGREE, COLUMN, DISAGREE, eps_label, style
 
-GROUPS = {
+Groups = dict[str, tuple[str, str, float]]  # by name: label, colour, opacity
+
+_MATCHED = ("as many of these as of the images below", AGREE, 0.35)
+# Of a table those are drawn that it has: the parts of one split.
+GROUPS: Groups = {
     "agree": ("images where two models agree", AGREE, 1.0),
-    "agree_matched": ("as many of these as of the images below", AGREE, 0.35),
+    "agree_matched": _MATCHED,
     "disagree": ("images where they disagree", DISAGREE, 1.0),
+    "right": ("images that two models get right", AGREE, 1.0),
+    "right_matched": _MATCHED,
+    "wrong": ("images that one or both get wrong", DISAGREE, 1.0),
+    "confident": ("the half of the images that two models are surest of", AGREE, 1.0),
+    "confident_matched": _MATCHED,
+    "unsure": ("the other half", DISAGREE, 1.0),
 }
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel per measure: boxes over pairs of models, by eps and subgroup.
+    """One panel per measure: boxes over pairs of models, by eps and subgroup; marks of the tests at equal size.
 
     Parameters
     ----------
     table : rows of table `fig5`: scores of pairs, and one test per measure, eps and contrast of subgroups
     """
-    pairs = table[table["model"] != "all"].copy()
-    pairs["value"] = [
-        get(row.method).display(float(row.value)) if pd.notna(row.value) else None for row in pairs.itertuples()
-    ]
-    measures = list(dict.fromkeys(pairs["measure"]))
+    table = similarity(table)
+    groups = {name: look for name, look in GROUPS.items() if (table["subgroup"] == name).any()}
+    measures = list(dict.fromkeys(table["measure"]))
     with style():
         columns = min(len(measures), 2)
         lines = -(-len(measures) // columns)
         figure, axes = pyplot.subplots(lines, columns, figsize=(COLUMN, 1.65 * lines + 0.6), squeeze=False)
         for axis, measure in zip(axes.flat, measures, strict=False):
-            _panel(axis, measure, pairs[pairs["measure"] == measure], table[table["measure"] == measure])
+            _panel(axis, table[table["measure"] == measure], groups)
         for axis in axes.flat[len(measures) :]:
             axis.remove()
-        _legend(figure)
+        _legend(figure, groups)
     return figure
 
 
-def _panel(axis: Axes, measure: str, pairs: pd.DataFrame, table: pd.DataFrame) -> None:
-    levels = sorted(pairs["eps"].unique())
-    shown = pairs[pairs["subgroup"].isin(GROUPS)].dropna(subset=["value"]).astype({"value": float})
-    options = {"x": "eps", "y": "value", "hue": "subgroup", "order": levels, "hue_order": list(GROUPS), "ax": axis}
-    palette = {key: (colour, alpha) for key, (_, colour, alpha) in GROUPS.items()}
+def _panel(axis: Axes, table: pd.DataFrame, groups: Groups) -> None:
+    levels = sorted(table["eps"].unique())
+    shown = table[table["subgroup"].isin(groups)].dropna(subset=["value"])
+    options = {"x": "eps", "y": "value", "hue": "subgroup", "order": levels, "hue_order": list(groups), "ax": axis}
+    palette = {key: (colour, alpha) for key, (_, colour, alpha) in groups.items()}
     seaborn.boxplot(
         shown, **options, palette=palette, width=0.75, gap=0.12, fliersize=0, linewidth=0.6, saturation=1, legend=False
     )
-    black = dict.fromkeys(GROUPS, "black")
+    black = dict.fromkeys(groups, "black")
     seaborn.swarmplot(shown, **options, palette=black, dodge=True, size=1.3, alpha=0.5, warn_thresh=1, legend=False)
-    method = pairs["method"].iloc[0]
-    axis.set_title(get(method).label if measure == method else f"{get(method).label} ({measure})")
-    norms = {"l2": " (L2)", "linf": " (Linf)"}
-    norm = next((norms[name] for name in pairs["norm"].dropna()), "")
-    axis.set_xlabel(f"training eps{norm}" if axis.get_subplotspec().is_last_row() else "")
+    axis.set_title(axis_label(table))
+    axis.set_xlabel(eps_label(table) if axis.get_subplotspec().is_last_row() else "")
     axis.set_ylabel("")
     axis.set_xticks(range(len(levels)), [f"{eps:g}" for eps in levels])
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.12 * (high - low))
+    tests = table[table["subgroup"].str.contains("_matched - ")]
     for position, eps in enumerate(levels):
-        test = table[
-            (table["model"] == "all")
-            & (table["eps"] == eps)
-            & (table["subgroup"] == "agree_matched - disagree_matched")
-        ]
-        axis.text(
-            position, 0.985, _stars(test["p"]), transform=axis.get_xaxis_transform(), ha="center", va="top", fontsize=7
-        )
+        mark = _stars(tests.loc[tests["eps"] == eps, "p"])
+        axis.text(position, 0.985, mark, transform=axis.get_xaxis_transform(), ha="center", va="top", fontsize=7)
 
 
 def _stars(p: pd.Series) -> str:
@@ -82,7 +82,7 @@ def _stars(p: pd.Series) -> str:
     return "***" if value < 0.001 else "**" if value < 0.01 else "*" if value < 0.05 else "n.s."
 
 
-def _legend(figure: Figure) -> None:
-    handles = [Patch(facecolor=(colour, alpha), edgecolor="0.3", linewidth=0.6) for _, colour, alpha in GROUPS.values()]
-    labels = [label for label, _, _ in GROUPS.values()]
+def _legend(figure: Figure, groups: Groups) -> None:
+    handles = [Patch(facecolor=(colour, alpha), edgecolor="0.3", linewidth=0.6) for _, colour, alpha in groups.values()]
+    labels = [label for label, _, _ in groups.values()]
     figure.legend(handles, labels, loc="outside lower center", ncols=1, frameon=False, labelspacing=0.2)

@@ -1,10 +1,12 @@
 """One look for all figures: a context, one palette, files that are the same bytes for the same table."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +17,8 @@ matplotlib.use("Agg")
 # Okabe & Ito 2008: told apart by readers with any kind of colour vision.
 AGREE, DISAGREE = "#0072B2", "#D55E00"
 PALETTE = (AGREE, DISAGREE, "#009E73", "#CC79A7", "#E69F00")
+# From light to dark in one hue each, so that eps reads as an order also in grey.
+NATURAL, INVERTED, PROBES = "Blues", "Oranges", "Greens"
 COLUMN, PAGE = 3.4, 7.0  # inches: width of one column of a two-column paper, and of both
 
 
@@ -65,3 +69,16 @@ def short(model: str, source: str) -> str:
 def share_axis(axis: Axes, which: str = "y") -> None:
     """Ticks in percent."""
     getattr(axis, f"{which}axis").set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def shades(levels: Iterable[float], palette: str) -> dict[float, tuple]:
+    """Colours by eps, the darker the larger; none so light or dark that lines on it are lost."""
+    levels = sorted({float(eps) for eps in levels})
+    colours = matplotlib.colormaps[palette](np.linspace(0.03, 0.66, len(levels) + 1)[1:])
+    return dict(zip(levels, map(tuple, colours.tolist()), strict=True))
+
+
+def eps_label(table: pd.DataFrame) -> str:
+    """Axis label of the training eps, with the norm that the table names."""
+    norms = {"l2": " (L2)", "linf": " (Linf)"}
+    return "training eps" + next((norms[name] for name in table["norm"].dropna()), "")

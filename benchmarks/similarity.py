@@ -1,0 +1,156 @@
+"""`make bench`: similarity of models beside the code of others, in one run, equal values first.
+
+All features are float32, as networks give them. Rounds of ours and the peer alternate, the fastest of each counts.
+A peer is its published formula (`peers_similarity`), with its library's products: PyTorch, NumPy or scikit-learn.
+"""
+
+import argparse
+import itertools
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
+
+import numpy as np
+import peers_similarity as peers
+import torch
+from threadpoolctl import threadpool_limits
+from timing import race
+
+from mettle import measures
+
+
+@dataclass
+class Row:
+    """One line of the table: seconds of ours and the peer's, and the values that were found equal."""
+
+    what: str
+    ours: float
+    peer: float
+    value: str
+    peer_value: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=[*BENCHES, "memory"], help="one group of rows")
+    parser.add_argument("--memory", action="store_true", help="memory of one comparison, used by the bench itself")
+    options = parser.parse_args()
+    if options.memory:
+        print(growth())
+        return
+    torch.set_num_threads(options.threads)
+    versions = f"torch {torch.__version__}, NumPy {np.__version__}, Python {platform.python_version()}"
+    print(f"{platform.machine()}, {options.threads} thread(s), {versions}\n")
+    with threadpool_limits(options.threads):
+        show(
+            row
+            for name in ([options.only] if options.only else BENCHES)
+            if name in BENCHES
+            for row in BENCHES[name](options.rounds)
+        )
+    if options.only in (None, "memory"):
+        memory()
+
+
+def show(rows: Iterator[Row]) -> None:
+    """Print the table, each row as soon as it is known."""
+    print("| what | ours, s | peer, s | ratio | our value | peer's value |\n|---|---|---|---|---|---|")
+    for row in rows:
+        ratio = row.peer / row.ours
+        print(
+            f"| {row.what} | {row.ours:.2f} | {row.peer:.2f} | {ratio:.1f} | {row.value} | {row.peer_value} |",
+            flush=True,
+        )
+
+
+def networks(models: int, n: int, d: int) -> dict[str, np.ndarray]:
+    """Features of `models` related networks: rectified mixtures of 100 shared factors and own noise."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal((n, 100), dtype=np.float32)
+    made = {}
+    for model in range(models):
+        mixed = shared @ rng.standard_normal((100, d), dtype=np.float32) / 10
+        made[f"model {model}"] = np.maximum(mixed + rng.standard_normal((n, d), dtype=np.float32), 0)
+    return made
+
+
+def versus(
+    what: str, name: str, features: dict[str, np.ndarray], peer: Callable, rounds: int, tolerance: float, **options
+) -> Iterator[Row]:
+    """Row of all pairs by `measures.pairwise` and by a function of two arrays, pair by pair."""
+
+    def ours() -> np.ndarray:
+        table = measures.pairwise(name, features, **options)[1]
+        return table[np.triu_indices(len(table), 1)]
+
+    def theirs() -> np.ndarray:
+        return np.array([peer(x, y) for x, y in itertools.combinations(features.values(), 2)])
+
+    (seconds, found), (peer_seconds, known) = race(rounds, ours, theirs)
+    assert np.abs(found - known).max() < tolerance, (what, found, known)
+    yield Row(what, seconds, peer_seconds, f"mean {found.mean():.6f}", f"mean {known.mean():.6f}")
+
+
+def linear_cka(rounds: int) -> Iterator[Row]:
+    """Linear CKA of three and of ten models."""
+    for models, times in ((3, rounds), (10, 1)):
+        what = f"linear CKA, {models} models, n=10,000, d=2,048; peer resi, rob-univ (formula)"
+        yield from versus(what, "cka_biased", networks(models, 10_000, 2048), peers.cka, times, 1e-5)
+
+
+def minibatch_cka(rounds: int) -> Iterator[Row]:
+    """Minibatch CKA of ten models, on batches that the peer's data loader would give."""
+    features, n = networks(10, 10_240, 2048), 10_240
+    order = measures.prepare("cka_minibatch", features["model 0"]).order
+    batches = np.array_split(order, n // 256)
+    what = "minibatch CKA, batches of 256, 45 pairs, n=10,240, d=2,048; peer PyTorch-Model-Compare (formula)"
+    yield from versus(what, "cka_minibatch", features, lambda x, y: peers.cka_minibatch(x, y, batches), rounds, 1e-5)
+
+
+def procrustes(rounds: int) -> Iterator[Row]:
+    """Procrustes distance of three models; the peer's float32 norms are off by 1e-5."""
+    what = "Procrustes, 3 pairs, n=10,000, d=512; peer resi (formula)"
+    yield from versus(what, "procrustes", networks(3, 10_000, 512), peers.procrustes, rounds, 1e-4)
+
+
+def jaccard(rounds: int) -> Iterator[Row]:
+    """Overlap of the ten nearest neighbours of three models; the peer's float32 cosines confuse a few."""
+    what = "Jaccard, k=10, 3 pairs, n=10,000, d=512; peer resi (formula)"
+    features = networks(3, 10_000, 512)
+    yield from versus(what, "jaccard", features, lambda x, y: peers.jaccard(x, y, 10), rounds, 1e-5, centre=False)
+
+
+def memory() -> None:
+    """Peak memory of comparing one pair, in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
+    print(f"\nPeak memory of one linear CKA, n=10,000, d=2,048, beyond the features: {done.stdout.strip()}")
+
+
+def growth() -> str:
+    """Growth of this process while it compares a pair of models."""
+    x, y = networks(2, 10_000, 2048).values()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    measures.compare("cka", x[:16], y[:16])
+    measures.compare("cka", x, y)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    both = (x.nbytes + y.nbytes) / 2**20
+    return f"{grown:.0f} MB; the features of both are {both:.0f} MB, one n x n matrix of float32 is 381 MB"
+
+
+BENCHES: dict[str, Callable[[int], Iterator[Row]]] = {
+    "cka": linear_cka,
+    "minibatch": minibatch_cka,
+    "procrustes": procrustes,
+    "jaccard": jaccard,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Writes docs/measures.md from the registry and its schema; with --check, says whether it is up to date."""
+
+import math
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from mettle import measures, schema  # noqa: E402 (the path comes first)
+
+HEAD = """# Measures of representational similarity
+
+Every measure of the registry, made by `make docs` from `workflow/scripts/mettle/measures` and
+`workflow/schemas/measures.schema.yaml`, which also describes the options. Each compares the features of two models on
+the same n images, in d dimensions (the larger width of the two). Tests hold the claims of this table against the
+measures, by name.
+
+| measure | what it is | more alike | range | with itself | unchanged by | symmetric | images needed | defined in |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+FOOT = """
+Claims are those of the default options. *Unchanged by* is a change of either model: of its basis by a rotation or
+reflection (orthogonal), of its origin, of its scale, by any invertible linear map, or of the order of its units. A
+measure that is not symmetric says how well the first model explains the second. `magnitude` and `concentricity`
+describe one model each, and a pair by the difference: `measures.prepare("magnitude", features).value` is the number of
+one model.
+
+## Which to report
+
+- Invariances differ on purpose. `cka`, `procrustes` and `shape` ask whether the geometry is the same, `cca`,
+  `linear_regression` and `gulp` whether the same can be read off linearly, `jaccard` and `rsa` whether the same images
+  are close, `rtd` whether clusters and loops are the same, `soft_matching` whether single units are. No measure is read
+  alone: report at least one of the whole geometry and one of neighbourhoods.
+- Independent features do not score zero everywhere. The floor of `cka_biased`, `procrustes`, `shape`, `cca`, `svcca`,
+  `pwcca`, `linear_regression` and `soft_matching` rises with d / n, that of `jaccard` is about k / (2n), and `gulp` and
+  `rtd` grow with the width or the number of points. Scores of models of different widths, or on different numbers of
+  images, cannot be set side by side without it. `cka` and `rsa` are zero on average for independent features.
+- `cca`, `pwcca` and `linear_regression` need more images than dimensions, as do `gulp` with a `ridge` of 0 and `shape`
+  with an `alpha` of 0: with fewer, any two models span the same space and look equal. For a low floor many more are
+  needed (squared canonical correlations of independent features are d / (n - 1) on average). With few images, `svcca`
+  or a `ridge` above 0 is the way.
+- Report with every score the number of images, the widths, the options, and the score of permuted images or of
+  independent features of the same sizes. Compare groups of images only at equal n.
+"""
+
+
+def numeral(value: float) -> str:
+    """A bound or a self value as it is written."""
+    known = {math.inf: "∞", math.pi / 2: "π/2"}
+    return known.get(value, f"{value:g}").replace("-", "−")
+
+
+def needs(measure: measures.Measure) -> str:
+    """Fewest images as a formula in d, read off at two widths."""
+    few, many = (measure.min_images(d, **measure.options) for d in (1000, 2000))
+    slope = (many - few) // 1000
+    return {0: f"{few}", 1: f"d + {few - 1000}", 2: f"2d + {few - 2000}"}[slope]
+
+
+def row(name: str, measure: measures.Measure) -> str:
+    """One line of the table."""
+    low, high = measure.range
+    cells = [
+        f"`{name}`",
+        schema.load("measures")["$defs"][name]["description"].rstrip("."),
+        "higher" if measure.higher_is_alike else "lower",
+        f"{numeral(low)} to {numeral(high)}",
+        numeral(measure.self_value),
+        ", ".join(sorted(measure.invariances)) or "nothing",
+        "yes" if measure.symmetric else "no",
+        needs(measure),
+        measure.reference,
+    ]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def text() -> str:
+    """The whole page."""
+    return HEAD + "".join(row(*item) for item in measures.MEASURES.items()) + FOOT
+
+
+if __name__ == "__main__":
+    page = ROOT / "docs" / "measures.md"
+    if "--check" in sys.argv:
+        sys.exit(
+            0 if page.exists() and page.read_text() == text() else "docs/measures.md is out of date: run `make docs`"
+        )
+    page.write_text(text())

@@ -1,0 +1,61 @@
+"""Magnitude and concentricity: exact values on simple clouds, and what they do not see."""
+
+import numpy as np
+import pytest
+
+from mettle import measures
+
+
+def value(name, x):
+    return measures.prepare(name, x).value
+
+
+def test_magnitude_is_the_length_of_the_mean():
+    x = np.array([[3.0, 0], [3, 8], [3, 4]])
+    assert value("magnitude", x) == 5
+    assert value("magnitude", x - x.mean(axis=0)) == 0
+    assert measures.compare("magnitude", x, 3 * x) == 10
+
+
+def test_concentricity_is_the_mean_cosine_with_the_mean():
+    x = np.array([[1.0, 0], [0, 1]])
+    assert value("concentricity", x) == pytest.approx(np.sqrt(0.5))
+    assert value("concentricity", np.array([[1.0, 2], [3, 6]])) == pytest.approx(1)
+    assert measures.compare("concentricity", x, np.array([[1.0, 2], [3, 6]])) == pytest.approx(1 - np.sqrt(0.5))
+
+
+def test_concentricity_equals_the_plain_loop():
+    x = np.random.default_rng(0).normal(size=(50, 7)) + 1
+    mean = sum(x) / 50
+    cosines = [row @ mean / (np.linalg.norm(row) * np.linalg.norm(mean)) for row in x]
+    assert value("concentricity", x) == pytest.approx(np.mean(cosines), abs=1e-14)
+
+
+def test_concentricity_can_be_negative():
+    """One long vector carries the mean against three short ones."""
+    x = np.array([[10.0], [-1], [-1], [-1]])
+    assert value("concentricity", x) == -0.5
+
+
+def test_which_image_is_which_does_not_matter():
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 5)) + 1
+    for name in ("magnitude", "concentricity"):
+        expected = measures.compare(name, x, y)
+        assert measures.compare(name, x[::-1], y) == pytest.approx(expected)
+        assert measures.compare(name, x, x[::-1]) == pytest.approx(0, abs=1e-14)
+
+
+def test_sums_are_in_float64():
+    x = np.full((100_000, 2), 1.1, dtype=np.float32)
+    x[0] = 0.5
+    exact = np.linalg.norm(x.astype(np.float64).mean(axis=0))
+    assert value("magnitude", x) == pytest.approx(exact, rel=1e-14)
+
+
+def test_rows_without_direction():
+    x = np.random.default_rng(0).normal(size=(20, 3)) + 1
+    x[4] = 0
+    with pytest.raises(ValueError, match=r"^concentricity of vgg: row 4 has length 0, so no cosine$"):
+        measures.prepare("concentricity", x, who="vgg")
+    with pytest.raises(ValueError, match=r"^concentricity of vgg: the mean of the features is zero, so no cosine"):
+        measures.prepare("concentricity", [[1, 2], [-1, -2]], who="vgg")

@@ -1,0 +1,36 @@
+"""What an evaluation opens with: the model as it was saved, and the images as it takes them."""
+
+import numpy as np
+import pytest
+import torch
+
+from mettle import models
+from mettle.data.item import Item, png
+from mettle.data.loading import taken_by
+from mettle.data.store import Store, write
+
+STATISTICS = {"mean": [0.5] * 3, "std": [0.25] * 3}
+ABOUT = {"arch": "resnet8", "classes": 3, "size": 24, "resize": 28, "interpolation": "bilinear"}
+ABOUT |= {"threat": "none", "eps": 0.0} | STATISTICS
+
+
+@pytest.fixture
+def store(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 24, 24, 3), np.uint8)
+    items = (Item(png(image), 0, "a", "made") for image in images)
+    write(tmp_path / "test.lmdb", tmp_path / "test.parquet", items)
+    return Store(tmp_path / "test.lmdb")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_model_comes_with_the_images_as_it_takes_them(tmp_path, store, whole):
+    model = models.create("resnet8", 3, 24, **STATISTICS, seed=0)
+    models.save(tmp_path / "weights.safetensors", model, ABOUT)
+    found, images, policy = models.opened(tmp_path / "weights.safetensors", store, 1, "bf16", whole=whole)
+    batch, _, _ = images.__getitems__([0, 2])
+    assert torch.equal(batch, taken_by(store, ABOUT, whole=whole).__getitems__([0, 2])[0])
+    assert not torch.equal(batch, taken_by(store, ABOUT, whole=not whole).__getitems__([0, 2])[0])
+    assert policy.precision == "bf16"
+    assert not found.training
+    with torch.inference_mode():
+        torch.testing.assert_close(found(policy.move(batch)).cpu(), model.eval()(batch), rtol=0, atol=1e-4)

@@ -1,0 +1,55 @@
+"""
+Inverts models: images that a model represents like a target image although they began as another one.
+
+INPUTS:   results/train/{model}/weights.safetensors, results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/pairs/{dataset}.parquet
+OUTPUTS:  results/pairs/{dataset}.parquet
+          results/invert/{dataset}/{model}.lmdb
+          results/invert/{dataset}/{model}.parquet
+"""
+
+
+rule pair:
+    """Draw seeds and targets among the held-out images of a data set, shared by all models."""
+    input:
+        images=PLAN.pair_store,
+    output:
+        "results/pairs/{dataset}.parquet",
+    log:
+        "logs/pair/{dataset}.log",
+    benchmark:
+        "benchmarks/results/pair/{dataset}.tsv"
+    conda:
+        "../../envs/invert.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        dataset=PLAN.dataset_row,
+        images=PLAN.config["invert"]["images"],
+    script:
+        "../scripts/pair.py"
+
+
+rule invert:
+    """Invert a model: from each seed to an image that it represents like the target."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        pairs="results/pairs/{dataset}.parquet",
+        images=PLAN.test_store,
+    output:
+        images="results/invert/{dataset}/{model}.lmdb",
+        manifest="results/invert/{dataset}/{model}.parquet",
+    log:
+        "logs/invert/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/results/invert/{dataset}/{model}.tsv"
+    conda:
+        "../../envs/invert.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        options=PLAN.config["invert"],
+        precision=PLAN.config["precision"],
+        resume="results/.resume/invert/{dataset}/{model}",
+    script:
+        "../scripts/invert.py"

@@ -1,0 +1,52 @@
+"""
+Probes models: linear heads trained anew on the features of each, and how far heads of different models agree.
+
+INPUTS:   results/represent/{dataset}/train/{model}.parquet, results/represent/{dataset}/natural/{model}.parquet
+OUTPUTS:  results/probe/{dataset}/{model}.parquet
+          results/probe/{dataset}/{model}.epochs.parquet
+          results/probe_agree/{dataset}/{model}.parquet
+"""
+
+
+rule probe:
+    """Train linear probes on a model's features of the training images, and have them classify all images."""
+    input:
+        train="results/represent/{dataset}/train/{model}.parquet",
+        natural="results/represent/{dataset}/natural/{model}.parquet",
+    output:
+        answers="results/probe/{dataset}/{model}.parquet",
+        epochs="results/probe/{dataset}/{model}.epochs.parquet",
+    log:
+        "logs/probe/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/results/probe/{dataset}/{model}.tsv"
+    conda:
+        "../../envs/probe.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        options=PLAN.config["probe"],
+        classes=PLAN.classes,
+    script:
+        "../scripts/probe.py"
+
+
+rule probe_agree:
+    """Measure how often a model and each model above it in the sheet agree, by their own heads and by probes."""
+    input:
+        own="results/probe/{dataset}/{model}.parquet",
+        others=PLAN.probed,
+    output:
+        "results/probe_agree/{dataset}/{model}.parquet",
+    log:
+        "logs/probe_agree/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/results/probe_agree/{dataset}/{model}.tsv"
+    conda:
+        "../../envs/probe.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        pair=PLAN.pairs,
+    script:
+        "../scripts/probe_agree.py"

@@ -1,0 +1,111 @@
+"""What a model makes of an image set, read from its file, and two of them brought into one order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mettle import tables
+
+
+@dataclass(frozen=True)
+class Representation:
+    """
+    What a model makes of n images.
+
+    Attributes
+    ----------
+    model, images, path : model, image set, file
+    ids, label, prediction : (n,) int arrays
+    features, logits : (n, d) and (n, c) float32 arrays; None if they were not asked for
+    """
+
+    model: str
+    images: str
+    path: Path
+    ids: np.ndarray
+    label: np.ndarray
+    prediction: np.ndarray
+    features: np.ndarray | None = None
+    logits: np.ndarray | None = None
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.images} images ({self.path})"
+
+
+def load(path: str | Path, *vectors: str) -> Representation:
+    """
+    The representation in a file.
+
+    Parameters
+    ----------
+    path : file of the represent stage
+    vectors : which of `features` and `logits` to read
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, or holds no image or one twice.
+    """
+    frame = tables.read(path, tables.REPRESENT, ["model", "images", "id", "label", "prediction"])
+    if frame.empty:
+        raise ValueError(f"{path} holds no images")
+    if twice := frame["id"][frame["id"].duplicated()].tolist():
+        raise ValueError(f"{path}: image {twice[0]} stands there more than once ({len(twice)} such rows)")
+    columns = {"ids": "id", "label": "label", "prediction": "prediction"}
+    return Representation(
+        frame["model"].iloc[0],
+        frame["images"].iloc[0],
+        Path(path),
+        **{key: frame[name].to_numpy() for key, name in columns.items()},
+        **{name: tables.vectors(path, tables.REPRESENT, name) for name in vectors},
+    )
+
+
+def join(first: Representation, second: Representation) -> Representation:
+    """
+    The second representation with its rows in the order of the first.
+
+    Raises
+    ------
+    ValueError
+        If the two do not hold the same images with the same labels.
+    """
+    if len(first.ids) != len(second.ids) or not (first.ids == second.ids).all():
+        order = pd.Index(second.ids).get_indexer(first.ids)
+        if len(first.ids) != len(second.ids) or (order < 0).any():
+            raise ValueError(
+                f"{first} and {second} hold different images: {len(first.ids)} and {len(second.ids)}, "
+                f"{int((order >= 0).sum())} in common; represent both on the same image set"
+            )
+        second = rows(second, order)
+    if not (first.label == second.label).all():
+        raise ValueError(f"{first} and {second} give different labels to the same images")
+    return second
+
+
+def rows(of: Representation, order: np.ndarray) -> Representation:
+    """These rows of a representation, in this order."""
+    names = ("ids", "label", "prediction", "features", "logits")
+    return replace(of, **{name: found[order] for name in names if (found := getattr(of, name)) is not None})
+
+
+def pairs(
+    first: Sequence[str | Path], second: Sequence[str | Path], *vectors: str
+) -> Iterator[tuple[Representation, Representation]]:
+    """
+    Pairs of representations, joined; memory holds the two of a pair.
+
+    Parameters
+    ----------
+    first, second : files, the i-th with the i-th; a first that follows itself is read once
+    vectors : see `load`
+    """
+    held = None
+    for one, other in zip(first, second, strict=True):
+        if held is None or held.path != Path(one):
+            held = None  # let go of it before the next one is read
+            held = load(one, *vectors)
+        yield held, join(held, load(other, *vectors))

@@ -1,0 +1,122 @@
+"""Representational similarity on two parts of the images that a pair of models splits them into."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from mettle import measures
+from mettle.compare.representation import Representation, pairs
+from mettle.compare.similarity import method_of, result
+from mettle.flow import derive
+
+Row = dict[str, Any]
+Split = Callable[[Representation, Representation], np.ndarray]
+
+
+def _agree(a: Representation, b: Representation) -> np.ndarray:
+    return a.prediction == b.prediction
+
+
+def _right(a: Representation, b: Representation) -> np.ndarray:
+    return (a.prediction == a.label) & (b.prediction == b.label)
+
+
+def _confident(a: Representation, b: Representation) -> np.ndarray:
+    """Whether the less confident of both models is at least as confident as on half of the images."""
+    least = np.minimum(*(softmax(of.logits.astype(np.float64), axis=1).max(1) for of in (a, b)))
+    return least >= np.median(least)
+
+
+# By name: the two parts, and whether an image belongs to the first.
+SPLITS: dict[str, tuple[tuple[str, str], Split]] = {
+    "agreement": (("agree", "disagree"), _agree),
+    "correctness": (("right", "wrong"), _right),
+    "confidence": (("confident", "unsure"), _confident),
+}
+
+
+def subgroups(
+    first: Sequence[str | Path],
+    second: Sequence[str | Path],
+    keys: Row,
+    options: Row,
+    split: str,
+    draws: int,
+    seed: int,
+    progress: Callable = lambda pairs: pairs,
+) -> list[Row]:
+    """
+    Rows of the subgroups table: per pair, the score on each of the two parts, from scratch.
+
+    `agreement`: both models predict the same class, right or wrong, or not. `correctness`: both are right, or not.
+    `confidence`: the less confident of the two is at least as confident as on half of the images, or not. Both parts
+    are also drawn down to the size of the smaller one, `*_matched`: a difference between these two cannot come from
+    the number of images. The score of a drawn part is the mean over draws.
+
+    A part that has fewer images than the measure needs, or on which it is undefined, has no value and says so in its
+    note.
+
+    Parameters
+    ----------
+    first, second : files of the represent stage, the i-th compared with the i-th
+    keys : dataset, norm, eps, measure
+    options : method and options of the measure
+    split : key of `SPLITS`
+    draws : random subsets that a drawn part is the mean over
+    seed : of the draws
+    progress : wraps the pairs and shows how far they are
+    """
+    vectors = ("features", "logits") if split == "confidence" else ("features",)
+    rows = []
+    for one, other in progress(pairs(first, second, *vectors)):
+        for of in (one, other):
+            measures.check(of.features, str(of))
+        cell = keys | {"images": one.images, "model": one.model, "model_b": other.model, "method": options["method"]}
+        rows += [cell | {"subgroup": part} | scored for part, scored in _parts(one, other, options, split, draws, seed)]
+    return rows
+
+
+def _parts(
+    one: Representation, other: Representation, options: Row, split: str, draws: int, seed: int
+) -> Iterator[tuple[str, Row]]:
+    method, options = method_of(options)
+    names, belongs = SPLITS[split]
+    inside = belongs(one, other)
+    parts = dict(zip(names, (np.flatnonzero(inside), np.flatnonzero(~inside)), strict=True))
+    size = min(map(len, parts.values()))
+    needed = measures.get(method).min_images(max(one.features.shape[1], other.features.shape[1]), **options)
+
+    def score(rows: np.ndarray) -> float:
+        return measures.compare(method, one.features[rows], other.features[rows], **options)
+
+    for name, rows in parts.items():
+        if len(rows) < needed:
+            reason = f"{len(rows)} images in the group, {method} needs {needed}"
+            yield name, result(len(rows), None, reason)
+            yield f"{name}_matched", result(size, None, reason if len(rows) == size else "the other group is too small")
+            continue
+        whole = _scored(score, [rows])
+        yield name, whole
+        if size < needed:
+            yield f"{name}_matched", result(size, None, f"{size} images in the smaller group, {method} needs {needed}")
+        elif size == len(rows):
+            yield f"{name}_matched", whole
+        else:
+            rng = np.random.default_rng(derive(seed, "matched", one.model, other.model, name))
+            yield (
+                f"{name}_matched",
+                _scored(score, [np.sort(rng.choice(rows, size, replace=False)) for _ in range(draws)]),
+            )
+
+
+def _scored(score: Callable[[np.ndarray], float], subsets: Sequence[np.ndarray]) -> Row:
+    """Mean score over subsets of one size, with the least and greatest if they are several."""
+    n = len(subsets[0])
+    try:
+        values = [score(rows) for rows in subsets]
+    except ValueError as error:
+        return result(n, None, str(error))
+    return result(n, np.mean(values), lo=min(values), hi=max(values)) if len(values) > 1 else result(n, values[0])

@@ -1,0 +1,147 @@
+"""A store of inverted images: for each pair one that a model represents like the target although it began as the seed.
+
+Klabunde et al. 2025; the published code truncates to 8 bits, here values are rounded.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mettle import data, models, tables
+from mettle.data.item import Item, png
+from mettle.data.loading import batches, split
+from mettle.data.parts import Parts
+from mettle.data.store import Store
+from mettle.flow import Job, fingerprint, sha256_of
+from mettle.models import Classifier, Policy
+from mettle.perturb.inversion import invert, relative_distance
+
+
+def write_inverted(
+    lmdb_path: str | Path,
+    manifest_path: str | Path,
+    weights: str | Path,
+    images: str | Path,
+    pairs: str | Path,
+    keys: dict[str, Any],
+    options: dict[str, Any],
+    precision: str,
+    resume: str | Path,
+    job: Job,
+) -> int:
+    """Write one inverted image per pair, under the id, label and class name of the target.
+
+    Parameters
+    ----------
+    lmdb_path, manifest_path : files to write
+    weights : the model; images are made at the size of its input
+    images : store of held-out images
+    pairs : seeds and targets among them, by id
+    keys : dataset, model
+    options : the block `invert`: steps, step_size, momentum, batch_size
+    precision : number format of the passes
+    resume : folder for finished batches, gone at the end; a killed job goes on from them with the same result
+    job : threads, log
+
+    Returns
+    -------
+    Number of images written, that of the pairs.
+
+    Raises
+    ------
+    ValueError
+        If the pairs are not of this store, or what `perturb.inversion.invert` raises.
+    """
+    store = Store(images)
+    table = matched(pairs, store)
+    model, source, policy = models.opened(weights, store, job.threads, precision)
+    chosen = split(np.arange(len(table)), options["batch_size"])
+    drawn = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
+    made_from = [sha256_of(weights), store.digest, drawn, options, precision, torch.__version__, policy.device.type]
+    parts = Parts(resume, made_from, len(chosen))
+    if parts.done:
+        job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
+    places = [table.iloc[chosen[number]] for number in parts.left]
+    left = batches(source, [np.concatenate([part["target"], part["seed"]]) for part in places], job.threads - 1)
+    for number, (pixels, _, ids) in zip(parts.left, job.progress(left, "invert", len(parts.left)), strict=True):
+        targets, seeds = policy.move(pixels).chunk(2)
+        try:
+            parts.save(number, invert_batch(model, seeds, targets, ids[: len(targets)], options, policy))
+        except ValueError as error:
+            raise ValueError(f"{keys['model']} ({weights}) on {keys['dataset']} ({images}): {error}") from error
+    items = _items(store, table, parts)
+    n = data.write(lmdb_path, manifest_path, items, table=tables.INVERTED, provenance=job.provenance)
+    job.say(f"{n} images; mean loss {_means(parts)}")
+    shutil.rmtree(parts.folder)  # not before the store is whole: the parts took hours
+    return n
+
+
+def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
+    """Rows of the pairs table, with the positions of `target` and `seed` in the store.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, an id is not in the store, has another label there, or both labels of a pair are one.
+    """
+    table = tables.read(pairs, tables.PAIRS)
+    if table.empty:
+        raise ValueError(f"{pairs} holds no pairs")
+    for role, key, label in (("target", "id", "label"), ("seed", "seed_id", "seed_label")):
+        places = pd.Index(store.ids).get_indexer(table[key])
+        wrong = (places < 0) | (store.labels[places] != table[label].to_numpy())
+        if wrong.any():
+            row = table[wrong].iloc[0]
+            raise ValueError(
+                f"{pairs}: {role} {row[key]} of class {row[label]} is not in {store.path}: draw the pairs anew"
+            )
+        table[role] = places
+    if (same := table["label"] == table["seed_label"]).any():
+        raise ValueError(f"{pairs}: target {table['id'][same].iloc[0]} has a seed of its own class")
+    return table
+
+
+def invert_batch(
+    model: Classifier, seeds: Tensor, targets: Tensor, ids: Tensor, options: dict[str, Any], policy: Policy
+) -> dict[str, np.ndarray]:
+    """Images of one batch in 8 bits, uint8 (n, h, w, 3), their losses before and after rounding, and their steps."""
+    own = {key: options[key] for key in ("steps", "step_size", "momentum")}
+    found = invert(model, seeds, targets, policy=policy, ids=ids, **own)
+    rounded = found.images.mul(255).round()
+    columns = {
+        "images": rounded.to(torch.uint8).permute(0, 2, 3, 1),
+        "start_loss": found.start,
+        "loss": found.loss,
+        "rounded_loss": relative_distance(model, rounded / 255, targets, policy),
+        "step": found.step,
+    }
+    return {key: value.cpu().numpy() for key, value in columns.items()}
+
+
+def _items(store: Store, table: pd.DataFrame, parts: Parts) -> Iterator[Item]:
+    about = store.manifest()
+    targets, seeds = about.iloc[table["target"]], about.iloc[table["seed"]]
+    found = zip(*(_each(parts, key) for key in ("images", "start_loss", "loss", "step")), strict=True)
+    for target, seed, values in zip(targets.itertuples(), seeds.itertuples(), found, strict=True):
+        image, start, loss, step = values
+        more = {"seed_id": seed.id, "start_loss": float(start), "loss": float(loss), "step": int(step)}
+        source = f"inverted from {target.source} starting at {seed.source}"
+        yield Item(png(image), target.label, target.class_name, source, id=target.id, more=more)
+
+
+def _means(parts: Parts) -> str:
+    start, kept, rounded = (np.mean(list(_each(parts, key))) for key in ("start_loss", "loss", "rounded_loss"))
+    return f"{start:.4f} at the seeds, {kept:.4f} of what was kept, {rounded:.4f} after rounding to 8 bits"
+
+
+def _each(parts: Parts, key: str) -> Iterator[np.ndarray]:
+    """One value per image, batch after batch."""
+    for number in range(parts.n):
+        with np.load(parts.own / f"{number}.npz", allow_pickle=False) as part:
+            yield from part[key]

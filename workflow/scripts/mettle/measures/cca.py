@@ -1,0 +1,203 @@
+"""Canonical correlation analysis: CCA, SVCCA and PWCCA."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mettle.measures.base import RIGID, Measure, enough, one_of, paired, real, same, snap
+from mettle.measures.spectrum import Spectrum, more_than_dimensions, spectrum
+
+_POWERS = {"mean": 1, "mean_square": 2}
+
+
+@dataclass(frozen=True)
+class Subspace:
+    """
+    One model's part of CCA.
+
+    Attributes
+    ----------
+    basis : (n, r) array
+        Orthonormal basis of what the features span over images, once they are centred.
+    power : int
+        Of the correlations before they are averaged.
+    """
+
+    basis: np.ndarray
+    power: int = 1
+
+
+def min_images(width: int, **_: Any) -> int:
+    """Two more images than dimensions: with fewer, the features of a model of this width span everything."""
+    return more_than_dimensions(width)
+
+
+def prepare(features: np.ndarray, statistic: str = "mean") -> Subspace:
+    """
+    One model's part of CCA.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= d + 2.
+    statistic : {"mean", "mean_square"}
+        What is reported of the canonical correlations: their mean, or the mean of their squares.
+
+    Raises
+    ------
+    ValueError
+        If `statistic` is neither, if there are too few images, or if the features are constant over images.
+    """
+    one_of("statistic", statistic, _POWERS)
+    enough(len(features), min_images(features.shape[1]))
+    return Subspace(spectrum(features).basis, _POWERS[statistic])
+
+
+def score(a: Subspace, b: Subspace) -> float:
+    """
+    Mean canonical correlation of two models on the same images.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 if the narrower model is a linear map of the other, whatever the map. Independent features of
+        ranks p >= q have squared correlations of p / (n-1) on average, and once p + q exceeds n - 1 some are 1.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Kornblith et al. 2019 (arXiv:1905.00414), table 1, the means over the correlations of CCA (all min(p, q) of them)
+    and of their squares, as cosines of the principal angles between the two spans (Björck and Golub 1973). The ranks
+    p and q stand for the widths, so that dead units do not count.
+    """
+    paired(len(a.basis), len(b.basis))
+    correlations = np.linalg.svd(a.basis.T @ b.basis, compute_uv=False)
+    return snap(np.mean(correlations**a.power), 0.0, 1.0)
+
+
+def prepare_svcca(features: np.ndarray, variance: float = 0.99) -> Subspace:
+    """
+    One model's part of SVCCA: the span of the first principal components.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 3. Fewer images than dimensions are allowed, but see `score`: a span of p
+        components correlates with any other by about the root of p / (n-1).
+    variance : float
+        Share of the variance that the components explain together, from 0 to 1; the fewest that do are kept,
+        and at least one.
+
+    Raises
+    ------
+    ValueError
+        If `variance` is no such number, if there are too few images, or if the features are constant over images.
+
+    Notes
+    -----
+    Raghu et al. 2017 (arXiv:1706.05806), section 2: singular vectors that explain 99 % of the variance, then the mean
+    canonical correlation.
+    """
+    real("variance", variance, 0, 1)
+    enough(len(features), 3)
+    parts = spectrum(features)
+    explained = np.cumsum(parts.values**2)
+    return Subspace(parts.basis[:, : np.searchsorted(explained, variance * explained[-1]) + 1])
+
+
+def min_images_pwcca(width: int, **_: Any) -> int:
+    """More images than both widths together; with fewer, several correlations are 1, and their weights arbitrary."""
+    return 2 * width + 1
+
+
+def prepare_pwcca(features: np.ndarray) -> Spectrum:
+    """
+    One model's part of PWCCA.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 2d + 1.
+
+    Raises
+    ------
+    ValueError
+        If there are too few images, or if the features are constant over images.
+    """
+    enough(len(features), min_images_pwcca(features.shape[1]))
+    return spectrum(features)
+
+
+def score_pwcca(a: Spectrum, b: Spectrum) -> float:
+    """
+    Mean canonical correlation, weighted by how much each canonical variable says of the units of the second model.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 if the second model is a linear map of the first. Not symmetric.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Morcos et al. 2018 (arXiv:1806.05759), section 3: the weight of a canonical variable is the sum of its absolute
+    inner products with the units of one model. The paper takes that model first; here it stands second, as the one that
+    is explained, like the target of a regression. The authors' code takes the narrower one.
+    """
+    paired(len(a.basis), len(b.basis))
+    _, correlations, variables = np.linalg.svd(a.basis.T @ b.basis, full_matrices=False)
+    weights = np.abs(variables * b.values @ b.axes).sum(axis=1)
+    return snap(weights @ correlations / weights.sum(), 0.0, 1.0)
+
+
+CCA = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=min_images,
+    higher_is_alike=True,
+    range=(0.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID | {"invertible linear"},
+    label="CCA",
+    display=same,
+    reference="Kornblith et al. 2019 (arXiv:1905.00414), table 1, mean CCA correlation",
+    options={"statistic": "mean"},
+)
+
+SVCCA = Measure(
+    prepare=prepare_svcca,
+    score=score,
+    min_images=lambda width, **_: 3,
+    higher_is_alike=True,
+    range=(0.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID,
+    label="SVCCA",
+    display=same,
+    reference="Raghu et al. 2017 (arXiv:1706.05806), section 2",
+    options={"variance": 0.99},
+)
+
+PWCCA = Measure(
+    prepare=prepare_pwcca,
+    score=score_pwcca,
+    min_images=min_images_pwcca,
+    higher_is_alike=True,
+    range=(0.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID - {"orthogonal"},
+    label="PWCCA",
+    display=same,
+    reference="Morcos et al. 2018 (arXiv:1806.05759), section 3",
+    options={},
+    symmetric=False,
+)

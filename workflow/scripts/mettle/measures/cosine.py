@@ -1,0 +1,97 @@
+"""Second-order cosine similarity."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mettle.measures import kernels
+from mettle.measures.base import RIGID, Measure, centred, enough, one_of, paired, same, snap
+from mettle.measures.neighbours import directions
+
+
+@dataclass(frozen=True)
+class Cosines:
+    """
+    One model's part of second-order cosine similarity.
+
+    Attributes
+    ----------
+    kernel : kernels.Linear
+        Of the features scaled to length 1: cosines between images.
+    lengths : (n,) array
+        Length of each row of the cosine matrix without its diagonal.
+    """
+
+    kernel: kernels.Linear
+    lengths: np.ndarray
+
+
+def prepare(features: np.ndarray, centre: bool = True) -> Cosines:
+    """
+    Cosines between images, and the length of each row of them.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 3.
+    centre : bool
+        Whether the mean is taken off first.
+
+    Raises
+    ------
+    ValueError
+        If `centre` is no truth value, if there are fewer than 3 images, if a row has no length and so no cosine, or
+        if an image has cosine 0 with all others.
+    """
+    one_of("centre", centre, (True, False))
+    enough(len(features), 3)
+    kernel = kernels.linear(directions(centred(features, features.dtype) if centre else features))
+    lengths = _off_diagonal(kernel, kernel)
+    bad = np.flatnonzero(lengths <= 1e-6)
+    if len(bad):
+        raise ValueError(f"row {bad[0]} has cosine 0 with all others, so there is no second-order cosine")
+    return Cosines(kernel, np.sqrt(lengths))
+
+
+def _off_diagonal(a: kernels.Linear, b: kernels.Linear) -> np.ndarray:
+    """Inner products of matching rows of two cosine matrices without their diagonals."""
+    return kernels.by_row(a, b) - a.diagonal * b.diagonal
+
+
+def score(a: Cosines, b: Cosines) -> float:
+    """
+    Mean cosine of matching rows of the cosine matrices of two models.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 1 if every image has the same cosines with the others in both, up to a factor.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Hamilton et al. 2016 (arXiv:1605.09096), over all images instead of the nearest ones as in Klabunde et al. 2025
+    (arXiv:2510.19427), and without each image's cosine with itself. Sums over row i of the cosine matrices xx' and yy'
+    are x_i (x'y) y_i: no n x n matrix where the features have fewer dimensions.
+    """
+    paired(len(a.lengths), len(b.lengths))
+    return snap(float(np.mean(_off_diagonal(a.kernel, b.kernel) / (a.lengths * b.lengths))), -1.0, 1.0)
+
+
+MEASURE = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=lambda width, **_: 3,
+    higher_is_alike=True,
+    range=(-1.0, 1.0),
+    self_value=1.0,
+    invariances=RIGID,
+    label="Second-order cosine",
+    display=same,
+    reference="Hamilton et al. 2016 (arXiv:1605.09096), over all images",
+    options={"centre": True},
+)

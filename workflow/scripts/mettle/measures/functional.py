@@ -1,0 +1,207 @@
+"""
+Measures of functional similarity: how alike the answers of two models are, by name.
+
+Every measure compares the answers of two models to the same images, rows matched. Bounds say which agreement the
+accuracies alone allow or suggest; ambiguity and discrepancy look at a whole group of models.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import entr, softmax
+
+from mettle.measures.base import paired
+
+_BLOCK = 1024  # images whose probabilities are in memory at a time
+LN2 = float(np.log(2))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """
+    What a model answers to n images.
+
+    Attributes
+    ----------
+    label : (n,) int array
+        True class.
+    prediction : (n,) int array
+        Predicted class.
+    logits : (n, c) array
+        One logit per class.
+    """
+
+    label: np.ndarray
+    prediction: np.ndarray
+    logits: np.ndarray
+
+    @property
+    def error(self) -> float:
+        """Share of wrong predictions."""
+        return float(np.mean(self.prediction != self.label))
+
+
+@dataclass(frozen=True)
+class Functional:
+    """
+    A measure of functional similarity.
+
+    Attributes
+    ----------
+    score : callable
+        Two `Answers` to the raw value; None where it is undefined.
+    higher_is_alike : bool
+        Whether a higher raw value means more alike.
+    range : (float, float)
+        Least and greatest raw value.
+    self_value : float
+        Raw value of a model with itself.
+    label : str
+        Axis label of the displayed value.
+    display : callable
+        From the raw value to a number that is higher the more alike.
+    reference : str
+        Where the definition stands.
+    """
+
+    score: Callable[[Answers, Answers], float | None]
+    higher_is_alike: bool
+    range: tuple[float, float]
+    self_value: float
+    label: str
+    display: Callable[[float], float]
+    reference: str
+
+
+def compare(name: str, a: Answers, b: Answers) -> float | None:
+    """
+    Score the answers of two models to the same images; None where the measure is undefined.
+
+    Raises
+    ------
+    ValueError
+        If the measure is unknown, or the answers are not to the same number of images or classes.
+    """
+    if name not in FUNCTIONAL:
+        raise ValueError(f"unknown functional measure {name!r}; known: {', '.join(FUNCTIONAL)}")
+    paired(len(a.label), len(b.label))
+    if a.logits.shape != b.logits.shape:
+        raise ValueError(f"both models need the same classes, got {a.logits.shape[1]} and {b.logits.shape[1]}")
+    return FUNCTIONAL[name].score(a, b)
+
+
+def disagreement(a: Answers, b: Answers) -> float:
+    """Share of images that get different classes, in [0, 1]."""
+    return float(np.mean(a.prediction != b.prediction))
+
+
+def normalised_disagreement(a: Answers, b: Answers) -> float | None:
+    """
+    Disagreement between the least (0) and the greatest (1) that the two error rates allow.
+
+    With error rates e and f the least is |e - f| and the greatest min(e + f, 1). None where the two coincide, as for a
+    model without error.
+    """
+    least, most = abs(a.error - b.error), min(a.error + b.error, 1)
+    return None if most - least < 1e-12 else (disagreement(a, b) - least) / (most - least)
+
+
+def kappa(a: Answers, b: Answers) -> float | None:
+    """Cohen's kappa of the predictions, in [-1, 1]: agreement above chance; None if both predict one class only."""
+    classes = a.logits.shape[1]
+    shares = [np.bincount(answers.prediction, minlength=classes) / len(answers.label) for answers in (a, b)]
+    chance = float(shares[0] @ shares[1])
+    return None if 1 - chance < 1e-12 else (1 - disagreement(a, b) - chance) / (1 - chance)
+
+
+def jsd(a: Answers, b: Answers) -> float:
+    """Jensen-Shannon divergence of the predicted distributions in nats, mean over images, in [0, ln 2]."""
+    return _mean(a, b, _divergence)
+
+
+def churn(a: Answers, b: Answers) -> float:
+    """Soft churn with exponent 1: half the summed differences of confidences relative to the largest, in [0, c / 2]."""
+    return _mean(a, b, lambda p, q: np.abs(p / p.max(1, keepdims=True) - q / q.max(1, keepdims=True)).sum(1) / 2)
+
+
+def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    apart = entr((p + q) / 2).sum(1) - (entr(p).sum(1) + entr(q).sum(1)) / 2
+    return np.clip(apart, 0, LN2)
+
+
+def _mean(a: Answers, b: Answers, of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
+    """Mean over images of a function of the two models' probabilities, a block of images at a time."""
+    total = 0.0
+    for start in range(0, len(a.label), _BLOCK):
+        p, q = (softmax(x.logits[start : start + _BLOCK].astype(np.float64), axis=1) for x in (a, b))
+        total += of(p, q).sum()
+    return float(total / len(a.label))
+
+
+def bounds(accuracy: float, accuracy_b: float, classes: int) -> tuple[float, float]:
+    """
+    Agreement that two accuracies suggest, the upper and the lower value; neither is strict.
+
+    Parameters
+    ----------
+    accuracy, accuracy_b : float
+        As fractions.
+    classes : int
+        Number of classes.
+
+    Returns
+    -------
+    (float, float)
+        Agreement if the worse model is the better one with some answers replaced by random ones, and if the two are
+        independent.
+
+    Notes
+    -----
+    Fort et al. 2019 (arXiv:1912.02757), appendix D, there for disagreement.
+    """
+    low, high = sorted((accuracy, accuracy_b))
+    if classes * high <= 1 + 1e-12:  # at chance the better model has nothing to lose
+        upper = 1.0
+    else:
+        upper = 1 - (classes - 1) * (high - low) / (classes * high - 1)
+    both_wrong = (1 - high) * (1 - low)
+    independent = (1 - high) * low + (1 - low) * high + both_wrong * (classes - 2) / (classes - 1)
+    return upper, 1 - independent
+
+
+def ambiguity(predictions: Sequence[np.ndarray]) -> float:
+    """Share of images on which at least two models of a group differ, Marx et al. 2020 (arXiv:1909.06677)."""
+    return float(np.mean(np.any(np.stack(predictions) != predictions[0], axis=0)))
+
+
+def discrepancy(predictions: Sequence[np.ndarray]) -> float:
+    """Largest disagreement of two models of a group, Marx et al. 2020 (arXiv:1909.06677)."""
+    return max(
+        float(np.mean(p != q)) for place, p in enumerate(predictions) for q in predictions[:place]
+    )
+
+
+_SURVEY = "Klabunde et al. 2025 (arXiv:2305.06329), functional similarity"
+
+FUNCTIONAL: dict[str, Functional] = {
+    "disagreement": Functional(
+        disagreement, False, (0.0, 1.0), 0.0, "agreement", lambda value: 1 - value, f"{_SURVEY}, disagreement"
+    ),
+    "normalised_disagreement": Functional(
+        normalised_disagreement,
+        False,
+        (0.0, 1.0),
+        0.0,
+        "normalised agreement",
+        lambda value: 1 - value,
+        f"{_SURVEY}, error-corrected disagreement; Fort et al. 2019 (arXiv:1912.02757)",
+    ),
+    "kappa": Functional(kappa, True, (-1.0, 1.0), 1.0, "Cohen's kappa", float, "Cohen 1960"),
+    "jsd": Functional(
+        jsd, False, (0.0, LN2), 0.0, "JSD similarity", lambda value: 1 - value / LN2, "Lin 1991, equation 5.1"
+    ),
+    "churn": Functional(
+        churn, False, (0.0, np.inf), 0.0, "negative churn", lambda value: -value, f"{_SURVEY}, surrogate churn"
+    ),
+}

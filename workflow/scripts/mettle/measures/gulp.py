@@ -1,0 +1,99 @@
+"""GULP: how far predictions of ridge regression from two representations lie apart."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mettle.measures.base import RIGID, Measure, enough, paired, real
+from mettle.measures.spectrum import more_than_dimensions, spectrum
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """
+    The matrix hat hat' (n, n) that turns labels of the images into the fitted values of ridge regression.
+
+    Attributes
+    ----------
+    hat : (n, r) array
+        Its factor.
+    size : float
+        Squared Frobenius norm of the matrix.
+    """
+
+    hat: np.ndarray
+    size: float
+
+
+def min_images(width: int, ridge: float = 0.01, **_: Any) -> int:
+    """Two, or two more than dimensions without `ridge`, where fewer images are fitted exactly by any features."""
+    real("ridge", ridge, 0)
+    return more_than_dimensions(width) if ridge == 0 else 2
+
+
+def prepare(features: np.ndarray, ridge: float = 0.01) -> Smoother:
+    """
+    One model's part of GULP.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 2, and n >= d + 2 if `ridge` is 0. Centred, and scaled to a variance of 1 in
+        sum over dimensions.
+    ridge : float
+        Regularisation lambda >= 0, in units of that variance. Directions with less are hardly looked at; 0 looks at
+        all alike, as CCA does.
+
+    Raises
+    ------
+    ValueError
+        If `ridge` is no number from 0 on, if there are too few images, or if the features are constant over images.
+    """
+    enough(len(features), min_images(features.shape[1], ridge))
+    parts = spectrum(features)
+    shrunk = parts.values**2 / (parts.values**2 + ridge)
+    return Smoother(parts.basis * np.sqrt(shrunk), float(shrunk @ shrunk))
+
+
+def score(a: Smoother, b: Smoother) -> float:
+    """
+    Squared GULP distance of two models on the same images.
+
+    Returns
+    -------
+    float
+        At least 0, at most the sum of both widths; 0 for features equal up to rotation, translation and scale.
+        Independent features of widths p and q are p + q - 2pq/(n-1) apart without ridge: levels grow with the widths.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Boix-Adsera et al. 2022 (arXiv:2210.06545), the square of their distance, estimated on samples. With covariances
+    S and R = (S + ridge I)^-1 it is tr(Saa Ra Saa Ra) + tr(Sbb Rb Sbb Rb) - 2 tr(Ra Sab Rb Sba): the squared Frobenius
+    distance of the two matrices that smooth labels, so no labels of mean square 1 get predictions whose mean squared
+    difference is larger.
+    """
+    paired(len(a.hat), len(b.hat))
+    overlap = np.linalg.norm(a.hat.T @ b.hat) ** 2
+    value = a.size + b.size - 2 * overlap
+    return float(value) if value > 1e-12 * (a.size + b.size) else 0.0  # less is rounding
+
+
+MEASURE = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=min_images,
+    higher_is_alike=False,
+    range=(0.0, float("inf")),
+    self_value=0.0,
+    invariances=RIGID | {"permutation"},
+    label="−GULP",
+    display=lambda value: -value,
+    reference="Boix-Adsera et al. 2022 (arXiv:2210.06545), plug-in estimate of the squared distance",
+    options={"ridge": 0.01},
+)

@@ -1,0 +1,100 @@
+"""Soft matching of units: how well the units of one model correlate with those of another, one by one."""
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from mettle.measures.base import Measure, centred, enough, paired, same, snap
+
+_PIVOTS = 10**8  # far above what the solver takes; it stops by itself when the plan is optimal
+
+
+def prepare(features: np.ndarray) -> np.ndarray:
+    """
+    One model's part of soft matching.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i, column j from unit j; n >= 2.
+
+    Returns
+    -------
+    (n, r) array
+        Units centred and scaled to norm 1. Units that are the same for all images have no correlation and are left out.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 images, or if the features are constant over images.
+    """
+    enough(len(features), 2)
+    x = centred(features)
+    sizes = np.linalg.norm(x, axis=0)
+    alive = sizes > 1e-12 * np.linalg.norm(np.asarray(features, dtype=np.float64), axis=0)
+    if not alive.any():
+        raise ValueError("the features are constant over images up to rounding")
+    return x[:, alive] / sizes[alive]
+
+
+def score(a: np.ndarray, b: np.ndarray) -> float:
+    """
+    Mean correlation of matched units under the best matching of two models.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 1 if the models have the same units up to order, scale and offset of each. Independent features of
+        few images or many units stay well above 0.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Khosla and Williams 2024 (arXiv:2311.09466), correlation form: the greatest sum of P[i, j] corr(i, j) over plans P
+    whose rows sum to 1/p and whose columns sum to 1/q. With as many units in both the best plan is a permutation.
+    """
+    paired(len(a), len(b))
+    correlations = a.T @ b
+    match = _permutation if correlations.shape[0] == correlations.shape[1] else _transport
+    return snap(match(correlations), -1.0, 1.0)
+
+
+def _permutation(gain: np.ndarray) -> float:
+    """Greatest mean of a square matrix over one entry per row and column."""
+    return float(gain[linear_sum_assignment(gain, maximize=True)].mean())
+
+
+def _transport(gain: np.ndarray) -> float:
+    """
+    Greatest mean of a matrix under plans of even rows and even columns.
+
+    Raises
+    ------
+    RuntimeError
+        If the solver stops before it finds the best plan.
+    """
+    from ot import emd
+
+    even = [np.full(size, 1 / size) for size in gain.shape]
+    plan, log = emd(*even, -gain, numItermax=_PIVOTS, log=True)
+    if log["warning"]:
+        raise RuntimeError(f"optimal transport did not finish: {log['warning']}")
+    return float(np.vdot(plan, gain))
+
+
+MEASURE = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=lambda width, **_: 2,
+    higher_is_alike=True,
+    range=(-1.0, 1.0),
+    self_value=1.0,
+    invariances=frozenset({"translation", "isotropic scaling", "permutation"}),
+    label="soft matching",
+    display=same,
+    reference="Khosla and Williams 2024 (arXiv:2311.09466), correlation form",
+    options={},
+)

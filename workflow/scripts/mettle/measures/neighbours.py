@@ -1,0 +1,150 @@
+"""Nearest neighbours of every image, once per model, for the measures that compare neighbourhoods."""
+
+from typing import Any
+
+import numpy as np
+
+from mettle.measures.base import centred, enough, one_of, squares, whole
+
+OPTIONS = {"k": 10, "metric": "cosine", "self_policy": "exclude", "centre": True}
+_BLOCK = 256  # images whose distances to all others are in memory at a time
+_PAIRS = 1024  # distances computed in float64 at a time
+_METRICS = ("cosine", "euclidean")
+_SELF = {"exclude": np.inf, "include": -np.inf, "zero": 0.5}  # distance to itself, as `nearest` counts it
+
+
+def min_images(width: int, k: int = 10, self_policy: str = "exclude", **_: Any) -> int:
+    """Fewest images that leave every image `k` neighbours; ValueError if `k` is no count."""
+    whole("k", k, 1)
+    return k + 1 if self_policy == "exclude" else k
+
+
+def prepare(
+    features: np.ndarray, k: int = 10, metric: str = "cosine", self_policy: str = "exclude", centre: bool = True
+) -> np.ndarray:
+    """
+    Nearest neighbours of every image.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i.
+    k : int
+        Neighbours per image.
+    metric : {"cosine", "euclidean"}
+        Nearness: largest cosine, or smallest distance.
+    self_policy : {"exclude", "include", "zero"}
+        Whether an image is its own neighbour: never; always, which raises every score; or at a cosine of 0, so where
+        fewer than k others have a positive one, as in the code of Klabunde et al. 2025 (arXiv:2510.19427).
+    centre : bool
+        Whether the mean is taken off first. Only matters to the cosine, which depends on the origin.
+
+    Returns
+    -------
+    (n, k) int array
+        Row i holds the neighbours of image i, nearest first; of equally near ones the first image.
+
+    Raises
+    ------
+    ValueError
+        If an option has no meaning, if there are too few images for `k` neighbours, or if a row has no length and
+        so no cosine.
+    """
+    one_of("metric", metric, _METRICS)
+    one_of("self_policy", self_policy, _SELF if metric == "cosine" else ("exclude", "include"))
+    one_of("centre", centre, (True, False))
+    enough(len(features), min_images(features.shape[1], k, self_policy))
+    # distances do not depend on the origin, and are rounded least when it is near
+    x = centred(features) if centre or metric == "euclidean" else np.asarray(features, dtype=np.float64)
+    return nearest(directions(x) if metric == "cosine" else x, k, _SELF[self_policy])
+
+
+def directions(x: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1; ValueError for a row of no length."""
+    lengths = np.linalg.norm(x, axis=1)
+    bad = np.flatnonzero(lengths <= 1e-12 * lengths.max())
+    if len(bad):
+        raise ValueError(
+            f"row {bad[0]} has length 0 (or less than 1e-12 of the longest), so no cosine; use metric 'euclidean'"
+        )
+    return x / lengths[:, None]
+
+
+def nearest(x: np.ndarray, k: int, own: float) -> np.ndarray:
+    """
+    The k nearest rows of each row.
+
+    Float32 products pick candidates, whose distances in float64 decide. With rows of length at most 1 and unit
+    roundoff u, a distance in float32 is off by less than (d + 8) u. So k rows lie within the k-th float32 distance
+    plus that, and the k nearest are among those within it plus twice that.
+
+    Parameters
+    ----------
+    x : (n, d) float64 array
+    k : int
+        At most n.
+    own : float
+        Distance of a row to itself, where those to others are half the squared length of b minus the product a'b.
+
+    Returns
+    -------
+    (n, k) int array
+        Nearest first; of equally near rows the first.
+    """
+    x = x / np.sqrt(squares(x).max())
+    half, single = squares(x) / 2, x.astype(np.float32)
+    slack = 2 * (x.shape[1] + 8) * np.finfo(np.float32).eps / 2
+    found = np.empty((len(x), k), dtype=np.intp)
+    for start in range(0, len(x), _BLOCK):
+        rows = np.arange(start, min(start + _BLOCK, len(x)))
+        rough = single[rows] @ single.T
+        np.subtract(half.astype(np.float32), rough, out=rough)
+        rough[rows - start, rows] = own
+        near = rough <= (_at_least_smallest(rough, k) + slack)[:, None]
+        a, b = np.nonzero(near)
+        exact = np.where(a + start == b, own, half[b] - _products(x, a + start, b))
+        order = np.lexsort((exact, a))
+        first = np.searchsorted(a, np.arange(len(rows)))
+        found[rows] = b[order[first[:, None] + np.arange(k)]]
+    return found
+
+
+def _at_least_smallest(values: np.ndarray, k: int) -> np.ndarray:
+    """For each row a number that at least `k` entries do not exceed, and few more."""
+    n = values.shape[1]
+    width = max(1, n // (8 * k))  # least values of 8k groups: the k-th is hardly above the k-th of all
+    groups = n // width
+    least = values[:, : groups * width].reshape(len(values), groups, width).min(axis=2)
+    return np.partition(least, k - 1, axis=1)[:, k - 1]
+
+
+def _products(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Inner products of the rows `a` and `b` of `x`, pair by pair; equal rows give equal products."""
+    parts = range(0, len(a), _PAIRS)
+    return np.concatenate([np.vecdot(x[a[i : i + _PAIRS]], x[b[i : i + _PAIRS]]) for i in parts])
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Common neighbours of each image in two models.
+
+    Parameters
+    ----------
+    a, b : (n, k) int arrays
+        Neighbours from `prepare`.
+
+    Returns
+    -------
+    count : (n,) int array
+        How many are common.
+    nearness : (n,) array
+        Sum over them of 2 / ((1 + |r - s|) (r + s)) for the ranks r and s, which count from 1.
+    """
+    k = a.shape[1]
+    both = np.concatenate([a, b], axis=1)
+    order = np.argsort(both, axis=1, kind="stable")
+    both = np.take_along_axis(both, order, axis=1)
+    common = both[:, 1:] == both[:, :-1]
+    r, s = order[:, :-1] + 1, order[:, 1:] - k + 1
+    terms = np.where(common, 2 / ((1 + np.abs(r - s)) * np.where(common, r + s, 1)), 0)
+    return common.sum(axis=1), terms.sum(axis=1)

@@ -1,0 +1,165 @@
+"""Representational similarity analysis: correlation of the distances between images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from mettle.measures.base import Measure, centred, enough, one_of, same, snap, whole
+from mettle.measures.rtd import subsamples
+
+_DISTANCES = ("correlation", "cosine", "euclidean")
+_CORRELATIONS = ("spearman", "pearson")
+_BLOCK = 1024  # images whose distances to all later ones are in memory at a time
+
+
+@dataclass(frozen=True)
+class Dissimilarities:
+    """
+    One model's part of RSA.
+
+    Attributes
+    ----------
+    rows : (m,) int array
+        Images that take part.
+    values : (m (m-1) / 2,) array
+        Distances between them, or ranks of these, centred, of norm 1; in the order of `scipy.spatial.distance.pdist`.
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+
+
+def min_images(width: int, points: int | None = None, **_: Any) -> int:
+    """Three, or as many images as take part; ValueError if `points` is no count from 3 on."""
+    if points is None:
+        return 3
+    whole("points", points, 3)
+    return points
+
+
+def prepare(
+    features: np.ndarray,
+    distance: str = "correlation",
+    correlation: str = "spearman",
+    points: int | None = None,
+    seed: int = 0,
+) -> Dissimilarities:
+    """
+    Distances between all images, ready to be correlated.
+
+    Keeps n(n-1)/2 numbers in float64, 400 MB for n = 10,000, and three times that while it ranks them.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 3.
+    distance : {"correlation", "cosine", "euclidean"}
+        Between two images: one less the correlation of their feature vectors over units; one less their cosine;
+        length of the difference.
+    correlation : {"spearman", "pearson"}
+        Of the distances of two models: of their ranks, or of themselves.
+    points : int or None
+        Images that take part, drawn once for all models with n images; None for all.
+    seed : int
+        Seed of that draw.
+
+    Raises
+    ------
+    ValueError
+        If an option has no meaning, if there are too few images, if all distances are equal, or if a row has no
+        length (for the correlation: is constant over units), and so no cosine.
+    """
+    one_of("distance", distance, _DISTANCES)
+    one_of("correlation", correlation, _CORRELATIONS)
+    whole("seed", seed, 0)
+    n = len(features)
+    enough(n, min_images(features.shape[1], points))
+    rows = np.arange(n) if points is None else subsamples(n, points, 1, seed)[0]
+    values = _standardised(distances(np.asarray(features)[rows], distance))
+    return Dissimilarities(rows, _standardised(rankdata(values)) if correlation == "spearman" else values)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    """Values centred and scaled to norm 1; ValueError if they are all equal."""
+    x = values - values.mean()
+    size = np.linalg.norm(x)
+    if size <= 1e-12 * np.linalg.norm(values):
+        raise ValueError("RSA is undefined: all distances between images are equal")
+    x /= size
+    return x
+
+
+def distances(x: np.ndarray, distance: str) -> np.ndarray:
+    """
+    Distances between all rows of `x` (n, d), as (n (n-1) / 2,) array in the order of `scipy.spatial.distance.pdist`.
+
+    Half the squared distance of two vectors comes from their product; for vectors of length 1 it is one less their
+    cosine. Euclidean distances below 1e-8 of the longest vector are rounding.
+    """
+    x = _vectors(np.asarray(x, dtype=np.float64), distance)
+    half = np.einsum("ij,ij->i", x, x) / 2
+    found, done = np.empty(len(x) * (len(x) - 1) // 2), 0
+    for start in range(0, len(x), _BLOCK):
+        block = half[start : start + _BLOCK, None] + half[start:] - x[start : start + _BLOCK] @ x[start:].T
+        for i, row in enumerate(block):
+            later = row[i + 1 :]
+            found[done : done + len(later)] = later
+            done += len(later)
+    np.maximum(found, 0, out=found)
+    return np.sqrt(2 * found) if distance == "euclidean" else found
+
+
+def _vectors(x: np.ndarray, distance: str) -> np.ndarray:
+    """Vectors whose lengths and products make up the distance; ValueError for one without the direction it needs."""
+    if distance == "euclidean":
+        return centred(x)  # distances do not depend on the origin, and are rounded least when it is near
+    whole_length = np.linalg.norm(x, axis=1)
+    x = x - x.mean(axis=1, keepdims=True) if distance == "correlation" else x
+    length = np.linalg.norm(x, axis=1)
+    bad = np.flatnonzero(length <= 1e-12 * whole_length)
+    if len(bad):
+        reason = "is the same in every unit" if distance == "correlation" else "has length 0"
+        raise ValueError(f"row {bad[0]} {reason}, so no {distance}; use distance 'euclidean'")
+    return x / length[:, None]
+
+
+def score(a: Dissimilarities, b: Dissimilarities) -> float:
+    """
+    Correlation of the distances between images in two models.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 1 if the distances rise together (Pearson: are proportional up to a shift), 0 on average for
+        independent features.
+
+    Raises
+    ------
+    ValueError
+        If the images differ.
+
+    Notes
+    -----
+    Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008): dissimilarity is one less the correlation of activity
+    patterns, and dissimilarity matrices are compared by the correlation of their upper triangles.
+    """
+    if not np.array_equal(a.rows, b.rows):
+        raise ValueError("RSA needs the same images of both: same number of images, points and seed")
+    return snap(a.values @ b.values, -1.0, 1.0)
+
+
+MEASURE = Measure(
+    prepare=prepare,
+    score=score,
+    min_images=min_images,
+    higher_is_alike=True,
+    range=(-1.0, 1.0),
+    self_value=1.0,
+    invariances=frozenset({"isotropic scaling", "permutation"}),
+    label="RSA",
+    display=same,
+    reference="Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008)",
+    options={"distance": "correlation", "correlation": "spearman", "points": None, "seed": 0},
+)

@@ -1,0 +1,122 @@
+"""Statistics of one model's features: how far from the origin they lie, and how much in one direction."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mettle.measures.base import RIGID, Measure, enough, paired
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """A number that describes one model, and the number of images it rests on."""
+
+    value: float
+    images: int
+
+
+def magnitude(features: np.ndarray) -> Statistic:
+    """
+    Norm of the mean feature vector of a model, ``measures.prepare("magnitude", features).value``.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 2.
+
+    Returns
+    -------
+    Statistic
+        Its value is at least 0, in units of the features: 0 if they are centred.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 images.
+    """
+    enough(len(features), 2)
+    mean = np.mean(features, axis=0, dtype=np.float64)
+    return Statistic(float(np.linalg.norm(mean)), len(features))
+
+
+def concentricity(features: np.ndarray) -> Statistic:
+    """
+    Mean cosine of the feature vectors with their mean, ``measures.prepare("concentricity", features).value``.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 2.
+
+    Returns
+    -------
+    Statistic
+        Its value is in [-1, 1]: 1 if all vectors point the same way, near 0 if they surround the origin.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 images, or if a row or the mean has no length, and so no cosine.
+    """
+    enough(len(features), 2)
+    x = np.asarray(features, dtype=np.float64)
+    lengths, mean = np.linalg.norm(x, axis=1), x.mean(axis=0)
+    size, longest = np.linalg.norm(mean), lengths.max()
+    if size <= 1e-12 * longest:
+        raise ValueError("the mean of the features is zero, so no cosine with it")
+    if lengths.min() == 0:
+        raise ValueError(f"row {lengths.argmin()} has length 0, so no cosine")
+    return Statistic(float(np.mean((x @ mean) / lengths) / size), len(x))
+
+
+def difference(a: Statistic, b: Statistic) -> float:
+    """
+    Absolute difference of a statistic of two models.
+
+    Does not look at which image is which: representations that have nothing to do with each other can be 0 apart.
+
+    Returns
+    -------
+    float
+        At least 0; 0 if the statistics are equal.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics: both, and their comparison by difference.
+    """
+    paired(a.images, b.images)
+    return abs(a.value - b.value)
+
+
+MAGNITUDE = Measure(
+    prepare=magnitude,
+    score=difference,
+    min_images=lambda width, **_: 2,
+    higher_is_alike=False,
+    range=(0.0, float("inf")),
+    self_value=0.0,
+    invariances=RIGID - {"translation", "isotropic scaling"},
+    label="−difference of magnitude",
+    display=lambda value: -value,
+    reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, magnitude",
+    options={},
+)
+
+CONCENTRICITY = Measure(
+    prepare=concentricity,
+    score=difference,
+    min_images=lambda width, **_: 2,
+    higher_is_alike=False,
+    range=(0.0, 2.0),
+    self_value=0.0,
+    invariances=RIGID - {"translation"},
+    label="likeness of concentricity",
+    display=lambda value: 1 - value / 2,
+    reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, concentricity",
+    options={},
+)

@@ -1,0 +1,159 @@
+"""Inversion: an image that a model represents like a target, found by descent from an unrelated seed.
+
+Whatever else is seen in the target stays out of the image, unless the model's features hold it (Jones et al. 2022,
+UAI, "If you've trained one you've trained them all"; as run by Klabunde et al. 2025).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mettle.models import Classifier, Policy, frozen
+from mettle.perturb.oracle import named
+
+_PIXELS = (1, 2, 3)
+_TINY = torch.finfo(torch.float32).tiny
+
+
+@dataclass(frozen=True)
+class Inverted:
+    """What inversion found for a batch of images.
+
+    Attributes
+    ----------
+    images : (n, 3, h, w) float32 in [0, 1], the iterate with the lowest loss, whether seed, one between, or last
+    start : (n,) float32, loss of the seed
+    loss : (n,) float32, loss of `images`, never above `start`
+    step : (n,) int64, updates after which `images` was found; 0 is the seed
+    """
+
+    images: Tensor
+    start: Tensor
+    loss: Tensor
+    step: Tensor
+
+
+def invert(
+    model: Classifier,
+    seeds: Tensor,
+    targets: Tensor,
+    *,
+    steps: int,
+    step_size: float,
+    momentum: float,
+    policy: Policy,
+    ids: Sequence[int] | Tensor | None = None,
+) -> Inverted:
+    """Images that start at the seeds and come near the targets in the model's penultimate features.
+
+    The loss is ||f(x) - f(t)|| / ||f(t)||, in fp32 whatever the precision of the pass. With g its gradient, brought to
+    length 1 image by image, an update is
+
+        m = momentum m + (1 - momentum) g,    x = clamp(x - step_size m, 0, 1),    m = 0 at first.
+
+    Images do not see each other, so batches decide nothing but rounding.
+
+    Parameters
+    ----------
+    model : maps images to features by `both`; frozen and in evaluation mode meanwhile
+    seeds, targets : (n, 3, h, w) in [0, 1]
+    steps : updates, each one pass forth and back; one pass more looks at the last image
+    step_size : length of an update once the gradients agree, in pixel range, L2
+    momentum : share of the old direction, in [0, 1)
+    policy : device and precision of the passes
+    ids : names of the images in messages; without it, their positions
+
+    Raises
+    ------
+    ValueError
+        If features are not finite, those of a target are all zero, or the gradient is exactly zero at a seed whose
+        loss is positive: such an image would never move.
+
+    Notes
+    -----
+    The published code also projects on a ball of radius 1,000 around the seed. It is left out: no two images in [0, 1]
+    are that far apart (388 at 224 x 224 pixels). And it divides by the length of the gradient as it is, which gives
+    NaN where that is zero; here a zero gradient adds nothing to m.
+    """
+    ids = range(len(seeds)) if ids is None else ids
+    image = seeds.detach().clone().requires_grad_(True)
+    pixels, direction = image.detach(), torch.zeros_like(seeds)  # `pixels` is `image`, seen without its gradient
+    best = _Best(pixels)
+    with frozen(model):
+        wanted = _wanted(model, targets, policy, ids)
+        for step in range(steps):
+            loss = _loss(model, image, wanted, policy)
+            (gradient,) = torch.autograd.grad(loss.sum(), image)
+            # In double precision, for the square of a small gradient is no number of float32.
+            length = torch.linalg.vector_norm(gradient, dim=_PIXELS, keepdim=True, dtype=torch.float64)
+            if step == 0:
+                _check_start(loss, length.flatten(), ids)
+            best.look(pixels, loss.detach(), step)
+            direction.mul_(momentum).addcmul_(gradient, ((1 - momentum) / length.clamp_min(_TINY)).float())
+            pixels.sub_(direction, alpha=step_size).clamp_(0, 1)
+        with torch.no_grad():
+            loss = _loss(model, image, wanted, policy)
+    _refuse(~loss.isfinite(), "the loss of {} became NaN or infinite on the way", ids)
+    best.look(pixels, loss, steps)
+    return Inverted(best.images, best.start, best.loss, best.step)
+
+
+@torch.no_grad()
+def relative_distance(model: Classifier, images: Tensor, targets: Tensor, policy: Policy) -> Tensor:
+    """Distance of the images' features to the targets', over the length of the latter: the loss, float32 (n,)."""
+    with frozen(model):
+        return _loss(model, images, _wanted(model, targets, policy, range(len(targets))), policy)
+
+
+class _Best:
+    """The iterate with the lowest loss of each image so far; nothing here waits for the device."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images.clone()
+        self.start: Tensor | None = None
+
+    def look(self, images: Tensor, loss: Tensor, step: int) -> None:
+        """Take over the images whose loss is lower than all before."""
+        if self.start is None:
+            self.start, self.loss = loss, loss.clone()
+            self.step = torch.full(loss.shape, step, device=loss.device)
+            return
+        better = loss < self.loss
+        torch.where(better[:, None, None, None], images, self.images, out=self.images)
+        torch.where(better, loss, self.loss, out=self.loss)
+        self.step.masked_fill_(better, step)
+
+
+def _features(model: Classifier, images: Tensor, policy: Policy) -> Tensor:
+    with policy.autocast():
+        return model.both(images)[1].float()
+
+
+@torch.no_grad()
+def _wanted(model: Classifier, targets: Tensor, policy: Policy, ids: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
+    """Features of the targets (n, d) and their lengths (n,)."""
+    features = _features(model, targets, policy)
+    length = torch.linalg.vector_norm(features, dim=1)
+    _refuse(~length.isfinite(), "the model's features of target {} hold NaN or infinite values", ids)
+    _refuse(length == 0, "the model's features of target {} are all zero, so no distance is relative to them", ids)
+    return features, length
+
+
+def _loss(model: Classifier, images: Tensor, wanted: tuple[Tensor, Tensor], policy: Policy) -> Tensor:
+    features, length = wanted  # the gradient of vector_norm is zero, not NaN, where the features are those wanted
+    return torch.linalg.vector_norm(_features(model, images, policy) - features, dim=1) / length
+
+
+def _check_start(loss: Tensor, length: Tensor, ids: Sequence[int] | Tensor) -> None:
+    _refuse(~(loss.isfinite() & length.isfinite()), "loss or gradient at the seed of {} is NaN or infinite", ids)
+    stuck = (length == 0) & (loss > 0)
+    _refuse(stuck, "the gradient is exactly zero at the seed of {}, so nothing would move it", ids)
+
+
+def _refuse(wrong: Tensor, message: str, ids: Sequence[int] | Tensor) -> None:
+    if wrong.any():
+        positions = wrong.nonzero()[:, 0].tolist()
+        which = named(ids, positions)
+        raise ValueError(f"{message.format(which)} ({len(positions)} of {len(wrong)} images of the batch)")

@@ -1,0 +1,102 @@
+"""Figures 7 to 12, of the light recipe (Debenedetti et al. 2023, arXiv:2209.07399)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mettle.plan.figure import Figure, Options, check_models
+
+if TYPE_CHECKING:
+    from mettle.plan.plan import Plan
+
+
+def _per_model(kind: str) -> Callable[["Plan", Options], list[str]]:
+    def cells(plan: "Plan", options: Options) -> list[str]:
+        return [f"results/{kind}/{options['dataset']}/{model}.parquet" for model in options["models"]]
+
+    return cells
+
+
+def _check_fig7(plan: "Plan", options: Options, where: str) -> None:
+    check_models(plan, options, where)
+    for model in options["models"]:
+        recipe = plan.models[model]["recipe"]
+        if plan.models[model]["source"] != "train" or not plan.recipe({"model": model})["checkpoints"]:
+            raise ValueError(f"{where}.models: '{model}' keeps no checkpoints: set `checkpoints` of recipe '{recipe}'")
+
+
+def _fig9_cells(plan: "Plan", options: Options) -> list[str]:
+    return [
+        f"results/attack/{options['dataset']}/{model}/{attack}.parquet"
+        for model in options["models"]
+        for attack in plan.attack_grid(options["attack"])
+    ]
+
+
+def _check_fig9(plan: "Plan", options: Options, where: str) -> None:
+    check_models(plan, options, where)
+    plan.known_attack(options["attack"], f"{where}.attack")
+
+
+def _fig10_cells(plan: "Plan", options: Options) -> list[str]:
+    return [
+        f"results/attack/{plan.models[model]['dataset']}/{model}/{attack}.parquet"
+        for model in plan.models_of_sweep(options["sweep"])
+        for attack in options["attacks"]
+    ]
+
+
+def _check_fig10(plan: "Plan", options: Options, where: str) -> None:
+    plan.known(options["sweep"], plan.config["sweeps"], "sweep", f"{where}.sweep")
+    for attack in options["attacks"]:
+        plan.known(attack, plan.attacks, "attack", f"{where}.attacks")
+
+
+def _fig11_cells(plan: "Plan", options: Options) -> list[str]:
+    where = f"results/semantics/{options['dataset']}"
+    return [f"{where}/{model}/{options['attack']}.parquet" for model in options["models"]]
+
+
+def _check_fig11(plan: "Plan", options: Options, where: str) -> None:
+    check_models(plan, options, where)
+    check_models(plan, options, where, "judges")
+    plan.known(options["attack"], plan.attacks, "attack", f"{where}.attack")
+
+
+def _fig12_cells(plan: "Plan", options: Options) -> list[str]:
+    return [f"results/train/{model}/epochs.parquet" for model in options["models"]]
+
+
+def _check_fig12(plan: "Plan", options: Options, where: str) -> None:
+    for model in options["models"]:
+        plan.known(model, plan.trained, "trained model", f"{where}.models")
+
+
+def _numbers(sheet: str) -> Callable[["Plan", Options], list[str]]:
+    def beside(plan: "Plan", options: Options) -> list[str]:
+        return [f"resources/published/{sheet}.csv"] if options["published"] else []
+
+    return beside
+
+
+def _perturbed(plan: "Plan", options: Options) -> list[str]:
+    where = f"results/perturb/perturbation/{options['dataset']}"
+    return [f"{where}/{model}/{options['attack']}.lmdb" for model in options["models"]]
+
+
+def _cells_of_sweep(plan: "Plan", options: Options) -> Options:
+    return {"cells": {name: plan.models[name]["cell"] for name in plan.models_of_sweep(options["sweep"])}}
+
+
+LIGHT_RECIPE = {
+    "fig7": Figure(
+        "attack effectiveness by training epoch",
+        _per_model("effectiveness"),
+        _check_fig7,
+        _numbers("attack_effectiveness"),
+    ),
+    "fig8": Figure("attack convergence", _per_model("convergence"), check_models, _numbers("attack_convergence")),
+    "fig9": Figure("AutoAttack accuracy by eps", _fig9_cells, _check_fig9, _numbers("autoattack_by_eps")),
+    "fig10": Figure("recipe ablation", _fig10_cells, _check_fig10, told=_cells_of_sweep),
+    "fig11": Figure("what perturbations look like to other models", _fig11_cells, _check_fig11, _perturbed),
+    "fig12": Figure("learning curves", _fig12_cells, _check_fig12),
+}

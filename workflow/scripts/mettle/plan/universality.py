@@ -1,0 +1,134 @@
+"""Figures 1 to 6 and 13 to 15, of the universality study (Klabunde et al. 2025, arXiv:2510.19427)."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from mettle.plan.figure import Figure, Options, check_models
+
+if TYPE_CHECKING:
+    from mettle.plan.plan import Plan
+
+
+def shown(plan: "Plan", options: Options) -> list[str]:
+    """Models that a figure of pairs shows: those of its data sets with a listed eps and its threat."""
+    datasets = options.get("datasets") or [options["dataset"]]
+    chosen = options["models"] or [name for dataset in datasets for name in plan.models_of(dataset)]
+    return [
+        name
+        for name in chosen
+        if plan.models[name]["eps"] in options["eps"] and plan.models[name]["threat"] in ("none", options["threat"])
+    ]
+
+
+def _paired(plan: "Plan", options: Options) -> Iterator[tuple[str, str]]:
+    """Data set and name of the shown models that have another one above them."""
+    for name in shown(plan, options):
+        if plan.above(name):
+            yield plan.models[name]["dataset"], name
+
+
+def _compared(images: str) -> Callable[["Plan", Options], list[str]]:
+    def cells(plan: "Plan", options: Options) -> list[str]:
+        return [
+            f"results/compare/{dataset}/{images}/{measure}/{name}.parquet"
+            for measure in options["measures"]
+            for dataset, name in _paired(plan, options)
+        ]
+
+    return cells
+
+
+def _agreeing(images: str) -> Callable[["Plan", Options], list[str]]:
+    def cells(plan: "Plan", options: Options) -> list[str]:
+        return [f"results/agree/{dataset}/{images}/{name}.parquet" for dataset, name in _paired(plan, options)]
+
+    return cells
+
+
+def _answers(images: str) -> Callable[["Plan", Options], list[str]]:
+    """Representations that ambiguity is counted on, of every shown model on the image sets of its group."""
+
+    def beside(plan: "Plan", options: Options) -> list[str]:
+        names = shown(plan, options)
+        files = []
+        for name in names:
+            group = [other for other in names if plan.group(other) == plan.group(name)]
+            sets = ["natural"] if images == "natural" else [f"inverted-{source}" for source in group]
+            where = f"results/represent/{plan.models[name]['dataset']}"
+            files += [f"{where}/{images_of}/{name}.parquet" for images_of in sets if len(group) > 1]
+        return files
+
+    return beside
+
+
+def _fig1_cells(plan: "Plan", options: Options) -> list[str]:
+    return [f"results/pairs/{options['dataset']}.parquet"]
+
+
+def _fig1_beside(plan: "Plan", options: Options) -> list[str]:
+    inverted = [f"results/invert/{options['dataset']}/{model}.lmdb" for model in options["models"]]
+    return [plan.store(options["dataset"], "test")[0], *inverted]
+
+
+def _fig1_told(plan: "Plan", options: Options) -> Options:
+    return {"rows": {model: plan.pair_keys(model) for model in options["models"]}}
+
+
+def _fig5_cells(plan: "Plan", options: Options) -> list[str]:
+    return [
+        f"results/subgroups/{dataset}/natural/{options['groups']}/{measure}/{name}.parquet"
+        for measure in options["measures"]
+        for dataset, name in _paired(plan, options)
+    ]
+
+
+def _fig6_cells(plan: "Plan", options: Options) -> list[str]:
+    return [f"results/probe_agree/{dataset}/{name}.parquet" for dataset, name in _paired(plan, options)]
+
+
+def _of_pairs(plan: "Plan", options: Options) -> Options:
+    """What every table of pairs is told: the models, and the number of neighbours of each measure that has one."""
+    neighbours = {name: plan.measures[name].get("k") for name in options.get("measures", [])}
+    return {"models": shown(plan, options), "k": neighbours}
+
+
+def _check_pairs(plan: "Plan", options: Options, where: str) -> None:
+    datasets = options.get("datasets")
+    key = "datasets" if datasets else "dataset"
+    for dataset in datasets or [options["dataset"]]:
+        plan.known(dataset, plan.datasets, "data set", f"{where}.{key}")
+    for measure in options.get("measures", []):
+        plan.known(measure, plan.measures, "measure", f"{where}.measures")
+    for model in options["models"] or []:
+        plan.known(model, plan.models, "model", f"{where}.models")
+        if not any(plan.fits(model, dataset) for dataset in datasets or [options["dataset"]]):
+            raise ValueError(
+                f"{where}.models: '{model}' is not a model of '{' or '.join(datasets or [options['dataset']])}'"
+            )
+    groups = [plan.group(name) for name in shown(plan, options)]
+    for eps in options["eps"]:
+        if not any(group[-1] == eps and groups.count(group) > 1 for group in groups):
+            names = "' or '".join(datasets or [options["dataset"]])
+            raise ValueError(f"{where}.eps: {eps:g} needs two models of '{names}' in the sheet, or more")
+
+
+def _check_by_k(plan: "Plan", options: Options, where: str) -> None:
+    _check_pairs(plan, options, where)
+    for measure in options["measures"]:
+        if "k" not in plan.measures[measure]:
+            raise ValueError(f"{where}.measures: '{measure}' has no number of neighbours k")
+
+
+UNIVERSALITY = {
+    "fig1": Figure("inverted images", _fig1_cells, check_models, _fig1_beside, _fig1_told),
+    "fig2": Figure("similarity on natural images", _compared("natural"), _check_pairs, told=_of_pairs),
+    "fig3": Figure("similarity on inverted images", _compared("inverted"), _check_pairs, told=_of_pairs),
+    "fig4": Figure("agreement on natural images", _agreeing("natural"), _check_pairs, _answers("natural"), _of_pairs),
+    "fig5": Figure("similarity on agreeing and disagreeing images", _fig5_cells, _check_pairs, told=_of_pairs),
+    "fig6": Figure("agreement of probes", _fig6_cells, _check_pairs, told=_of_pairs),
+    "fig13": Figure(
+        "agreement on inverted images", _agreeing("inverted"), _check_pairs, _answers("inverted"), _of_pairs
+    ),
+    "fig14": Figure("Jaccard by neighbours, natural images", _compared("natural"), _check_by_k, told=_of_pairs),
+    "fig15": Figure("Jaccard by neighbours, inverted images", _compared("inverted"), _check_by_k, told=_of_pairs),
+}

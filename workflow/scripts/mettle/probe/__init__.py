@@ -1,0 +1,1 @@
+"""Probe stage: `training` fits linear heads on frozen features, `agreement` compares heads and needs no torch."""

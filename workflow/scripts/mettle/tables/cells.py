@@ -1,0 +1,224 @@
+"""Tables that the stages make, cell by cell."""
+
+import pyarrow as pa
+
+from mettle.tables.columns import BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
+
+_BOX = pa.struct(
+    [
+        ("label", pa.int64()),
+        ("x0", pa.int64()),
+        ("y0", pa.int64()),
+        ("x1", pa.int64()),
+        ("y1", pa.int64()),
+        ("depth", pa.int64()),
+        ("mask", pa.binary()),
+    ]
+)
+
+MANIFEST = Table(
+    "manifest",
+    "One row per image of a store, in the order of the store's keys.",
+    keys("id")
+    | {
+        "label": Column(INT, "class index, from 0"),
+        "class_name": Column(STR, "name of the class"),
+        "source": Column(STR, "where the image came from: file, archive member, or generator and seed"),
+        "sha256": Column(STR, "SHA-256 of the stored bytes"),
+        "objects": Column(
+            pa.list_(_BOX),
+            "objects in the image where known, nearest first: class, box [x0, x1) x [y0, y1) in pixels, depth order "
+            "(0 is nearest), visible mask as a one-bit PNG",
+            nullable=True,
+        ),
+    },
+)
+
+PAIRS = Table(
+    "pairs",
+    "Seeds and targets of inversion, shared by all models of a data set: `id` is the target image, `seed_id` the image "
+    "of another class that inversion starts from.",
+    keys("dataset", "split", "id")
+    | {
+        "label": Column(INT, "class of the target"),
+        "seed_id": Column(INT, "seed image, the key in the same store"),
+        "seed_label": Column(INT, "class of the seed"),
+    },
+)
+
+INVERTED = Table(
+    "inverted",
+    "Manifest of a store of inverted images: ids, labels and class names are those of the targets.",
+    MANIFEST.columns
+    | {
+        "seed_id": Column(INT, "image that inversion started from, the key in the clean store"),
+        "start_loss": Column(FLOAT, "relative distance of the seed's features to the target's"),
+        "loss": Column(FLOAT, "the same of the image that was kept, before rounding to 8 bits"),
+        "step": Column(INT, "steps after which that image was found, 0 for the seed"),
+    },
+    extends="manifest",
+)
+
+EPOCHS = Table(
+    "epochs",
+    "One row per training epoch.",
+    keys("model")
+    | {
+        "epoch": Column(INT, "epoch, from 0"),
+        "lr": Column(FLOAT, "learning rate at the end of the epoch"),
+        "eps": Column(
+            FLOAT, "radius of the training attack at the last update of the epoch", "pixel range [0, 1]", nullable=True
+        ),
+        "batch": Column(INT, "nominal images per update, over all processes"),
+        "train_loss": Column(FLOAT, "mean training loss (on attacked images for adversarial training)", "nats"),
+        "train_accuracy": Column(FLOAT, "accuracy on the training images as the loss saw them", "fraction"),
+        "train_clean_accuracy": Column(
+            FLOAT, "accuracy on the training images before the attack, where the loss looks at them", "fraction", True
+        ),
+        "test_loss": Column(FLOAT, "mean clean loss on held-out images", "nats", nullable=True),
+        "test_accuracy": Column(FLOAT, "clean accuracy on held-out images", "fraction", nullable=True),
+        "test_n": Column(INT, "held-out images that these two rest on", nullable=True),
+        "one_step_accuracy": Column(
+            FLOAT, "accuracy on held-out images under one step of PGD at full eps, last iterate", "fraction", True
+        ),
+        "robust_accuracy": Column(
+            FLOAT, "accuracy on them under `robust_steps` steps of PGD at full eps, last iterate", "fraction", True
+        ),
+        "robust_steps": Column(INT, "steps of PGD", nullable=True),
+        "robust_n": Column(INT, "images that the two accuracies rest on", nullable=True),
+        "alarm": Column(STR, "catastrophic overfitting: the two accuracies part", nullable=True),
+        "selected": Column(BOOL, "whether the weights that were kept are those of this epoch"),
+        "n": Column(INT, "training images seen in the epoch"),
+    },
+)
+
+ATTACK = Table(
+    "attack",
+    "One row per image: the model's answer before and after an attack.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "id")
+    | {
+        "label": Column(INT, "true class"),
+        "clean_prediction": Column(INT, "predicted class of the clean image"),
+        "prediction": Column(INT, "predicted class of the attacked image"),
+        "clean_loss": Column(FLOAT, "cross-entropy of the clean image", "nats"),
+        "loss": Column(FLOAT, "cross-entropy of the attacked image", "nats"),
+        "margin": Column(FLOAT, "true logit less the largest other, attacked; negative is fooled", "logits"),
+        "distance": Column(FLOAT, "distance of attacked and clean image in `norm`", "pixel range [0, 1]"),
+        "queries": Column(INT, "forward passes spent on the image by the attack; 0 where its engine does not count"),
+        "gradient_zero": Column(BOOL, "whether the gradient of the cross-entropy is exactly zero at the clean image"),
+        "randomised": Column(BOOL, "whether two passes over the clean image differ by more than rounding"),
+        "probabilities": Column(BOOL, "whether the logits of the clean image are none negative and sum to 1"),
+        "note": RESULT["note"],
+    },
+)
+
+REPRESENT = Table(
+    "represent",
+    "One row per image: what a model makes of it.",
+    keys("dataset", "images", "model", "id")
+    | {
+        "label": Column(INT, "true class; of an inverted image, that of its target"),
+        "prediction": Column(INT, "predicted class"),
+        "logits": Column(VECTOR, "one logit per class"),
+        "features": Column(VECTOR, "penultimate vector: the input of the last linear layer"),
+    },
+)
+
+METHOD = Column(STR, "measure's function, a key of mettle.measures.MEASURES")
+
+COMPARE = Table(
+    "compare",
+    "Similarity of two models on the same images. On inverted images the model that they were inverted through is "
+    "named in `images` and stands first; measures that are not symmetric have a row per order. No interval.",
+    keys("dataset", "images", "model", "model_b", "norm", "eps", "measure")
+    | RESULT
+    | {
+        "method": METHOD,
+        "baseline": Column(FLOAT, "mean score with the images of `model_b` permuted; null if not asked for", "", True),
+        "floor": Column(
+            FLOAT, "score of independent normal features of the same sizes; null if not asked for", nullable=True
+        ),
+    },
+)
+
+AGREE = Table(
+    "agree",
+    "Functional similarity of two models on the same images; on inverted images the model that they were inverted "
+    "through is named in `images` and stands first. lo and hi are the 95 % Wilson interval of a disagreement.",
+    keys("dataset", "images", "model", "model_b", "norm", "eps", "measure") | RESULT,
+)
+
+SUBGROUPS = Table(
+    "subgroups",
+    "Similarity of two models on the two parts of a split of the images: `agree` and `disagree` by predicted class, "
+    "`right` (both are) and `wrong`, or `confident` (both are) and `unsure`. `*_matched` is the larger part drawn "
+    "down to the size of the smaller, mean over draws; lo and hi are the smallest and largest draw.",
+    keys("dataset", "images", "subgroup", "model", "model_b", "norm", "eps", "measure") | RESULT | {"method": METHOD},
+)
+
+RUN = {
+    "epoch": Column(INT, "training epoch of the weights, from 0"),
+    "steps": Column(INT, "steps of PGD; 0 is the clean image (accuracy) or the random start (loss)"),
+    "seed": Column(INT, "seed of the random start"),
+}
+
+EFFECTIVENESS = Table(
+    "effectiveness",
+    "Accuracy and mean loss under PGD by training epoch, steps and seed: last iterate, step 1.5 eps / steps, random "
+    "start; lo and hi are the 95 % Wilson interval of an accuracy.",
+    keys("dataset", "split", "model", "norm", "eps", "measure") | RUN | RESULT,
+)
+
+CONVERGENCE = Table(
+    "convergence",
+    "Cross-entropy of single images by steps and seed of PGD, with one step size; images that the model knows.",
+    keys("dataset", "split", "model", "norm", "eps", "measure", "id")
+    | {key: RUN[key] for key in ("steps", "seed")}
+    | RESULT,
+)
+
+SEMANTICS = Table(
+    "semantics",
+    "One row per perturbation image and model that classified it: `model` is what the perturbation was made against, "
+    "`model_b` is who classifies.",
+    keys("dataset", "model", "model_b", "attack", "norm", "eps", "id")
+    | {
+        "label": Column(INT, "true class of the image that was perturbed"),
+        "prediction": Column(INT, "predicted class of the perturbation"),
+    },
+)
+
+PROBE = Table(
+    "probe",
+    "One row per image: the answers of a model's own head and of linear probes on its penultimate features.",
+    keys("dataset", "images", "model", "id")
+    | {
+        "label": Column(INT, "true class"),
+        "prediction": Column(INT, "class predicted by the model's own head"),
+        "probes": Column(CLASSES, "class predicted by each probe"),
+    },
+)
+
+PROBE_EPOCHS = Table(
+    "probe_epochs",
+    "One row per probe and epoch of its training.",
+    keys("dataset", "model")
+    | {
+        "probe": Column(INT, "number of the probe, from 0"),
+        "epoch": Column(INT, "epoch, from 0"),
+        "lr": Column(FLOAT, "learning rate of the epoch"),
+        "loss": Column(FLOAT, "mean training loss", "nats"),
+        "accuracy": Column(FLOAT, "accuracy on the held-out images after the epoch", "fraction"),
+        "n": Column(INT, "training images"),
+    },
+)
+
+PROBE_AGREE = Table(
+    "probe_agree",
+    "Agreement of two models by head: `pretrained`, their own heads; `probe`, mean over pairs of their probes, lo and "
+    "hi the least and greatest. A model with itself is the agreement of its own probes.",
+    keys("dataset", "images", "model", "model_b", "norm", "eps", "measure") | RESULT,
+)
+
+CELLS = [MANIFEST, PAIRS, INVERTED, EPOCHS, ATTACK, EFFECTIVENESS, CONVERGENCE, SEMANTICS, REPRESENT, COMPARE, AGREE]
+CELLS += [SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE]

@@ -1,0 +1,9 @@
+"""Seeds and targets of inversion, one row per target."""
+
+from mettle import data, flow, tables
+from mettle.invert import pair
+
+with flow.job(snakemake) as job:
+    keys = {"dataset": snakemake.wildcards.dataset, "split": snakemake.params.dataset["test"]}
+    columns = pair.pairs(data.Store(snakemake.input.images[0]), snakemake.params.images, job.seed, keys)
+    tables.write(snakemake.output[0], tables.PAIRS, columns, job.provenance)

@@ -1,0 +1,9 @@
+"""Agreement of a model with each model above it in the sheet, by their own heads and by probes."""
+
+from mettle import flow, tables
+from mettle.probe import agreement
+
+with flow.job(snakemake) as job:
+    keys = dict(snakemake.params.pair) | {"dataset": snakemake.wildcards.dataset}
+    rows = agreement.agreements(snakemake.input.own, snakemake.input.others, keys)
+    tables.write(snakemake.output[0], tables.PROBE_AGREE, rows, job.provenance)
