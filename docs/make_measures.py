@@ -30,19 +30,20 @@ one model.
 ## Which to report
 
 - Invariances differ on purpose. `cka`, `procrustes` and `shape` ask whether the geometry is the same, `cca`,
-  `linear_regression` and `gulp` whether the same can be read off linearly, `jaccard` and `rsa` whether the same images
-  are close, `rtd` whether clusters and loops are the same, `soft_matching` whether single units are. No measure is read
-  alone: report at least one of the whole geometry and one of neighbourhoods.
+  `linear_regression` and `gulp` whether the same can be read off linearly, `jaccard`, `rank`, `cosine` and `rsa`
+  whether the same images are close, `rtd` and `rtd_lite` whether clusters and loops are, `soft_matching` whether
+  single units are. No measure is read alone: report at least one of the whole geometry and one of neighbourhoods.
 - Independent features do not score zero everywhere. The floor of `cka_biased`, `procrustes`, `shape`, `cca`, `svcca`,
-  `pwcca`, `linear_regression` and `soft_matching` rises with d / n, that of `jaccard` is about k / (2n), and `gulp` and
-  `rtd` grow with the width or the number of points. Scores of models of different widths, or on different numbers of
-  images, cannot be set side by side without it. `cka` and `rsa` are zero on average for independent features.
-- `cca`, `pwcca` and `linear_regression` need more images than dimensions, as do `gulp` with a `ridge` of 0 and `shape`
-  with an `alpha` of 0: with fewer, any two models span the same space and look equal. For a low floor many more are
-  needed (squared canonical correlations of independent features are d / (n - 1) on average). With few images, `svcca`
-  or a `ridge` above 0 is the way.
-- Report with every score the number of images, the widths, the options, and the score of permuted images or of
-  independent features of the same sizes. Compare groups of images only at equal n.
+  `pwcca`, `linear_regression` and `soft_matching` rises with d / n, that of `jaccard` is about k / (2n), and the
+  distances `gulp`, `rtd` and `rtd_lite` have a scale of their own for every width and number of points. Scores of
+  models of different widths, or on different numbers of images, cannot be set side by side without the floor, which
+  `measures.floor` computes. Unbiased `cka`, `cka_minibatch` and `cka_rbf`, `cosine` and `rsa` are about zero there.
+- `cca`, `pwcca` and `linear_regression` need more images than dimensions, as do `gulp` with a `ridge` of 0 and
+  `shape` with an `alpha` of 0: with fewer, any two models span the same space and look equal. For a low floor many
+  more are needed (squared canonical correlations of independent features are d / (n - 1) on average). With few
+  images, `svcca` or a `ridge` above 0 is the way.
+- Report with every score the number of images, the widths, the options, and the score of permuted images
+  (`measures.baseline`). Compare groups of images only at equal n.
 """
 
 

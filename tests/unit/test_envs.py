@@ -7,8 +7,8 @@ import yaml
 
 from imports import ROOT, SCRIPTS, packages
 
-# Built by hand with CUDA where it is wanted, so in no environment.
-OPTIONAL = {"ripserplusplus"}
+# In no environment: built by hand with CUDA where it is wanted; under a licence (AGPL) that not everyone can take.
+OPTIONAL = {"ripserplusplus", "giotto-ph"}
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 
 

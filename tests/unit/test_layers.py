@@ -71,7 +71,7 @@ def test_only_models_touches_weights():
 
 
 def test_only_data_reads_images():
-    assert users("PIL") == users("lmdb") == {"data"}
+    assert users("PIL") == users("lmdb") == users("simplejpeg") == {"data"}
 
 
 @pytest.mark.parametrize("name", ["torch", "timm", "snakemake"])

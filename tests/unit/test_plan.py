@@ -281,7 +281,7 @@ def test_a_model_added_at_the_end_changes_no_other_cell(place):
 
 
 def test_cells_of_figure_5(place):
-    where = "results/subgroups/little/natural"
+    where = "results/subgroups/little/natural/agreement"
     shown = ["vgg5-plain-s0", "resnet8-plain-s1", "vgg5-robust-s0"]
     assert place.plan().cells("fig5") == [
         f"{where}/{measure}/{m}.parquet" for measure in ("cka", "near") for m in shown
@@ -289,14 +289,20 @@ def test_cells_of_figure_5(place):
     assert place.plan(**fig5(eps=[0], measures=["cka"])).cells("fig5") == [
         f"{where}/cka/{m}.parquet" for m in shown[:2]
     ]
+    found = place.plan(**fig5(groups="confidence", measures=["cka"])).cells("fig5")
+    assert found[0] == f"results/subgroups/little/natural/confidence/cka/{shown[0]}.parquet"
 
 
 def test_models_of_figure_5_are_those_of_its_eps_and_threat(place):
     plain = ["resnet8-plain-s0", "vgg5-plain-s0", "resnet8-plain-s1"]
     place.sheet([*SHEET, ("little", "vgg5", "linf", "linf", 1, 0, "train")])
-    assert set(place.plan(**fig5()).fig5_models()) == {*plain, "resnet8-robust-s0", "vgg5-robust-s0"}
-    assert set(place.plan(**fig5(threat="linf")).fig5_models()) == {*plain, "resnet8-linf-s0", "vgg5-linf-s0"}
-    assert place.plan(**fig5(models=plain[:2], eps=[0])).fig5_models() == plain[:2]
+
+    def shown(**changes):
+        return place.plan(**fig5(**changes)).figure("fig5")["models"]
+
+    assert set(shown()) == {*plain, "resnet8-robust-s0", "vgg5-robust-s0"}
+    assert set(shown(threat="linf")) == {*plain, "resnet8-linf-s0", "vgg5-linf-s0"}
+    assert shown(models=plain[:2], eps=[0]) == plain[:2]
 
 
 def test_attack_cells_are_models_times_the_attacks_of_their_data_set(place):
@@ -321,7 +327,8 @@ def test_targets_are_the_listed_figures(place):
 
 def test_a_configuration_need_not_list_every_figure(place):
     none = place.plan(figures={})
-    assert none.targets() == none.cells("fig5") == none.fig5_models() == none.cells("accuracy") == []
+    assert none.targets() == none.cells("fig5") == none.cells("accuracy") == []
+    assert none.figure("fig5") == {}
 
 
 def test_what_a_job_is_told(place):
@@ -338,9 +345,116 @@ def test_what_a_job_is_told(place):
     assert found.measure({"measure": "cka"}) == {"method": "cka"}
     assert found.measure({"measure": "near"})["method"] == "jaccard" and found.measure({"measure": "near"})["k"] == 3
     assert found.attack({"attack": "weak"})["restarts"] == 1
-    cell = {"dataset": "little", "images": "natural", "model": "vgg5-plain-s0"}
-    assert found.represented(cell) == ["results/represent/little/natural/resnet8-plain-s0.parquet"]
-    assert found.represented(cell | {"model": "resnet8-plain-s0"}) == []
+    assert found.classes({"dataset": "big"}) == 1000
+    assert found.probed({"dataset": "little", "model": "vgg5-robust-s0"}) == [
+        "results/probe/little/resnet8-robust-s0.parquet"
+    ]
+
+
+def test_a_cell_on_natural_images_pairs_a_model_with_those_above_it(place):
+    found, where = place.plan(), "results/represent/little/natural"
+    cell = {"dataset": "little", "images": "natural", "model": "resnet8-plain-s1"}
+    assert found.first(cell) == [f"{where}/resnet8-plain-s1.parquet"] * 2
+    assert found.second(cell) == [f"{where}/resnet8-plain-s0.parquet", f"{where}/vgg5-plain-s0.parquet"]
+    assert found.first(cell | {"model": "resnet8-plain-s0"}) == []
+
+
+def test_a_cell_on_inverted_images_has_both_directions_with_the_source_first(place):
+    found, where = place.plan(), "results/represent/little"
+    own, other = "vgg5-robust-s0", "resnet8-robust-s0"
+    cell = {"dataset": "little", "images": "inverted", "model": own}
+    assert list(zip(found.first(cell), found.second(cell), strict=True)) == [
+        (f"{where}/inverted-{own}/{own}.parquet", f"{where}/inverted-{own}/{other}.parquet"),
+        (f"{where}/inverted-{other}/{other}.parquet", f"{where}/inverted-{other}/{own}.parquet"),
+    ]
+
+
+def test_image_sets_are_stores_and_a_sample_is_taken_of_held_out_images_only(place):
+    found = place.plan(represent={"sample": 7})
+    cell = {"dataset": "little", "model": "vgg5-plain-s0"}
+    sets = {
+        images: found.image_set(cell | {"images": images})[0]
+        for images in ("natural", "train", "inverted-resnet8-robust-s0")
+    }
+    assert list(sets.values()) == [
+        "results/prep/little/test.lmdb",
+        "results/prep/little/train.lmdb",
+        "results/invert/little/resnet8-robust-s0.lmdb",
+    ]
+    assert [found.sample({"images": images}) for images in sets] == [7, None, None]
+    with pytest.raises(
+        ValueError, match=r"row 'resnet18-plain-s0': is no model of 'little', 'vgg5-plain-s0' cannot see"
+    ):
+        found.image_set(cell | {"images": "inverted-resnet18-plain-s0"})
+
+
+PAIRS = {"datasets": ["little"], "eps": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("figure", "options", "expected"),
+    [
+        ("fig2", {"measures": ["cka", "near"]}, "compare/little/natural/near/vgg5-robust-s0"),
+        ("fig3", {"measures": ["cka", "near"]}, "compare/little/inverted/cka/resnet8-plain-s1"),
+        ("fig4", {}, "agree/little/natural/vgg5-plain-s0"),
+        ("fig13", {}, "agree/little/inverted/vgg5-plain-s0"),
+        ("fig14", {"measures": ["near"]}, "compare/little/natural/near/vgg5-plain-s0"),
+        ("fig15", {"measures": ["near"]}, "compare/little/inverted/near/vgg5-plain-s0"),
+    ],
+)
+def test_figures_of_pairs_are_made_of_a_cell_per_model_with_one_above_it(place, figure, options, expected):
+    found = place.plan(figures={figure: PAIRS | options})
+    cells = found.cells(figure)
+    assert f"results/{expected}.parquet" in cells
+    assert len(cells) == 3 * len(options.get("measures", [""])), "three models have one above them"
+    assert not any("linf" in path or "resnet8-plain-s0" in path for path in cells)
+    assert found.figure(figure)["models"] and found.beside(figure) == sorted(
+        set(found.beside(figure)), key=found.beside(figure).index
+    )
+
+
+def test_ambiguity_is_counted_on_the_represented_images_of_each_group(place):
+    natural = place.plan(figures={"fig4": PAIRS}).beside("fig4")
+    assert natural[0] == "results/represent/little/natural/resnet8-plain-s0.parquet" and len(natural) == 5
+    inverted = place.plan(figures={"fig13": PAIRS}).beside("fig13")
+    assert len(inverted) == 3 * 3 + 2 * 2
+    assert "results/represent/little/inverted-vgg5-plain-s0/resnet8-plain-s1.parquet" in inverted
+
+
+def test_figure_1_needs_pairs_clean_images_and_inverted_ones(place):
+    found = place.plan(figures={"fig1": {"dataset": "little", "models": ["vgg5-robust-s0"]}})
+    assert found.cells("fig1") == ["results/pairs/little.parquet"]
+    assert found.beside("fig1") == ["results/prep/little/test.lmdb", "results/invert/little/vgg5-robust-s0.lmdb"]
+    assert found.figure("fig1")["rows"] == {"vgg5-robust-s0": {"norm": "l2", "eps": 1}}
+
+
+def test_figure_6_is_made_of_probes(place):
+    found = place.plan(figures={"fig6": {"dataset": "little", "eps": [1]}})
+    assert found.cells("fig6") == ["results/probe_agree/little/vgg5-robust-s0.parquet"]
+
+
+def test_neighbours_of_measures_are_told_to_figures_by_k(place):
+    found = place.plan(figures={"fig14": PAIRS | {"measures": ["near"]}})
+    assert found.figure("fig14")["k"] == {"near": 3}
+    with pytest.raises(ValueError, match=r"figures\.fig15\.measures: 'cka' has no number of neighbours k$"):
+        place.plan(figures={"fig15": PAIRS | {"measures": ["cka"]}})
+
+
+ALL = {"fig2": PAIRS | {"measures": ["cka"]}, "fig3": PAIRS | {"measures": ["cka"]}, "fig4": PAIRS, "fig13": PAIRS}
+
+
+def test_a_model_added_to_the_sheet_adds_cells_of_its_own_only(place):
+    before = place.plan(figures=ALL)
+    place.sheet([*SHEET, ("little", "vgg5", "plain", "none", 0, 1, "train")])
+    after = place.plan(figures=ALL)
+    for figure in ALL:
+        assert set(before.cells(figure)) < set(after.cells(figure))
+        assert {path.split("/")[-1] for path in set(after.cells(figure)) - set(before.cells(figure))} == {
+            "vgg5-plain-s1.parquet"
+        }
+    for path in before.cells("fig3"):
+        cell = dict(zip(("dataset", "images", "model"), (*path.split("/")[2:4], path.split("/")[-1][:-8]), strict=True))
+        assert before.first(cell) == after.first(cell) and before.second(cell) == after.second(cell)
 
 
 def test_a_model_is_not_evaluated_as_one_of_another_data_set(place):

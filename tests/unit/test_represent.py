@@ -25,7 +25,7 @@ def store(tmp_path_factory):
     return folder / "test.lmdb"
 
 
-def saved(folder, arch="resnet8", change=None):
+def saved(folder, arch="resnet8", change=None, resize=None):
     model = models.create(arch, 10, 32, MEAN, STD, 1)
     if change:
         change(model)
@@ -33,7 +33,7 @@ def saved(folder, arch="resnet8", change=None):
         "arch": arch,
         "classes": 10,
         "size": 32,
-        "resize": None,
+        "resize": resize,
         "interpolation": "bilinear",
         "mean": MEAN,
         "std": STD,
@@ -44,7 +44,14 @@ def saved(folder, arch="resnet8", change=None):
 
 def run(weights, store, sample=1000, precision="fp32", batch=16, seed=0, **keys):
     job = types.SimpleNamespace(**vars(JOB) | {"seed": seed})
-    return represent.extract(weights, store, KEYS | keys, sample, precision, batch, job)
+    parts = list(represent.extract(weights, store, KEYS | keys, sample, precision, batch, job))
+    vectors = ("id", "label", "prediction", "logits", "features")
+    return {
+        key: np.concatenate([part[key] for part in parts])
+        if key in vectors
+        else [v for part in parts for v in part[key]]
+        for key in parts[0]
+    }
 
 
 @pytest.mark.parametrize("arch", ["resnet8", "xcit_mini"])
@@ -101,5 +108,25 @@ def test_bf16_is_near_and_stored_as_fp32(tmp_path, store):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_refused(tmp_path, store, value):
     weights = saved(tmp_path, change=lambda model: model.network.fc.bias.data.fill_(value))
-    with pytest.raises(ValueError, match=r"resnet8\.safetensors: logits or features are not finite on some images$"):
+    with pytest.raises(
+        ValueError, match=r"resnet8\.safetensors: logits or features are not finite on some images of .*test\.lmdb$"
+    ):
         run(weights, store)
+
+
+def test_without_a_sample_all_images_are_represented_a_batch_at_a_time(tmp_path, store):
+    job = types.SimpleNamespace(**vars(JOB))
+    parts = list(represent.extract(saved(tmp_path), store, KEYS | {"images": "train"}, None, "fp32", 16, job))
+    assert [len(part["id"]) for part in parts] == [14, 13, 13]
+    ids = np.concatenate([part["id"] for part in parts])
+    assert sorted(ids) == list(range(N)) != ids.tolist(), "training images come in random order"
+    assert tables.stream(tmp_path / "r.parquet", tables.REPRESENT, parts) == N
+
+
+def test_inverted_images_are_taken_as_they_are(tmp_path, store):
+    """Their size is the network's, so the evaluation's resize and crop would cut them."""
+    plain, cropped = saved(tmp_path), saved(tmp_path / "cropped", resize=40)
+    expected = run(plain, store)["features"]
+    found = run(cropped, store, None, images="inverted-m")["features"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    assert np.abs(run(cropped, store)["features"] - expected).max() > 0.01

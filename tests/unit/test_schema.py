@@ -82,10 +82,10 @@ def test_defaults_are_filled_in_at_all_levels():
     fig5 = {"dataset": "a", "measures": ["cka"], "eps": [0]}
     config = schema.check({"figures": {"fig5": fig5}}, "config", "here")
     assert config["seed"] == 0 and config["models"] == "config/models.tsv"
-    assert config["compare"] == {"measures": {}, "draws": 5}
+    assert config["compare"] == {"measures": {}, "permutations": 1, "floor": True, "draws": 5}
     assert config["attack"]["batch_size"] == 250 and config["attack"]["attacks"] == {}
     assert config["attack"]["effectiveness"]["steps"] == [1, 2, 5, 10, 200]
-    assert config["figures"]["fig5"] == fig5 | {"threat": "l2", "resamples": 9999}
+    assert config["figures"]["fig5"] == fig5 | {"threat": "l2", "resamples": 9999, "groups": "agreement", "models": None}
     assert "accuracy" not in config["figures"]
 
 
@@ -110,7 +110,7 @@ def test_text_that_is_no_fraction_is_refused(text):
 def test_given_values_win_and_the_argument_is_left_alone():
     given = {"figures": {}, "compare": {"draws": 2}}
     filled = schema.check(given, "config", "here")
-    assert filled["compare"] == {"draws": 2, "measures": {}}
+    assert filled["compare"] == {"draws": 2, "measures": {}, "permutations": 1, "floor": True}
     assert given == {"figures": {}, "compare": {"draws": 2}}
 
 

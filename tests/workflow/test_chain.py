@@ -102,8 +102,9 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
     # Its own row, and that of the one model below it which is compared with it.
     below = ("resnet8-plain-s1", "vgg5-plain-s0")
     for measure in ("cka", "near"):
-        expected |= {("subgroups", f"results/subgroups/digits/natural/{measure}/{name}.parquet") for name in below}
-    expected |= {("tabulate_figure", TARGETS[1]), ("tabulate_fig5", "results/tables/fig5.parquet")}
+        where = f"results/subgroups/digits/natural/agreement/{measure}"
+        expected |= {("subgroups", f"{where}/{name}.parquet") for name in below}
+    expected |= {("tabulate_figure", TARGETS[1]), ("tabulate_figure", "results/tables/fig5.parquet")}
     assert found == expected | {("figure", FIGURES[0])}
 
 

@@ -18,7 +18,7 @@ STAGES = [path for path in FILES if path.name != "common.smk"]
 FORBIDDEN = {"run", "shell", "threads", "resources", "retries", "message", "priority"}
 
 
-GPU = {"train", "attack", "effectiveness", "convergence", "perturb", "semantics", "represent"}
+GPU = {"train", "attack", "effectiveness", "convergence", "perturb", "semantics", "invert", "represent", "probe"}
 
 
 class Rule:

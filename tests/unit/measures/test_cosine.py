@@ -36,7 +36,6 @@ def test_equals_the_definition(d, e, centre):
 def test_opposite_cosines():
     x = np.array([[1.0, 0], [0.6, 0.8], [-0.6, 0.8]])
     y = np.array([[1.0, 0], [-0.6, 0.8], [0.6, 0.8]])
-    assert measures.compare("cosine", x[[0, 1]], x[[0, 1]], centre=False) if len(x) < 3 else True
     assert -1 <= measures.compare("cosine", x, y, centre=False) < 0
 
 

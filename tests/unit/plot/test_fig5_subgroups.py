@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot
 
-from mettle import compare, tables
+from mettle import tables
 from mettle.plot import fig5_subgroups, style
+from mettle.tabulate import universality
 
 
 def table(tmp_path, methods=("cka", "procrustes", "rtd", "jaccard"), missing=False):
@@ -24,7 +25,8 @@ def table(tmp_path, methods=("cka", "procrustes", "rtd", "jaccard"), missing=Fal
                         | {"value": None if gone else value, "lo": None, "hi": None}
                         | {"note": "too few" if gone else None}
                     )
-    whole = compare.figure5(pd.DataFrame(rows, dtype=object), [f"m{i}" for i in range(6)] + ["n"], 99, 0)
+    options = {"models": [f"m{i}" for i in range(6)] + ["n"], "resamples": 99, "seed": 0}
+    whole = universality.figure5(pd.DataFrame(rows, dtype=object), options, [])
     tables.write(tmp_path / "fig5.parquet", tables.FIG5, whole)
     return tables.read(tmp_path / "fig5.parquet", tables.FIG5)
 

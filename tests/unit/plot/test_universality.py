@@ -256,7 +256,7 @@ def test_figure_4_has_agreement_with_bounds_above_jsd_similarity(drawn):
     assert bounds["--"].get_xdata().tolist() == [0, 1, 2]
     assert bounds["--"].get_ydata().tolist() == pytest.approx([0.9 * 1.05] * 3)
     assert bounds[":"].get_ydata().tolist() == pytest.approx([0.5 * 1.05] * 3)
-    assert sum("Fort et al. 2020" in text for text in legend(drawn)) == 2
+    assert sum("Fort et al. 2019" in text for text in legend(drawn)) == 2
 
 
 @pytest.mark.parametrize("drawn", ["fig13"], indirect=True)

@@ -194,7 +194,8 @@ def test_what_the_table_says_of_attack_and_batch(tmp_path, stores):
     assert epochs["batch"].tolist() == [16] * 3
     assert epochs["train_clean_accuracy"].isna().all(), "the loss never looks at clean images"
     _, epochs = run(tmp_path / "trades", stores, recipe(**ADVERSARIAL | {"loss": "trades"}))[0]
-    assert (epochs["train_clean_accuracy"] >= epochs["train_accuracy"]).all()
+    # Either may be larger: the attack of TRADES goes by the divergence from the clean answer, right or wrong.
+    assert epochs["train_clean_accuracy"].notna().all() and epochs["train_clean_accuracy"].between(0, 1).all()
     _, epochs = run(tmp_path / "standard", stores, recipe())[0]
     assert epochs["eps"].isna().all()
     assert epochs["train_clean_accuracy"].tolist() == epochs["train_accuracy"].tolist()

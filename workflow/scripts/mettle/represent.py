@@ -11,7 +11,7 @@ from mettle import models
 from mettle.data.loading import batches, split
 from mettle.data.sample import shared
 from mettle.data.store import Store
-from mettle.flow import Job
+from mettle.flow import Job, derive
 
 
 def extract(
@@ -23,7 +23,7 @@ def extract(
     batch: int,
     job: Job,
 ) -> Iterator[dict[str, Any]]:
-    """Columns of the represent table, a batch of images at a time.
+    """Columns of the represent table, a batch of images at a time; training images in random order.
 
     Parameters
     ----------
@@ -42,7 +42,10 @@ def extract(
     """
     whole = keys["images"].startswith("inverted-")
     model, source, policy = models.opened(weights, Store(images), job.threads, precision, whole=whole)
-    chosen = split(shared(len(source), sample, job.seed, keys["dataset"]), batch)
+    positions = shared(len(source), sample, job.seed, keys["dataset"])
+    if keys["images"] == "train":  # stores are sorted by class, but who trains on a part of the rows needs all classes
+        positions = np.random.default_rng(derive(job.seed, "train", keys["dataset"])).permutation(positions)
+    chosen = split(positions, batch)
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "represent", len(chosen)):
         with torch.inference_mode(), policy.autocast():
             logits, features = (tensor.float().cpu().numpy() for tensor in model.both(policy.move(clean)))

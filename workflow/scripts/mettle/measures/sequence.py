@@ -1,5 +1,5 @@
 """
-Summed bars of RTD without its barcode on 2n + 1 points, by the exact sequence of a cone.
+RTD by the exact sequence of a cone, without a barcode on 2n + 1 points.
 
 RTD from a cloud A to a cloud B sums the lengths of the H1 bars of the cone of L_r -> K_r, where L and K are the
 Vietoris-Rips filtrations of the distances of A and of the elementwise least of both (Barannikov et al. 2022,
@@ -9,17 +9,19 @@ arXiv:2201.00058). That sum is the integral over r of dim H1(cone), and exactnes
 
 turns it into three integrals over n points:
 
-    RTD = tree(A) - tree(least) + bars(K) - bars(L -> K)
+    RTD = [tree(A) - tree(least)] + bars(K) - bars(L -> K)
 
-tree(.) is the weight of a minimum spanning tree (the integral of dim H0 - 1), bars(K) the summed H1 bars of K, and
-bars(L -> K) those of the image of H1(L) in H1(K). Images come from one reduction with the births of L and the deaths
-of K (Cohen-Steiner et al. 2009, doi:10.1137/1.9781611973068.110; in cohomology Bauer & Schmahl 2022,
-arXiv:2201.04170): columns are edges from the latest to the earliest in L, the pivot is the earliest triangle in K,
-and edge e with triangle t is a bar from L(e) to K(t) if that is not empty. With L = K these are the bars of K. Both
-directions share tree(least) and bars(K).
+tree(.) is the weight of a minimum spanning tree (the integral of dim H0 - 1), bars(K) the summed lengths of the H1 bars
+of K, and bars(L -> K) that of the bars of the image of H1(L_r) in H1(K_r). Both directions share tree(least) and bars(K).
 
-A triangle is one integer, (rank of its longest edge in K) * n + (its other vertex), so that every order is total and
-ties cannot break the pairing; whatever order ties take, bars of positive length stay the same.
+bars(K) comes from cohomology with implicit columns, as in Ripser (Bauer 2021, doi:10.1007/s41468-021-00071-5). The bars
+of an image come from the boundary matrix with triangles ordered by K and edges by L: the triangle t whose reduced column
+has e as its last edge gives the bar from L(e) to K(t), if that is not empty (Cohen-Steiner et al. 2009,
+doi:10.1137/1.9781611973068.110; Bauer & Schmahl 2022, arXiv:2201.04170). Which columns reduce to zero does not depend
+on the order of the rows, so the triangles that end a bar of K, empty ones included, are all the columns this needs.
+
+A triangle is one integer, (rank of its longest edge in K) * n + (its other vertex): orders are total, so ties cannot
+break the pairing, and however they are broken the bars of positive length are the same.
 """
 
 import heapq
@@ -48,38 +50,38 @@ class Graph(NamedTuple):
     lengths: np.ndarray
 
 
-class Pivots(NamedTuple):
-    """Which column has a triangle as its pivot: chains of columns, one per longest edge of the triangle; -1 ends."""
-
-    first: np.ndarray  # by edge
-    after: np.ndarray  # by column
-    pivot: np.ndarray  # by column
-
-
-class Reduced(NamedTuple):
-    """Columns that took more than one edge: `entries[start[column]:stop[column]]`; -1 where the column is its edge."""
-
-    start: np.ndarray
-    stop: np.ndarray
-    entries: list[tuple[int, int]]
-
-
 class Sum(NamedTuple):
     """
-    Sum of columns modulo 2, as (next triangle, edge) of its edges.
+    Sum of columns modulo 2: a heap of key * m + edge, where the key of an edge says where in the sum it comes.
 
     Edges that are `inside` the heap but not `odd` were added twice and count no more.
     """
 
-    heap: list[tuple[int, int]]
+    heap: list[int]
     inside: np.ndarray
     odd: np.ndarray
 
 
+class Reduced(NamedTuple):
+    """Reduced columns behind their pivots: `entries[start[edge]:stop[edge]]`, where `start` is not -1."""
+
+    start: np.ndarray
+    stop: np.ndarray
+    entries: list[int]
+
+
+class Pivots(NamedTuple):
+    """Pivot of each edge's column, and chains of the columns whose pivots have one longest edge in common; -1 is none."""
+
+    triangle: np.ndarray
+    first: np.ndarray  # by longest edge
+    after: np.ndarray  # by column
+
+
 def divergence(a: np.ndarray, b: np.ndarray) -> float:
     """RTD from a to b alone, see `divergences`."""
-    graph, shared = _shared(a, b)
-    return _direction(graph, a, spanning_tree(a) + shared)
+    graph, triangles, shared = _shared(a, b)
+    return _direction(graph, triangles, a, spanning_tree(a) + shared)
 
 
 def divergences(a: np.ndarray, b: np.ndarray, tree_a: float, tree_b: float) -> tuple[float, float]:
@@ -103,23 +105,26 @@ def divergences(a: np.ndarray, b: np.ndarray, tree_a: float, tree_b: float) -> t
     ValueError
         If the arrays differ in shape, or one is not symmetric or not finite.
     """
-    graph, shared = _shared(a, b)
-    return _direction(graph, a, tree_a + shared), _direction(graph, b, tree_b + shared)
+    graph, triangles, shared = _shared(a, b)
+    return _direction(graph, triangles, a, tree_a + shared), _direction(graph, triangles, b, tree_b + shared)
 
 
-def _shared(a: np.ndarray, b: np.ndarray) -> tuple[Graph, float]:
-    """Edges of K, and what of RTD depends on K alone."""
+def _shared(a: np.ndarray, b: np.ndarray) -> tuple[Graph, np.ndarray, float]:
+    """What depends on K alone: edges, triangles that end bars in rising order, and the part of RTD."""
     if a.shape != b.shape or not all(np.isfinite(x).all() and np.array_equal(x, x.T) for x in (a, b)):
         raise ValueError("RTD needs two symmetric (n, n) arrays of finite distances")
     least = np.minimum(a, b)
     graph = _graph(least)
-    return graph, _bars(graph, graph.lengths, np.arange(len(graph.ends))) - spanning_tree(least)
+    triangles = _pairs(graph)
+    paired = triangles >= 0
+    bars = (graph.lengths[triangles[paired] // len(least)] - graph.lengths[paired]).sum()
+    return graph, np.sort(triangles[paired]), bars - spanning_tree(least)
 
 
-def _direction(graph: Graph, distances: np.ndarray, rest: float) -> float:
+def _direction(graph: Graph, triangles: np.ndarray, distances: np.ndarray, rest: float) -> float:
     """RTD from the cloud with these distances; `rest` is all of it but the bars of the image."""
     births = distances[graph.ends[:, 0], graph.ends[:, 1]]
-    return max(rest - _bars(graph, births, _order(births, graph.lengths[-1])), 0.0)
+    return max(rest - _image_bars(graph, triangles, births, np.argsort(births, kind="stable")), 0.0)
 
 
 def _graph(distances: np.ndarray) -> Graph:
@@ -137,12 +142,6 @@ def _graph(distances: np.ndarray) -> Graph:
     keys = np.full((n, n), len(near) * n)
     keys[ends[:, 0], ends[:, 1]] = keys[ends[:, 1], ends[:, 0]] = np.arange(len(near)) * n
     return Graph(keys, ends, lengths[near])
-
-
-def _order(births: np.ndarray, last: float) -> np.ndarray:
-    """Edges by birth; those born after the `last` death have no bar, so they may stay by rank, which is quickest."""
-    early = np.flatnonzero(births <= last)
-    return np.concatenate([early[np.argsort(births[early], kind="stable")], np.flatnonzero(births > last)])
 
 
 @njit(cache=True, nogil=True)
@@ -165,35 +164,77 @@ def spanning_tree(distances: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _bars(graph: Graph, births: np.ndarray, order: np.ndarray) -> float:
+def _image_bars(graph: Graph, triangles: np.ndarray, births: np.ndarray, order: np.ndarray) -> float:
     """
     Summed lengths of the H1 bars of the image of one filtration in that of `graph`.
 
     Parameters
     ----------
     graph : Graph
+    triangles : int array
+        Those whose boundaries do not reduce to zero, in rising order.
     births : (m,) array
-        Length of each edge in the filtration in which classes are born; no less than in `graph`.
+        Length of each edge in the filtration in which classes are born.
     order : (m,) int array
         Edges by birth.
     """
-    m, n = len(graph.ends), len(graph.keys)
-    tree = _tree_edges(graph.ends, order, n)
-    pivots = Pivots(np.full(m, -1), np.full(m, -1), np.full(m, -1))
-    reduced = Reduced(np.full(m, -1), np.full(m, -1), [(0, 0)])
-    column = Sum([(0, 0)], np.zeros(m, np.bool_), np.zeros(m, np.bool_))
-    column.heap.clear()
+    n, m = len(graph.keys), len(graph.ends)
+    turn = np.empty(m, np.int64)
+    turn[order] = np.arange(m - 1, -1, -1)  # the latest edge comes first
+    column, reduced = _no_sum(m), _none_reduced(m)
     total = 0.0
-    for edge in order[::-1]:
-        if tree[edge]:  # the column of an edge that closes no cycle would reduce to zero
+    for triangle in triangles:
+        edge, point = triangle // n, triangle % n
+        i, j = graph.ends[edge]
+        for side in (edge, graph.keys[i, point] // n, graph.keys[j, point] // n):
+            _toggle(column, turn[side], turn[side])
+        first = _pop(column)
+        while reduced.start[first] >= 0:
+            _add(column, reduced, first)
+            first = _pop(column)
+        _store(reduced, column, first)
+        total += max(graph.lengths[edge] - births[order[m - 1 - first]], 0.0)
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _pop(column: Sum) -> int:
+    """Take the first edge out of the sum."""
+    while True:
+        edge = heapq.heappop(column.heap)
+        column.inside[edge] = False
+        if column.odd[edge]:
+            column.odd[edge] = False
+            return edge
+
+
+@njit(cache=True, nogil=True)
+def _pairs(graph: Graph) -> np.ndarray:
+    """
+    The triangle that ends the cycle of each edge.
+
+    Columns are the triangles around an edge, taken from the longest edge to the shortest; a triangle is the pivot,
+    which comes first in its column, of one column at most.
+
+    Returns
+    -------
+    (m,) int array
+        -1 for the edges of a minimum spanning tree, which close no cycle.
+    """
+    n, m = len(graph.keys), len(graph.ends)
+    tree = _tree_edges(graph.ends, n)
+    pivots = Pivots(np.full(m, -1), np.full(m, -1), np.full(m, -1))
+    column, reduced = _no_sum(m), _none_reduced(m)
+    for edge in range(m - 1, -1, -1):
+        if tree[edge]:
             continue
         triangle = _next(graph, edge, -1)
         if _owner(pivots, triangle, n) >= 0:
             triangle = _reduce(graph, pivots, reduced, column, edge)
             _store(reduced, column, edge)
-        _own(pivots, triangle, edge, n)
-        total += max(graph.lengths[triangle // n] - births[edge], 0.0)
-    return total
+        pivots.triangle[edge] = triangle
+        pivots.after[edge], pivots.first[triangle // n] = pivots.first[triangle // n], edge
+    return pivots.triangle
 
 
 @njit(cache=True, nogil=True)
@@ -201,58 +242,43 @@ def _reduce(graph: Graph, pivots: Pivots, reduced: Reduced, column: Sum, edge: i
     """
     Sum up the column of `edge` and earlier ones until the first triangle is the pivot of none; return it.
 
-    An edge moves on to its next triangle once all edges at the first one have been counted. So an added column needs
-    only what lies behind its pivot.
+    The key of an edge is its next triangle. Once all edges with the first triangle were counted, they move on; so an
+    added column needs only what lies behind its pivot.
     """
-    _toggle(graph, column, _next(graph, edge, -1), edge)
+    _enter(graph, column, edge, -1)
     while True:
-        triangle = column.heap[0][0]
+        triangle = column.heap[0] // len(graph.ends)
         if not _advance(graph, column):
             continue
         owner = _owner(pivots, triangle, len(graph.keys))
         if owner < 0:
             return triangle
         if reduced.start[owner] < 0:
-            _toggle(graph, column, _next(graph, owner, triangle), owner)
-        for place in range(reduced.start[owner], reduced.stop[owner]):
-            triangle, other = reduced.entries[place]
-            _toggle(graph, column, triangle, other)
+            _enter(graph, column, owner, triangle)
+        else:
+            _add(column, reduced, owner)
 
 
 @njit(cache=True, nogil=True)
 def _advance(graph: Graph, column: Sum) -> bool:
     """Move every edge at the first triangle on to its next one; return whether that triangle was in the sum."""
-    triangle, present = column.heap[0][0], False
-    while len(column.heap) > 0 and column.heap[0][0] == triangle:
-        edge = heapq.heappop(column.heap)[1]
+    m = len(graph.ends)
+    triangle, present = column.heap[0] // m, False
+    while len(column.heap) > 0 and column.heap[0] < (triangle + 1) * m:
+        edge = heapq.heappop(column.heap) % m
         column.inside[edge] = False
         if column.odd[edge]:
             present, column.odd[edge] = not present, False
-            _toggle(graph, column, _next(graph, edge, triangle), edge)
+            _enter(graph, column, edge, triangle)
     return present
 
 
 @njit(cache=True, nogil=True)
-def _toggle(graph: Graph, column: Sum, triangle: int, edge: int) -> None:
-    """Add an edge at its next triangle; two of the same cancel, and one without a next triangle adds nothing."""
-    if triangle == len(graph.ends) * len(graph.keys):
-        return
-    column.odd[edge] = not column.odd[edge]
-    if not column.inside[edge]:
-        column.inside[edge] = True
-        heapq.heappush(column.heap, (triangle, edge))
-
-
-@njit(cache=True, nogil=True)
-def _store(reduced: Reduced, column: Sum, edge: int) -> None:
-    """Move what is left of the sum to the reduced columns."""
-    reduced.start[edge] = len(reduced.entries)
-    for entry in column.heap:
-        if column.odd[entry[1]]:
-            reduced.entries.append(entry)
-        column.inside[entry[1]] = column.odd[entry[1]] = False
-    reduced.stop[edge] = len(reduced.entries)
-    column.heap.clear()
+def _enter(graph: Graph, column: Sum, edge: int, bound: int) -> None:
+    """Add what of the column of `edge` lies beyond the triangle `bound`."""
+    triangle = _next(graph, edge, bound)
+    if triangle < len(graph.ends) * len(graph.keys):
+        _toggle(column, triangle * len(graph.ends) + edge, edge)
 
 
 @njit(cache=True, nogil=True)
@@ -272,24 +298,60 @@ def _next(graph: Graph, edge: int, bound: int) -> int:
 def _owner(pivots: Pivots, triangle: int, n: int) -> int:
     """The column that has this pivot, or -1."""
     owner = pivots.first[triangle // n]
-    while owner >= 0 and pivots.pivot[owner] != triangle:
+    while owner >= 0 and pivots.triangle[owner] != triangle:
         owner = pivots.after[owner]
     return owner
 
 
 @njit(cache=True, nogil=True)
-def _own(pivots: Pivots, triangle: int, edge: int, n: int) -> None:
-    """Give the column of `edge` its pivot."""
-    pivots.pivot[edge] = triangle
-    pivots.after[edge] = pivots.first[triangle // n]
-    pivots.first[triangle // n] = edge
+def _no_sum(m: int) -> Sum:
+    """The empty sum of columns with m edges."""
+    column = Sum([0], np.zeros(m, np.bool_), np.zeros(m, np.bool_))  # the number tells the compiler the type
+    column.heap.clear()
+    return column
 
 
 @njit(cache=True, nogil=True)
-def _tree_edges(ends: np.ndarray, order: np.ndarray, n: int) -> np.ndarray:
-    """Which edges join two components when they come in this order (Kruskal's algorithm)."""
+def _none_reduced(m: int) -> Reduced:
+    """No reduced column yet of m."""
+    return Reduced(np.full(m, -1), np.full(m, -1), [0])
+
+
+@njit(cache=True, nogil=True)
+def _toggle(column: Sum, entry: int, edge: int) -> None:
+    """Add an edge; two of the same cancel."""
+    column.odd[edge] = not column.odd[edge]
+    if not column.inside[edge]:
+        column.inside[edge] = True
+        heapq.heappush(column.heap, entry)
+
+
+@njit(cache=True, nogil=True)
+def _add(column: Sum, reduced: Reduced, edge: int) -> None:
+    """Add a reduced column behind its pivot."""
+    for place in range(reduced.start[edge], reduced.stop[edge]):
+        entry = reduced.entries[place]
+        _toggle(column, entry, entry % len(column.odd))
+
+
+@njit(cache=True, nogil=True)
+def _store(reduced: Reduced, column: Sum, edge: int) -> None:
+    """Move what is left of the sum to the reduced columns."""
+    reduced.start[edge] = len(reduced.entries)
+    for entry in column.heap:
+        other = entry % len(column.odd)
+        if column.odd[other]:
+            reduced.entries.append(entry)
+        column.inside[other] = column.odd[other] = False
+    reduced.stop[edge] = len(reduced.entries)
+    column.heap.clear()
+
+
+@njit(cache=True, nogil=True)
+def _tree_edges(ends: np.ndarray, n: int) -> np.ndarray:
+    """Which edges join two components, taken in their order (Kruskal's algorithm)."""
     parent, tree = np.arange(n), np.zeros(len(ends), np.bool_)
-    for edge in order:
+    for edge in range(len(ends)):
         a, b = _root(parent, ends[edge, 0]), _root(parent, ends[edge, 1])
         parent[a] = b
         tree[edge] = a != b

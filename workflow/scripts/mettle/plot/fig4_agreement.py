@@ -17,8 +17,8 @@ from mettle.plot.style import COLUMN, PAGE, eps_label, share_axis, style
 
 MEASURES = ("disagreement", "jsd")
 BOUNDS = {
-    "agreement_upper": ("--", "upper bound of Fort et al. 2020, not strict"),
-    "agreement_lower": (":", "lower bound of Fort et al. 2020, not strict"),
+    "agreement_upper": ("--", "upper bound of Fort et al. 2019, not strict"),
+    "agreement_lower": (":", "lower bound of Fort et al. 2019, not strict"),
 }
 GREY = "0.45"
 
