@@ -6,6 +6,7 @@ import os
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from mettle import schema
@@ -57,6 +58,15 @@ def test_a_state_bare_or_under_its_key(tmp_path, state, key, prefix):
     whole = prefixed(state, prefix)
     whole = whole if key is None else {key: whole, "epoch": 99, "metrics": {"top1": 0.5}, "model_ema": None}
     same(read_timm(saved(tmp_path / "c.pth", whole)), state)
+
+
+def test_safetensors_whatever_their_name(tmp_path, state):
+    save_file(state, tmp_path / "download.pth")
+    found = read_timm(tmp_path / "download.pth")
+    assert found.keys() == state.keys() and all(torch.equal(found[key], value) for key, value in state.items())
+    (tmp_path / "half.pth").write_bytes((tmp_path / "download.pth").read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"half\.pth is not a whole checkpoint"):
+        read_timm(tmp_path / "half.pth")
 
 
 @pytest.mark.parametrize("names", [("0.", "1."), ("normalize.", "model."), ("normalizer.", "model.")])

@@ -162,8 +162,8 @@ class Batches:
     order : (n,) int array
         Images, shuffled; batches are consecutive.
     grams : (size,) array
-        U-centred Gram matrices of all batches, each over the root of b(b-3) for its b images, end to end and scaled
-        to length 1: an inner product of two models sums HSIC over batches.
+        Upper halves of the U-centred Gram matrices of all batches, each over the root of b(b-3) for its b images, end
+        to end and scaled to length 1: an inner product of two models sums HSIC over batches.
     """
 
     order: np.ndarray
@@ -195,7 +195,7 @@ def prepare_minibatch(features: np.ndarray, batch: int = 256, seed: int = 0) -> 
     enough(len(features), 4)
     x = unit(features, features.dtype)
     order = np.random.default_rng([seed, len(x)]).permutation(len(x))
-    grams = np.concatenate([_u_centred(x[rows]).ravel() for rows in np.array_split(order, max(1, len(x) // batch))])
+    grams = np.concatenate([_u_centred(x[rows]) for rows in np.array_split(order, max(1, len(x) // batch))])
     size = np.linalg.norm(grams)
     if size <= 1e-12:
         raise ValueError("CKA is undefined: HSIC of the features with themselves is zero or less")
@@ -203,14 +203,14 @@ def prepare_minibatch(features: np.ndarray, batch: int = 256, seed: int = 0) -> 
 
 
 def _u_centred(x: np.ndarray) -> np.ndarray:
-    """Gram matrix, U-centred: the inner product of two, over n(n-3), is unbiased HSIC (Song et al. 2012)."""
+    """Upper half of the U-centred Gram matrix: unbiased HSIC is half the inner product of two (Song et al. 2012)."""
     n = len(x)
     gram = (x @ x.T).astype(np.float64)
     np.fill_diagonal(gram, 0)
     sums = gram.sum(axis=1) / (n - 2)
-    gram += sums.sum() / (n - 1) - sums[:, None] - sums
-    np.fill_diagonal(gram, 0)
-    return gram / math.sqrt(n * (n - 3))
+    gram -= sums[:, None]
+    gram -= sums - sums.sum() / (n - 1)
+    return gram[np.tri(n, k=-1, dtype=bool).T] / math.sqrt(n * (n - 3))
 
 
 def score_minibatch(a: Batches, b: Batches) -> float:

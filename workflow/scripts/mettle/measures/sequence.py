@@ -11,12 +11,13 @@ turns it into three integrals over n points:
 
     RTD = [tree(A) - tree(least)] + bars(K) - bars(L -> K)
 
-tree(.) is the weight of a minimum spanning tree (the integral of dim H0 - 1), bars(K) the summed lengths of the H1 bars
-of K, and bars(L -> K) that of the bars of the image of H1(L_r) in H1(K_r). Both directions share tree(least) and bars(K).
+tree(.) is the weight of a minimum spanning tree (the integral of dim H0 - 1), bars(K) the summed lengths of the H1
+bars of K, and bars(L -> K) that of the bars of the image of H1(L_r) in H1(K_r). Both directions share tree(least) and
+bars(K).
 
-bars(K) comes from cohomology with implicit columns, as in Ripser (Bauer 2021, doi:10.1007/s41468-021-00071-5). The bars
-of an image come from the boundary matrix with triangles ordered by K and edges by L: the triangle t whose reduced column
-has e as its last edge gives the bar from L(e) to K(t), if that is not empty (Cohen-Steiner et al. 2009,
+bars(K) comes from cohomology with implicit columns, as in Ripser (Bauer 2021, doi:10.1007/s41468-021-00071-5). The
+bars of an image come from the boundary matrix with triangles ordered by K and edges by L: the triangle t whose reduced
+column has e as its last edge gives the bar from L(e) to K(t), if that is not empty (Cohen-Steiner et al. 2009,
 doi:10.1137/1.9781611973068.110; Bauer & Schmahl 2022, arXiv:2201.04170). Which columns reduce to zero does not depend
 on the order of the rows, so the triangles that end a bar of K, empty ones included, are all the columns this needs.
 
@@ -24,11 +25,12 @@ A triangle is one integer, (rank of its longest edge in K) * n + (its other vert
 break the pairing, and however they are broken the bars of positive length are the same.
 """
 
-import heapq
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
+_MOST = 8000  # points, so that n^5 / 4, the bound of an entry of a heap, is a 64-bit integer
 
 
 class Graph(NamedTuple):
@@ -50,18 +52,6 @@ class Graph(NamedTuple):
     lengths: np.ndarray
 
 
-class Sum(NamedTuple):
-    """
-    Sum of columns modulo 2: a heap of key * m + edge, where the key of an edge says where in the sum it comes.
-
-    Edges that are `inside` the heap but not `odd` were added twice and count no more.
-    """
-
-    heap: list[int]
-    inside: np.ndarray
-    odd: np.ndarray
-
-
 class Reduced(NamedTuple):
     """Reduced columns behind their pivots: `entries[start[edge]:stop[edge]]`, where `start` is not -1."""
 
@@ -71,7 +61,7 @@ class Reduced(NamedTuple):
 
 
 class Pivots(NamedTuple):
-    """Pivot of each edge's column, and chains of the columns whose pivots have one longest edge in common; -1 is none."""
+    """Pivots of the edges' columns, and chains of the columns whose pivots share their longest edge; -1 is none."""
 
     triangle: np.ndarray
     first: np.ndarray  # by longest edge
@@ -103,7 +93,7 @@ def divergences(a: np.ndarray, b: np.ndarray, tree_a: float, tree_b: float) -> t
     Raises
     ------
     ValueError
-        If the arrays differ in shape, or one is not symmetric or not finite.
+        If the arrays differ in shape, one is not symmetric or not finite, or there are more than 8,000 points.
     """
     graph, triangles, shared = _shared(a, b)
     return _direction(graph, triangles, a, tree_a + shared), _direction(graph, triangles, b, tree_b + shared)
@@ -113,6 +103,8 @@ def _shared(a: np.ndarray, b: np.ndarray) -> tuple[Graph, np.ndarray, float]:
     """What depends on K alone: edges, triangles that end bars in rising order, and the part of RTD."""
     if a.shape != b.shape or not all(np.isfinite(x).all() and np.array_equal(x, x.T) for x in (a, b)):
         raise ValueError("RTD needs two symmetric (n, n) arrays of finite distances")
+    if len(a) > _MOST:
+        raise ValueError(f"RTD takes at most {_MOST} points, got {len(a)}")
     least = np.minimum(a, b)
     graph = _graph(least)
     triangles = _pairs(graph)
@@ -181,30 +173,29 @@ def _image_bars(graph: Graph, triangles: np.ndarray, births: np.ndarray, order: 
     n, m = len(graph.keys), len(graph.ends)
     turn = np.empty(m, np.int64)
     turn[order] = np.arange(m - 1, -1, -1)  # the latest edge comes first
-    column, reduced = _no_sum(m), _none_reduced(m)
+    (heap, times), reduced = _no_sum(m), _none_reduced(m)
     total = 0.0
     for triangle in triangles:
         edge, point = triangle // n, triangle % n
         i, j = graph.ends[edge]
         for side in (edge, graph.keys[i, point] // n, graph.keys[j, point] // n):
-            _toggle(column, turn[side], turn[side])
-        first = _pop(column)
+            _toggle(heap, times, turn[side], turn[side])
+        first = _take(heap, times)
         while reduced.start[first] >= 0:
-            _add(column, reduced, first)
-            first = _pop(column)
-        _store(reduced, column, first)
+            _add(heap, times, reduced, first)
+            first = _take(heap, times)
+        _store(heap, times, reduced, first)
         total += max(graph.lengths[edge] - births[order[m - 1 - first]], 0.0)
     return total
 
 
 @njit(cache=True, nogil=True)
-def _pop(column: Sum) -> int:
-    """Take the first edge out of the sum."""
+def _take(heap: np.ndarray, times: np.ndarray) -> int:
+    """Take the first edge out of a sum whose entries are edges."""
     while True:
-        edge = heapq.heappop(column.heap)
-        column.inside[edge] = False
-        if column.odd[edge]:
-            column.odd[edge] = False
+        edge = _pop(heap)
+        once, times[edge] = times[edge] == 1, 0
+        if once:
             return edge
 
 
@@ -224,61 +215,61 @@ def _pairs(graph: Graph) -> np.ndarray:
     n, m = len(graph.keys), len(graph.ends)
     tree = _tree_edges(graph.ends, n)
     pivots = Pivots(np.full(m, -1), np.full(m, -1), np.full(m, -1))
-    column, reduced = _no_sum(m), _none_reduced(m)
+    (heap, times), reduced = _no_sum(m), _none_reduced(m)
     for edge in range(m - 1, -1, -1):
         if tree[edge]:
             continue
         triangle = _next(graph, edge, -1)
         if _owner(pivots, triangle, n) >= 0:
-            triangle = _reduce(graph, pivots, reduced, column, edge)
-            _store(reduced, column, edge)
+            triangle = _reduce(graph, pivots, reduced, heap, times, edge)
+            _store(heap, times, reduced, edge)
         pivots.triangle[edge] = triangle
         pivots.after[edge], pivots.first[triangle // n] = pivots.first[triangle // n], edge
     return pivots.triangle
 
 
 @njit(cache=True, nogil=True)
-def _reduce(graph: Graph, pivots: Pivots, reduced: Reduced, column: Sum, edge: int) -> int:
+def _reduce(graph: Graph, pivots: Pivots, reduced: Reduced, heap: np.ndarray, times: np.ndarray, edge: int) -> int:
     """
     Sum up the column of `edge` and earlier ones until the first triangle is the pivot of none; return it.
 
     The key of an edge is its next triangle. Once all edges with the first triangle were counted, they move on; so an
     added column needs only what lies behind its pivot.
     """
-    _enter(graph, column, edge, -1)
+    _enter(graph, heap, times, edge, -1)
     while True:
-        triangle = column.heap[0] // len(graph.ends)
-        if not _advance(graph, column):
+        triangle = heap[1] // len(graph.ends)
+        if not _advance(graph, heap, times):
             continue
         owner = _owner(pivots, triangle, len(graph.keys))
         if owner < 0:
             return triangle
         if reduced.start[owner] < 0:
-            _enter(graph, column, owner, triangle)
+            _enter(graph, heap, times, owner, triangle)
         else:
-            _add(column, reduced, owner)
+            _add(heap, times, reduced, owner)
 
 
 @njit(cache=True, nogil=True)
-def _advance(graph: Graph, column: Sum) -> bool:
+def _advance(graph: Graph, heap: np.ndarray, times: np.ndarray) -> bool:
     """Move every edge at the first triangle on to its next one; return whether that triangle was in the sum."""
     m = len(graph.ends)
-    triangle, present = column.heap[0] // m, False
-    while len(column.heap) > 0 and column.heap[0] < (triangle + 1) * m:
-        edge = heapq.heappop(column.heap) % m
-        column.inside[edge] = False
-        if column.odd[edge]:
-            present, column.odd[edge] = not present, False
-            _enter(graph, column, edge, triangle)
+    triangle, present = heap[1] // m, False
+    while heap[0] > 0 and heap[1] < (triangle + 1) * m:
+        edge = _pop(heap) % m
+        once, times[edge] = times[edge] == 1, 0
+        if once:
+            present = not present
+            _enter(graph, heap, times, edge, triangle)
     return present
 
 
 @njit(cache=True, nogil=True)
-def _enter(graph: Graph, column: Sum, edge: int, bound: int) -> None:
+def _enter(graph: Graph, heap: np.ndarray, times: np.ndarray, edge: int, bound: int) -> None:
     """Add what of the column of `edge` lies beyond the triangle `bound`."""
     triangle = _next(graph, edge, bound)
     if triangle < len(graph.ends) * len(graph.keys):
-        _toggle(column, triangle * len(graph.ends) + edge, edge)
+        _toggle(heap, times, triangle * len(graph.ends) + edge, edge)
 
 
 @njit(cache=True, nogil=True)
@@ -304,11 +295,14 @@ def _owner(pivots: Pivots, triangle: int, n: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _no_sum(m: int) -> Sum:
-    """The empty sum of columns with m edges."""
-    column = Sum([0], np.zeros(m, np.bool_), np.zeros(m, np.bool_))  # the number tells the compiler the type
-    column.heap.clear()
-    return column
+def _no_sum(m: int) -> tuple[np.ndarray, np.ndarray]:
+    """
+    The empty sum of columns with m edges, modulo 2.
+
+    A heap of key * m + edge, its size in front, where the key of an edge says where in the sum it comes; and how many
+    times an edge in the heap was added: once, or twice and so not at all.
+    """
+    return np.zeros(m + 1, np.int64), np.zeros(m, np.int8)
 
 
 @njit(cache=True, nogil=True)
@@ -318,33 +312,31 @@ def _none_reduced(m: int) -> Reduced:
 
 
 @njit(cache=True, nogil=True)
-def _toggle(column: Sum, entry: int, edge: int) -> None:
-    """Add an edge; two of the same cancel."""
-    column.odd[edge] = not column.odd[edge]
-    if not column.inside[edge]:
-        column.inside[edge] = True
-        heapq.heappush(column.heap, entry)
+def _toggle(heap: np.ndarray, times: np.ndarray, entry: int, edge: int) -> None:
+    """Add an edge to a sum."""
+    if times[edge] == 0:
+        _push(heap, entry)
+    times[edge] = 2 if times[edge] == 1 else 1
 
 
 @njit(cache=True, nogil=True)
-def _add(column: Sum, reduced: Reduced, edge: int) -> None:
-    """Add a reduced column behind its pivot."""
+def _add(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> None:
+    """Add a reduced column behind its pivot to a sum."""
+    entries = reduced.entries
     for place in range(reduced.start[edge], reduced.stop[edge]):
-        entry = reduced.entries[place]
-        _toggle(column, entry, entry % len(column.odd))
+        _toggle(heap, times, entries[place], entries[place] % len(times))
 
 
 @njit(cache=True, nogil=True)
-def _store(reduced: Reduced, column: Sum, edge: int) -> None:
-    """Move what is left of the sum to the reduced columns."""
+def _store(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> None:
+    """Move what is left of a sum to the reduced columns."""
     reduced.start[edge] = len(reduced.entries)
-    for entry in column.heap:
-        other = entry % len(column.odd)
-        if column.odd[other]:
+    for entry in heap[1 : heap[0] + 1]:
+        if times[entry % len(times)] == 1:
             reduced.entries.append(entry)
-        column.inside[other] = column.odd[other] = False
+        times[entry % len(times)] = 0
     reduced.stop[edge] = len(reduced.entries)
-    column.heap.clear()
+    heap[0] = 0
 
 
 @njit(cache=True, nogil=True)
@@ -365,3 +357,33 @@ def _root(parent: np.ndarray, point: int) -> int:
         parent[point] = parent[parent[point]]
         point = parent[point]
     return point
+
+
+@njit(cache=True, nogil=True)
+def _push(heap: np.ndarray, entry: int) -> None:
+    """Put an entry into a binary heap; its size stands in front."""
+    heap[0] += 1
+    place = heap[0]
+    while place > 1 and heap[place >> 1] > entry:
+        heap[place] = heap[place >> 1]
+        place >>= 1
+    heap[place] = entry
+
+
+@njit(cache=True, nogil=True)
+def _pop(heap: np.ndarray) -> int:
+    """Take the least entry out."""
+    size = heap[0] - 1
+    least, entry = heap[1], heap[size + 1]
+    heap[0] = size
+    place = 1
+    while 2 * place <= size:
+        child = 2 * place
+        if child < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= entry:
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = entry
+    return least

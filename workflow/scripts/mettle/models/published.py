@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mettle.models import madry
@@ -35,8 +37,9 @@ def read_timm(path: str | Path) -> dict[str, Tensor]:
 
     Parameters
     ----------
-    path : a state, bare or under the key `model` or `state_dict`; names may start with `module.`, and the network may
-        stand behind a normaliser with buffers `mean` and `std`
+    path : a safetensors file, as timm publishes them; or a state saved by torch, bare or under the key `model` or
+        `state_dict`; names may start with `module.`, and the network may stand behind a normaliser with buffers `mean`
+        and `std`
 
     Raises
     ------
@@ -44,16 +47,22 @@ def read_timm(path: str | Path) -> dict[str, Tensor]:
         If the file is no such checkpoint, or holds objects other than tensors and plain values.
     """
     try:
-        whole = torch.load(path, map_location="cpu", weights_only=True)
+        whole = load_file(path) if _is_safetensors(path) else torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(f"{path} cannot be read safely as a checkpoint: {str(error).splitlines()[0]}") from error
-    except (EOFError, OSError, RuntimeError, ValueError, LookupError) as error:
+    except (SafetensorError, EOFError, OSError, RuntimeError, ValueError, LookupError) as error:
         raise ValueError(f"{path} is not a whole checkpoint: {str(error) or 'it is empty'}") from error
     if isinstance(whole, dict):
         whole = next((whole[key] for key in ("model", "state_dict") if isinstance(whole.get(key), dict)), whole)
     if not isinstance(whole, dict) or not whole or not all(isinstance(value, Tensor) for value in whole.values()):
         raise ValueError(f"{path} is not in timm format: no tensors by name, under `model`, or under `state_dict`")
     return _unwrapped({str(key).removeprefix("module."): value for key, value in whole.items()})
+
+
+def _is_safetensors(path: str | Path) -> bool:
+    """Whether a file begins as safetensors do: the length of a head, and the head, in JSON. A name may say nothing."""
+    with Path(path).open("rb") as file:
+        return file.read(9)[8:] == b"{"
 
 
 def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -90,6 +99,6 @@ def read_bai(path: str | Path) -> dict[str, Tensor]:
 
 FORMATS = {
     "madry": Format(madry.read, "DataParallel(AttackerModel) of MadryLab's `robustness` library"),
-    "timm": Format(read_timm, "state of a timm network, as Debenedetti et al. 2023 and RobustBench publish it"),
+    "timm": Format(read_timm, "state of a timm network, as timm (safetensors), RobustBench and many papers publish it"),
     "bai": Format(read_bai, "GELU ResNet-50 of Bai et al. 2021 with eight ghost batch normalisations"),
 }
