@@ -1,7 +1,8 @@
-"""`make bench`: wall time and job count of the demo from scratch, and of the paper-scale dry run of figure 5.
+"""`make bench`: jobs, wall time and memory of paper-scale dry runs, figure by figure, and of the demo from scratch.
 
-The demo runs in a copy of the tree, so that nothing of yours is made again or removed. Both have a limit that the
-project promises: 10 minutes for the demo on two CPU cores, 4 seconds for the dry run.
+The demo runs in a copy of the tree, so that nothing of yours is made again or removed. Limits that the project
+promises: 10 minutes for the demo on two CPU cores, 4 seconds for the dry run of figure 5, 10 seconds and 500 MB for that of all
+figures of the universality study.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DEMO = ["results/figures/fig5.pdf", "results/tables/accuracy.parquet"]
-DRY = ["snakemake", "--profile", "slurm", "-n", "results/figures/fig5.pdf"]
+UNIVERSALITY = ["fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15"]
 
 
 def main() -> None:
@@ -27,15 +28,23 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_tree(Path(folder) / "mettle")
-        runs = [timed(DRY, tree) for _ in range(5)]
-        rows.append(("dry run of figure 5, paper scale", min(seconds for seconds, _ in runs), jobs(runs[0][1]), 4))
+        for figure in UNIVERSALITY:
+            rows.append((f"dry run of {figure}, paper scale", *dry(tree, figure), 4 if figure == "fig5" else ""))
+        rows.append(("dry run of all of these", *dry(tree, *UNIVERSALITY), "10; 500 MB"))
         if not options.skip_demo:
-            seconds, output = timed(["snakemake", "--cores", options.cores, *DEMO], tree)
-            rows.append((f"demo from scratch, {options.cores} cores", seconds, jobs(output), 600))
+            seconds, megabytes, output = timed(["snakemake", "--cores", options.cores, *DEMO], tree)
+            rows.append((f"demo from scratch, {options.cores} cores", seconds, jobs(output), megabytes, 600))
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}\n")
-    print("| what | seconds | jobs | limit, seconds |\n|---|---|---|---|")
-    for what, seconds, count, limit in rows:
-        print(f"| {what} | {seconds:.1f} | {count} | {limit} |")
+    print("| what | seconds | jobs | MB | limit, seconds |\n|---|---|---|---|---|")
+    for what, seconds, count, megabytes, limit in rows:
+        print(f"| {what} | {seconds:.1f} | {count} | {megabytes:.0f} | {limit} |")
+
+
+def dry(tree: Path, *figures: str) -> tuple[float, int, float]:
+    """Least wall time of three dry runs with the cluster's profile, in seconds; jobs; peak memory in MB."""
+    command = ["snakemake", "--profile", "slurm", "-n", *(f"results/figures/{figure}.pdf" for figure in figures)]
+    runs = [timed(command, tree) for _ in range(3)]
+    return min(seconds for seconds, _, _ in runs), jobs(runs[0][2]), max(megabytes for _, megabytes, _ in runs)
 
 
 def copy_tree(target: Path) -> Path:
@@ -53,14 +62,18 @@ def copy_tree(target: Path) -> Path:
     return target
 
 
-def timed(command: list[str], folder: Path) -> tuple[float, str]:
-    """Wall time in seconds and output of a command; its failure ends the bench."""
+def timed(command: list[str], folder: Path) -> tuple[float, float, str]:
+    """Wall time in seconds, peak memory in MB and output of a command; its failure ends the bench."""
     started = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-    return seconds, done.stdout + done.stderr
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, text=True)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        text = output.read()
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed:\n{text}")
+    return seconds, usage.ru_maxrss / 1000, text
 
 
 def jobs(output: str) -> int:

@@ -79,6 +79,55 @@ def test_dry_run_at_paper_scale_needs_no_data(tree):
     assert all("gpu=1" in resources for name, _, resources in jobs if name in ("train", "represent"))
 
 
+PAIRS = ["fig2", "fig3", "fig4", "fig13", "fig14", "fig15"]
+
+
+def outputs(answer):
+    """First output of each job of a dry run."""
+    return {found.split(",")[0] for found in re.findall(r"^    output: (.*?)$", said(answer), re.MULTILINE)}
+
+
+def test_a_model_added_to_the_sheet_adds_only_its_own_jobs(own):
+    every = "\n".join(["figures:", *(f"  {figure}: {{models: null}}" for figure in PAIRS)])
+    (own / "config" / "every.yaml").write_text(every)
+    asked = [*(f"results/figures/{figure}.pdf" for figure in PAIRS), "--configfile", "config/every.yaml"]
+    before = snakemake(own, "-n", *asked)
+    model = "vgg5-scenes_l2_eps1-s2"
+    with (own / "config" / "models.tsv").open("a") as sheet:
+        sheet.write(f"{model}\tscenes\tvgg5\tscenes_l2_eps1\tl2\t1\t2\ttrain\t\n")
+    after = snakemake(own, "-n", *asked)
+    assert before.returncode == after.returncode == 0, said(before) + said(after)
+    assert outputs(before) < outputs(after)
+    assert all(model in path for path in outputs(after) - outputs(before))
+    others = 8  # models of its eps that were there
+    more = {rule: n - counts(before).get(rule, 0) for rule, n in counts(after).items()}
+    measures = 2 * 4 + 2 * 2  # figures 2 and 3; figures 14 and 15 add two numbers of neighbours
+    expected = {"train": 1, "invert": 1, "represent": 1 + 1 + 2 * others, "compare": measures, "agree": 2}
+    assert {rule: n for rule, n in more.items() if n} == expected
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        ("fig1", {"convert": 4, "prep": 1, "pair": 1, "invert": 4}),
+        ("fig2", {"represent": 82, "compare": 4 * 68}),
+        ("fig3", {"invert": 82, "represent": 82 + 430, "compare": 4 * 68}),
+        ("fig4", {"represent": 62, "agree": 53}),
+        ("fig6", {"represent": 2 * 16, "probe": 16, "probe_agree": 14}),
+        ("fig13", {"invert": 62, "represent": 62 + 202 + 168, "agree": 53}),
+        ("fig15", {"invert": 82, "represent": 82 + 430, "compare": 3 * 68}),
+    ],
+)
+def test_dry_runs_of_the_universality_figures_at_paper_scale(tree, figure, expected):
+    answer = snakemake(
+        tree, f"results/figures/{figure}.pdf", "-n", "--quiet", "rules", "--configfile", "config/paper.yaml"
+    )
+    assert answer.returncode == 0, said(answer)
+    found = counts(answer)
+    assert {rule: found.get(rule) for rule in expected} == expected
+    assert found["tabulate_figure"] == found["figure"] == 1 and "subgroups" not in found
+
+
 def test_dry_run_of_one_cell(tree):
     cell = "results/compare/imagenet/natural/cka/resnet50-imagenet_eps0-s0.parquet"
     answer = snakemake(tree, "-n", cell)

@@ -19,7 +19,7 @@ wildcard_constraints:
     dataset=PLAN.pattern(PLAN.datasets),
     split=PLAN.pattern(PLAN.splits),
     model=PLAN.pattern(PLAN.models),
-    images="natural|train|inverted-(?:" + PLAN.pattern(PLAN.models) + ")",
+    images=PLAN.image_sets,
     groups="agreement|correctness|confidence",
     attack=PLAN.pattern(PLAN.attacks),
     kind="perturbation|adversarial",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mettle import measures
 from mettle.measures import MEASURES, base
 
-SMALL = {"points": 40, "trials": 2, "engine": "ripser"}  # for options that make a measure slow
+SMALL = {"points": 40, "trials": 2}  # for options that make a measure slow
 
 # They look at the span of the features, or at each unit by itself, and so at no stretch of an axis.
 BLIND_TO_STRETCH = {"cca", "svcca", "pwcca", "linear_regression", "soft_matching"}

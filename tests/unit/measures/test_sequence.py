@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
 
 from mettle import measures
-from mettle.measures import rtd, sequence
+from mettle.measures import reduction, rtd, sequence
 
 
 def symmetric(x):
@@ -76,9 +76,9 @@ def both(a, b):
 @pytest.mark.parametrize("second", KINDS)
 @pytest.mark.parametrize("first", KINDS)
 def test_equals_ripser(first, second):
-    for seed in range(6):
+    for seed in range(4):
         rng = np.random.default_rng(seed)
-        n = int(rng.integers(2, 45))
+        n = int(rng.integers(5, 40))
         a, b = symmetric(first(rng, n)), symmetric(second(rng, n))
         expected = [rtd.divergence(a, b, "ripser"), rtd.divergence(b, a, "ripser")]
         np.testing.assert_allclose(both(a, b), expected, rtol=0, atol=1e-9)
@@ -117,8 +117,12 @@ def test_bars_of_one_filtration(kind):
     a = symmetric(kind(np.random.default_rng(1), 40))
     graph = sequence._graph(a)
     births, deaths = ripser(a, distance_matrix=True, maxdim=1)["dgms"][1].astype(np.float64).T
-    found = sequence._bars(graph, graph.lengths, np.arange(len(graph.ends)))
-    assert found == pytest.approx((deaths - births).sum(), abs=1e-9)
+    ends = reduction.pairs(graph)
+    paired = ends >= 0
+    assert (~paired).sum() == 39  # edges of a spanning tree
+    lives = graph.lengths[ends[paired] // 40] - graph.lengths[paired]
+    np.testing.assert_allclose(np.sort(lives[lives > 0]), np.sort(deaths - births), atol=1e-6)
+    assert lives.sum() == pytest.approx((deaths - births).sum(), abs=1e-9)
 
 
 def image_by_reduction(late, early):
@@ -144,7 +148,8 @@ def test_bars_of_an_image(kind):
     a, b = symmetric(kind(rng, 14)), symmetric(kind(rng, 14))
     graph = sequence._graph(np.minimum(a, b))
     births = a[graph.ends[:, 0], graph.ends[:, 1]]
-    found = sequence._bars(graph, births, sequence._order(births, graph.lengths[-1]))
+    triangles = reduction.pairs(graph)
+    found = reduction.image_bars(graph, np.sort(triangles[triangles >= 0]), births, np.argsort(births, kind="stable"))
     assert found == pytest.approx(image_by_reduction(a, np.minimum(a, b)), abs=1e-12)
 
 
@@ -179,3 +184,15 @@ def test_numba_is_imported_when_it_is_needed():
     path = Path(measures.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_too_many_points(monkeypatch):
+    monkeypatch.setattr(sequence, "MOST", 4)
+    a = symmetric(arbitrary(np.random.default_rng(0), 5))
+    with pytest.raises(ValueError, match=r"^RTD takes at most 4 points, got 5$"):
+        rtd.divergence(a, a)
+
+
+def test_entries_of_heaps_fit_into_64_bits():
+    edges = reduction.MOST * (reduction.MOST - 1) // 2
+    assert edges * reduction.MOST * edges < np.iinfo(np.int64).max

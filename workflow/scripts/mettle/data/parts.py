@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,21 @@ class Parts:
 
     def collect(self) -> dict[str, np.ndarray]:
         """All answers in the order of the batches; the folder is gone after it."""
-        parts = []
+        with np.load(self._path(0), allow_pickle=False) as part:
+            keys = list(part)
+        columns = {key: np.concatenate(list(self.each(key))) for key in keys}
+        self.remove()
+        return columns
+
+    def each(self, key: str) -> Iterator[np.ndarray]:
+        """One column, batch after batch."""
         for number in range(self.n):
             with np.load(self._path(number), allow_pickle=False) as part:
-                parts.append(dict(part))
+                yield part[key]
+
+    def remove(self) -> None:
+        """Remove the folder, once all that is in it is safe elsewhere."""
         shutil.rmtree(self.folder)
-        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
     def _path(self, number: int) -> Path:
         return self.own / f"{number}.npz"

@@ -3,8 +3,8 @@
 Klabunde et al. 2025; the published code truncates to 8 bits, here values are rounded.
 """
 
-import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -60,26 +60,41 @@ def write_inverted(
     """
     store = Store(images)
     table = matched(pairs, store)
+    parts = _finished(weights, store, table, keys, options, precision, resume, job)
+    items = _items(store, table, parts)
+    n = data.write(lmdb_path, manifest_path, items, table=tables.INVERTED, provenance=job.provenance)
+    job.say(f"{n} images; mean loss {_means(parts)}")
+    parts.remove()  # not before the store is whole: the parts took hours
+    return n
+
+
+def _finished(
+    weights: str | Path,
+    store: Store,
+    table: pd.DataFrame,
+    keys: dict[str, Any],
+    options: dict[str, Any],
+    precision: str,
+    resume: str | Path,
+    job: Job,
+) -> Parts:
+    """All batches inverted, those that are left from before and the others now."""
     model, source, policy = models.opened(weights, store, job.threads, precision)
     chosen = split(np.arange(len(table)), options["batch_size"])
-    drawn = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
-    made_from = [sha256_of(weights), store.digest, drawn, options, precision, torch.__version__, policy.device.type]
+    pairs = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
+    made_from = [sha256_of(weights), store.digest, pairs, options, precision, torch.__version__, policy.device.type]
     parts = Parts(resume, made_from, len(chosen))
     if parts.done:
         job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
-    places = [table.iloc[chosen[number]] for number in parts.left]
-    left = batches(source, [np.concatenate([part["target"], part["seed"]]) for part in places], job.threads - 1)
+    rows = [table.iloc[chosen[number]] for number in parts.left]
+    left = batches(source, [np.concatenate([part["target"], part["seed"]]) for part in rows], job.threads - 1)
     for number, (pixels, _, ids) in zip(parts.left, job.progress(left, "invert", len(parts.left)), strict=True):
         targets, seeds = policy.move(pixels).chunk(2)
         try:
             parts.save(number, invert_batch(model, seeds, targets, ids[: len(targets)], options, policy))
         except ValueError as error:
-            raise ValueError(f"{keys['model']} ({weights}) on {keys['dataset']} ({images}): {error}") from error
-    items = _items(store, table, parts)
-    n = data.write(lmdb_path, manifest_path, items, table=tables.INVERTED, provenance=job.provenance)
-    job.say(f"{n} images; mean loss {_means(parts)}")
-    shutil.rmtree(parts.folder)  # not before the store is whole: the parts took hours
-    return n
+            raise ValueError(f"{keys['model']} ({weights}) on {keys['dataset']} ({store.path}): {error}") from error
+    return parts
 
 
 def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
@@ -127,7 +142,9 @@ def invert_batch(
 def _items(store: Store, table: pd.DataFrame, parts: Parts) -> Iterator[Item]:
     about = store.manifest()
     targets, seeds = about.iloc[table["target"]], about.iloc[table["seed"]]
-    found = zip(*(_each(parts, key) for key in ("images", "start_loss", "loss", "step")), strict=True)
+    found = zip(
+        *(chain.from_iterable(parts.each(key)) for key in ("images", "start_loss", "loss", "step")), strict=True
+    )
     for target, seed, values in zip(targets.itertuples(), seeds.itertuples(), found, strict=True):
         image, start, loss, step = values
         more = {"seed_id": seed.id, "start_loss": float(start), "loss": float(loss), "step": int(step)}
@@ -136,12 +153,7 @@ def _items(store: Store, table: pd.DataFrame, parts: Parts) -> Iterator[Item]:
 
 
 def _means(parts: Parts) -> str:
-    start, kept, rounded = (np.mean(list(_each(parts, key))) for key in ("start_loss", "loss", "rounded_loss"))
+    start, kept, rounded = (
+        np.concatenate(list(parts.each(key))).mean() for key in ("start_loss", "loss", "rounded_loss")
+    )
     return f"{start:.4f} at the seeds, {kept:.4f} of what was kept, {rounded:.4f} after rounding to 8 bits"
-
-
-def _each(parts: Parts, key: str) -> Iterator[np.ndarray]:
-    """One value per image, batch after batch."""
-    for number in range(parts.n):
-        with np.load(parts.own / f"{number}.npz", allow_pickle=False) as part:
-            yield from part[key]

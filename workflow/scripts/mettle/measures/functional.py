@@ -161,10 +161,8 @@ def bounds(accuracy: float, accuracy_b: float, classes: int) -> tuple[float, flo
     Fort et al. 2019 (arXiv:1912.02757), appendix D, there for disagreement.
     """
     low, high = sorted((accuracy, accuracy_b))
-    if classes * high <= 1 + 1e-12:  # at chance the better model has nothing to lose
-        upper = 1.0
-    else:
-        upper = 1 - (classes - 1) * (high - low) / (classes * high - 1)
+    above_chance = classes * high - 1
+    upper = 1 - (classes - 1) * (high - low) / above_chance if above_chance > 1e-12 else 1.0
     both_wrong = (1 - high) * (1 - low)
     independent = (1 - high) * low + (1 - low) * high + both_wrong * (classes - 2) / (classes - 1)
     return upper, 1 - independent

@@ -140,10 +140,10 @@ def shared_rows(a: Clouds, b: Clouds) -> None:
 
 def _both(a: Clouds, b: Clouds, trial: int) -> tuple[float, float]:
     """Both directions of RTD in one subsample."""
-    from mettle.measures import sequence
-
     x, y = a.distances[trial], b.distances[trial]
     if a.engine == "sequence":
+        from mettle.measures import sequence
+
         return sequence.divergences(x, y, a.trees[trial], b.trees[trial])
     return divergence(x, y, a.engine), divergence(y, x, a.engine)
 
@@ -159,9 +159,9 @@ def divergence(a: np.ndarray, b: np.ndarray, engine: str = "sequence") -> float:
     engine : str
         "sequence" or a key of `BARCODES`.
     """
-    from mettle.measures import sequence
-
     if engine == "sequence":
+        from mettle.measures import sequence
+
         return sequence.divergence(a, b)
     births, deaths = bars(a, b, engine).T
     return float((deaths - births).sum())

@@ -68,6 +68,11 @@ class Plan:
         """Names of splits over all data sets."""
         return sorted({row[key] for row in self.datasets.values() for key in ("train", "test")} - {""})
 
+    @property
+    def image_sets(self) -> str:
+        """Regular expression of the image sets that models are represented on."""
+        return f"natural|train|inverted-(?:{self.pattern(self.models)})"
+
     def models_of(self, dataset: str) -> list[str]:
         """Models of a data set, in the order of the sheets; those of sweeps are asked for by their figures."""
         return [name for name, row in self.models.items() if row["dataset"] == dataset and "sweep" not in row]
