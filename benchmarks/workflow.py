@@ -1,8 +1,8 @@
-"""`make bench`: jobs, wall time and memory of paper-scale dry runs, figure by figure, and of the demo from scratch.
+"""`make bench`: jobs, wall time and memory of paper-scale dry runs, figure by figure, and of the demo.
 
-The demo runs in a copy of the tree, so that nothing of yours is made again or removed. Limits that the project
-promises: 10 minutes for the demo on two CPU cores, 4 seconds for the dry run of figure 5, 10 seconds and 500 MB for that of all
-figures of the universality study.
+The demo runs in a copy of the tree, so that nothing of yours is made again or removed. Promised limits: 10 minutes
+for the demo on two CPU cores, 4 seconds for the dry run of figure 5, and for that of all figures of the
+universality study 10 seconds and 500 MB.
 """
 
 import argparse

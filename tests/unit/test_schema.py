@@ -85,7 +85,12 @@ def test_defaults_are_filled_in_at_all_levels():
     assert config["compare"] == {"measures": {}, "permutations": 1, "floor": True, "draws": 5}
     assert config["attack"]["batch_size"] == 250 and config["attack"]["attacks"] == {}
     assert config["attack"]["effectiveness"]["steps"] == [1, 2, 5, 10, 200]
-    assert config["figures"]["fig5"] == fig5 | {"threat": "l2", "resamples": 9999, "groups": "agreement", "models": None}
+    assert config["figures"]["fig5"] == fig5 | {
+        "threat": "l2",
+        "resamples": 9999,
+        "groups": "agreement",
+        "models": None,
+    }
     assert "accuracy" not in config["figures"]
 
 

@@ -17,11 +17,18 @@ pytestmark = pytest.mark.workflow
 CONFIG = {
     "seed": 0,
     "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["digits"]}}},
+    "invert": {"images": 12, "steps": 3},
     "represent": {"sample": 100},
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}, "draws": 2},
+    "probe": {"probes": 2, "epochs": 1},
     "figures": {
         "accuracy": {"datasets": ["digits"]},
         "fig5": {"dataset": "digits", "eps": [0, 1], "measures": ["cka", "near"], "resamples": 99},
+        "fig1": {"dataset": "digits", "models": ["resnet8-robust-s0"], "examples": 2},
+        "fig3": {"datasets": ["digits"], "eps": [1], "measures": ["cka"]},
+        "fig4": {"datasets": ["digits"], "eps": [0]},
+        "fig6": {"dataset": "digits", "eps": [1]},
+        "fig13": {"datasets": ["digits"], "eps": [1]},
     },
 }
 PLAIN = {
@@ -106,6 +113,30 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
         expected |= {("subgroups", f"{where}/{name}.parquet") for name in below}
     expected |= {("tabulate_figure", TARGETS[1]), ("tabulate_figure", "results/tables/fig5.parquet")}
     assert found == expected | {("figure", FIGURES[0])}
+
+
+def test_inversion_probes_and_agreement_run_from_store_to_figure(tree):
+    figures = ("fig1", "fig3", "fig4", "fig6", "fig13")
+    snakemake(tree, *(f"results/figures/{figure}.pdf" for figure in figures))
+    assert all((tree / f"results/figures/{figure}.png").stat().st_size > 1000 for figure in figures)
+    found = {name: tables.read(tree / f"results/tables/{name}.parquet", tables.TABLES[name]) for name in figures}
+    assert found["fig1"]["measure"].tolist() == ["seed", "target"] * 2 + ["inverted"] * 2
+    one, two = "resnet8-robust-s0", "resnet8-robust-s1"
+    directed = found["fig3"].iloc[:2]
+    assert directed[["images", "model", "model_b"]].to_numpy().tolist() == [
+        [f"inverted-{two}", two, one],
+        [f"inverted-{one}", one, two],
+    ]
+    assert (directed["n"] == 12).all() and directed["baseline"].notna().all() and directed["floor"].notna().all()
+    assert {"ambiguity", "discrepancy", "agreement_upper", "jsd"} <= set(found["fig4"]["measure"])
+    assert set(found["fig6"]["images"]) == {"natural", "train"} and set(found["fig6"]["measure"]) == {
+        "pretrained",
+        "probe",
+    }
+    manifest = tables.read(tree / f"results/invert/digits/{one}.parquet", tables.INVERTED)
+    assert (manifest["loss"] <= manifest["start_loss"]).all() and len(manifest) == 12
+    pairs = tables.read(tree / "results/pairs/digits.parquet", tables.PAIRS)
+    assert (pairs["label"] != pairs["seed_label"]).all() and manifest["seed_id"].tolist() == pairs["seed_id"].tolist()
 
 
 def test_a_forced_rule_draws_the_same_bytes(tree):

@@ -178,6 +178,12 @@ def test_works_at_min_images_and_not_below(name):
 
 
 @every
+def test_one_image(name):
+    with pytest.raises(ValueError, match=rf"^{name} of x: at least \d+ images are needed, got 1$"):
+        compare(name, features(0)[:1], features(1)[:1])
+
+
+@every
 def test_no_images_in_common(name):
     with pytest.raises(ValueError, match=r"^both representations need the same images, got 60 and 59$"):
         compare(name, features(0), features(0)[1:])

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from mettle import models
-from mettle.data.parts import Parts
 from mettle.data.loading import batches, split
+from mettle.data.parts import Parts
 from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.flow import Job, derive, sha256_of

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from mettle import models
 from mettle.attack import flags
-from mettle.data.parts import Parts
 from mettle.data.loading import ImageSet, batches, split
+from mettle.data.parts import Parts
 from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.flow import Job, sha256_of

@@ -47,7 +47,7 @@ class Measure:
     symmetric : bool
         Whether ``score(a, b)`` is ``score(b, a)``; where not, it says how well `a` explains `b`.
     table : callable or None
-        ``table(states)``: scores of all pairs, where several models together cost less than one pair after the other.
+        ``table(states)``: (m, m) scores of all pairs of different models, where that costs less than one by one.
     """
 
     prepare: Callable[..., Any]

@@ -67,11 +67,11 @@ def _score(a: Centred, b: Centred, *, hsic: Callable[..., float], low: float) ->
 
 
 def _table(states: Sequence[Centred], *, hsic: Callable[..., float], low: float) -> np.ndarray:
-    """Scores of all pairs."""
+    """Scores of all pairs of different models."""
     found = kernels.totals([state.kernel for state in states])
     for i, a in enumerate(states):
-        for j, b in enumerate(states):
-            found[i, j] = snap(hsic(found[i, j], a, b) / (a.size * b.size), low, 1.0)
+        for j, b in enumerate(states[:i]):
+            found[i, j] = found[j, i] = snap(hsic(found[i, j], a, b) / (a.size * b.size), low, 1.0)
     return found
 
 
@@ -131,12 +131,12 @@ def prepare_rbf(features: np.ndarray, bandwidth: float = 1.0) -> Centred:
     features : (n, d) array
         Row i comes from image i; n >= 4.
     bandwidth : float
-        Standard deviation of the kernel, in units of the median distance between two images.
+        Standard deviation of the kernel, in units of the median distance between two images; at least 1e-6.
 
     Raises
     ------
     ValueError
-        If `bandwidth` is no positive number, if there are fewer than 4 images, if the median distance is zero, or if
+        If `bandwidth` is no such number, if there are fewer than 4 images, if the median distance is zero, or if
         HSIC of the features with themselves is zero.
 
     Notes
@@ -144,9 +144,7 @@ def prepare_rbf(features: np.ndarray, bandwidth: float = 1.0) -> Centred:
     Kornblith et al. 2019 (arXiv:1905.00414), section 3. Kernel matrices are computed in tiles of 1,024 x 1,024
     images, in time n^2 d and without ever holding one: besides the features a pair takes 32 MB.
     """
-    real("bandwidth", bandwidth, 0)
-    if bandwidth < 1e-6:
-        raise ValueError(f"bandwidth must be a number of at least 1e-06, got {bandwidth!r}")
+    real("bandwidth", bandwidth, 1e-6)
     enough(len(features), 4)
     kernel = kernels.rbf(unit(features, features.dtype), bandwidth)
     return _state(kernel, kernels.row_sums(kernel), _unbiased)

@@ -175,9 +175,7 @@ def ambiguity(predictions: Sequence[np.ndarray]) -> float:
 
 def discrepancy(predictions: Sequence[np.ndarray]) -> float:
     """Largest disagreement of two models of a group, Marx et al. 2020 (arXiv:1909.06677)."""
-    return max(
-        float(np.mean(p != q)) for place, p in enumerate(predictions) for q in predictions[:place]
-    )
+    return max(float(np.mean(p != q)) for place, p in enumerate(predictions) for q in predictions[:place])
 
 
 _SURVEY = "Klabunde et al. 2025 (arXiv:2305.06329), functional similarity"

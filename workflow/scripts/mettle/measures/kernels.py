@@ -116,12 +116,12 @@ def total(a: Any, b: Any) -> float:
     if _by_features((a, b)):
         small = product(a.matrix, b.matrix)
         return float(np.vdot(small, small))
-    return float(totals([a] if a is b else [a, b])[0, -1])
+    return float(_by_tiles([a] if a is b else [a, b])[0, -1])
 
 
 def totals(kernels: Sequence[Any]) -> np.ndarray:
     """
-    `total` of every two of several kernels.
+    `total` of every two different ones of several kernels.
 
     Parameters
     ----------
@@ -130,6 +130,7 @@ def totals(kernels: Sequence[Any]) -> np.ndarray:
     Returns
     -------
     (m, m) float64 array
+        Zero on the diagonal.
 
     Notes
     -----
@@ -137,13 +138,24 @@ def totals(kernels: Sequence[Any]) -> np.ndarray:
     their features, and m n^2 d by way of the kernel matrices, of which one tile of all models is in memory at a time.
     The cheaper way is taken.
     """
-    n, m = len(kernels[0].diagonal), len(kernels)
-    found = np.zeros((m, m))
-    if _by_features(kernels):
-        for i, j in zip(*np.tril_indices(m), strict=True):
-            found[i, j] = found[j, i] = total(kernels[i], kernels[j])
-        return found
-    for rows, columns in tiles(n):
+    found = _by_pairs(kernels) if _by_features(kernels) else _by_tiles(kernels)
+    np.fill_diagonal(found, 0)
+    return found
+
+
+def _by_pairs(kernels: Sequence[Linear]) -> np.ndarray:
+    """Inner products from features, without the diagonal."""
+    found = np.zeros((len(kernels), len(kernels)))
+    for i, a in enumerate(kernels):
+        for j, b in enumerate(kernels[:i]):
+            found[i, j] = found[j, i] = total(a, b)
+    return found
+
+
+def _by_tiles(kernels: Sequence[Any]) -> np.ndarray:
+    """Inner products from the kernel matrices, of which one tile of each is in memory at a time."""
+    found = np.zeros((len(kernels), len(kernels)))
+    for rows, columns in tiles(len(kernels[0].diagonal)):
         piece = np.stack([kernel.tile(rows, columns).ravel() for kernel in kernels], dtype=np.float64)
         found += (1 if rows == columns else 2) * (piece @ piece.T)
     return found

@@ -16,8 +16,9 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
 
     Parameters
     ----------
-    row : row of models.tsv, with `classes`; `source` is a path, hf://owner/repository/file, or https://...; `format`
-        is a key of `mettle.models.published.FORMATS`
+    row : row of models.tsv, with `classes`; `source` is a path, https://..., hf://owner/repository/file,
+        zenodo://RECORD/FILE, or zenodo://RECORD/ARCHIVE.zip/MEMBER; `format` is a key of
+        `mettle.models.published.FORMATS`
     recipe : recipe that the model was trained with, for size and preprocessing of its input; mean and standard
         deviation are the checkpoint's where it has them
     target : file to write
@@ -26,7 +27,8 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
     Raises
     ------
     ValueError
-        If the file differs from the row's SHA-256, is no such checkpoint, or does not fit the architecture.
+        If the file differs from the row's SHA-256 or from Zenodo's MD5, is no such checkpoint, or does not fit the
+        architecture; or if no name on Zenodo, or several, fit the source.
     FileNotFoundError
         If the source is a path where nothing is.
     ConnectionError
