@@ -37,8 +37,10 @@ fix: $(READY) ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-bench: $(READY) ## attacks and training steps beside those of other projects; the demo from scratch, the dry run
-	$(BIN)/python benchmarks/attacks.py
+BENCHES := attacks similarity topology inversion extraction reading
+
+bench: $(READY) ## ours beside other projects, equal values first; then dry runs, and the demo from scratch
+	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py || exit 1; done
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/workflow.py --cores $(CORES)
 
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid

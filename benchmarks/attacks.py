@@ -10,8 +10,6 @@ import platform
 import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ import foolbox
 import networks
 import peers
 import torch
+from timing import race
 from torch import Tensor, nn
 
 from mettle import models, schema
@@ -79,19 +78,6 @@ def memory() -> None:
         commands = [[sys.executable, __file__, "--memory", attack, "--times", times] for times in ("1", "10")]
         short, long = (subprocess.run(command, capture_output=True, text=True, check=True) for command in commands)
         print(f"| {attack} | {short.stdout.strip()} | {long.stdout.strip()} |", flush=True)
-
-
-def race(rounds: int, *runs: Callable) -> list[tuple[float, object]]:
-    """Fastest time and result of each, in turns; where there are several rounds, the first does not count."""
-    best = [float("inf")] * len(runs)
-    results: list[object] = [None] * len(runs)
-    for number in range(rounds + (rounds > 1)):
-        for place, run in enumerate(runs):
-            started = time.perf_counter()
-            results[place] = run()
-            if number or rounds == 1:
-                best[place] = min(best[place], time.perf_counter() - started)
-    return list(zip(best, results, strict=True))
 
 
 def pgd10(options: argparse.Namespace) -> list[Row]:

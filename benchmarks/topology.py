@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 import numpy as np
 import torch
+from timing import race
 from torch import Tensor
 
 from mettle.measures import rtd, sequence
@@ -78,7 +79,7 @@ def barcodes(what: str, directions: list[Pair], rounds: int) -> None:
     ]
     known = [engine for engine in PEERS if engine == "ripser" or find_spec("gph")]
     runs += [lambda engine=engine: sum(rtd.divergence(*pair, engine) for pair in directions) for engine in known]
-    (ours, value), *others = race(rounds, *runs)
+    (ours, value), *others = race(rounds, *runs, clock=time.process_time)
     for engine, (peer, theirs) in zip(known, others, strict=True):
         assert abs(value - theirs) <= PEERS[engine] * theirs, (what, engine, value, theirs)
         row(f"{what}; peer {engine}", ours, peer, f"{value:.6f}", f"{theirs:.6f}")
@@ -96,7 +97,7 @@ def lite(what: str, a: np.ndarray, b: np.ndarray, rounds: int) -> None:
         first, second, least = (prim(d) for d in (x, y, torch.minimum(x, y)))
         return float((first + second) / 2 - least)
 
-    (seconds, value), (peer, theirs) = race(rounds, ours, plain)
+    (seconds, value), (peer, theirs) = race(rounds, ours, plain, clock=time.process_time)
     assert abs(value - theirs) < 1e-9, (what, value, theirs)
     row(f"{what}; peer algorithm 2 in torch", seconds, peer, f"{value:.6f}", f"{theirs:.6f}")
 
@@ -116,18 +117,6 @@ def prim(distances: Tensor) -> Tensor:
         point = near.argmin()
         total += distances[point, parent[point]]
     return total
-
-
-def race(rounds: int, *runs: Callable) -> list[tuple[float, float]]:
-    """Least CPU time and result of each, in turns; the first round does not count."""
-    best, results = [float("inf")] * len(runs), [0.0] * len(runs)
-    for number in range(rounds + 1):
-        for place, run in enumerate(runs):
-            started = time.process_time()
-            results[place] = float(run())
-            if number:
-                best[place] = min(best[place], time.process_time() - started)
-    return list(zip(best, results, strict=True))
 
 
 def row(what: str, ours: float, peer: float, value: str, theirs: str) -> None:
