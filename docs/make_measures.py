@@ -37,7 +37,8 @@ one model.
   `pwcca`, `linear_regression` and `soft_matching` rises with d / n, that of `jaccard` is about k / (2n), and the
   distances `gulp`, `rtd` and `rtd_lite` have a scale of their own for every width and number of points. Scores of
   models of different widths, or on different numbers of images, cannot be set side by side without the floor, which
-  `measures.floor` computes. Unbiased `cka`, `cka_minibatch` and `cka_rbf`, `cosine` and `rsa` are about zero there.
+  `measures.floor` computes. Unbiased `cka`, `cka_minibatch` and `cka_rbf`, and `rsa` are about zero there; `cosine`
+  is about d / (d + n²).
 - `cca`, `pwcca` and `linear_regression` need more images than dimensions, as do `gulp` with a `ridge` of 0 and
   `shape` with an `alpha` of 0: with fewer, any two models span the same space and look equal. For a low floor many
   more are needed (squared canonical correlations of independent features are d / (n - 1) on average). With few

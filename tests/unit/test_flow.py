@@ -88,7 +88,7 @@ def test_a_terminated_job_unwinds(tmp_path):
 
 def test_provenance_says_what_made_a_file(tmp_path):
     found = flow.provenance(snakemake(tmp_path))
-    assert set(found) == {"rule", "revision", "commit", "config", "seed", "python", "versions"}
+    assert set(found) == {"rule", "revision", "commit", "config", "params", "seed", "python", "versions"}
     assert (found["rule"], found["revision"], found["seed"]) == ("compare", 3, 7)
     assert found["versions"]["numpy"] == np.__version__ and "mettle" in found["versions"]
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))

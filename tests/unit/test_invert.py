@@ -24,7 +24,7 @@ MEAN, STD = [0.5] * 3, [0.25] * 3
 class Job:
     """What a running job is to the stage; it can be killed after some batches."""
 
-    seed, threads, provenance = 0, 1, {"rule": "invert"}
+    seed, threads, provenance = 0, 1, {"rule": "invert", "revision": 1}
 
     def __init__(self, killed_after=None):
         self.killed_after, self.said = killed_after, []
@@ -167,7 +167,7 @@ def test_one_image_per_pair_with_what_is_known_of_its_target(tmp_path, weights, 
     assert all(Image.open(io.BytesIO(image)).format == "PNG" for image in data)
     assert not (tmp_path / "resume").exists()
     assert job.said[-1].startswith(f"9 images; mean loss {frame['start_loss'].mean():.4f} at the seeds, ")
-    assert frame.attrs["provenance"] == [{"rule": "invert"}]
+    assert frame.attrs["provenance"] == [{"rule": "invert", "revision": 1}]
 
 
 def test_images_and_losses_are_those_of_the_inversion(tmp_path, weights, store, drawn):
@@ -287,7 +287,13 @@ def test_pairs_of_other_images_are_an_error(tmp_path, store, drawn):
         matched(changed(drawn, path, label=77), held)
     with pytest.raises(ValueError, match=rf"p\.parquet: target {row.id} has a seed of its own class$"):
         matched(changed(drawn, path, seed_id=row.id, seed_label=row.label), held)
-    tables.write(path, tables.PAIRS, tables.read(drawn, tables.PAIRS).iloc[:0])
+    table = tables.read(drawn, tables.PAIRS)
+    tables.write(path, tables.PAIRS, table.iloc[[0, 1, 1, 2]])
+    with pytest.raises(
+        ValueError, match=rf"p\.parquet: target {table['id'][1]} stands twice or out of order: draw the"
+    ):
+        matched(path, held)
+    tables.write(path, tables.PAIRS, table.iloc[:0])
     with pytest.raises(ValueError, match=r"p\.parquet holds no pairs$"):
         matched(path, held)
 

@@ -413,6 +413,41 @@ def test_figures_of_pairs_are_made_of_a_cell_per_model_with_one_above_it(place, 
     )
 
 
+def test_a_figure_of_a_data_set_shows_the_models_of_its_parent_on_it(place):
+    sheet = place.folder / "datasets.tsv"
+    text = sheet.read_text().replace("\ttest\n", "\ttest\tparent\n", 1).replace("\ttrain\ttest\n", "\ttrain\ttest\t\n")
+    sheet.write_text(
+        text.replace("\ttrain\tval\n", "\ttrain\tval\t\n") + "part\tclassification\t10\t32\tdigits\t\t\ttest\tlittle\n"
+    )
+    found = place.plan(figures={"fig2": {"datasets": ["part"], "eps": [0], "measures": ["cka"]}})
+    assert found.cells("fig2") == [
+        "results/compare/part/natural/cka/vgg5-plain-s0.parquet",
+        "results/compare/part/natural/cka/resnet8-plain-s1.parquet",
+    ]
+    cell = {"dataset": "part", "images": "natural", "model": "vgg5-plain-s0"}
+    assert found.second(cell) == ["results/represent/part/natural/resnet8-plain-s0.parquet"]
+    with pytest.raises(ValueError, match=r"is a model of 'little', not of 'big'$"):
+        found.first(cell | {"dataset": "big"})
+    with pytest.raises(ValueError, match=r"figures\.fig2: no two models of 'big' have one of the eps in common$"):
+        place.plan(figures={"fig2": {"datasets": ["little", "big"], "eps": [1], "measures": ["cka"]}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"datasets": ["little", "little"]}, r"'figures\.fig4\.datasets' may hold nothing twice"),
+        (
+            {"models": ["vgg5-try_eps1_warmup_epochs0-s0", "vgg5-robust-s0"]},
+            r"is a model of a sweep, which is compared with none$",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(place, changes, message):
+    place.sweep("try", SWEEP)
+    with pytest.raises(ValueError, match=message):
+        place.plan(sweeps=["try"], figures={"fig4": PAIRS | changes})
+
+
 def test_ambiguity_is_counted_on_the_represented_images_of_each_group(place):
     natural = place.plan(figures={"fig4": PAIRS}).beside("fig4")
     assert natural[0] == "results/represent/little/natural/resnet8-plain-s0.parquet" and len(natural) == 5

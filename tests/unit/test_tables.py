@@ -269,7 +269,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, m
     tables.write(path, tables.COMPARE, compare_rows())
     before = path.read_bytes()
 
-    def fail(table, where):
+    def fail(table, where, **options):
         Path(where).write_bytes(b"half")
         raise OSError("disk full")
 

@@ -7,6 +7,6 @@ with flow.job(snakemake) as job:
         snakemake.input.first,
         snakemake.input.second,
         {"dataset": snakemake.wildcards.dataset} | snakemake.params.pair,
-        lambda pairs: job.progress(pairs, "pairs", len(snakemake.input.first)),
+        lambda pairs: job.progress(pairs, "pairs"),
     )
     tables.write(snakemake.output[0], tables.AGREE, rows, job.provenance)

@@ -12,6 +12,6 @@ with flow.job(snakemake) as job:
         told.permutations,
         told.floor,
         job.seed,
-        lambda pairs: job.progress(pairs, "pairs", len(snakemake.input.first)),
+        lambda pairs: job.progress(pairs, "pairs"),
     )
     tables.write(snakemake.output[0], tables.COMPARE, rows, job.provenance)

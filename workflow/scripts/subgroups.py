@@ -12,6 +12,6 @@ with flow.job(snakemake) as job:
         cell.groups,
         told.draws,
         job.seed,
-        lambda pairs: job.progress(pairs, "pairs", len(snakemake.input.first)),
+        lambda pairs: job.progress(pairs, "pairs"),
     )
     tables.write(snakemake.output[0], tables.SUBGROUPS, rows, job.provenance)

@@ -24,7 +24,11 @@ ABOUT = {
 @pytest.fixture(scope="session")
 def job():
     return types.SimpleNamespace(
-        seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items, provenance={"rule": "test"}
+        seed=0,
+        threads=1,
+        say=lambda text: None,
+        progress=lambda items, *rest: items,
+        provenance={"rule": "test", "revision": 1},
     )
 
 

@@ -30,7 +30,9 @@ ABOUT = {
     "mean": MEAN,
     "std": STD,
 }
-JOB = types.SimpleNamespace(seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items)
+JOB = types.SimpleNamespace(
+    seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items, provenance={"revision": 1}
+)
 
 
 def options(**other):
@@ -276,7 +278,7 @@ def test_answers_of_another_origin_are_not_taken(weights, store, tmp_path, monke
     monkeypatch.setattr(evaluate, "attack_batch", real)
     said = []
     seed = 1 if change == "seed" else 0
-    job = types.SimpleNamespace(seed=seed, threads=1, say=said.append, progress=JOB.progress)
+    job = types.SimpleNamespace(seed=seed, threads=1, say=said.append, progress=JOB.progress, provenance=JOB.provenance)
     given = options(steps=3) if change == "options" else options()
     precision, batch = "bf16" if change == "precision" else "fp32", 20 if change == "batch" else 16
     evaluate.evaluate(weights, store, KEYS, given, precision, batch, tmp_path, job)

@@ -35,7 +35,14 @@ def test_undefined_is_null_with_a_reason(tmp_path):
     assert row["value"] is None and row["note"].startswith("undefined")
 
 
+def test_a_class_without_a_logit_is_refused(tmp_path):
+    a, b = write(tmp_path, "a"), write(tmp_path, "b", prediction=np.full(120, 7))
+    with pytest.raises(ValueError, match=r"b on natural images \(.*b\.parquet\): b predicts class 7 of 4 classes$"):
+        compare.agreements([a], [b], KEYS)
+
+
 def test_logits_that_are_not_finite_are_refused(tmp_path):
     a, b = write(tmp_path, "a"), write(tmp_path, "b", logits=np.full((120, 4), np.nan))
-    with pytest.raises(ValueError, match=r"b on natural images .*: some logits are not finite"):
+    message = r"a on natural .* and b on natural images .*: some logits of b are not finite"
+    with pytest.raises(ValueError, match=message):
         compare.agreements([a], [b], KEYS)

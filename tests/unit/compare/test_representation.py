@@ -57,6 +57,6 @@ def test_half_a_file_is_refused(tmp_path):
 
 def test_a_first_that_follows_itself_is_read_once(tmp_path):
     a, b, c = (write(tmp_path, name) for name in "abc")
-    found = list(pairs([a, a, b], [b, c, c], "features"))
+    found = list(pairs([(a, b), (a, c), (b, c)], "features"))
     assert [(one.model, other.model) for one, other in found] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert found[0][0] is found[1][0]

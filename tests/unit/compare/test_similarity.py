@@ -55,6 +55,13 @@ def test_the_floor_is_the_score_of_independent_features_of_the_same_sizes(tmp_pa
     assert row["floor"] == pytest.approx(independent, abs=0.05) and row["floor"] < 1.5
 
 
+def test_options_of_a_measure_may_be_called_as_arguments_of_ours(tmp_path):
+    a, b = write(tmp_path, "a"), write(tmp_path, "b", seed=1)
+    options = {"method": "rtd", "points": 20, "trials": 1, "seed": 3, "engine": "auto"}
+    (row,) = run([a], [b], options, permutations=1, floor=True)
+    assert row["baseline"] > row["value"] and row["floor"] > row["value"]
+
+
 def test_a_measure_with_a_direction_has_a_row_per_order_on_natural_images(tmp_path):
     name = next(name for name, measure in measures.MEASURES.items() if not measure.symmetric)
     options = {"method": name} | dict(measures.get(name).options)

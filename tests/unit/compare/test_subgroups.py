@@ -84,6 +84,15 @@ def test_a_part_on_which_a_measure_is_undefined_says_so(tmp_path):
     assert rows["agree"]["value"] is not None
 
 
+def test_a_measure_with_a_direction_has_rows_per_order(tmp_path):
+    a, b = write(tmp_path, "a", seed=1, disagree=0), write(tmp_path, "b", seed=2, width=3)
+    rows = compare.subgroups([a], [b], KEYS, {"method": "linear_regression"}, "agreement", 2, 0)
+    agree = {(row["model"], row["model_b"]): row["value"] for row in rows if row["subgroup"] == "agree"}
+    x, y = (compare.load(path, "features").features[40:] for path in (a, b))
+    expected = {("a", "b"): measures.compare("linear_regression", x, y)}
+    assert agree == pytest.approx(expected | {("b", "a"): measures.compare("linear_regression", y, x)})
+
+
 def test_features_that_are_not_finite_are_an_error_and_no_note(tmp_path):
     features = np.zeros((120, 6))
     features[3, 2] = np.inf

@@ -77,14 +77,22 @@ def test_unbiased_can_be_negative():
     assert min(values) < 0 < max(values)
 
 
-def test_equidistant_images_have_no_unbiased_cka():
-    with pytest.raises(ValueError, match=r"^cka of x: CKA is undefined: HSIC .* with themselves is zero or less$"):
-        measures.compare("cka", np.eye(8), np.random.default_rng(0).normal(size=(8, 3)))
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("n", [8, 10, 13, 100])
+@pytest.mark.parametrize("name", ["cka", "cka_minibatch", "cka_rbf"])
+def test_equidistant_images_have_no_unbiased_cka(name, n, dtype):
+    x = np.eye(n, dtype=dtype)
+    for images in (x, x[:, 1:] + 1 / (1 + np.sqrt(n)) * x[:, :1]):  # n - 1 units are enough
+        with pytest.raises(ValueError, match=f"^{name} of x: CKA is undefined: HSIC .* with themselves is zero or"):
+            measures.compare(name, images, np.random.default_rng(0).normal(size=(n, 3)))
+
+
+def test_equidistant_images_have_biased_cka():
     assert measures.compare("cka_biased", np.eye(8), np.eye(8)) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", ["cka", "cka_biased", "cka_minibatch", "cka_rbf"])
-@pytest.mark.parametrize(("n", "d"), [(400, 30), (60, 300)])
+@pytest.mark.parametrize(("n", "d"), [(400, 30), (60, 300), (10, 4096), (4, 2000)])
 def test_float32_is_close_to_float64(name, n, d):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, d)).astype(np.float32) + 5
@@ -117,6 +125,21 @@ def test_wide_rbf_is_linear():
     expected = measures.compare("cka", x, y)
     assert measures.compare("cka_rbf", x, y, bandwidth=100) == pytest.approx(expected, abs=1e-3)
     assert abs(measures.compare("cka_rbf", x, y) - expected) > 0.004
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("bandwidth", [30, 1e3, 1e6])
+def test_wide_rbf_keeps_its_digits(bandwidth, dtype):
+    rng = np.random.default_rng(0)
+    x, y = np.maximum(rng.normal(size=(2, 50, 20)), 0).astype(dtype)
+    expected = measures.compare("cka", x, y)
+    assert measures.compare("cka_rbf", x, y, bandwidth=bandwidth) == pytest.approx(expected, abs=0.2 / bandwidth + 1e-6)
+
+
+def test_rbf_too_wide_for_floating_point():
+    x = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ValueError, match=r"^cka_rbf of x: CKA is undefined: HSIC of the features with themselves is"):
+        measures.compare("cka_rbf", x, x, bandwidth=1e200)
 
 
 def test_rbf_sees_what_no_line_does():
@@ -192,8 +215,3 @@ def test_minibatch_options_without_meaning(options, message):
     x = np.random.default_rng(0).normal(size=(20, 3))
     with pytest.raises(ValueError, match=f"^cka_minibatch of x: {message}$"):
         measures.compare("cka_minibatch", x, x, **options)
-
-
-def test_equidistant_batches_have_no_cka():
-    with pytest.raises(ValueError, match=r"^cka_minibatch of x: CKA is undefined: HSIC "):
-        measures.compare("cka_minibatch", np.eye(8), np.eye(8))

@@ -45,8 +45,22 @@ def test_image_without_second_order_cosine():
     with pytest.raises(ValueError, match=r"^cosine of vgg: row 2 has cosine 0 with all others, so there is no second"):
         measures.prepare("cosine", x, who="vgg", centre=False)
     x[2] = 0
-    with pytest.raises(ValueError, match=r"^cosine of vgg: row 2 has length 0 .* no cosine"):
+    with pytest.raises(ValueError, match=r"^cosine of vgg: row 2 has length 0 .* no cosine$"):
         measures.prepare("cosine", x, who="vgg", centre=False)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_image_in_the_middle(dtype):
+    """What rounding leaves of the length of an image that is the mean is no direction."""
+    x = np.random.default_rng(0).normal(size=(7, 4)).astype(dtype)
+    x[6] = x[:6].mean(axis=0)
+    with pytest.raises(ValueError, match=r"^cosine of x: row 6 has length 0 \(or less than 1e-\d+ of the longest\)"):
+        measures.compare("cosine", x, x)
+
+
+@pytest.mark.parametrize(("n", "d"), [(20, 2000), (60, 2000), (300, 40)])
+def test_floor_of_independent_features(n, d):
+    assert measures.floor("cosine", n, d, d, 0) == pytest.approx(d / (d + n**2), abs=0.03)
 
 
 def test_centre_is_a_truth_value():

@@ -105,6 +105,8 @@ def test_bounds_of_two_classes_and_of_chance():
     upper, lower = functional.bounds(1.0, 1.0, 2)
     assert (upper, lower) == (1.0, 1.0)
     assert functional.bounds(0.5, 0.5, 2) == pytest.approx((1.0, 0.5))
+    assert functional.bounds(0.3, 0.05, 10)[0] == pytest.approx(0.1)  # worse than random answers throughout
+    assert functional.bounds(0.1, 0.05, 10)[0] == 1
     independent = functional.bounds(0.25, 0.25, 4)[1]
     assert independent == pytest.approx(0.25)  # both at chance agree by chance
 
@@ -124,7 +126,8 @@ def test_group_statistics_by_hand():
     group = [np.array([0, 1, 2, 3]), np.array([0, 1, 2, 0]), np.array([1, 1, 2, 3])]
     assert functional.ambiguity(group) == 0.5
     assert functional.discrepancy(group) == 0.5
-    assert functional.ambiguity(group[:1] * 2) == functional.discrepancy(group[:1] * 2) == 0
+    for alike in (group[:1] * 2, group[:1]):
+        assert functional.ambiguity(alike) == functional.discrepancy(alike) == 0
 
 
 @pytest.mark.parametrize(

@@ -40,12 +40,14 @@ def test_rows(d, e):
     np.testing.assert_allclose(kernels.by_row(kernels.linear(x), kernels.linear(y)), expected, rtol=1e-10)
 
 
-def test_gaussian_kernel():
+@pytest.mark.parametrize(("bandwidth", "less"), [(0.7, 0), (1.0, 1), (1.5, 1)])
+def test_gaussian_kernel(bandwidth, less):
     (x,) = made((4,))
-    whole = np.exp(-(cdist(x, x) ** 2) * kernels.rbf(x, 0.7).scale)
-    state = kernels.rbf(x, 0.7)
-    np.testing.assert_allclose(state.tile(slice(0, 30), slice(0, 30)), whole, rtol=1e-12)
-    np.testing.assert_allclose(kernels.row_sums(state), whole.sum(axis=1) - 1, rtol=1e-12)
+    state = kernels.rbf(x, bandwidth)
+    whole = np.exp(-(cdist(x, x) ** 2) * state.scale) - less
+    np.testing.assert_allclose(state.tile(slice(0, 30), slice(0, 30)), whole, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(state.diagonal, whole.diagonal())
+    np.testing.assert_allclose(kernels.row_sums(state), whole.sum(axis=1) - whole.diagonal(), rtol=1e-12)
     assert kernels.total(state, state) == pytest.approx(np.vdot(whole, whole), rel=1e-12)
 
 
@@ -54,6 +56,16 @@ def test_bandwidth_is_in_units_of_the_median_distance(n):
     (x,) = made((4,), n)
     far = np.sort(cdist(x, x)[np.triu_indices(n, 1)])
     assert kernels.rbf(x, 1.0).scale == pytest.approx(1 / (2 * far[(len(far) - 1) // 2] ** 2), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_bandwidth_of_few_different_distances(dtype):
+    """The median is one of them, wherever it falls among the bins; twice opposite points are the farthest apart."""
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        v = rng.normal(size=rng.integers(1, 30)).astype(dtype)
+        x = np.where(np.arange(2 * rng.integers(2, 20))[:, None] % 2 == 0, v, -v)
+        assert kernels.rbf(x, 1.0).scale == pytest.approx(1 / (2 * 4 * (v @ v)), rel=1e-5)
 
 
 def test_tiles_cover_the_upper_half_once():

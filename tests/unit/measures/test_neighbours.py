@@ -27,6 +27,28 @@ def test_equals_sorting_every_distance(monkeypatch, n, k, block):
     assert (neighbours.nearest(x, k, -np.inf) == by_sorting(x, k, -1)).all()
 
 
+@pytest.mark.parametrize("cost", [1e-9, 1e9])
+def test_equals_sorting_whether_float64_sieves_again_or_not(monkeypatch, cost):
+    """Points that float32 confuses, and one so far off that it leaves float32 no digits of the others."""
+    monkeypatch.setattr(neighbours, "_ONE_BY_ONE", cost)
+    rng = np.random.default_rng(0)
+    near = np.round(1 + 1e-4 * rng.normal(size=(80, 6)), 6)
+    far = rng.normal(size=(80, 6))
+    far[9] *= 1e5
+    for x in (near - near.mean(axis=0) + 3, far):
+        assert (neighbours.nearest(x, 7, np.inf) == by_sorting(x, 7)).all()
+        assert (neighbours.nearest(x, 7, -np.inf) == by_sorting(x, 7, -1)).all()
+
+
+@pytest.mark.parametrize(("scale", "sieves"), [(1, 1), (1e-4, 2)])
+def test_float64_sieves_where_float32_leaves_too_many(monkeypatch, scale, sieves):
+    called, candidates = [], neighbours._candidates
+    monkeypatch.setattr(neighbours, "_candidates", lambda x, *rest: called.append(x.dtype) or candidates(x, *rest))
+    x = 1 + scale * np.random.default_rng(0).normal(size=(200, 50))
+    neighbours.nearest(x, 5, np.inf)
+    assert called == [np.float32, np.float64][:sieves]
+
+
 @given(arrays(np.int64, st.tuples(st.integers(2, 40), st.integers(1, 3)), elements=st.integers(-3, 3)), st.data())
 @settings(max_examples=100, deadline=None)
 def test_ties_go_to_the_first(x, data):

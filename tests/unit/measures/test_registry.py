@@ -230,6 +230,21 @@ def test_unknown_measure():
     assert measures.get("cka") is MEASURES["cka"]
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_rows_that_differ_in_the_last_bit_are_constant(dtype):
+    x = np.tile(np.array([0.1, -7, 0], dtype), (20, 1))
+    x[::3] = np.nextafter(x[::3], np.array([1, 0, 0], dtype))
+    with pytest.raises(ValueError, match=r"^net: features are constant over images, all 20 rows are equal up to round"):
+        base.check(x, "net")
+    x[5, 2] = 1e-9  # small beside the others, but not in its own unit
+    assert base.check(x, "net") is x
+
+
+def test_rows_of_unlike_length():
+    with pytest.raises(ValueError, match=r"^net: features must have as many dimensions for every image$"):
+        measures.prepare("cka", [[1, 2], [3]], who="net")
+
+
 def test_constant_up_to_rounding():
     with pytest.raises(ValueError, match=r"^the features are constant over images up to rounding$"):
         base.unit(np.array([[1e-200], [2e-200]]))

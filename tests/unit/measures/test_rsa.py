@@ -16,7 +16,10 @@ DISTANCES = ["correlation", "cosine", "euclidean"]
 def test_distances_are_those_of_scipy(distance, block, monkeypatch):
     monkeypatch.setattr(rsa, "_BLOCK", block)
     x = np.random.default_rng(0).normal(size=(40, 6)) + 1
-    np.testing.assert_allclose(rsa.distances(x, distance), pdist(x, distance), atol=1e-13)
+    found, expected = rsa.half_squares(rsa.vectors(x, distance)), pdist(x, distance)
+    if distance == "euclidean":  # in units of the longest vector
+        found, expected = np.sqrt(2 * found), expected / np.linalg.norm(x - x.mean(axis=0), axis=1).max()
+    np.testing.assert_allclose(found, expected, atol=1e-13)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
@@ -27,7 +30,26 @@ def test_equals_the_definition(distance, correlation, function):
     y = np.round(x @ rng.normal(size=(5, 9)) + rng.normal(size=(30, 9)))  # whole numbers: some distances are equal
     expected = function(np.round(pdist(x, distance), 12), np.round(pdist(y, distance), 12)).statistic
     found = measures.compare("rsa", x, y, distance=distance, correlation=correlation)
-    assert found == pytest.approx(expected, abs=1e-3 if correlation == "spearman" else 1e-12)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_copies_of_images_tie(distance):
+    """Their distances are equal, not in the order that rounding gives them."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 5)), rng.normal(size=(12, 9)) + 1
+    copies = rng.integers(0, 12, 40)
+    exact = [np.round(pdist(z[copies], distance), 10) for z in (x, y)]
+    expected = spearmanr(*exact).statistic
+    assert measures.compare("rsa", x[copies], y[copies], distance=distance) == pytest.approx(expected, abs=1e-12)
+
+
+def test_correlations_of_two_units_are_one_or_minus_one():
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 2))
+    up = [z[:, 0] < z[:, 1] for z in (x, y)]
+    unlike = [np.not_equal.outer(z, z)[np.triu_indices(30, 1)] for z in up]
+    expected = np.corrcoef(*unlike)[0, 1]
+    assert measures.compare("rsa", x, y) == pytest.approx(expected, abs=1e-12)
 
 
 def test_three_images_by_hand():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from ripser import ripser
@@ -184,6 +185,15 @@ def test_numba_is_imported_when_it_is_needed():
     path = Path(measures.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_without_a_place_for_machine_code_it_is_compiled_in_every_process():
+    made = {}
+    exec("def double(x): return 2 * x", made)  # stands in no file, so has no folder beside it
+    with pytest.raises(RuntimeError, match="no locator available"):
+        numba.njit(cache=True)(made["double"])
+    assert reduction.compiled(made["double"])(3) == 6
+    assert reduction.compiled(symmetric).stats.cache_path
 
 
 def test_too_many_points(monkeypatch):

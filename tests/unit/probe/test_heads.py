@@ -56,6 +56,18 @@ def test_numbers_by_hand(answered, tmp_path):
         assert (itself["value"], itself["lo"], itself["hi"]) == (0.75, 0.75, 0.75)
 
 
+def test_answers_that_do_not_pair_are_refused(answered, tmp_path):
+    whole = answered("a", **A)
+    with pytest.raises(ValueError, match=r"b\.parquet: image 11 stands there more than once$"):
+        agreement.agreements(whole, [answered("b", **B, ids=[10, 11, 11, 13])], KEYS)
+    with pytest.raises(ValueError, match=r"b\.parquet holds train images, .*c\.parquet does not"):
+        agreement.agreements(answered("c", **A, sets=("natural",)), [answered("b", **B)], KEYS)
+    empty = {name: np.zeros((0, 2), int) if name == "probes" else [] for name in tables.PROBE.columns}
+    tables.write(tmp_path / "e.parquet", tables.PROBE, empty)
+    with pytest.raises(ValueError, match=r"e\.parquet holds no answers$"):
+        agreement.agreements(tmp_path / "e.parquet", [], KEYS)
+
+
 def test_images_are_joined_by_id_not_by_position(answered):
     straight = agreement.agreements(answered("a", **A), [answered("b", **B)], KEYS)
     turned = agreement.agreements(answered("a", **A), [answered("b", **B, order=[2, 0, 3, 1])], KEYS)

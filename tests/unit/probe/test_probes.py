@@ -181,10 +181,18 @@ def test_files_of_different_width_are_refused(blobs, represented, train):
         train(files | narrow)
 
 
+def test_constant_features_are_refused(blobs, represented, train):
+    files = blobs()
+    constant = {"natural": represented(np.ones((20, 5)), np.zeros(20, int), "natural")}
+    message = r"^m on natural images \(.*m-natural\.parquet\): features are constant over images$"
+    with pytest.raises(ValueError, match=message):
+        train(files | constant)
+
+
 def test_images_sorted_by_class_need_a_buffer_that_holds_them(represented, blobs, train):
     # 200,000 images of 100 classes, buffer 32,768: 7 to 29 % in the first 7 of 8 epochs, in random order 60 %.
     labels = np.repeat(np.arange(40), 16)
-    files = blobs() | {"train": represented(np.zeros((640, 5)), labels)}
+    files = blobs() | {"train": represented(np.arange(640 * 5).reshape(640, 5) / 1000, labels)}
     message = (
         r"m on train images \(.*m-train\.parquet\): 640 images are sorted by class and do not fit into probe\.buffer"
     )

@@ -156,6 +156,23 @@ def test_ambiguity_and_discrepancy_are_of_the_whole_group(tmp_path):
     assert group.loc["agreement_upper", "value"] > group.loc["agreement_lower", "value"]
 
 
+def test_ambiguity_is_counted_on_the_same_images_only(tmp_path):
+    folder = tmp_path / "represent" / "d"
+    files = [write(folder, name, seed=n) for n, name in enumerate("ab")]
+    rows = agreeing(files)
+    options = SEED | {"models": list("ab")}
+    order = np.random.default_rng(0).permutation(120)
+    write(folder, "b", id=order, label=order % 4, prediction=np.where(order < 40, (order + 1) % 4, order % 4))
+    found = {row["measure"]: row["value"] for row in universality.agreement(rows, options, map(str, files))}
+    assert found["ambiguity"] == 0, "rows are matched by id"
+    write(folder, "b", id=np.arange(120) + 60)
+    with pytest.raises(ValueError, match=r"a\.parquet and .*b\.parquet hold different images$"):
+        universality.agreement(rows, options, list(map(str, files)))
+    write(folder, "b", id=np.minimum(np.arange(120), 118))
+    with pytest.raises(ValueError, match=r"b\.parquet holds image 118 more than once$"):
+        universality.agreement(rows, options, list(map(str, files)))
+
+
 def test_probes_of_one_model_count_in_no_mean(tmp_path):
     rows = [
         KEYS | NONE | {"images": "natural", "model": a, "model_b": b, "measure": measure, "n": 9, "value": value}

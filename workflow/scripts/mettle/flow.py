@@ -36,7 +36,7 @@ class Job:
     rule : name of the rule
     seed : seed of the run (the configuration's `seed`)
     threads : CPU threads the job may use
-    provenance : rule, revision, git commit, hash of the parameters, package versions
+    provenance : rule, revision, git commit, parameters and their hash, package versions
     """
 
     rule: str
@@ -91,13 +91,14 @@ def job(snakemake: Any) -> Iterator[Job]:
 
 
 def provenance(snakemake: Any) -> dict[str, Any]:
-    """What made a file: rule, revision, git commit, hash of the rule's parameters, package versions."""
+    """What made a file: rule, revision, git commit, the rule's parameters and their hash, package versions."""
     params = {key: value for key, value in snakemake.params.items() if key != "revision"}
     return {
         "rule": snakemake.rule,
         "revision": int(snakemake.params.revision),
         "commit": _commit(),
         "config": fingerprint(params)[:16],
+        "params": json.loads(json.dumps(params, default=str)),
         "seed": int(snakemake.params.seed),
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": _versions(),

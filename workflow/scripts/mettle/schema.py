@@ -146,6 +146,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         "type": f"must be of type {error.validator_value}",
         "pattern": f"may only hold letters, digits, and what {error.validator_value} allows",
         "propertyNames": "has a name that is not allowed",
+        "uniqueItems": "may hold nothing twice",
         "minItems": f"needs at least {error.validator_value} {'entry' if error.validator_value == 1 else 'entries'}",
     }.get(error.validator, error.message)
     return f"'{key}' {rule}, got {error.instance!r}"

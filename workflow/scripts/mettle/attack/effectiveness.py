@@ -57,7 +57,8 @@ def effectiveness(
         raise ValueError(f"{checkpoints} holds no checkpoints: set `checkpoints` of the recipe of '{keys['model']}'")
     store = Store(images)
     made_from = [[sha256_of(file) for file in files], store.digest, keys["dataset"], options, job.seed, batch]
-    parts = Parts(resume, [*made_from, precision, torch.__version__], len(files))
+    made_from += [precision, torch.__version__, job.provenance["revision"]]
+    parts = Parts(resume, made_from, len(files))
     for number in job.progress(parts.left, "checkpoints", len(parts.left)):
         parts.save(number, _sums(files[number], store, keys["dataset"], options, precision, batch, job))
     sums = pd.DataFrame(parts.collect())

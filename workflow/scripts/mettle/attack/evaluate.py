@@ -57,7 +57,7 @@ def evaluate(
     model = faster(model, source, policy)
     chosen = split(shared(len(source), options["images"], job.seed, keys["dataset"]), batch)
     made_from = [sha256_of(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
-    parts = Parts(resume, [*made_from, policy.device.type], len(chosen))
+    parts = Parts(resume, [*made_from, policy.device.type, job.provenance["revision"]], len(chosen))
     if parts.done:
         job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
     left = batches(source, [chosen[i] for i in parts.left], job.threads - 1)

@@ -19,7 +19,7 @@ def agreements(
     first: Sequence[str | Path],
     second: Sequence[str | Path],
     keys: Row,
-    progress: Callable = lambda pairs: pairs,
+    progress: Callable = list,
 ) -> list[Row]:
     """
     Rows of the agree table: per pair every functional measure, and on natural images what the accuracies suggest.
@@ -28,7 +28,7 @@ def agreements(
     ----------
     first, second : files of the represent stage, the i-th compared with the i-th
     keys : dataset, norm, eps
-    progress : wraps the pairs and shows how far they are
+    progress : wraps the list of pairs and shows how far they are
 
     Raises
     ------
@@ -36,15 +36,21 @@ def agreements(
         If two files hold different images, other labels, or logits that are not finite.
     """
     rows = []
-    for one, other in progress(pairs(first, second, "logits")):
+    for one, other in pairs(progress(list(zip(first, second, strict=True))), "logits"):
         cell = keys | {"images": one.images, "model": one.model, "model_b": other.model}
-        rows += [cell | row for row in _scores(_answers(one), _answers(other), one.images)]
+        try:
+            rows += [cell | row for row in _scores(_answers(one), _answers(other), one.images)]
+        except ValueError as error:
+            raise ValueError(f"{one} and {other}: {error}") from error
+        del one, other  # before the next one is read
     return rows
 
 
 def _answers(of: Representation) -> Answers:
     if not np.isfinite(of.logits).all():
-        raise ValueError(f"{of}: some logits are not finite")
+        raise ValueError(f"some logits of {of.model} are not finite")
+    if (classes := of.logits.shape[1]) <= of.prediction.max():
+        raise ValueError(f"{of.model} predicts class {of.prediction.max()} of {classes} classes")
     return Answers(of.label, of.prediction, of.logits)
 
 

@@ -1,6 +1,6 @@
 """What a model makes of an image set, read from its file, and two of them brought into one order."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,20 +92,18 @@ def rows(of: Representation, order: np.ndarray) -> Representation:
     return replace(of, **{name: found[order] for name in names if (found := getattr(of, name)) is not None})
 
 
-def pairs(
-    first: Sequence[str | Path], second: Sequence[str | Path], *vectors: str
-) -> Iterator[tuple[Representation, Representation]]:
+def pairs(files: Iterable[tuple[str | Path, str | Path]], *vectors: str) -> Iterator[tuple[Representation, ...]]:
     """
-    Pairs of representations, joined; memory holds the two of a pair.
+    Pairs of representations, joined. Memory holds the two of a pair if the caller lets go of them before the next one.
 
     Parameters
     ----------
-    first, second : files, the i-th with the i-th; a first that follows itself is read once
+    files : pairs of files; a first that follows itself is read once
     vectors : see `load`
     """
     held = None
-    for one, other in zip(first, second, strict=True):
-        if held is None or held.path != Path(one):
-            held = None  # let go of it before the next one is read
-            held = load(one, *vectors)
-        yield held, join(held, load(other, *vectors))
+    for first, second in files:
+        if held is None or held.path != Path(first):
+            held = None  # gone before the next one is read
+            held = load(first, *vectors)
+        yield held, join(held, load(second, *vectors))

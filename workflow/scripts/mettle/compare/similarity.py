@@ -21,7 +21,7 @@ def similarities(
     permutations: int,
     floor: bool,
     seed: int,
-    progress: Callable = lambda pairs: pairs,
+    progress: Callable = list,
 ) -> list[Row]:
     """
     Rows of the compare table, one per pair of files; one per order where the measure is not symmetric.
@@ -34,7 +34,7 @@ def similarities(
     permutations : random orders of the second model's images that the baseline is the mean over; 0 for no baseline
     floor : whether independent normal features of the same sizes are scored too
     seed : of permutations and independent features
-    progress : wraps the pairs and shows how far they are
+    progress : wraps the list of pairs and shows how far they are
 
     Raises
     ------
@@ -50,14 +50,15 @@ def similarities(
         return known.get((n, p, q))
 
     rows, sizes = [], []
-    held, state = None, None
-    for one, other in progress(pairs(first, second, "features")):
-        if one is not held:
-            held, state = one, prepared(method, one, options)
+    path = state = None
+    for one, other in pairs(progress(list(zip(first, second, strict=True))), "features"):
+        if one.path != path:
+            path, state = one.path, prepared(method, one, options)
         for row in _pair(method, state, one, other, options, permutations, seed):
             rows.append(keys | row | {"method": method})
             sizes.append((len(one.ids), one.features.shape[1], other.features.shape[1]))
-    del held, state  # independent features take the room of real ones
+        del one, other  # before the next one is read
+    state = None  # independent features take the room of real ones
     return [row | {"floor": floor_of(*size)} for row, size in zip(rows, sizes, strict=True)]
 
 
@@ -75,7 +76,7 @@ def _pair(
     chance = []
     for number in range(permutations):
         order = np.random.default_rng(derive(seed, "permute", one.images, one.model, other.model, number))
-        chance.append(score(measures.prepare(method, order.permutation(other.features), **options)))
+        chance.append(score(measures.prepare(method, order.permutation(other.features), who=str(other), **options)))
     means = np.mean(chance, axis=0).tolist() if chance else [None, None]
     models = [(one.model, other.model), (other.model, one.model)]
     return [

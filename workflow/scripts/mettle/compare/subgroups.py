@@ -46,10 +46,11 @@ def subgroups(
     split: str,
     draws: int,
     seed: int,
-    progress: Callable = lambda pairs: pairs,
+    progress: Callable = list,
 ) -> list[Row]:
     """
-    Rows of the subgroups table: per pair, the score on each of the two parts, from scratch.
+    Rows of the subgroups table: per pair, the score on each of the two parts, from scratch; per order, where the
+    measure is not symmetric.
 
     `agreement`: both models predict the same class, right or wrong, or not. `correctness`: both are right, or not.
     `confidence`: the less confident of the two is at least as confident as on half of the images, or not. Both parts
@@ -67,15 +68,19 @@ def subgroups(
     split : key of `SPLITS`
     draws : random subsets that a drawn part is the mean over
     seed : of the draws
-    progress : wraps the pairs and shows how far they are
+    progress : wraps the list of pairs and shows how far they are
     """
     vectors = ("features", "logits") if split == "confidence" else ("features",)
     rows = []
-    for one, other in progress(pairs(first, second, *vectors)):
+    both = not measures.get(options["method"]).symmetric
+    for one, other in pairs(progress(list(zip(first, second, strict=True))), *vectors):
         for of in (one, other):
             measures.check(of.features, str(of))
-        cell = keys | {"images": one.images, "model": one.model, "model_b": other.model, "method": options["method"]}
-        rows += [cell | {"subgroup": part} | scored for part, scored in _parts(one, other, options, split, draws, seed)]
+        natural = not one.images.startswith("inverted-")
+        for a, b in [(one, other), (other, one)] if both and natural else [(one, other)]:
+            cell = keys | {"images": a.images, "model": a.model, "model_b": b.model, "method": options["method"]}
+            rows += [cell | {"subgroup": part} | scored for part, scored in _parts(a, b, options, split, draws, seed)]
+        del one, other, of, a, b  # before the next ones are read
     return rows
 
 

@@ -132,6 +132,13 @@ class Store:
         """One row per image in the order of the positions, with the columns of `tables.MANIFEST` but `objects`."""
         return _read_manifest(self.path.with_suffix(".parquet"), [*_READ, "source"])
 
+    def position(self, number: int) -> int:
+        """Position of the image with this id; ValueError if there is none."""
+        found = np.flatnonzero(self.ids == number)
+        if not len(found):
+            raise ValueError(f"{self.path} holds no image with id {number}")
+        return int(found[0])
+
     def image(self, index: int) -> Image.Image:
         """The image at a position (not an id), in RGB. Raises what `data` raises."""
         return decode(self.data(index))

@@ -83,6 +83,7 @@ def _finished(
     chosen = split(np.arange(len(table)), options["batch_size"])
     pairs = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
     made_from = [sha256_of(weights), store.digest, pairs, options, precision, torch.__version__, policy.device.type]
+    made_from.append(job.provenance["revision"])
     parts = Parts(resume, made_from, len(chosen))
     if parts.done:
         job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
@@ -103,7 +104,8 @@ def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If there are no rows, an id is not in the store, has another label there, or both labels of a pair are one.
+        If there are no rows, an id is not in the store or has another label there, targets do not increase, or both
+        labels of a pair are one.
     """
     table = tables.read(pairs, tables.PAIRS)
     if table.empty:
@@ -117,6 +119,9 @@ def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
                 f"{pairs}: {role} {row[key]} of class {row[label]} is not in {store.path}: draw the pairs anew"
             )
         table[role] = places
+    if (wrong := np.flatnonzero(np.diff(table["id"]) <= 0)).size:
+        number = table["id"].iloc[wrong[0] + 1]
+        raise ValueError(f"{pairs}: target {number} stands twice or out of order: draw the pairs anew")
     if (same := table["label"] == table["seed_label"]).any():
         raise ValueError(f"{pairs}: target {table['id'][same].iloc[0]} has a seed of its own class")
     return table

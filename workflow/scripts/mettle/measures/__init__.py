@@ -164,11 +164,11 @@ def pairwise(name: str, features: Mapping[str, Any], **options: Any) -> tuple[li
     ValueError
         If a model has other images than the first, and whatever `prepare` raises, in the name of the model.
     """
-    measure, names = get(name), list(features)
-    states = []
+    measure, names, states, images = get(name), list(features), [], None
     for who, values in features.items():
         x = check(values, who)
-        paired(len(np.asarray(features[names[0]])), len(x))
+        images = images or len(x)
+        paired(images, len(x))
         states.append(_prepare(name, x, who, options))
     scores = measure.table(states) if measure.table and states else _one_by_one(measure, states)
     np.fill_diagonal(scores, measure.self_value)
@@ -185,7 +185,7 @@ def _one_by_one(measure: Measure, states: Sequence[Any]) -> np.ndarray:
     return scores
 
 
-def floor(name: str, n: int, p: int, q: int, seed: int, **options: Any) -> float:
+def floor(name: str, n: int, p: int, q: int, seed: int, /, **options: Any) -> float:
     """
     Score independent features: what unrelated models get at this size.
 
@@ -210,7 +210,7 @@ def floor(name: str, n: int, p: int, q: int, seed: int, **options: Any) -> float
     return compare(name, *(rng.standard_normal((n, d), dtype=np.float32) for d in (p, q)), **options)
 
 
-def baseline(name: str, x: Any, y: Any, seed: int, draws: int = 1, **options: Any) -> float:
+def baseline(name: str, x: Any, y: Any, seed: int, /, draws: int = 1, **options: Any) -> float:
     """
     Score two models with the images of the second in random order: what they get by their spread alone.
 

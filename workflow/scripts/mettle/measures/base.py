@@ -94,9 +94,13 @@ def check(features: Any, name: str) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the features are not numbers, not 2-d, empty, not finite (or beyond 1e100), or the same for every image.
+        If the features are not numbers, not 2-d, empty, not finite (or beyond 1e100), or the same for every image up to
+        the last bits.
     """
-    x = np.asarray(features)
+    try:
+        x = np.asarray(features)
+    except ValueError as error:
+        raise ValueError(f"{name}: features must have as many dimensions for every image") from error
     if x.dtype.kind not in "fiub":
         raise ValueError(f"{name}: features must be real numbers, got dtype {x.dtype}")
     if x.ndim != 2 or x.size == 0:
@@ -107,8 +111,9 @@ def check(features: Any, name: str) -> np.ndarray:
         raise ValueError(f"{name}: {bad} of {x.size} features are NaN, infinite or beyond {_LARGEST:g}")
     if not (x.dtype == np.float32 and _SINGLE[0] < high < _SINGLE[1]):
         x = x.astype(np.float64, copy=False)
-    if len(x) > 1 and (x[1] == x[0]).all() and (x == x[0]).all():
-        raise ValueError(f"{name}: features are constant over images, all {len(x)} rows are equal")
+    bits = 4 * np.finfo(x.dtype).eps * np.abs(x[0])
+    if len(x) > 1 and all((np.abs(rows - x[0]) <= bits).all() for rows in (x[1], x)):  # mostly the first says no
+        raise ValueError(f"{name}: features are constant over images, all {len(x)} rows are equal up to rounding")
     return x
 
 
@@ -116,6 +121,11 @@ def enough(images: int, needed: int) -> None:
     """Raise ValueError if there are fewer `images` than `needed`."""
     if images < needed:
         raise ValueError(f"at least {needed} images are needed, got {images}")
+
+
+def rounding(dtype: Any) -> float:
+    """What counts as rounding beside numbers of size 1 that were computed in this type: 1e-6 of float32, else 1e-12."""
+    return 1e-6 if dtype == np.float32 else 1e-12
 
 
 def paired(a: int, b: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mettle.measures import kernels
-from mettle.measures.base import RIGID, Measure, enough, paired, real, same, snap, unit, whole
+from mettle.measures.base import RIGID, Measure, enough, paired, real, rounding, same, snap, unit, whole
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,16 @@ def _state(kernel: Any, sums: np.ndarray, hsic: Callable[..., float]) -> Centred
 
 
 def _prepare(features: np.ndarray, *, hsic: Callable[..., float], needed: int) -> Centred:
-    """The linear kernel, in the type of the features; their columns sum to zero, so row i of the kernel does too."""
+    """The linear kernel; its features' columns sum to zero, so each of its rows does too."""
     enough(len(features), needed)
-    kernel = kernels.linear(unit(features, features.dtype))
+    kernel = kernels.linear(_unit(features))
     return _state(kernel, -kernel.diagonal, hsic)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """Centred features of norm 1; in float64 where they are few, and unbiased HSIC a small difference of large sums."""
+    n, d = features.shape
+    return unit(features, features.dtype if d + 1 < n else np.float64)
 
 
 def _score(a: Centred, b: Centred, *, hsic: Callable[..., float], low: float) -> float:
@@ -82,8 +88,8 @@ def prepare(features: np.ndarray) -> Centred:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 4. Float32 features are multiplied in float32 and summed in float64, which
-        moves the score by less than 1e-6.
+        Row i comes from image i; n >= 4. Float32 features of fewer dimensions than images are multiplied in float32
+        and summed in float64, which moves the score by less than 1e-6; all others are in float64.
 
     Raises
     ------
@@ -118,8 +124,43 @@ def score(a: Centred, b: Centred) -> float:
     return _score(a, b, hsic=_unbiased, low=-1.0)
 
 
-prepare_biased = partial(_prepare, hsic=_biased, needed=2)
-score_biased = partial(_score, hsic=_biased, low=0.0)
+def prepare_biased(features: np.ndarray) -> Centred:
+    """
+    One model's part of biased linear CKA.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 2. Computed in as many digits as in `prepare`.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 2 images, or if the features are constant over images.
+    """
+    return _prepare(features, hsic=_biased, needed=2)
+
+
+def score_biased(a: Centred, b: Centred) -> float:
+    """
+    Biased linear CKA of two models on the same images.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 is equality up to rotation, translation and scale. Independent features stay well above 0 when the
+        width comes near the number of images.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Kornblith et al. 2019 (arXiv:1905.00414), section 3: |X'Y|^2 / (|X'X| |Y'Y|) of centred features.
+    """
+    return _score(a, b, hsic=_biased, low=0.0)
 
 
 def prepare_rbf(features: np.ndarray, bandwidth: float = 1.0) -> Centred:
@@ -146,7 +187,7 @@ def prepare_rbf(features: np.ndarray, bandwidth: float = 1.0) -> Centred:
     """
     real("bandwidth", bandwidth, 1e-6)
     enough(len(features), 4)
-    kernel = kernels.rbf(unit(features, features.dtype), bandwidth)
+    kernel = kernels.rbf(_unit(features), bandwidth)
     return _state(kernel, kernels.row_sums(kernel), _unbiased)
 
 
@@ -195,7 +236,8 @@ def prepare_minibatch(features: np.ndarray, batch: int = 256, seed: int = 0) -> 
     order = np.random.default_rng([seed, len(x)]).permutation(len(x))
     grams = np.concatenate([_u_centred(x[rows]) for rows in np.array_split(order, max(1, len(x) // batch))])
     size = np.linalg.norm(grams)
-    if size <= 1e-12:
+    # pairs of equally far images leave only rounding, of a diagonal of 1 / n
+    if size <= rounding(x.dtype) / len(x):
         raise ValueError("CKA is undefined: HSIC of the features with themselves is zero or less")
     return Batches(order, grams / size)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mettle.measures import kernels
-from mettle.measures.base import RIGID, Measure, centred, enough, one_of, paired, same, snap
+from mettle.measures.base import RIGID, Measure, centred, enough, one_of, paired, rounding, same, snap
 from mettle.measures.neighbours import directions
 
 
@@ -18,7 +18,7 @@ class Cosines:
     ----------
     kernel : kernels.Linear
         Of the features scaled to length 1: cosines between images.
-    lengths : (n,) array
+    lengths : (n,) float64 array
         Length of each row of the cosine matrix without its diagonal.
     """
 
@@ -47,7 +47,7 @@ def prepare(features: np.ndarray, centre: bool = True) -> Cosines:
     enough(len(features), 3)
     kernel = kernels.linear(directions(centred(features, features.dtype) if centre else features))
     lengths = _off_diagonal(kernel, kernel)
-    bad = np.flatnonzero(lengths <= 1e-6)
+    bad = np.flatnonzero(lengths <= rounding(features.dtype))
     if len(bad):
         raise ValueError(f"row {bad[0]} has cosine 0 with all others, so there is no second-order cosine")
     return Cosines(kernel, np.sqrt(lengths))
@@ -65,7 +65,8 @@ def score(a: Cosines, b: Cosines) -> float:
     Returns
     -------
     float
-        In [-1, 1]; 1 if every image has the same cosines with the others in both, up to a factor.
+        In [-1, 1]; 1 if every image has the same cosines with the others in both, up to a factor. Independent features
+        of d dimensions give about d / (d + n^2) once they are centred, which makes all cosines a little negative.
 
     Raises
     ------

@@ -126,6 +126,7 @@ def churn(a: Answers, b: Answers) -> float:
 
 
 def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Jensen-Shannon divergence of each row of two arrays of distributions (n, c), in nats."""
     apart = entr((p + q) / 2).sum(1) - (entr(p).sum(1) + entr(q).sum(1)) / 2
     return np.clip(apart, 0, LN2)
 
@@ -148,21 +149,22 @@ def bounds(accuracy: float, accuracy_b: float, classes: int) -> tuple[float, flo
     accuracy, accuracy_b : float
         As fractions.
     classes : int
-        Number of classes.
+        Number of classes, at least 2.
 
     Returns
     -------
     (float, float)
-        Agreement if the worse model is the better one with some answers replaced by random ones, and if the two are
-        independent.
+        Agreement if the worse model is the better one with some answers replaced by random ones (all of them if it is
+        worse than chance; none if both are), and if the two are independent.
 
     Notes
     -----
     Fort et al. 2019 (arXiv:1912.02757), appendix D, there for disagreement.
     """
     low, high = sorted((accuracy, accuracy_b))
-    above_chance = classes * high - 1
-    upper = 1 - (classes - 1) * (high - low) / above_chance if above_chance > 1e-12 else 1.0
+    above_chance = high - 1 / classes
+    replaced = min((high - low) / above_chance, 1) if above_chance > 1e-12 else 0
+    upper = 1 - replaced * (classes - 1) / classes
     both_wrong = (1 - high) * (1 - low)
     independent = (1 - high) * low + (1 - low) * high + both_wrong * (classes - 2) / (classes - 1)
     return upper, 1 - independent
@@ -174,8 +176,9 @@ def ambiguity(predictions: Sequence[np.ndarray]) -> float:
 
 
 def discrepancy(predictions: Sequence[np.ndarray]) -> float:
-    """Largest disagreement of two models of a group, Marx et al. 2020 (arXiv:1909.06677)."""
-    return max(float(np.mean(p != q)) for place, p in enumerate(predictions) for q in predictions[:place])
+    """Largest disagreement of two models of a group, Marx et al. 2020 (arXiv:1909.06677); 0 for a single model."""
+    apart = (float(np.mean(p != q)) for place, p in enumerate(predictions) for q in predictions[:place])
+    return max(apart, default=0.0)
 
 
 _SURVEY = "Klabunde et al. 2025 (arXiv:2305.06329), functional similarity"

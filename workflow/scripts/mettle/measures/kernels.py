@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Linear:
 
     @property
     def is_gram(self) -> bool:
+        """Whether `matrix` is the Gram matrix."""
         return self.width >= len(self.matrix)
 
     def tile(self, rows: slice, columns: slice) -> np.ndarray:
@@ -50,7 +51,10 @@ def linear(x: np.ndarray) -> Linear:
 @dataclass(frozen=True)
 class Rbf:
     """
-    Gaussian kernel exp(-|x - y|^2 / (2 s^2)).
+    Gaussian kernel exp(-|x - y|^2 / (2 s^2)), less one if it is wide.
+
+    Centring takes that one off again, so unbiased HSIC is the same; but the values of a wide kernel, which are all
+    close to one, keep their digits.
 
     Attributes
     ----------
@@ -59,21 +63,25 @@ class Rbf:
         Squared length of every row, in the features' type.
     scale : float
         1 / (2 s^2).
+    wide : bool
+        Whether one is taken off.
     """
 
     features: np.ndarray
     squares: np.ndarray
     scale: float
-    diagonal: np.ndarray = field(init=False)
+    wide: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "diagonal", np.ones(len(self.features)))
+    @property
+    def diagonal(self) -> np.ndarray:
+        """The kernel of each image with itself, (n,) in float64."""
+        return np.full(len(self.features), 0.0 if self.wide else 1.0)
 
     def tile(self, rows: slice, columns: slice) -> np.ndarray:
         """A piece of the kernel matrix."""
         power = distances(self.features, self.squares, rows, columns)
         power *= -self.scale
-        return np.exp(power, out=power)
+        return (np.expm1 if self.wide else np.exp)(power, out=power)
 
 
 def rbf(x: np.ndarray, bandwidth: float) -> Rbf:
@@ -86,10 +94,11 @@ def rbf(x: np.ndarray, bandwidth: float) -> Rbf:
         If that median is zero: half of all pairs of images have the same features.
     """
     lengths = np.vecdot(x, x)
-    median = _median(lambda: _pairs(x, lengths), 4 * float(lengths.max()), math.comb(len(x), 2))
+    high = 5 * float(lengths.max())  # no squared distance is above four times that, up to rounding
+    median = _median(lambda: _pairs(x, lengths), high, math.comb(len(x), 2))
     if not median > 0:
         raise ValueError("the median distance between images is zero, so it gives the RBF kernel no bandwidth")
-    return Rbf(x, lengths, 1 / (2 * bandwidth**2 * median))
+    return Rbf(x, lengths, 1 / (2 * median) / bandwidth / bandwidth, bandwidth >= 1)
 
 
 def distances(x: np.ndarray, lengths: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
@@ -212,7 +221,8 @@ def _median(pieces: Callable[[], Iterator[np.ndarray]], high: float, count: int)
         if high - low <= 1e-6 * low:
             break
         edges = np.linspace(low, high, _BINS + 1)
-        counts = sum(np.histogram(piece, _BINS, (low, high))[0] for piece in pieces())
+        # in float64, lest the bins that are counted have other edges
+        counts = sum(np.histogram(piece.astype(np.float64), _BINS, (low, high))[0] for piece in pieces())
         place = int(np.searchsorted(np.cumsum(counts), rank, side="right"))
         rank -= int(counts[:place].sum())
         low, high = edges[place], edges[place + 1]

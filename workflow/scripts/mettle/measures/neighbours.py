@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import centred, enough, one_of, squares, whole
+from mettle.measures.base import centred, enough, one_of, rounding, squares, whole
 
 OPTIONS = {"k": 10, "metric": "cosine", "self_policy": "exclude", "centre": True}
 _BLOCK = 256  # images whose distances to all others are in memory at a time
-_PAIRS = 1024  # distances computed in float64 at a time
+_PAIRS = 1024  # distances computed one by one at a time
+_ONE_BY_ONE = 64  # times what a distance costs in a product of matrices
 _METRICS = ("cosine", "euclidean")
 _SELF = {"exclude": np.inf, "include": -np.inf, "zero": 0.5}  # distance to itself, as `nearest` counts it
 
@@ -56,17 +57,16 @@ def prepare(
     enough(len(features), min_images(features.shape[1], k, self_policy))
     # distances do not depend on the origin, and are rounded least when it is near
     x = centred(features) if centre or metric == "euclidean" else np.asarray(features, dtype=np.float64)
-    return nearest(directions(x) if metric == "cosine" else x, k, _SELF[self_policy])
+    return nearest(directions(x, "; use metric 'euclidean'") if metric == "cosine" else x, k, _SELF[self_policy])
 
 
-def directions(x: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1; ValueError for a row of no length."""
+def directions(x: np.ndarray, advice: str = "") -> np.ndarray:
+    """Rows (n, d) scaled to length 1; ValueError, with `advice` at its end, for one whose length is rounding."""
     lengths = np.linalg.norm(x, axis=1)
-    bad = np.flatnonzero(lengths <= 1e-12 * lengths.max())
+    least = rounding(x.dtype)
+    bad = np.flatnonzero(lengths <= least * lengths.max())
     if len(bad):
-        raise ValueError(
-            f"row {bad[0]} has length 0 (or less than 1e-12 of the longest), so no cosine; use metric 'euclidean'"
-        )
+        raise ValueError(f"row {bad[0]} has length 0 (or less than {least:g} of the longest), so no cosine{advice}")
     return x / lengths[:, None]
 
 
@@ -74,9 +74,8 @@ def nearest(x: np.ndarray, k: int, own: float) -> np.ndarray:
     """
     The k nearest rows of each row.
 
-    Float32 products pick candidates, whose distances in float64 decide. With rows of length at most 1 and unit
-    roundoff u, a distance in float32 is off by less than (d + 8) u. So k rows lie within the k-th float32 distance
-    plus that, and the k nearest are among those within it plus twice that.
+    Products in float32 pick candidates, and where they leave too many, those in float64 some of them; the distances of
+    these in float64, one by one, decide.
 
     Parameters
     ----------
@@ -93,20 +92,32 @@ def nearest(x: np.ndarray, k: int, own: float) -> np.ndarray:
     """
     x = x / np.sqrt(squares(x).max())
     half, single = squares(x) / 2, x.astype(np.float32)
-    slack = 2 * (x.shape[1] + 8) * np.finfo(np.float32).eps / 2
     found = np.empty((len(x), k), dtype=np.intp)
     for start in range(0, len(x), _BLOCK):
-        rows = np.arange(start, min(start + _BLOCK, len(x)))
-        rough = single[rows] @ single.T
-        np.subtract(half.astype(np.float32), rough, out=rough)
-        rough[rows - start, rows] = own
-        near = rough <= (_at_least_smallest(rough, k) + slack)[:, None]
+        rows = slice(start, min(start + _BLOCK, len(x)))
+        near = _candidates(single, half, rows, k, own)
+        if np.count_nonzero(near) > len(near) * (2 * k + len(x) / _ONE_BY_ONE):  # too many
+            near = _candidates(x, half, rows, k, own)
         a, b = np.nonzero(near)
         exact = np.where(a + start == b, own, half[b] - _products(x, a + start, b))
         order = np.lexsort((exact, a))
-        first = np.searchsorted(a, np.arange(len(rows)))
+        first = np.searchsorted(a, np.arange(len(near)))
         found[rows] = b[order[first[:, None] + np.arange(k)]]
     return found
+
+
+def _candidates(x: np.ndarray, half: np.ndarray, rows: slice, k: int, own: float) -> np.ndarray:
+    """
+    Which rows may be among the k nearest ones of some, (rows, n) bool.
+
+    With rows of length at most 1 and unit roundoff u, a distance is off by less than (d + 8) u. So k rows lie within
+    the k-th computed distance plus that, and the k nearest are among those within it plus twice that.
+    """
+    rough = x[rows] @ x.T
+    np.subtract(half.astype(x.dtype), rough, out=rough)
+    np.fill_diagonal(rough[:, rows], own)
+    slack = (x.shape[1] + 8) * np.finfo(x.dtype).eps  # eps is 2 u
+    return rough <= (_at_least_smallest(rough, k) + slack)[:, None]
 
 
 def _at_least_smallest(values: np.ndarray, k: int) -> np.ndarray:

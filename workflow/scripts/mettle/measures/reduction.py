@@ -13,12 +13,21 @@ A triangle is one integer, (rank of its longest edge in K) * n + (its other vert
 break the pairing, and however they are broken the bars of positive length are the same.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 MOST = 8000  # points, so that n^5 / 4, the bound of an entry of a heap, is a 64-bit integer
+
+
+def compiled(function: Callable) -> Callable:
+    """The function in machine code, compiled at its first call and kept for later processes."""
+    try:
+        return njit(cache=True)(function)
+    except RuntimeError:  # neither beside this file nor in the user's cache is there a place to keep it
+        return njit(function)
 
 
 class Graph(NamedTuple):
@@ -56,7 +65,7 @@ class Pivots(NamedTuple):
     after: np.ndarray  # by column
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pairs(graph: Graph) -> np.ndarray:
     """
     The triangle that ends the cycle of each edge.
@@ -85,7 +94,7 @@ def pairs(graph: Graph) -> np.ndarray:
     return pivots.triangle
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _reduce(graph: Graph, pivots: Pivots, reduced: Reduced, heap: np.ndarray, times: np.ndarray, edge: int) -> int:
     """
     Sum up the column of `edge` and earlier ones until the first triangle is the pivot of none; return it.
@@ -107,7 +116,7 @@ def _reduce(graph: Graph, pivots: Pivots, reduced: Reduced, heap: np.ndarray, ti
             _add(heap, times, reduced, owner)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _advance(graph: Graph, heap: np.ndarray, times: np.ndarray) -> bool:
     """Move every edge at the first triangle on to its next one; return whether that triangle was in the sum."""
     m = len(graph.ends)
@@ -121,7 +130,7 @@ def _advance(graph: Graph, heap: np.ndarray, times: np.ndarray) -> bool:
     return present
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _enter(graph: Graph, heap: np.ndarray, times: np.ndarray, edge: int, bound: int) -> None:
     """Add what of the column of `edge` lies beyond the triangle `bound`."""
     triangle = _next(graph, edge, bound)
@@ -129,7 +138,7 @@ def _enter(graph: Graph, heap: np.ndarray, times: np.ndarray, edge: int, bound: 
         _toggle(heap, times, triangle * len(graph.ends) + edge, edge)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _next(graph: Graph, edge: int, bound: int) -> int:
     """The first triangle beyond `bound` that has this edge, or m * n."""
     i, j = graph.ends[edge]
@@ -142,7 +151,7 @@ def _next(graph: Graph, edge: int, bound: int) -> int:
     return found
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _owner(pivots: Pivots, triangle: int, n: int) -> int:
     """The column that has this pivot, or -1."""
     owner = pivots.first[triangle // n]
@@ -151,7 +160,7 @@ def _owner(pivots: Pivots, triangle: int, n: int) -> int:
     return owner
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def image_bars(graph: Graph, triangles: np.ndarray, births: np.ndarray, order: np.ndarray) -> float:
     """
     Summed lengths of the H1 bars of the image of one filtration in that of `graph`.
@@ -185,7 +194,7 @@ def image_bars(graph: Graph, triangles: np.ndarray, births: np.ndarray, order: n
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _take(heap: np.ndarray, times: np.ndarray) -> int:
     """Take the first edge out of a sum whose entries are edges."""
     while True:
@@ -195,7 +204,7 @@ def _take(heap: np.ndarray, times: np.ndarray) -> int:
             return edge
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _no_sum(m: int) -> tuple[np.ndarray, np.ndarray]:
     """
     The empty sum of columns with m edges, modulo 2.
@@ -206,13 +215,13 @@ def _no_sum(m: int) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(m + 1, np.int64), np.zeros(m, np.int8)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _none_reduced(m: int) -> Reduced:
     """No reduced column yet of m."""
     return Reduced(np.full(m, -1), np.full(m, -1), [0])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _toggle(heap: np.ndarray, times: np.ndarray, entry: int, edge: int) -> None:
     """Add an edge to a sum."""
     if times[edge] == 0:
@@ -220,7 +229,7 @@ def _toggle(heap: np.ndarray, times: np.ndarray, entry: int, edge: int) -> None:
     times[edge] = 2 if times[edge] == 1 else 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> None:
     """Add a reduced column behind its pivot to a sum."""
     entries = reduced.entries
@@ -228,7 +237,7 @@ def _add(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> No
         _toggle(heap, times, entries[place], entries[place] % len(times))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _store(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> None:
     """Move what is left of a sum to the reduced columns."""
     reduced.start[edge] = len(reduced.entries)
@@ -240,7 +249,7 @@ def _store(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> 
     heap[0] = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _tree_edges(ends: np.ndarray, n: int) -> np.ndarray:
     """Which edges join two components, taken in their order (Kruskal's algorithm)."""
     parent, tree = np.arange(n), np.zeros(len(ends), np.bool_)
@@ -251,7 +260,7 @@ def _tree_edges(ends: np.ndarray, n: int) -> np.ndarray:
     return tree
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _root(parent: np.ndarray, point: int) -> int:
     """Representative of the component of a point; the path to it is halved on the way."""
     while parent[point] != point:
@@ -260,7 +269,7 @@ def _root(parent: np.ndarray, point: int) -> int:
     return point
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _push(heap: np.ndarray, entry: int) -> None:
     """Put an entry into a binary heap; its size stands in front."""
     heap[0] += 1
@@ -271,7 +280,7 @@ def _push(heap: np.ndarray, entry: int) -> None:
     heap[place] = entry
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _pop(heap: np.ndarray) -> int:
     """Take the least entry out."""
     size = heap[0] - 1

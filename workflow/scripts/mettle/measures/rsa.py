@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from mettle.measures.base import Measure, centred, enough, one_of, same, snap, whole
+from mettle.measures.base import Measure, centred, enough, one_of, same, snap, squares, whole
 from mettle.measures.rtd import subsamples
 
 _DISTANCES = ("correlation", "cosine", "euclidean")
 _CORRELATIONS = ("spearman", "pearson")
+_DIGITS = 12  # after the point, of what `half_squares` returns; more are rounding
 _BLOCK = 1024  # images whose distances to all later ones are in memory at a time
 
 
@@ -77,8 +78,12 @@ def prepare(
     n = len(features)
     enough(n, min_images(features.shape[1], points))
     rows = np.arange(n) if points is None else subsamples(n, points, 1, seed)[0]
-    values = _standardised(distances(np.asarray(features)[rows], distance))
-    return Dissimilarities(rows, _standardised(rankdata(values)) if correlation == "spearman" else values)
+    found = half_squares(vectors(np.asarray(features)[rows], distance))
+    if correlation == "spearman":  # distances that differ by rounding only, as those from copies of an image, are equal
+        values = rankdata(np.round(found, _DIGITS, out=found))
+    else:
+        values = np.sqrt(2 * found) if distance == "euclidean" else found
+    return Dissimilarities(rows, _standardised(values))
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:
@@ -91,15 +96,16 @@ def _standardised(values: np.ndarray) -> np.ndarray:
     return x
 
 
-def distances(x: np.ndarray, distance: str) -> np.ndarray:
+def half_squares(x: np.ndarray) -> np.ndarray:
     """
-    Distances between all rows of `x` (n, d), as (n (n-1) / 2,) array in the order of `scipy.spatial.distance.pdist`.
+    Half the squared distances between all rows of `x` (n, d), for vectors of length 1 one less their cosines.
 
-    Half the squared distance of two vectors comes from their product; for vectors of length 1 it is one less their
-    cosine. Euclidean distances below 1e-8 of the longest vector are rounding.
+    Returns
+    -------
+    (n (n-1) / 2,) array
+        In the order of `scipy.spatial.distance.pdist`.
     """
-    x = _vectors(np.asarray(x, dtype=np.float64), distance)
-    half = np.einsum("ij,ij->i", x, x) / 2
+    half = squares(x) / 2
     found, done = np.empty(len(x) * (len(x) - 1) // 2), 0
     for start in range(0, len(x), _BLOCK):
         block = half[start : start + _BLOCK, None] + half[start:] - x[start : start + _BLOCK] @ x[start:].T
@@ -107,14 +113,22 @@ def distances(x: np.ndarray, distance: str) -> np.ndarray:
             later = row[i + 1 :]
             found[done : done + len(later)] = later
             done += len(later)
-    np.maximum(found, 0, out=found)
-    return np.sqrt(2 * found) if distance == "euclidean" else found
+    return np.maximum(found, 0, out=found)
 
 
-def _vectors(x: np.ndarray, distance: str) -> np.ndarray:
-    """Vectors whose lengths and products make up the distance; ValueError for one without the direction it needs."""
+def vectors(features: np.ndarray, distance: str) -> np.ndarray:
+    """
+    Vectors in float64, none longer than 1, whose `half_squares` are or make up the distances.
+
+    Raises
+    ------
+    ValueError
+        If a row has not the direction that the distance needs.
+    """
+    x = np.asarray(features, dtype=np.float64)
     if distance == "euclidean":
-        return centred(x)  # distances do not depend on the origin, and are rounded least when it is near
+        x = centred(x)  # distances do not depend on the origin, and are rounded least when it is near
+        return x / max(np.linalg.norm(x, axis=1).max(), np.finfo(float).tiny)
     whole_length = np.linalg.norm(x, axis=1)
     x = x - x.mean(axis=1, keepdims=True) if distance == "correlation" else x
     length = np.linalg.norm(x, axis=1)

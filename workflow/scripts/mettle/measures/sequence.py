@@ -19,9 +19,8 @@ How the bars are computed is told in `mettle.measures.reduction`.
 """
 
 import numpy as np
-from numba import njit
 
-from mettle.measures.reduction import MOST, Graph, image_bars, pairs
+from mettle.measures.reduction import MOST, Graph, compiled, image_bars, pairs
 
 
 def divergence(a: np.ndarray, b: np.ndarray) -> float:
@@ -92,7 +91,7 @@ def _graph(distances: np.ndarray) -> Graph:
     return Graph(keys, ends, lengths[near])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def spanning_tree(distances: np.ndarray) -> float:
     """Weight of a minimum spanning tree of an (n, n) array of distances, in n^2 steps (Prim's algorithm)."""
     near = distances[0].copy()

@@ -253,6 +253,7 @@ class Plan:
 
     def _pairs(self, wildcards: Any) -> list[tuple[str, str]]:
         dataset, images, model = (_get(wildcards, key) for key in ("dataset", "images", "model"))
+        self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
         where, above = f"results/represent/{dataset}", self.above(model)
         if images == "natural":
             return [(f"{where}/natural/{model}.parquet", f"{where}/natural/{other}.parquet") for other in above]

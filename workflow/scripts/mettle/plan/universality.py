@@ -9,22 +9,29 @@ if TYPE_CHECKING:
     from mettle.plan.plan import Plan
 
 
-def shown(plan: "Plan", options: Options) -> list[str]:
-    """Models that a figure of pairs shows: those of its data sets with a listed eps and its threat."""
-    datasets = options.get("datasets") or [options["dataset"]]
-    chosen = options["models"] or [name for dataset in datasets for name in plan.models_of(dataset)]
-    return [
-        name
-        for name in chosen
-        if plan.models[name]["eps"] in options["eps"] and plan.models[name]["threat"] in ("none", options["threat"])
-    ]
+def shown(plan: "Plan", options: Options) -> list[tuple[str, str]]:
+    """Data set and name of the models that a figure of pairs shows: those with a listed eps and its threat.
+
+    A model is shown on its own data set, and on one that names its own as `parent` where the figure lists it.
+    """
+
+    threats = ("none", options["threat"])
+
+    def fits(name: str, dataset: str) -> bool:
+        row = plan.models[name]
+        return plan.fits(name, dataset) and row["eps"] in options["eps"] and row["threat"] in threats
+
+    chosen = options["models"] or [name for name, row in plan.models.items() if "sweep" not in row]
+    return [(dataset, name) for dataset in _datasets(options) for name in chosen if fits(name, dataset)]
+
+
+def _datasets(options: Options) -> list[str]:
+    return options.get("datasets") or [options["dataset"]]
 
 
 def _paired(plan: "Plan", options: Options) -> Iterator[tuple[str, str]]:
     """Data set and name of the shown models that have another one above them."""
-    for name in shown(plan, options):
-        if plan.above(name):
-            yield plan.models[name]["dataset"], name
+    return ((dataset, name) for dataset, name in shown(plan, options) if plan.above(name))
 
 
 def _compared(images: str) -> Callable[["Plan", Options], list[str]]:
@@ -49,12 +56,12 @@ def _answers(images: str) -> Callable[["Plan", Options], list[str]]:
     """Representations that ambiguity is counted on, of every shown model on the image sets of its group."""
 
     def beside(plan: "Plan", options: Options) -> list[str]:
-        names = shown(plan, options)
+        models = shown(plan, options)
         files = []
-        for name in names:
-            group = [other for other in names if plan.group(other) == plan.group(name)]
-            sets = ["natural"] if images == "natural" else [f"inverted-{source}" for source in group]
-            where = f"results/represent/{plan.models[name]['dataset']}"
+        for dataset, name in models:
+            group = [other for other in models if other[0] == dataset and plan.group(other[1]) == plan.group(name)]
+            sets = ["natural"] if images == "natural" else [f"inverted-{source}" for _, source in group]
+            where = f"results/represent/{dataset}"
             files += [f"{where}/{images_of}/{name}.parquet" for images_of in sets if len(group) > 1]
         return files
 
@@ -89,27 +96,33 @@ def _fig6_cells(plan: "Plan", options: Options) -> list[str]:
 def _of_pairs(plan: "Plan", options: Options) -> Options:
     """What every table of pairs is told: the models, and the number of neighbours of each measure that has one."""
     neighbours = {name: plan.measures[name].get("k") for name in options.get("measures", [])}
-    return {"models": shown(plan, options), "k": neighbours}
+    return {"models": list(dict.fromkeys(name for _, name in shown(plan, options))), "k": neighbours}
 
 
 def _check_pairs(plan: "Plan", options: Options, where: str) -> None:
-    datasets = options.get("datasets")
-    key = "datasets" if datasets else "dataset"
-    for dataset in datasets or [options["dataset"]]:
-        plan.known(dataset, plan.datasets, "data set", f"{where}.{key}")
+    datasets = _datasets(options)
+    for dataset in datasets:
+        plan.known(dataset, plan.datasets, "data set", f"{where}.{'datasets' if 'datasets' in options else 'dataset'}")
     for measure in options.get("measures", []):
         plan.known(measure, plan.measures, "measure", f"{where}.measures")
     for model in options["models"] or []:
         plan.known(model, plan.models, "model", f"{where}.models")
-        if not any(plan.fits(model, dataset) for dataset in datasets or [options["dataset"]]):
-            raise ValueError(
-                f"{where}.models: '{model}' is not a model of '{' or '.join(datasets or [options['dataset']])}'"
-            )
-    groups = [plan.group(name) for name in shown(plan, options)]
+        if not any(plan.fits(model, dataset) for dataset in datasets):
+            raise ValueError(f"{where}.models: '{model}' is not a model of '{_or(datasets)}'")
+        if "sweep" in plan.models[model]:
+            raise ValueError(f"{where}.models: '{model}' is a model of a sweep, which is compared with none")
+    groups = [(dataset, plan.group(name)) for dataset, name in shown(plan, options)]
+    pairs = [group for group in groups if groups.count(group) > 1]
     for eps in options["eps"]:
-        if not any(group[-1] == eps and groups.count(group) > 1 for group in groups):
-            names = "' or '".join(datasets or [options["dataset"]])
-            raise ValueError(f"{where}.eps: {eps:g} needs two models of '{names}' in the sheet, or more")
+        if not any(group[-1] == eps for _, group in pairs):
+            raise ValueError(f"{where}.eps: {eps:g} needs two models of '{_or(datasets)}' in the sheet, or more")
+    for dataset in datasets:
+        if not any(found == dataset for found, _ in pairs):
+            raise ValueError(f"{where}: no two models of '{dataset}' have one of the eps in common")
+
+
+def _or(names: list[str]) -> str:
+    return "' or '".join(names)
 
 
 def _check_by_k(plan: "Plan", options: Options, where: str) -> None:

@@ -52,6 +52,8 @@ def agreements(own: str | Path, others: Sequence[str | Path], keys: Row) -> list
     rows: dict[str, list[Row]] = {images: [] for images in first}
     for path in others:
         other, second = load(path)
+        if more := sorted(second.keys() - first.keys()):
+            raise ValueError(f"{path} holds {more[0]} images, {own} does not: probe both models on the same images")
         for images, answers in first.items():
             place = keys | {"images": images, "model": name, "model_b": other}
             rows[images] += _between(answers, _joined(answers, second.get(images), path), place)
@@ -65,17 +67,21 @@ def load(path: str | Path) -> tuple[str, dict[str, Answers]]:
     """Name of the model in a file of the probe rule, and its answers by image set."""
     parts: dict[str, list[tuple[np.ndarray, ...]]] = {}
     for rows in tables.read_groups(path, tables.PROBE, ["model", "images", "id", "prediction", "probes"]):
-        name = rows["model"][0]
         for images in np.unique(rows["images"]):
             chosen = rows["images"] == images
             part = (rows["id"][chosen], rows["prediction"][chosen].astype(np.int32), rows["probes"][chosen])
             parts.setdefault(images, []).append(part)
+            name = rows["model"][0]
+    if not parts:
+        raise ValueError(f"{path} holds no answers")
     return name, {images: _sorted(f"{images} images of {path}", held) for images, held in parts.items()}
 
 
 def _sorted(where: str, parts: Iterable[tuple[np.ndarray, ...]]) -> Answers:
     ids, own, probes = map(np.concatenate, zip(*parts, strict=True))
-    order = np.argsort(ids)
+    order = np.argsort(ids, kind="stable")
+    if len(twice := np.flatnonzero(np.diff(ids[order]) == 0)):
+        raise ValueError(f"{where}: image {ids[order][twice[0]]} stands there more than once")
     return Answers(where, ids[order], own[order], np.ascontiguousarray(probes[order].T))
 
 

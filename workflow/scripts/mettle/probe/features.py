@@ -22,6 +22,7 @@ class Features:
     n, width : images, and features of each
     spread : classes that a row group holds, relative to those of a random sample of its size, mean over row groups;
         near 1 where the images are in random order, near 0 where they are sorted by class
+    constant : whether all images have the same features
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Features:
     n: int
     width: int
     spread: float
+    constant: bool
 
     def groups(self, *columns: str, order: Iterable[int] | None = None) -> Iterator[dict[str, np.ndarray]]:
         """Columns of one row group after the other, `features` as a matrix (rows, width)."""
@@ -88,17 +90,20 @@ def look(path: str | Path, model: str, images: str, classes: int) -> Features:
     """
     who = f"{model} on {images} images ({path})"
     ids, counts, width = [], [], 0
+    low, high = np.inf, -np.inf
     for rows in tables.read_groups(path, tables.REPRESENT, ["id", "label", "features"]):
         _check(rows, classes, who)
         ids.append(rows["id"])
         counts.append(np.bincount(rows["label"], minlength=classes))
         width = rows["features"].shape[1]
+        low = np.minimum(low, rows["features"].min(0, initial=np.inf))
+        high = np.maximum(high, rows["features"].max(0, initial=-np.inf))
     if not sum(map(len, ids)):
         raise ValueError(f"{who}: there are no images")
     names, times = np.unique(np.concatenate(ids), return_counts=True)
     if (times > 1).any():
         raise ValueError(f"{who}: image {names[times > 1][0]} stands there {times.max()} times")
-    return Features(Path(path), who, len(names), width, _spread(np.array(counts)))
+    return Features(Path(path), who, len(names), width, _spread(np.array(counts)), np.array_equal(low, high))
 
 
 def bounds(n: int, most: int) -> list[int]:

@@ -85,8 +85,8 @@ def train(files: Mapping[str, str | Path], keys: Row, options: Row, classes: int
     Raises
     ------
     ValueError
-        If features are not finite or the two files differ in their number, if an image stands there twice, or if the
-        training images do not fit into the buffer and are sorted by class.
+        If features are not finite or the same for all images, the two files differ in their number, an image stands
+        there twice, or the training images do not fit into the buffer and are sorted by class.
     """
     train, held = (look(files[images], keys["model"], images, classes) for images in ("train", "natural"))
     _check(train, held, options["buffer"])
@@ -115,6 +115,8 @@ def _check(train: Features, held: Features, buffer: int) -> None:
             f"{train.who}: {train.n} images are sorted by class and do not fit into probe.buffer of {buffer}: a probe "
             "would see few classes at a time; represent them in random order, or raise probe.buffer"
         )
+    if constant := [features.who for features in (train, held) if features.constant]:
+        raise ValueError(f"{constant[0]}: features are constant over images")
 
 
 def _epochs(train: Features, probes: Probes, options: Row, seed: int, job: Job) -> Iterator[Iterable[Chunk]]:

@@ -46,6 +46,7 @@ def vectors(path: str | Path, table: Table, column: str) -> np.ndarray:
                 matrix = np.empty((file.metadata.num_rows, part.shape[1]), part.dtype)
             matrix[done : done + len(part)] = part
             done += len(part)
+    pa.default_memory_pool().release_unused()  # it would keep what it read with for the next time
     return matrix
 
 
@@ -102,7 +103,7 @@ def _read(path: str | Path, table: Table, columns: Sequence[str] | None) -> pa.T
 def _opened(path: str | Path, table: Table) -> Iterator[pq.ParquetFile]:
     """A parquet file that holds this table, or one that extends it; a damaged file is a ValueError."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             meta = json.loads((file.schema_arrow.metadata or {}).get(META, b"{}"))
             if table.name not in (meta.get("table"), meta.get("extends")):
                 raise ValueError(f"{path} holds table '{meta.get('table')}', expected '{table.name}'")

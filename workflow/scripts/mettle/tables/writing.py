@@ -33,7 +33,7 @@ def write(path: str | Path, table: Table, rows: Rows, provenance: Mapping[str, A
     """
     sources = rows.attrs.get("provenance", []) if isinstance(rows, pd.DataFrame) else []
     whole = _arrow(path, table, rows, {"made_by": dict(provenance or {}), "sources": sources})
-    replace(Path(path), lambda tmp: pq.write_table(whole, tmp))
+    replace(Path(path), lambda tmp: pq.write_table(whole, tmp, **_options(table)))
 
 
 def stream(
@@ -41,7 +41,7 @@ def stream(
     table: Table,
     parts: Iterable[Mapping[str, Any]],
     provenance: Mapping[str, Any] | None = None,
-    group: int = 8192,
+    group: int = 2048,
 ) -> int:
     """Write rows that come in parts, so that memory holds no more than a row group of them.
 
@@ -69,7 +69,7 @@ def stream(
         writer = None
         try:
             for rows in _grouped((_arrow(path, table, part, made) for part in parts), group):
-                writer = writer or pq.ParquetWriter(tmp, rows.schema)
+                writer = writer or pq.ParquetWriter(tmp, rows.schema, **_options(table))
                 if rows.schema != writer.schema:
                     raise ValueError(f"{path}: vectors of table '{table.name}' differ in width from part to part")
                 writer.write_table(rows, row_group_size=len(rows))
@@ -82,6 +82,12 @@ def stream(
 
     replace(Path(path), write_to)
     return done
+
+
+def _options(table: Table) -> dict[str, Any]:
+    """Checksums of all pages; dictionaries for columns where values come again, which those of vectors do not."""
+    plain = [name for name, column in table.columns.items() if not column.is_vector]
+    return {"write_page_checksum": True, "use_dictionary": plain}
 
 
 def _grouped(parts: Iterable[pa.Table], group: int) -> Iterator[pa.Table]:

@@ -66,14 +66,26 @@ def _of_group(dataset: str, group: pd.DataFrame, files: Sequence[str]) -> list[R
             by_images.setdefault(path.parts[-2], []).append(path)
     scores, n = [], 0
     for paths in by_images.values():
-        frames = [tables.read(path, tables.REPRESENT, ["id", "prediction"]).set_index("id") for path in paths]
-        answers = [frame["prediction"].reindex(frames[0].index).to_numpy() for frame in frames]
+        answers = _answers(paths)
         n += len(answers[0])
         scores.append((ambiguity(answers), discrepancy(answers)))
     values = np.mean(scores, axis=0)
     none = {"lo": None, "hi": None, "note": f"{len(members)} models"}
     names = ("ambiguity", "discrepancy")
     return [{"measure": name, "n": n, "value": float(x)} | none for name, x in zip(names, values, strict=True)]
+
+
+def _answers(paths: Sequence[Path]) -> list[np.ndarray]:
+    """Predictions of several files for the same images, in one order; ValueError if their images differ."""
+    frames = []
+    for path in paths:
+        frame = tables.read(path, tables.REPRESENT, ["id", "prediction"]).set_index("id").sort_index()
+        if frame.index.has_duplicates:
+            raise ValueError(f"{path} holds image {frame.index[frame.index.duplicated()][0]} more than once")
+        if frames and not frame.index.equals(frames[0].index):
+            raise ValueError(f"{paths[0]} and {path} hold different images")
+        frames.append(frame)
+    return [frame["prediction"].to_numpy() for frame in frames]
 
 
 def figure5(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -148,7 +160,7 @@ def figure1(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     rows = []
     for pair in chosen.itertuples():
         for measure, number in (("seed", pair.seed_id), ("target", pair.id)):
-            picture = square(clean.image(int(np.flatnonzero(clean.ids == number)[0])), side)
+            picture = square(clean.image(clean.position(number)), side)
             cell = {"model": "natural", "norm": None, "eps": 0.0, "measure": measure, "id": pair.id, "value": None}
             rows.append(fixed | cell | {"image": png(np.asarray(picture))})
     for store in stores:
@@ -157,7 +169,7 @@ def figure1(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
         ]
         model = store.path.stem
         for number in chosen["id"]:
-            picture = store.image(int(np.flatnonzero(store.ids == number)[0]))
+            picture = store.image(store.position(number))
             cell = {"model": model, "measure": "inverted", "id": number, "value": float(losses[number])}
             rows.append(fixed | options["rows"][model] | cell | {"image": png(np.asarray(picture))})
     return rows

@@ -1,0 +1,79 @@
+"""Peak memory of a compare job by number of models: files as the represent stage writes them, one process per row.
+
+A job holds the features of two models and what the measure makes of them, however many models it compares.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
+
+import numpy as np
+
+from mettle import compare, measures, tables
+
+MEASURES = ("cka", "procrustes", "jaccard", "rtd")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("-n", type=int, default=10_000, help="images")
+    parser.add_argument("-d", type=int, default=2048, help="width of the features")
+    parser.add_argument("--models", type=int, nargs="+", default=[2, 6])
+    parser.add_argument("--job", nargs="+", help="used by the bench itself: measure and files")
+    options = parser.parse_args()
+    if options.job:
+        return print(job(*options.job))
+    features = options.n * options.d * 4 / 1e6
+    print(f"{options.n} images, width {options.d}: features of two models are {2 * features:.0f} MB\n")
+    print(f"| measure | {' | '.join(f'{count} models, MB' for count in options.models)} |")
+    print("|---|" + "---|" * len(options.models))
+    with tempfile.TemporaryDirectory() as folder:
+        files = [
+            write(Path(folder) / f"m{number}.parquet", options.n, options.d) for number in range(max(options.models))
+        ]
+        for measure in MEASURES:
+            peaks = [peak(measure, files[:count]) for count in options.models]
+            print(f"| {measure} | {' | '.join(f'{number:.0f}' for number in peaks)} |", flush=True)
+
+
+def write(path: Path, n: int, d: int) -> Path:
+    """A represent file of features that share half of their variance with those of every other one."""
+    shared = np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
+    own = np.random.default_rng(int(path.stem[1:]) + 1).normal(size=(n, d)).astype(np.float32)
+    rows = np.array_split(np.arange(n), max(1, n // 250))
+    parts = (
+        {key: [value] * len(part) for key, value in (("dataset", "d"), ("images", "natural"), ("model", path.stem))}
+        | {"id": part, "label": part % 10, "prediction": part % 10, "logits": np.eye(10)[part % 10]}
+        | {"features": shared[part] + own[part]}
+        for part in rows
+    )
+    tables.stream(path, tables.REPRESENT, parts)
+    return path
+
+
+def peak(measure: str, files: list[Path]) -> float:
+    """Peak memory of a process that compares the first model with the others, beyond that of its imports, in MB."""
+    command = [sys.executable, __file__, "--job", measure, *map(str, files)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def job(measure: str, first: str, *others: str) -> float:
+    """Peak growth of this process during a compare job, in MB."""
+    measures.floor(measure, 600, 4, 4, 0)  # what a measure imports or compiles once
+    before = high_water()
+    compare.similarities([first] * len(others), others, {"measure": measure}, {"method": measure}, 1, True, 0)
+    return high_water() - before
+
+
+def high_water() -> float:
+    """Most memory that this process had so far, in MB."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1000
+
+
+if __name__ == "__main__":
+    main()
