@@ -37,7 +37,7 @@ fix: $(READY) ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-BENCHES := attacks similarity topology inversion extraction reading
+BENCHES := attacks similarity memory topology inversion extraction reading
 
 bench: $(READY) ## ours beside other projects, equal values first; then dry runs, and the demo from scratch
 	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py || exit 1; done

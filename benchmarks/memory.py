@@ -4,10 +4,12 @@ A job holds the features of two models and what the measure makes of them, howev
 """
 
 import argparse
+import io
 import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
@@ -15,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 import numpy as np
 
 from mettle import compare, measures, tables
+from mettle.flow import Job
 
 MEASURES = ("cka", "procrustes", "jaccard", "rtd")
 
@@ -66,7 +69,12 @@ def job(measure: str, first: str, *others: str) -> float:
     """Peak growth of this process during a compare job, in MB."""
     measures.floor(measure, 600, 4, 4, 0)  # what a measure imports or compiles once
     before = high_water()
-    compare.similarities([first] * len(others), others, {"measure": measure}, {"method": measure}, 1, True, 0)
+    this = Job("compare", 0, 1, {}, io.StringIO())  # the progress of a real job holds what it is given
+    own = [first] * len(others)
+    files = [*own, *others], [*others, *own]  # both directions, as on inverted images
+    compare.similarities(
+        *files, {"measure": measure}, {"method": measure}, 1, True, 0, partial(this.progress, text="pairs")
+    )
     return high_water() - before
 
 

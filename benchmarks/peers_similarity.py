@@ -34,7 +34,7 @@ def cka_minibatch(x: np.ndarray, y: np.ndarray, batches: list[np.ndarray]) -> fl
 
 def _hsic(k: torch.Tensor, l: torch.Tensor) -> float:  # noqa: E741
     """Unbiased HSIC, equation 3 of Nguyen et al. 2021, with its matrix products written out."""
-    n, one = len(k), torch.ones(len(k), 1)
+    n, one = len(k), torch.ones(len(k), 1, dtype=k.dtype)
     value = torch.trace(k @ l) + (one.T @ k @ one @ one.T @ l @ one).squeeze() / ((n - 1) * (n - 2))
     return ((value - 2 / (n - 2) * (one.T @ k @ l @ one).squeeze()) / (n * (n - 3))).item()
 

@@ -51,7 +51,7 @@ def test_gaussian_kernel(bandwidth, less):
     assert kernels.total(state, state) == pytest.approx(np.vdot(whole, whole), rel=1e-12)
 
 
-@pytest.mark.parametrize("n", [2, 3, 30, 31])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 30, 32])
 def test_bandwidth_is_in_units_of_the_median_distance(n):
     (x,) = made((4,), n)
     far = np.sort(cdist(x, x)[np.triu_indices(n, 1)])
@@ -66,6 +66,13 @@ def test_bandwidth_of_few_different_distances(dtype):
         v = rng.normal(size=rng.integers(1, 30)).astype(dtype)
         x = np.where(np.arange(2 * rng.integers(2, 20))[:, None] % 2 == 0, v, -v)
         assert kernels.rbf(x, 1.0).scale == pytest.approx(1 / (2 * 4 * (v @ v)), rel=1e-5)
+
+
+def test_median_at_the_edge_of_a_bin():
+    """Edges of bins in float32 are others than in float64."""
+    for edge in np.linspace(0, 3.3, kernels._BINS + 1)[1:2000:50]:
+        piece = np.full(5, edge, dtype=np.float32)
+        assert kernels._median(lambda piece=piece: iter([piece]), 3.3, 5) == pytest.approx(piece[0], rel=1e-6)
 
 
 def test_tiles_cover_the_upper_half_once():

@@ -71,7 +71,8 @@ def test_signs_matter():
 
 def test_dead_units_are_left_out():
     x, y = np.random.default_rng(0).normal(size=(2, 20, 5))
-    dead = np.column_stack([x, np.zeros(20), np.full(20, 0.1)])
+    rounding = np.where(np.arange(20) % 3, 0.1, np.nextafter(0.1, 1))
+    dead = np.column_stack([x, np.zeros(20), np.full(20, 0.1), rounding])
     assert measures.prepare("soft_matching", dead).shape == (20, 5)
     assert measures.compare("soft_matching", dead, y) == measures.compare("soft_matching", x, y)
     assert measures.compare("soft_matching", dead, dead) == pytest.approx(1)

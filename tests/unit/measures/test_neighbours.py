@@ -21,7 +21,7 @@ def by_sorting(x, k, own=np.inf):
 @pytest.mark.parametrize("block", [256, 7])
 def test_equals_sorting_every_distance(monkeypatch, n, k, block):
     monkeypatch.setattr(neighbours, "_BLOCK", block)
-    monkeypatch.setattr(neighbours, "_PAIRS", 50)
+    monkeypatch.setattr(neighbours, "_NUMBERS", 300)
     x = np.random.default_rng(n + k).normal(size=(n, 6))
     assert (neighbours.nearest(x, k, np.inf) == by_sorting(x, k)).all()
     assert (neighbours.nearest(x, k, -np.inf) == by_sorting(x, k, -1)).all()

@@ -252,10 +252,10 @@ def test_figure_4_has_agreement_with_bounds_above_jsd_similarity(drawn):
     assert below.get_xlabel() == "training eps (L2)"
     assert [y for _, y in diamonds(one)] == pytest.approx([1 - 0.3 * 1.05] * 3)
     assert [y for _, y in diamonds(below)] == pytest.approx([1 - 0.2 * 1.05 / np.log(2)] * 3)
-    bounds = {line.get_ls(): line for line in one.lines if len(line.get_xdata()) == 3}
-    assert bounds["--"].get_xdata().tolist() == [0, 1, 2]
-    assert bounds["--"].get_ydata().tolist() == pytest.approx([0.9 * 1.05] * 3)
-    assert bounds[":"].get_ydata().tolist() == pytest.approx([0.5 * 1.05] * 3)
+    bounds = {line.get_ls(): line for line in one.lines if len(line.get_xdata()) == 5}
+    assert bounds["--"].get_xdata().tolist() == [-0.4, 0, 1, 2, 2.4], "from end to end, so that one eps is a line too"
+    assert bounds["--"].get_ydata().tolist() == pytest.approx([0.9 * 1.05] * 5)
+    assert bounds[":"].get_ydata().tolist() == pytest.approx([0.5 * 1.05] * 5)
     assert sum("Fort et al. 2019" in text for text in legend(drawn)) == 2
 
 

@@ -8,7 +8,7 @@ from mettle.measures.base import centred, enough, one_of, rounding, squares, who
 
 OPTIONS = {"k": 10, "metric": "cosine", "self_policy": "exclude", "centre": True}
 _BLOCK = 256  # images whose distances to all others are in memory at a time
-_PAIRS = 1024  # distances computed one by one at a time
+_NUMBERS = 1 << 18  # of each side of the pairs whose distances are computed one by one, as many as the cache holds
 _ONE_BY_ONE = 64  # times what a distance costs in a product of matrices
 _METRICS = ("cosine", "euclidean")
 _SELF = {"exclude": np.inf, "include": -np.inf, "zero": 0.5}  # distance to itself, as `nearest` counts it
@@ -131,8 +131,8 @@ def _at_least_smallest(values: np.ndarray, k: int) -> np.ndarray:
 
 def _products(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Inner products of the rows `a` and `b` of `x`, pair by pair; equal rows give equal products."""
-    parts = range(0, len(a), _PAIRS)
-    return np.concatenate([np.vecdot(x[a[i : i + _PAIRS]], x[b[i : i + _PAIRS]]) for i in parts])
+    step = max(1, _NUMBERS // x.shape[1])
+    return np.concatenate([np.vecdot(x[a[i : i + step]], x[b[i : i + step]]) for i in range(0, len(a), step)])
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -56,8 +56,9 @@ def _column(axes: Sequence[Axes], table: pd.DataFrame, colours: dict[float, tupl
         axis.set_xticks(range(len(levels)), [f"{eps:g}" for eps in levels])
         axis.grid(False, axis="x")
     for measure, line in _bounds(table).groupby("measure"):
-        places = [levels.index(eps) for eps in line["eps"]]
-        axes[0].plot(places, line["value"], color=GREY, ls=BOUNDS[measure][0], lw=1)
+        places, values = [levels.index(eps) for eps in line["eps"]], line["value"].tolist()
+        ends = [places[0] - 0.4, *places, places[-1] + 0.4], [values[0], *values, values[-1]]  # one eps is a line, too
+        axes[0].plot(*ends, color=GREY, ls=BOUNDS[measure][0], lw=1)
 
 
 def _bounds(table: pd.DataFrame) -> pd.DataFrame:

@@ -139,5 +139,5 @@ def legends(figure: Figure, table: pd.DataFrame, colours: dict[float, tuple], ti
     for name, (line, label) in CHANCE.items():
         if name in table and table[name].notna().any():
             below.append(Line2D([], [], color="0.25", lw=0.8, ls=line, label=label))
-    columns = len(below) if figure.get_figwidth() > COLUMN else 2
+    columns = len(below) if figure.get_figwidth() > 1.3 * COLUMN else 2
     figure.legend(handles=below, loc="outside lower center", ncols=columns, **look)
