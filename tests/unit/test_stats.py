@@ -38,8 +38,9 @@ def test_intervals_over_models_hold_the_truth_as_often_as_they_say():
     assert 0.88 * 200 <= held <= 200
 
 
-def test_one_pair_has_no_spread():
-    assert stats.over_models([("a", "b")], [0.3], 0) == (0.3, 0.3, 0.3)
+def test_one_pair_says_nothing_of_others():
+    assert stats.over_models([("a", "b")], [0.3], 0) == (0.3, None, None)
+    assert stats.over_models([("a", "b"), ("b", "a")], [0.3, 0.5], 0) == (0.4, None, None)
 
 
 def test_both_directions_of_a_pair_may_be_there():

@@ -21,7 +21,9 @@ def share_of(true: pd.Series) -> dict[str, Any]:
     return share(int(true.sum()), len(true))
 
 
-def over_models(pairs: Sequence[tuple[str, str]], values: Sequence[float], seed: int) -> tuple[float, float, float]:
+def over_models(
+    pairs: Sequence[tuple[str, str]], values: Sequence[float], seed: int
+) -> tuple[float, float | None, float | None]:
     """
     Mean over pairs of models, with a 95 % bootstrap interval over models.
 
@@ -36,9 +38,9 @@ def over_models(pairs: Sequence[tuple[str, str]], values: Sequence[float], seed:
 
     Returns
     -------
-    (float, float, float)
-        Mean, and the 2.5 and 97.5 % quantiles of the means of the draws that hold a pair. With two models the three are
-        one: a single pair says nothing of others.
+    (float, float or None, float or None)
+        Mean, and the 2.5 and 97.5 % quantiles of the means of the draws that hold a pair; None of two models, whose
+        one pair says nothing of others.
 
     Notes
     -----
@@ -47,6 +49,8 @@ def over_models(pairs: Sequence[tuple[str, str]], values: Sequence[float], seed:
     names = sorted({name for pair in pairs for name in pair})
     a, b = (np.array([names.index(pair[side]) for pair in pairs]) for side in (0, 1))
     scores = np.asarray(values, dtype=np.float64)
+    if len(names) < 3:
+        return float(scores.mean()), None, None
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_RESAMPLES)
     weights = counts[:, a] * counts[:, b]
