@@ -309,7 +309,8 @@ class Plan:
     def labels(wildcards: Any) -> dict[str, str]:
         """Labels of a figure or its table in the report."""
         figure = _figure(wildcards)
-        return {"figure": figure.removeprefix("fig"), "shows": FIGURES[figure].shows}
+        number = figure.removeprefix("fig").rjust(2, "\u2007")  # as wide as a digit: the report sorts labels as text
+        return {"figure": number, "shows": FIGURES[figure].shows}
 
     @staticmethod
     def caption(wildcards: Any) -> str:
