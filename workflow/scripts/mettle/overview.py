@@ -86,14 +86,16 @@ def absent(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
     return [figure for figure in figures if figure not in names]
 
 
-def outdated(shown: Iterable[Any]) -> list[str]:
-    """Paths of a report that Snakemake would make again: they do not follow from the present configuration and inputs.
+def outdated(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
+    """Figures and tables of a report that Snakemake would make again, since configuration or inputs have changed.
 
     Parameters
     ----------
+    figures : names of figures and tables
     shown : files of Snakemake's report
     """
-    return sorted(str(file.path) for file in shown if file.job.dag.needrun(file.job))
+    names = {Path(file.path).stem for file in shown if file.job.dag.needrun(file.job)}
+    return [figure for figure in figures if figure in names]
 
 
 def as_yaml(config: Any) -> str:

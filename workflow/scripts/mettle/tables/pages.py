@@ -31,7 +31,7 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
     shown = frame.dropna(axis="columns", how="all")
     heads = "".join(f'<th title="{escape(table.columns[name].text)}">{name}</th>' for name in shown)
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in shown.itertuples(index=False))
-    title = re.sub(r"^fig(?=\d)", "Figure ", table.name)
+    title = re.sub(r"^fig(?=\d)", "Numbers of figure ", table.name)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     body = f"<h1>{title}</h1><p>{_text(table.text)}</p><p>{_text(note)}</p>"
     body += f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table>{_made(provenance)}"

@@ -74,6 +74,6 @@ def tabulate(
     note = ""
     if "model" in frame and (frame["model"] == "all").any():  # a page is for people: means, not every pair
         means = frame[frame["model"] == "all"]
-        note = f"Here: the {len(means)} rows over all pairs (model is `all`). `{table}` has the whole {len(frame)}."
+        note = f"Shown: {len(means)} rows over all pairs (model is `all`) of the {len(frame)} rows in `{table}`."
         frame = means
     tables.page(page, made.table, frame, provenance, note)
