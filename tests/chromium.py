@@ -54,6 +54,7 @@ class Chromium:
 
     def open(self, url):
         """Load a page, and wait until it is there."""
+        self.events.clear()
         self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete'")
 
@@ -71,10 +72,18 @@ class Chromium:
             time.sleep(0.05)
         return value
 
-    def frame(self):
-        """Where `run` finds the frame that was loaded last."""
-        made = [event["params"]["context"] for event in self.events if event["method"].endswith("ContextCreated")]
-        return {"contextId": made[-1]["id"]}
+    def frame(self, sign, seconds=20):
+        """Where `run` finds the frame in which an expression is true, as soon as there is one."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.run("0")  # reads what has been told in the meantime
+            gone = {said["executionContextId"] for said in self.told("Runtime.executionContextDestroyed")}
+            there = {said["context"]["id"] for said in self.told("Runtime.executionContextCreated")} - gone
+            for where in ({"contextId": number} for number in sorted(there, reverse=True)):
+                if self.run(sign, **where):
+                    return where
+            time.sleep(0.05)
+        raise AssertionError(f"true in no frame within {seconds} s: {sign}")
 
     def told(self, method):
         """Parameters of all events of one kind."""

@@ -138,9 +138,7 @@ def test_a_figure_is_drawn_with_its_caption(page):
 def test_a_table_has_its_rows_and_sorts_by_a_column(page):
     click(page, "Tables")
     choose(page, "clean and attacked accuracy", 0)
-    page.wait("!!document.querySelector('iframe')")
-    frame = page.frame()
-    page.wait("document.readyState === 'complete' && !!document.querySelector('tbody')", **frame)
+    frame = page.frame("document.readyState === 'complete' && !!document.querySelector('dl')")
     assert page.run("document.querySelectorAll('tbody tr').length", **frame) == 2  # clean and attacked
     names = page.run("[...document.querySelectorAll('th')].map(head => head.innerText)", **frame)
     column = f"[...document.querySelectorAll('tbody tr')].map(row => row.cells[{names.index('value')}].innerText)"

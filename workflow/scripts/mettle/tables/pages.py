@@ -41,8 +41,9 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
 
 _STYLE = (
     "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}h2{font-size:1em;margin-top:2em}"
-    "td,th{padding:.2em .7em;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right;white-space:nowrap}"
-    "th{cursor:pointer;position:sticky;top:0;background:#fff}p:empty{display:none}"
+    "td,th{padding:.2em .7em;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right}"
+    "td{white-space:nowrap}td:last-child{white-space:normal}p:empty{display:none}"
+    "th{cursor:pointer;position:sticky;top:0;background:#fff}"
 )
 
 # Numbers by value, those that are missing lowest; a second click turns the order round.
