@@ -72,7 +72,7 @@ def tree(tmp_path_factory):
 def browser(tmp_path_factory):
     if not chromium.PROGRAM:
         pytest.skip("no chromium: apt-get install chromium")
-    found = chromium.Chromium(tmp_path_factory.mktemp("profile"))
+    found = chromium.Chromium(tmp_path_factory.mktemp("profile"), 1400, 400)
     yield found
     found.close()
 
@@ -130,7 +130,7 @@ def test_a_figure_is_drawn_with_its_caption(page):
         "(document.querySelector('.p-3 > img'))"
     )
     assert width > 300 and height > 300
-    assert bottom <= page.run("innerHeight")  # whole, whatever its size
+    assert bottom <= page.run("innerHeight")  # whole, though the window is low
     choose(page, "learning curves", 1)
     assert "Accuracy by training epoch" in page.wait("document.querySelector('nav .prose').innerText")
 
