@@ -20,7 +20,7 @@ from pathlib import Path
 FOLDER = Path(tempfile.gettempdir()) / "mettle-slurm"
 ETC = Path("/etc/slurm")
 PACKAGES = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
-GPUS, CPUS, MEMORY = 4, 64, 512_000
+GPUS, CPUS, MEMORY = 8, 64, 512_000
 HOST = socket.gethostname().split(".")[0]
 
 CONF = f"""

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tree import MODEL, WEIGHTS, ended, same
+from tree import WEIGHTS, ended, same
 
 pytestmark = pytest.mark.cluster
 

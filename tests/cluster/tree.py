@@ -16,7 +16,7 @@ from mettle import tables
 
 MODEL = "resnet8-plain-s0"
 WEIGHTS = f"results/train/{MODEL}/weights.safetensors"
-EPOCHS = 6
+EPOCHS = 25
 CONFIG = {
     "train": {"checkpoint_seconds": 0.5},
     "represent": {"sample": 100},
