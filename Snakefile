@@ -13,6 +13,7 @@ rule all:
         PLAN.targets(),
 
 
+include: "workflow/rules/download.smk"
 include: "workflow/rules/prep.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/attack.smk"
