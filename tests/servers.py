@@ -20,15 +20,19 @@ class Server(http.server.ThreadingHTTPServer):
     Attributes
     ----------
     files : content by path
-    status : status of a GET of a path, in place of its content; one or a list of them, the last of which stays 200
-    short : paths whose answers end early, and how often
+    status : statuses of the first GETs of a path, in place of its content
+    short : how many of the first GETs of a path end early
+    slow : paths whose answers never end
     kind : Content-Type by path
+    sends_on : other address by path
     asked : (verb, path), in order
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.files, self.status, self.short, self.kind, self.asked = {}, {}, Counter(), {}, []
+        self.files, self.status, self.short, self.kind = {}, {}, Counter(), {}
+        self.slow, self.sends_on, self.asked = set(), {}, []
+        self.closing = threading.Event()
 
     @property
     def url(self):
@@ -55,16 +59,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         status = 404 if content is None else 200
         if get and server.status.get(self.path):
             status, content = server.status[self.path].pop(0), b"<html>not the file</html>"
-        content = content or b""
-        sent = content
-        if get and server.short[self.path] > 0:
+        sent = content = content or b""
+        if get and status == 200 and server.short[self.path] > 0:
             server.short[self.path] -= 1
             sent = content[: len(content) // 2]
+        if self.path in server.sends_on:
+            status = 302
         self.send_response(status)
+        self.send_header("Location", server.sends_on.get(self.path, ""))
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Content-Type", server.kind.get(self.path, "application/octet-stream"))
         self.send_header("Last-Modified", "Wed, 25 Nov 2026 00:00:00 GMT")
         self.end_headers()
+        if get and self.path in server.slow:
+            server.closing.wait()
         if get:
             self.wfile.write(sent)
 
@@ -104,11 +112,12 @@ def _gcs(files, path):
 def serving():
     """A server, for as long as the context lasts."""
     server = Server()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield server
     finally:
+        server.closing.set()
         server.shutdown()
         thread.join()
         server.server_close()
