@@ -141,6 +141,7 @@ def test_a_data_set_is_fetched_once_and_then_not_looked_up(tree, server):
     assert "Nothing to be done" in snakemake(tree, "-n", STORE)[1]
 
     (tree / "resources" / "downloads" / file).unlink()
+    assert "Nothing to be done" in snakemake(tree, "-n", STORE)[1]
     assert "download" in rules(snakemake(tree, "-n", "--forcerun", "prep", "--", STORE)[1])
 
 

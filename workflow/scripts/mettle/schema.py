@@ -73,7 +73,10 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
-    """Rows of a tab-separated sheet by the name in their first column, each checked; a line after # is a comment."""
+    """Rows of a tab-separated sheet by the name in their first column, each checked.
+
+    A line that starts with # is a comment; elsewhere in a line the sign is one like any other.
+    """
     try:
         text = Path(path).read_text(encoding="utf-8")
         lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
