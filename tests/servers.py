@@ -26,12 +26,13 @@ class Server(http.server.ThreadingHTTPServer):
     kind : Content-Type by path
     sends_on : other address by path
     asked : (verb, path), in order
+    credentials : the header Authorization of each
     """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.files, self.status, self.short, self.kind = {}, {}, Counter(), {}
-        self.slow, self.sends_on, self.asked = set(), {}, []
+        self.slow, self.sends_on, self.asked, self.credentials = set(), {}, [], []
         self.closing = threading.Event()
 
     @property
@@ -52,6 +53,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self):
         server = self.server
         server.asked.append((self.command, self.path))
+        server.credentials.append(self.headers.get("Authorization", ""))
         get = self.command == "GET"
         content = server.files.get(self.path)
         if content is None:

@@ -1,5 +1,6 @@
 """The download stage against local servers: a whole file of the right SHA-256, or one sentence and no file."""
 
+import base64
 import hashlib
 import json
 import types
@@ -117,15 +118,31 @@ def test_queries_of_addresses_are_not_told_of_others(server, target, job):
     assert "hunter2" not in str(told.value)
 
 
+def test_a_password_comes_from_netrc(server, target, job, tmp_path, monkeypatch):
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hunter2\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    download(source(f"{server.url}/d/c.pth", SHA), target, job)
+    assert server.credentials[-1] == f"Basic {base64.b64encode(b'me:hunter2').decode()}"
+
+
 # The other plugins, against as much of their services as is needed
 
 
 @pytest.fixture
 def s3(server, monkeypatch):
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps the credentials of the test before
     monkeypatch.setenv(f"{PREFIX}S3_ENDPOINT_URL", server.url)
     monkeypatch.setenv(f"{PREFIX}S3_ACCESS_KEY", "key")
     monkeypatch.setenv(f"{PREFIX}S3_SECRET_KEY", "hunter2")
     return server
+
+
+def test_s3_with_the_credentials_of_the_aws_tools(s3, target, job, monkeypatch):
+    for ours, theirs in (("ACCESS_KEY", "AWS_ACCESS_KEY_ID"), ("SECRET_KEY", "AWS_SECRET_ACCESS_KEY")):
+        monkeypatch.delenv(f"{PREFIX}S3_{ours}")
+        monkeypatch.setenv(theirs, "theirs")
+    download(source("s3://d/c.pth", SHA), target, job)
+    assert "Credential=theirs/" in s3.credentials[-1]
 
 
 def test_a_file_in_an_s3_bucket(s3, target, job):
@@ -139,9 +156,8 @@ def test_no_such_key_in_an_s3_bucket(s3, target, job):
 
 
 def test_s3_without_credentials(s3, target, job, monkeypatch, tmp_path):
-    for name in ("ACCESS_KEY", "SECRET_KEY"):
-        monkeypatch.delenv(f"{PREFIX}S3_{name}")
-        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    for name in (f"{PREFIX}S3_ACCESS_KEY", f"{PREFIX}S3_SECRET_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     refuses("s3://d/c.pth", target, job, "Unable to locate credentials")

@@ -17,6 +17,7 @@ DATASETS = [name for name, scheme in SCHEMES.items() if scheme.plugin]
         ("resources/all.zip#eps1/*.pt", "", "resources/all.zip", "eps1/*.pt"),
         ("http://host:8000/c.pth", "http", "http://host:8000/c.pth", ""),
         ("https://host/download?id=a&export=download&confirm=t", "https", None, ""),
+        ("https://host/c?author=me&authors=we&keyword=x", "https", None, ""),
         ("https://zenodo.org/records/1/files/all.zip#a b/c.pt", "https", None, "a b/c.pt"),
         ("zenodo://record/13936007/all.zip#.", "zenodo", "zenodo://record/13936007/all.zip", "."),
         ("s3://bucket/folder/c.pth", "s3", "s3://bucket/folder/c.pth", ""),
@@ -71,6 +72,7 @@ def test_a_data_set_cannot_come_from_the_hub():
         "https://host/c?sv=1&sig=hunter2",
         "https://host/c?api_key=hunter2",
         "https://host/c?Password=hunter2",
+        "https://host/c?Authorization=hunter2",
     ],
 )
 def test_credentials_are_refused_and_not_repeated(cell):

@@ -49,7 +49,7 @@ SCHEMES = {
 }
 # A name or password before the host, or a key, token or signature in the query.
 _SECRET = re.compile(
-    r"//[^/]*@|[?&](?:[^=&]*(?:token|secret|passw|signature|credential|auth|accesskey)[^=&]*|(?:[^=&]*[-_])?(?:sig|key|apikey))=",
+    r"//[^/]*@|[?&](?:[^=&]*(?:token|secret|passw|signature|credential|auth(?!ors?=)|accesskey)[^=&]*|(?:[^=&]*[-_])?(?:sig|key|apikey))=",
     re.IGNORECASE,
 )
 
