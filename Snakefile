@@ -7,6 +7,12 @@ configfile: "config/config.yaml"
 include: "workflow/rules/common.smk"
 
 
+onstart:
+    from mettle.flow.begin import begin
+
+    begin()
+
+
 rule all:
     """Every figure and table that the configuration lists."""
     input:
