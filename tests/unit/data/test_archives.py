@@ -4,6 +4,7 @@ import io
 import stat
 import tarfile
 import zipfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -103,6 +104,17 @@ def test_a_damaged_archive_is_told(tmp_path, temporary, kind):
     ):
         pass
     assert not list(temporary.iterdir())
+
+
+@both
+def test_what_does_not_fit_the_disk_is_not_begun(tmp_path, temporary, kind, monkeypatch):
+    path = PACKED[kind](tmp_path / f"a.{kind}", {"zeros": bytes(10**6), "c.pt": b"one"})
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=10**5))
+    message = rf"unpacks to 1000003 bytes, but {temporary} has 100000 free: set TMPDIR to"
+    with pytest.raises(ValueError, match=message), taken(path, "."):
+        pass
+    with taken(path, "c.pt") as found:
+        assert found.read_bytes() == b"one"
 
 
 # Hostile archives

@@ -30,6 +30,7 @@ class _Entry:
     name: str
     is_file: bool
     is_folder: bool
+    size: int
     open: Callable[[], IO[bytes]]
 
 
@@ -46,8 +47,8 @@ def taken(path: Path, member: str) -> Iterator[Path]:
     Raises
     ------
     ValueError
-        If the archive is damaged or none, no member or several fit, or one that is wanted is no regular file or would
-        be written elsewhere.
+        If the archive is damaged or none, no member or several fit, the disk is too small, or one that is wanted is no
+        regular file or would be written elsewhere.
     """
     if not member:
         yield path
@@ -60,9 +61,10 @@ def _unpack(path: Path, member: str, folder: Path) -> Path:
     try:
         with _opened(path) as entries:
             name = _one(member.rstrip("/"), entries, path)
-            for entry in entries:
-                if name == ROOT or entry.name == name or entry.name.startswith(f"{name}/"):
-                    _write(entry, folder, path)
+            wanted = [entry for entry in entries if name == ROOT or f"{entry.name}/".startswith(f"{name}/")]
+            _check_space(sum(entry.size for entry in wanted), folder, path)
+            for entry in wanted:
+                _write(entry, folder, path)
     except _DAMAGE as error:
         raise ValueError(f"{path} cannot be unpacked: {error}") from error
     return folder / name
@@ -86,11 +88,12 @@ def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
     # The upper half holds the file's mode, if a system with modes wrote the archive.
     kind = stat.S_IFMT(info.external_attr >> 16)
     is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
-    return _Entry(info.filename.rstrip("/"), is_file, info.is_dir(), lambda: archive.open(info))
+    return _Entry(info.filename.rstrip("/"), is_file, info.is_dir(), info.file_size, lambda: archive.open(info))
 
 
 def _tarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> _Entry:
-    return _Entry(info.name.removeprefix("./"), info.isfile(), info.isdir(), lambda: archive.extractfile(info))
+    name = info.name.removeprefix("./")
+    return _Entry(name, info.isfile(), info.isdir(), info.size, lambda: archive.extractfile(info))
 
 
 def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
@@ -107,6 +110,16 @@ def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
             f"'{wanted}' fits {len(found)} names in {path}, not one; there are {', '.join(there[:_SHOWN])}{more}"
         )
     return found[0]
+
+
+def _check_space(size: int, folder: Path, path: Path) -> None:
+    """Refuse what does not fit before the disk is full; neither format unpacks to more than it states."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ValueError(
+            f"{path} unpacks to {size} bytes, but {folder.parent} has {free} free: set TMPDIR to a larger folder, or "
+            "unpack it by hand"
+        )
 
 
 def _write(entry: _Entry, folder: Path, path: Path) -> None:
