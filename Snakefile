@@ -4,6 +4,9 @@
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 
 
@@ -14,9 +17,9 @@ onstart:
 
 
 rule all:
-    """Every figure and table that the configuration lists."""
+    """Every figure and table that the configuration lists; in a report, those that have been made."""
     input:
-        PLAN.targets(),
+        overview.targets(PLAN.targets(), sys.argv),
 
 
 include: "workflow/rules/download.smk"
