@@ -11,7 +11,7 @@ LIBRARY = SCRIPTS / "mettle"
 # Each may import those to its left.
 PRIMITIVES = ["files", "schema", "tables", "plan", "flow", "data", "models", "perturb", "measures", "stats"]
 STAGES = ["prep", "train", "attack", "invert", "represent", "compare", "probe", "tabulate", "plot", "publish"]
-STAGES += ["overview"]
+STAGES += ["download", "overview"]
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")
 FILES = sorted(LIBRARY.rglob("*.py"))
 
