@@ -83,6 +83,7 @@ def test_a_killed_training_is_submitted_again_and_goes_on(undisturbed, tree, clu
 
 def test_a_killed_snakemake_is_started_again_while_its_job_runs(undisturbed, tree, cluster):
     process = under_way(cluster, tree)
+    os.kill(script(tree), signal.SIGSTOP)  # so that it is not over before the second start; scancel wakes it
     process.kill()
     process.communicate()
     left = training(cluster, tree)["JobId"]
