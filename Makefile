@@ -32,9 +32,9 @@ check: $(READY) ## ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
-envs: $(READY) ## the conda environments: parsed, resolved by pip, and every script in nothing but its own (3 minutes)
+envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run with nothing else (5 minutes)
 	$(BIN)/python envs/check.py
-	$(BIN)/pytest tests/workflow/test_environments.py
+	$(BIN)/pytest -m environments
 
 pins: $(READY) ## write envs/*.yaml from what the scripts import and requirements.lock
 	$(BIN)/python envs/check.py --write

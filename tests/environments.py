@@ -119,4 +119,4 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        os.symlink(source, target)
+        target.symlink_to(source)

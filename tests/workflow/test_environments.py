@@ -1,13 +1,16 @@
-"""Scripts in their own environments: everything that a script may import is there when nothing else is."""
+"""Scripts in their environments: all that a script may import is there when nothing else is, and jobs run in them."""
 
+import os
 import subprocess
 
 import pytest
+from test_chain import plant
 
-from environments import ENVS, isolate, names, pins, pip_part, scripts
-from imports import SCRIPTS
+import conda_stand_in
+from environments import ENVS, isolate, names, pins, pip_part, required, requirements, scripts
+from imports import SCRIPTS, packages
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.environments]
 PROGRAM = """
 import sys
 sys.path.append(sys.argv[1])
@@ -30,3 +33,24 @@ def test_an_environment_alone_gives_every_import_of_its_scripts(env, tmp_path):
     found = imported(python, wanted)
     assert "Error" not in found, found
     assert "No module named 'foolbox'" in imported(python, {"foolbox"})
+
+
+def test_jobs_run_in_their_environments_and_snakemake_in_one_without_their_packages(tmp_path):
+    # What the environments are built by is no conda: see tests/conda_stand_in.py.
+    plan = SCRIPTS / "mettle" / "plan" / "__init__.py"
+    needs, lock = required({"snakemake"} | packages(plan)), requirements("requirements.lock")
+    controller = isolate({name: lock[name] for name in needs}, tmp_path / "controller")
+    assert "No module named 'torch'" in imported(controller, {"torch"})
+    plant(tmp_path / "tree")
+    commands = conda_stand_in.install(tmp_path / "conda")
+    targets = [f"results/figures/{figure}.pdf" for figure in ("fig3", "fig6")] + ["results/tables/accuracy.parquet"]
+    answer = subprocess.run(
+        [controller, "-m", "snakemake", "--cores", "1", "--sdm", "conda", "--", *targets],
+        cwd=tmp_path / "tree",
+        env={"PATH": f"{commands}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert len(list((tmp_path / "tree" / ".snakemake" / "conda").glob("*.yaml"))) == len(ENVS)
