@@ -11,6 +11,12 @@ container: "docker://condaforge/miniforge3:25.3.0-3"
 include: "workflow/rules/common.smk"
 
 
+onstart:
+    from mettle.flow.begin import begin
+
+    begin()
+
+
 rule all:
     """Every figure and table that the configuration lists."""
     input:
