@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from tree import MODEL
 
 pytestmark = pytest.mark.cluster
