@@ -67,26 +67,23 @@ def conda_part(env: Path) -> dict[str, str]:
     return found
 
 
-def resolve(lines: list[str], *options: str) -> dict[str, dict]:
-    """Metadata by package of what pip would install for these requirements into an empty environment."""
+def resolve(env: Path, lines: list[str], *options: str) -> dict[str, dict]:
+    """
+    Metadata by package of what pip would install for these requirements of an environment, were it empty.
+
+    Raises
+    ------
+    ValueError
+        If pip finds no such packages, or they exclude each other; names the file, with pip's last word.
+    """
     with tempfile.TemporaryDirectory() as folder:
         asked, report = Path(folder) / "requirements.txt", Path(folder) / "report.json"
         asked.write_text("\n".join(lines))
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--dry-run",
-            "--ignore-installed",
-            "--quiet",
-            "--report",
-            report,
-        ]
+        command = [sys.executable, *["-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet"]]
         command += ["--report", report, "--requirement", asked, *options]
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         if answer.returncode:
-            raise ValueError(f"pip cannot resolve: {answer.stderr.strip()}")
+            raise ValueError(f"{env.name}: pip cannot resolve it: {answer.stderr.strip().splitlines()[-1]}")
         found = [item["metadata"] for item in json.loads(report.read_text())["install"]]
     return {normal(item["name"]): item for item in found}
 
@@ -111,7 +108,7 @@ def write(env: Path) -> str:
     """Write an environment's file."""
     lock = requirements("requirements.lock")
     lines = [name + lock[name] for name in direct(env)]
-    env.write_text(text(env, resolve(lines, "--constraint", str(ROOT / "requirements.lock"))))
+    env.write_text(text(env, resolve(env, lines, "--constraint", str(ROOT / "requirements.lock"))))
     return f"{env.name} written"
 
 
@@ -126,14 +123,14 @@ def check(env: Path) -> str:
     """
     asked = pins(pip_part(env))
     conda_part(env)
-    found = resolve(pip_part(env))
+    found = resolve(env, pip_part(env))
     if floating := sorted(set(found) - set(asked)):
         raise ValueError(f"{env.name}: no pin for {', '.join(floating)}: make pins")
-    if env.read_text() != text(env, found):
-        raise ValueError(f"{env.name}: not what the imports and requirements.lock say: make pins")
     cuda = sorted(name for name in found if CUDA.match(name))
     if bool(cuda) != ("torch" in found) or "+" in found.get("torch", {}).get("version", ""):
         raise ValueError(f"{env.name}: torch without CUDA, or CUDA without torch")
+    if env.read_text() != text(env, found):
+        raise ValueError(f"{env.name}: not what the imports and requirements.lock say: make pins")
     size = sum(file.size or 0 for name in found for file in metadata.files(name))
     build = f"CUDA build of torch {found['torch']['version']}" if cuda else "no torch"
     return f"{env.name:16} {len(found):4} packages {size / 1e9:5.1f} GB  {build}"

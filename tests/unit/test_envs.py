@@ -1,5 +1,7 @@
 """Environments: each stage's holds what its scripts import and what that needs, no more, at the pins of the lock."""
 
+import sys
+
 import pytest
 import yaml
 from rattler import MatchSpec
@@ -8,6 +10,10 @@ from environments import ENVS, OPTIONAL, direct, pins, pip_part, required, requi
 from imports import ROOT, SCRIPTS, packages
 
 each = pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
+
+
+sys.path.append(str(ROOT / "envs"))
+import check  # noqa: E402 (the path comes first)
 
 
 def environment(path):
@@ -69,3 +75,61 @@ def test_the_lock_agrees_with_the_requirements():
     lock = requirements("requirements.lock")
     assert {name: (pin, lock.get(name)) for name, pin in requirements().items() if lock.get(name) != pin} == {}
     assert len(lock) > len(requirements())
+
+
+# What `make envs` says of a file that is wrong
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("pip=25.2", "pip >=25,,<", r"conda cannot read 'pip >=25,,<': unable to parse version spec"),
+        ("pip=25.2", "pip", r"no exact version of pip$"),
+        ("python=3.11.14", "python>=3.11", r"no exact version of python$"),
+        (
+            "channels:",
+            "canals:",
+            r"wants name, channels and dependencies, in this order, has name, canals, dependencies$",
+        ),
+    ],
+)
+def test_what_conda_could_not_read_is_named(tmp_path, old, new, words):
+    (tmp_path / "plot.yaml").write_text(ENVS[0].read_text().replace(old, new, 1))
+    with pytest.raises(ValueError, match=rf"^plot\.yaml: {words}"):
+        check.conda_part(tmp_path / "plot.yaml")
+
+
+def without_cuda(found):
+    return {name: item for name, item in found.items() if not check.CUDA.match(name)}
+
+
+def local_build(found):
+    return found | {"torch": {"version": "2.13.0+cpu"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "words"),
+    [
+        (lambda found: found | {"foolbox": {"version": "3.3.4"}}, "", "no pin for foolbox: make pins"),
+        (without_cuda, "", "torch without CUDA, or CUDA without torch"),
+        (local_build, "", "torch without CUDA, or CUDA without torch"),
+        (dict, "other", "not what the imports and requirements.lock say: make pins"),
+    ],
+)
+def test_what_pip_would_install_otherwise_is_named(monkeypatch, change, text, words):
+    env = next(path for path in ENVS if path.stem == "represent")
+    found = {name: {"version": pin.strip("=")} for name, pin in environment(env).items()}
+    monkeypatch.setattr(check, "resolve", lambda *_: change(found))
+    monkeypatch.setattr(check, "text", lambda *_: text or env.read_text())
+    with pytest.raises(ValueError, match=rf"^represent\.yaml: {words}$"):
+        check.check(env)
+
+
+def test_what_pip_cannot_resolve_is_named():
+    # No index is asked: there is no such folder.
+    with pytest.raises(
+        ValueError, match=r"^plot\.yaml: pip cannot resolve it: ERROR: No matching distribution .*numpy"
+    ):
+        check.resolve(
+            ROOT / "envs" / "plot.yaml", ["numpy==2.2.6"], "--no-index", "--find-links", "/nowhere", "--isolated"
+        )
