@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as normal
 
-from imports import PACKAGES, ROOT, closure, imports, packages
+from imports import PACKAGES, ROOT, closure, imports, module_path, packages
 
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 # In no environment: built by hand with CUDA where it is wanted; under a licence (AGPL) that not everyone can take.
@@ -65,6 +65,17 @@ def direct(env: Path) -> set[str]:
     """Packages that the scripts of an environment import, and torchvision wherever torch is."""
     needed = set().union(*(packages(script) for script in scripts(env))) - OPTIONAL
     return {normal(name) for name in needed | ({"torchvision"} if "torch" in needed else set())}
+
+
+def controller() -> set[str]:
+    """Packages that the Python needs in which Snakemake runs: Snakemake, and what the rule files import of ours."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    text = "".join(file.read_text() for file in files)
+    found = {"snakemake"}
+    for name in re.findall(r"^\s*from (mettle[\w.]*) import", text, re.MULTILINE):
+        parts = name.split(".")
+        found |= set().union(*(packages(module_path(".".join(parts[: i + 1]))) for i in range(len(parts))))
+    return found
 
 
 def names(script: Path) -> set[str]:

@@ -7,8 +7,8 @@ import pytest
 from test_chain import plant
 
 import conda_stand_in
-from environments import ENVS, isolate, names, pins, pip_part, required, requirements, scripts
-from imports import SCRIPTS, packages
+from environments import ENVS, controller, isolate, names, pins, pip_part, required, requirements, scripts
+from imports import SCRIPTS
 
 pytestmark = [pytest.mark.workflow, pytest.mark.environments]
 PROGRAM = """
@@ -37,15 +37,14 @@ def test_an_environment_alone_gives_every_import_of_its_scripts(env, tmp_path):
 
 def test_jobs_run_in_their_environments_and_snakemake_in_one_without_their_packages(tmp_path):
     # What the environments are built by is no conda: see tests/conda_stand_in.py.
-    plan = SCRIPTS / "mettle" / "plan" / "__init__.py"
-    needs, lock = required({"snakemake"} | packages(plan)), requirements("requirements.lock")
-    controller = isolate({name: lock[name] for name in needs}, tmp_path / "controller")
-    assert "No module named 'torch'" in imported(controller, {"torch"})
+    lock = requirements("requirements.lock")
+    python = isolate({name: lock[name] for name in required(controller())}, tmp_path / "controller")
+    assert "No module named 'torch'" in imported(python, {"torch"})
     plant(tmp_path / "tree")
     commands = conda_stand_in.install(tmp_path / "conda")
     targets = [f"results/figures/{figure}.pdf" for figure in ("fig3", "fig6")] + ["results/tables/accuracy.parquet"]
     answer = subprocess.run(
-        [controller, "-m", "snakemake", "--cores", "1", "--sdm", "conda", "--", *targets],
+        [python, "-m", "snakemake", "--cores", "1", "--sdm", "conda", "--", *targets],
         cwd=tmp_path / "tree",
         env={"PATH": f"{commands}:{os.environ['PATH']}", "HOME": str(tmp_path)},
         capture_output=True,
