@@ -4,6 +4,9 @@
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # Only with `--sdm conda apptainer`: the conda environments are then made and used inside this image.
 container: "docker://condaforge/miniforge3:25.3.0-3"
 
@@ -18,9 +21,9 @@ onstart:
 
 
 rule all:
-    """Every figure and table that the configuration lists."""
+    """Every figure and table that the configuration lists; in a report, those that have been made."""
     input:
-        PLAN.targets(),
+        overview.targets(PLAN.targets(), sys.argv),
 
 
 include: "workflow/rules/prep.smk"

@@ -2,7 +2,7 @@
 
 import pytest
 import slurm
-from tree import Tree, made
+from tree import WEIGHTS, made
 
 REASON = slurm.reason_against()
 
@@ -23,7 +23,16 @@ def undisturbed(cluster, tmp_path_factory):
     return tree
 
 
+@pytest.fixture(scope="session")
+def two_ranks(undisturbed, tmp_path_factory):
+    """One of its models, trained in two processes on one node."""
+    tree = made(tmp_path_factory.mktemp("two_ranks"), undisturbed.folder)
+    tree.train_with(gpu=2)
+    tree.snakemake(WEIGHTS)
+    return tree
+
+
 @pytest.fixture
 def tree(undisturbed, tmp_path):
     """Another one with data sets only."""
-    return Tree(made(tmp_path / "tree", prepared=undisturbed.folder).folder)
+    return made(tmp_path / "tree", undisturbed.folder)

@@ -33,9 +33,10 @@ RECIPE = {
 # What a site with this Slurm sets; the profile's own partitions and memory fit.
 SITE = {
     "configfile": "config/config.yaml",
-    "cores": 1,
+    "cores": 8,
+    "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups"], 1),
     "latency-wait": 5,
-    "slurm-init-seconds-before-status-checks": 2,
+    "slurm-init-seconds-before-status-checks": 1,
 }
 
 

@@ -741,6 +741,15 @@ def test_published_numbers_choose_the_attack_of_their_eps(place):
 # Imports
 
 
+def test_a_figure_has_one_label_in_the_report():
+    figures = ["fig2", "fig10", "accuracy"]
+    labels = [Plan.labels({"figure": figure}) for figure in figures]
+    assert all(list(label) == ["shows"] for label in labels)  # with two, Snakemake's report may make a switch
+    texts = [label["shows"] for label in labels]
+    assert texts[2] == "clean and attacked accuracy" and texts[1] == "10  recipe ablation"
+    assert texts[0] == "\u20072  similarity on natural images"
+
+
 def test_plan_is_made_without_torch_and_without_snakemake(place):
     code = (
         "import sys, json; sys.path.insert(0, sys.argv[1]); from mettle.plan import Plan; "

@@ -84,7 +84,8 @@ def job(snakemake: Any) -> Iterator[Job]:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
-    with Path(snakemake.log[0]).open("w", encoding="utf-8") as log:
+    Path(snakemake.log[0]).write_text("", encoding="utf-8")
+    with Path(snakemake.log[0]).open("a", encoding="utf-8") as log:  # other tasks of the job may write into it too
         asked = {name: int(snakemake.resources.get(key, least)) for name, (key, least) in _RESOURCES.items()}
         this = Job(snakemake.rule, seed, snakemake.threads, provenance(snakemake), log, **asked)
         this.say(f"{this.rule} {dict(snakemake.wildcards)} on {os.uname().nodename}, {this.threads} threads")
