@@ -26,6 +26,7 @@ rule all:
         overview.targets(PLAN.targets(), sys.argv),
 
 
+include: "workflow/rules/download.smk"
 include: "workflow/rules/prep.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/attack.smk"

@@ -20,7 +20,7 @@ from pathlib import Path
 FOLDER = Path(tempfile.gettempdir()) / "mettle-slurm"
 ETC = Path("/etc/slurm")
 PACKAGES = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
-GPUS, CPUS, MEMORY = 4, 64, 512_000
+GPUS, CPUS, MEMORY = 8, 64, 512_000
 HOST = socket.gethostname().split(".")[0]
 
 CONF = f"""
@@ -191,7 +191,7 @@ def jobs(states=None, folder=None):
     return [job for job in found if folder is None or Path(job["WorkDir"]) == Path(folder)]
 
 
-def until(what, holds, seconds=60):
+def until(what, holds, seconds=120):
     """Wait until something holds, and give it; an AssertionError that says what after so many seconds."""
     end = time.monotonic() + seconds
     while not (found := holds()):

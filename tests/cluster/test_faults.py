@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tree import MODEL, WEIGHTS, ended, same
+from tree import WEIGHTS, ended, same
 
 pytestmark = pytest.mark.cluster
 
@@ -53,10 +53,11 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on(undisturbed, tree, 
 
 
 def preempted(tree, cluster):
-    """Let a job of a partition that comes first take the whole node from a training on its way, for a moment."""
+    """Let a job of a partition that comes first take the memory of a training on its way, for a moment."""
     process = under_way(cluster, tree)
     job = training(cluster, tree)["JobId"]
-    other = cluster.asked("sbatch", "--parsable", "-p", "gpu", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
+    more = ["--mem=300000", "--output=/dev/null", "--wrap=sleep 1"]
+    other = cluster.asked("sbatch", "--parsable", "--partition=gpu", *more)
     cluster.until("it waits again", lambda: training(cluster, tree, ("PENDING",)))
     over = ["squeue", "--noheader", "--jobs", other.stdout.strip()]
     cluster.until("the other one is over", lambda: not cluster.asked(*over, check=False).stdout)
@@ -65,7 +66,7 @@ def preempted(tree, cluster):
 
 
 def test_a_preempted_training_is_requeued_and_goes_on(undisturbed, tree, cluster):
-    tree.train_with(slurm_partition="low")
+    tree.train_with(slurm_partition="low", mem_mb=300_000)
     preempted(tree, cluster)
     (job,) = cluster.jobs(folder=tree.folder)
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1") and went_on(tree)
@@ -105,7 +106,7 @@ def test_a_job_over_its_memory_gets_more(undisturbed, tree, cluster):
 
 
 def test_requeued_tasks_go_on_with_all_their_ranks(two_ranks, tree, cluster):
-    tree.train_with(slurm_partition="low", gpu=2, mpi="srun", tasks=2)
+    tree.train_with(slurm_partition="low", mem_mb=300_000, gpu=2, mpi="srun", tasks=2)
     preempted(tree, cluster)
     (job,) = cluster.jobs(folder=tree.folder)
     assert (job["NumTasks"], job["Restarts"]) == ("2", "1") and went_on(tree)

@@ -26,7 +26,7 @@ def test_the_jobs_that_use_a_gpu_get_one_and_no_others(undisturbed, cluster):
         assert job["Partition"] == ("gpu" if with_gpu else "cpu")
         assert job.get("TresPerJob") == ("gres:gpu:1" if with_gpu else None)
         assert job["NumTasks"] == "1"
-    assert re.search(r"GPUs: [0-3]\n", undisturbed.said())
+    assert re.search(r"GPUs: [0-7]\n", undisturbed.said())
 
 
 def test_nothing_is_left_to_do(undisturbed):
@@ -34,6 +34,6 @@ def test_nothing_is_left_to_do(undisturbed):
 
 
 def test_two_gpus_train_in_two_processes(two_ranks, cluster):
-    assert "processes 2" in two_ranks.said() and re.search(r"GPUs: [0-3],[0-3]\n", two_ranks.said())
+    assert "processes 2" in two_ranks.said() and re.search(r"GPUs: [0-7],[0-7]\n", two_ranks.said())
     (job,) = cluster.jobs(folder=two_ranks.folder)
     assert (job["TresPerJob"], job["NumTasks"]) == ("gres:gpu:2", "1")

@@ -16,7 +16,7 @@ from mettle import tables
 
 MODEL = "resnet8-plain-s0"
 WEIGHTS = f"results/train/{MODEL}/weights.safetensors"
-EPOCHS = 6
+EPOCHS = 25
 CONFIG = {
     "train": {"checkpoint_seconds": 0.5},
     "represent": {"sample": 100},
@@ -39,19 +39,21 @@ SITE = {
     "slurm-init-seconds-before-status-checks": 1,
 }
 
+LOCAL = {"cores": 2, "set-threads": SITE["set-threads"]}
+
 
 class Tree:
     """A working directory of the workflow."""
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, profile="slurm"):
+        self.folder, self.profile = Path(folder), profile
         self.log = self.folder / "logs" / "train" / f"{MODEL}.log"
 
     def site(self, **options):
         """Lay options over the profile."""
         path = self.folder / "profiles" / "site" / "config.yaml"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(SITE | options))
+        path.write_text(yaml.safe_dump((SITE if self.profile == "slurm" else LOCAL) | options))
 
     def train_with(self, **resources):
         """Ask for other resources for the rule `train`."""
@@ -60,14 +62,14 @@ class Tree:
         self.site(**{"set-resources": profile["set-resources"]})
 
     def start(self, *arguments):
-        """A Snakemake on Slurm, in the background."""
-        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--workflow-profile", "profiles/site"]
+        """A Snakemake in the background."""
+        command = [sys.executable, "-m", "snakemake", "--profile", self.profile, "--workflow-profile", "profiles/site"]
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
         return subprocess.Popen([*command, *arguments], cwd=self.folder, env=env, **pipes)
 
     def snakemake(self, *arguments):
-        """What a Snakemake on Slurm said, which ended well."""
+        """What a Snakemake said, which ended well."""
         return ended(self.start(*arguments))
 
     def said(self):
@@ -111,7 +113,7 @@ def same(first, second):
     return list(one) == list(other) and all((one[key] == other[key]).all() for key in one)
 
 
-def made(folder, prepared=None):
+def made(folder, prepared=None, profile="slurm"):
     """Make a tree; with the data sets of another one, which are then not made again."""
     folder.mkdir(exist_ok=True)
     for name in ("workflow", "envs", "profiles"):
@@ -128,6 +130,6 @@ def made(folder, prepared=None):
     if prepared:
         for name in ("results/prep", ".snakemake/metadata"):
             shutil.copytree(prepared / name, folder / name)
-    found = Tree(folder)
+    found = Tree(folder, profile)
     found.site()
     return found

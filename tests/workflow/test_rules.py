@@ -92,7 +92,7 @@ def test_log_and_benchmark_have_the_wildcards_of_the_output(rule):
         return set(re.findall(r"\{(\w+)\}", text))
 
     (log,), (benchmark,) = rule.strings("log"), rule.strings("benchmark")
-    paths = [path for path in rule.strings("output") if path.startswith("results/")]
+    paths = [path for path in rule.strings("output") if path.startswith(("results/", "resources/"))]
     assert paths and log.startswith("logs/") and benchmark.startswith("benchmarks/results/")
     assert all(wildcards(path) == wildcards(log) == wildcards(benchmark) for path in paths)
 
@@ -111,8 +111,8 @@ def test_a_rule_file_says_what_goes_in_and_out(file):
     text = head(file)
     inputs, outputs = re.search(r"INPUTS:(.+?)OUTPUTS:(.+)", text, re.DOTALL).groups()
     own = [rule for rule in RULES.values() if rule.file == file]
-    made = {path for rule in own for path in rule.strings("output") if path.startswith("results/")}
-    named = set(re.findall(r"results/[\w{}./]*[\w}]", outputs))
+    made = {path for rule in own for path in rule.strings("output") if path.startswith(("results/", "resources/"))}
+    named = set(re.findall(r"(?:results|resources)/[\w{}./]*[\w}]", outputs))
     assert named == made
     taken = {path for rule in own for path in rule.strings("input") if path.startswith("results/")}
     # What comes from an input function stands there as PLAN.something, not as a path.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mettle.files import whole
 from mettle.tables.columns import Table
-from mettle.tables.writing import replace
 
 
 def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mapping[str, Any], note: str = "") -> None:
@@ -36,7 +36,8 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
     body = f"<h1>{title}</h1><p>{_text(table.text)}</p><p>{_text(note)}</p>"
     body += f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table>{_made(provenance)}"
     html = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{body}<script>{_SORT}</script></body></html>\n'
-    replace(Path(path), lambda tmp: tmp.write_text(html, encoding="utf-8"))
+    with whole(path) as tmp:
+        tmp.write_text(html, encoding="utf-8")
 
 
 _STYLE = (

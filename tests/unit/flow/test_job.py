@@ -66,7 +66,7 @@ def test_a_failure_is_one_line_and_its_traceback_is_in_the_log(tmp_path):
         raise ValueError("k must be at least 1")
     assert caught.value.code == "compare scenes vgg5-plain-s0: ValueError: k must be at least 1"
     log = (tmp_path / "logs" / "compare.log").read_text()
-    assert "Traceback (most recent call last)" in log and "test_flow.py" in log
+    assert "Traceback (most recent call last)" in log and "test_job.py" in log
     assert "ValueError: k must be at least 1" in log
     assert not log.endswith("done\n")
 
