@@ -32,7 +32,7 @@ check: $(READY) ## ruff, snakefmt, snakemake --lint
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
 
-envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run with nothing else (5 minutes)
+envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run with nothing else (4 minutes)
 	$(BIN)/python envs/check.py
 	$(BIN)/pytest -m environments
 

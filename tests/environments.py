@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as normal
 
-from imports import PACKAGES, ROOT, closure, imports, module_path, packages
+from imports import BEHIND, PACKAGES, ROOT, closure, imports, module_path, packages
 
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 # In no environment: built by hand with CUDA where it is wanted; under a licence (AGPL) that not everyone can take.
@@ -82,7 +82,8 @@ def names(script: Path) -> set[str]:
     """Full names of all that a script may import, by its own lines or those of our modules, inside functions too."""
     found = {name for file in closure(script) for name in imports(file)}
     tops = {name: name.split(".")[0] for name in found}
-    return {name for name, top in tops.items() if not {top, PACKAGES.get(top)} & {*sys.stdlib_module_names, *OPTIONAL}}
+    mine = {name for name, top in tops.items() if not {top, PACKAGES.get(top)} & {*sys.stdlib_module_names, *OPTIONAL}}
+    return mine | {name.replace("-", "_") for name in packages(script) & set().union(*BEHIND.values())}
 
 
 def required(names: set[str], requires: Requires = metadata.requires, linux: bool = True) -> set[str]:

@@ -157,6 +157,8 @@ def test_the_one_unpickler_that_torch_is_given_is_ours():
         "import pandas as pd; pd.read_pickle(path)",
         "import yaml; yaml.load(text, yaml.Loader)",
         "import yaml; yaml.unsafe_load(text)",
+        "import tarfile; tarfile.open(path).extractall()",
+        "with tarfile.open(path) as archive:\n    archive.extractall('here')",
         "eval(text)",
         "exec(text)",
         "import os; os.system(f'rm {path}')",
