@@ -1,4 +1,4 @@
-"""A copy of the workflow with two small models and figure 5, set up for the Slurm of these tests as a site would."""
+"""A copy of the workflow with two small models and two figures, set up for the Slurm of these tests as a site would."""
 
 import os
 import re
@@ -15,13 +15,17 @@ from imports import ROOT
 from mettle import tables
 
 MODEL = "resnet8-plain-s0"
+FIGURES = ["results/figures/fig4.pdf", "results/figures/fig5.pdf"]
 WEIGHTS = f"results/train/{MODEL}/weights.safetensors"
 EPOCHS = 25
 CONFIG = {
     "train": {"checkpoint_seconds": 0.5},
     "represent": {"sample": 100},
     "compare": {"measures": {"cka": {}}, "draws": 2},
-    "figures": {"fig5": {"dataset": "digits", "eps": [0], "measures": ["cka"], "resamples": 99}},
+    "figures": {
+        "fig4": {"datasets": ["digits"], "eps": [0]},
+        "fig5": {"dataset": "digits", "eps": [0], "measures": ["cka"], "resamples": 99},
+    },
 }
 RECIPE = {
     "epochs": EPOCHS,
@@ -34,9 +38,9 @@ RECIPE = {
 SITE = {
     "configfile": "config/config.yaml",
     "cores": 8,
-    "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups"], 1),
+    "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups", "agree"], 1),
     "latency-wait": 5,
-    "slurm-init-seconds-before-status-checks": 1,
+    "slurm-init-seconds-before-status-checks": 6,
 }
 
 LOCAL = {"cores": 2, "set-threads": SITE["set-threads"]}
