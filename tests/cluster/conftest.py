@@ -56,4 +56,6 @@ def two_ranks(undisturbed, tmp_path_factory):
 @pytest.fixture
 def tree(undisturbed, tmp_path):
     """Another one with data sets only."""
-    return made(tmp_path / "tree", undisturbed.folder)
+    tree = made(tmp_path / "tree", undisturbed.folder)
+    yield tree
+    tree.end()

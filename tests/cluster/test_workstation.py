@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from tree import made
+from tree import ended, made
 
 from imports import ROOT
 
@@ -38,7 +38,5 @@ def test_without_slurm_a_training_in_tasks_is_refused(local, tmp_path):
     tree = made(tmp_path / "tree", local.folder, profile="profiles/local")
     profile = yaml.safe_load((ROOT / "profiles" / "local" / "config.yaml").read_text())
     tree.site(**{"set-resources": profile["set-resources"] | {"train": {"tasks": 2}}})
-    process = tree.start(WEIGHTS[0])
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 1
+    said = ended(tree.start(WEIGHTS[0]), 1)
     assert "ValueError: 2 tasks need Slurm: take `tasks` of rule train out of the profile" in said

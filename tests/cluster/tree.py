@@ -51,6 +51,7 @@ class Tree:
 
     def __init__(self, folder, profile="slurm"):
         self.folder, self.profile = Path(folder), profile
+        self.started = []
         self.log = self.folder / "logs" / "train" / f"{MODEL}.log"
 
     def site(self, **options):
@@ -69,8 +70,17 @@ class Tree:
         """A Snakemake in the background."""
         command = [sys.executable, "-m", "snakemake", "--profile", self.profile, "--workflow-profile", "profiles/site"]
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen([*command, *arguments], cwd=self.folder, env=env, **pipes)
+        # Into a file, since jobs on this machine that outlive it would keep a pipe open.
+        with (self.folder / f"said-{len(self.started)}.txt").open("w+b") as said:
+            process = subprocess.Popen([*command, *arguments], cwd=self.folder, env=env, stdout=said, stderr=said)
+        self.started.append(process)
+        process.said = Path(said.name)
+        return process
+
+    def end(self):
+        """End what a test that failed has left."""
+        for process in self.started:
+            process.kill()
 
     def snakemake(self, *arguments):
         """What a Snakemake said, which ended well."""
@@ -103,10 +113,11 @@ class Tree:
 def ended(process, code=0, seconds=300):
     """What a Snakemake said, once it has ended with a status."""
     try:
-        said, _ = process.communicate(timeout=seconds)
+        process.wait(seconds)
     finally:
         process.kill()
-    assert process.returncode == code, said
+        said = process.said.read_text()
+        assert process.wait() == code, said
     return said
 
 
