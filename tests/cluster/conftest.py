@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import slurm
-from tree import FIGURES, WEIGHTS, Tree, made
+from tree import FEW, FIGURES, WEIGHTS, Tree, made
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +46,7 @@ def two_ranks(undisturbed, tmp_path_factory):
     """One of its models, trained in two processes on one node."""
 
     def train(folder):
-        tree = made(folder, undisturbed.folder)
+        tree = made(folder, undisturbed.folder, epochs=FEW)
         tree.train_with(gpu=2)
         tree.snakemake(WEIGHTS)
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tree import WEIGHTS, ended, made, same
+from tree import FEW, WEIGHTS, ended, made, same
 
 pytestmark = pytest.mark.cluster
 
@@ -123,7 +123,8 @@ def test_on_one_machine_a_training_that_still_runs_is_waited_for(undisturbed, tm
     assert same(tree, undisturbed)
 
 
-def test_requeued_tasks_go_on_with_all_their_ranks(two_ranks, tree, cluster):
+def test_requeued_tasks_go_on_with_all_their_ranks(two_ranks, cluster, tmp_path):
+    tree = made(tmp_path / "tree", two_ranks.folder, epochs=FEW)
     tree.train_with(slurm_partition="low", mem_mb=300_000, gpu=2, mpi="srun", tasks=2)
     preempted(tree, cluster)
     (job,) = cluster.jobs(folder=tree.folder)

@@ -18,6 +18,7 @@ MODEL = "resnet8-plain-s0"
 FIGURES = ["results/figures/fig4.pdf", "results/figures/fig5.pdf"]
 WEIGHTS = f"results/train/{MODEL}/weights.safetensors"
 EPOCHS = 25
+FEW = 6  # of what takes longer: several processes share two cores with the rest
 CONFIG = {
     "train": {"checkpoint_seconds": 0.5},
     "represent": {"sample": 100},
@@ -128,7 +129,7 @@ def same(first, second):
     return list(one) == list(other) and all((one[key] == other[key]).all() for key in one)
 
 
-def made(folder, prepared=None, profile="slurm"):
+def made(folder, prepared=None, profile="slurm", epochs=EPOCHS):
     """Make a tree; with the data sets of another one, which are then not made again."""
     folder.mkdir(exist_ok=True)
     for name in ("workflow", "envs", "profiles"):
@@ -138,7 +139,7 @@ def made(folder, prepared=None, profile="slurm"):
     (folder / "config" / "recipes").mkdir(parents=True)
     shutil.copy(ROOT / "config" / "datasets.tsv", folder / "config")
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    (folder / "config" / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE))
+    (folder / "config" / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE | {"epochs": epochs}))
     lines = ["model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource"]
     lines += [f"resnet8-plain-s{seed}\tdigits\tresnet8\tplain\tnone\t0\t{seed}\ttrain" for seed in (0, 1)]
     (folder / "config" / "models.tsv").write_text("\n".join(lines) + "\n")

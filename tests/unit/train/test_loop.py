@@ -1,5 +1,6 @@
 """Training: the same from the same seed, and the same again when it was killed and went on."""
 
+import contextlib
 import math
 import os
 import signal
@@ -381,3 +382,13 @@ def test_evaluation_leaves_the_model_alone(stores):
     assert parts == pytest.approx(whole, rel=1e-5)
     assert all(module.training for module in made.model.modules())
     assert differing(before, made.model.state_dict()) == []
+
+
+@pytest.mark.parametrize(("seed", "again"), [(0, False), (1, True)])
+def test_who_waited_for_the_same_training_takes_its_weights(tmp_path, stores, monkeypatch, seed, again):
+    run(tmp_path, stores, recipe(epochs=1))
+    before = outputs(tmp_path)[0].stat().st_mtime_ns
+    monkeypatch.setattr(loop, "alone", lambda path, say: contextlib.nullcontext(True))
+    _, job = run(tmp_path, stores, recipe(epochs=1), seed=seed)
+    assert ("the other process has made these weights" in job.said) != again
+    assert (outputs(tmp_path)[0].stat().st_mtime_ns > before) == again

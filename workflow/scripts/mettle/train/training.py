@@ -14,6 +14,7 @@ from mettle import models, tables
 from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.flow import Job, derive, fingerprint, sha256_of
+from mettle.models.weights import read
 from mettle.perturb import Draws
 from mettle.train import loggers, optim, validate
 from mettle.train.check import check, of_recipe
@@ -209,7 +210,7 @@ class Training:
 
     def is_done(self, weights: str | Path) -> bool:
         """Whether a file holds the weights of this very training: recipe, data, seed."""
-        return Path(weights).exists() and models.read(weights)[1].get("training") == self.fingerprint
+        return Path(weights).exists() and read(weights)[1].get("training") == self.fingerprint
 
     def _save(self, path: Path, model: nn.Module, epoch: int) -> None:
         found = about(self.row, self.recipe, self.job) | {"training": self.fingerprint}
