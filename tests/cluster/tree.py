@@ -41,7 +41,7 @@ SITE = {
     "cores": 8,
     "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups", "agree"], 1),
     "latency-wait": 5,
-    "slurm-init-seconds-before-status-checks": 6,
+    "slurm-init-seconds-before-status-checks": 1,
 }
 
 LOCAL = {"cores": 2, "set-threads": SITE["set-threads"]}
