@@ -18,7 +18,18 @@ STAGES = [path for path in FILES if path.name != "common.smk"]
 FORBIDDEN = {"run", "shell", "threads", "resources", "retries", "message", "priority"}
 
 
-GPU = {"train", "attack", "effectiveness", "convergence", "perturb", "semantics", "invert", "represent", "probe"}
+GPU = {
+    "train",
+    "attack",
+    "effectiveness",
+    "convergence",
+    "perturb",
+    "semantics",
+    "invert",
+    "represent",
+    "cross",
+    "probe",
+}
 
 
 class Rule:

@@ -3,6 +3,7 @@ Compares models: similarity of representations and of answers to the models abov
 inverted images, on all of them and on parts.
 
 INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
+          results/represent/{dataset}/crossed/{model}
 OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
           results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet
           results/agree/{dataset}/{images}/{model}.parquet
@@ -12,8 +13,9 @@ OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
 rule compare:
     """Score a model's similarity to each model above it in the sheet."""
     input:
-        first=PLAN.first,
-        second=PLAN.second,
+        own=PLAN.own,
+        others=PLAN.others,
+        crossed=PLAN.crossed,
     output:
         "results/compare/{dataset}/{images}/{measure}/{model}.parquet",
     log:
@@ -38,8 +40,9 @@ rule compare:
 rule subgroups:
     """Score the same similarity on two parts of the images: where the two models agree, for example, and the rest."""
     input:
-        first=PLAN.first,
-        second=PLAN.second,
+        own=PLAN.own,
+        others=PLAN.others,
+        crossed=PLAN.crossed,
     output:
         "results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet",
     log:
@@ -63,8 +66,9 @@ rule subgroups:
 rule agree:
     """Score how alike the answers of a model and of each model above it in the sheet are."""
     input:
-        first=PLAN.first,
-        second=PLAN.second,
+        own=PLAN.own,
+        others=PLAN.others,
+        crossed=PLAN.crossed,
     output:
         "results/agree/{dataset}/{images}/{model}.parquet",
     log:

@@ -3,9 +3,10 @@
 from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
+    first, second = compare.paired(snakemake.input.own, snakemake.input.others, snakemake.input.crossed)
     rows = compare.agreements(
-        snakemake.input.first,
-        snakemake.input.second,
+        first,
+        second,
         {"dataset": snakemake.wildcards.dataset} | snakemake.params.pair,
         lambda pairs: job.progress(pairs, "pairs"),
     )

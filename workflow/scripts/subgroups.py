@@ -3,10 +3,11 @@
 from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
+    first, second = compare.paired(snakemake.input.own, snakemake.input.others, snakemake.input.crossed)
     cell, told = snakemake.wildcards, snakemake.params
     rows = compare.subgroups(
-        snakemake.input.first,
-        snakemake.input.second,
+        first,
+        second,
         {"dataset": cell.dataset, "measure": cell.measure} | told.pair,
         told.measure,
         cell.groups,

@@ -1,6 +1,6 @@
 """What a model makes of an image set, read from its file, and two of them brought into one order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,6 +84,28 @@ def join(first: Representation, second: Representation) -> Representation:
     if not (first.label == second.label).all():
         raise ValueError(f"{first} and {second} give different labels to the same images")
     return second
+
+
+def paired(
+    own: str | Path, others: Sequence[str | Path], crossed: Sequence[str | Path]
+) -> tuple[list[Path], list[Path]]:
+    """
+    First and second files of the pairs of a model and those above it.
+
+    On natural images the model comes first. On inverted images there are two pairs per model above: on the images of
+    either one, the model that they were inverted through comes first.
+
+    Parameters
+    ----------
+    own, others : files of the represent stage, {images}/{model}.parquet
+    crossed : for inverted images, the folder of what the models make of each other's
+    """
+    own, others = Path(own), [Path(other) for other in others]
+    if not crossed:
+        return [own] * len(others), others
+    seen = [Path(crossed[0], own.parent.name, other.name) for other in others]
+    sees = [Path(crossed[0], other.parent.name, own.name) for other in others]
+    return [own] * len(others) + others, seen + sees
 
 
 def rows(of: Representation, order: np.ndarray) -> Representation:

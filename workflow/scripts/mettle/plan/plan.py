@@ -1,7 +1,7 @@
 """The plan: sheets, recipes and configuration checked against each other, and the answers that rules ask of them."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,16 @@ class Plan:
         """
         members = self._groups.get(self.group(model), [])
         return members[: members.index(model)] if model in members else []
+
+    def each_above(self, path: str) -> Callable[[Any], list[str]]:
+        """Input function: a path with wildcards, for each of the models above that of the job."""
+
+        def paths(wildcards: Any) -> list[str]:
+            dataset, model = _get(wildcards, "dataset"), _get(wildcards, "model")
+            self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
+            return [path.format(dataset=dataset, model=other) for other in self.above(model)]
+
+        return paths
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
         """Everything that the configuration asks for, or what some of its figures are."""
@@ -238,31 +248,20 @@ class Plan:
 
     # Compare
 
-    def first(self, wildcards: Any) -> list[str]:
-        """First representation of each pair of a cell, see `second`."""
-        return [first for first, _ in self._pairs(wildcards)]
-
-    def second(self, wildcards: Any) -> list[str]:
-        """Second representation of each pair of a cell.
-
-        A cell of a model holds its pairs with the models above it. On natural images it comes first. On inverted images
-        there are two pairs per model above: on the images of either one, the model that they were inverted through
-        comes first.
-        """
-        return [second for _, second in self._pairs(wildcards)]
-
-    def _pairs(self, wildcards: Any) -> list[tuple[str, str]]:
-        dataset, images, model = (_get(wildcards, key) for key in ("dataset", "images", "model"))
+    def own(self, wildcards: Any) -> str:
+        """What the model of a cell makes of natural images, or of those inverted through itself."""
         self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
-        where, above = f"results/represent/{dataset}", self.above(model)
-        if images == "natural":
-            return [(f"{where}/natural/{model}.parquet", f"{where}/natural/{other}.parquet") for other in above]
-        own, own_set = f"{where}/inverted-{model}/{model}.parquet", f"{where}/inverted-{model}"
-        pairs = [(own, f"{own_set}/{other}.parquet") for other in above]
-        return pairs + [
-            (f"{where}/inverted-{other}/{other}.parquet", f"{where}/inverted-{other}/{model}.parquet")
-            for other in above
-        ]
+        return _represented(wildcards, _get(wildcards, "model"))
+
+    def others(self, wildcards: Any) -> list[str]:
+        """The same of each model above it."""
+        return [_represented(wildcards, other) for other in self.above(_get(wildcards, "model"))]
+
+    def crossed(self, wildcards: Any) -> list[str]:
+        """Folder of what they make of each other's inverted images; none for natural images."""
+        dataset, images, model = (_get(wildcards, key) for key in ("dataset", "images", "model"))
+        asked = images == "inverted" and self.above(model)
+        return [f"results/represent/{dataset}/crossed/{model}"] if asked else []
 
     def measure(self, wildcards: Any) -> Row:
         """Method and options of a measure, defaults filled in."""
@@ -278,11 +277,6 @@ class Plan:
         return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
 
     # Probe
-
-    def probed(self, wildcards: Any) -> list[str]:
-        """Answers of the probes of the models above a model."""
-        where = f"results/probe/{_get(wildcards, 'dataset')}"
-        return [f"{where}/{name}.parquet" for name in self.above(_get(wildcards, "model"))]
 
     def classes(self, wildcards: Any) -> int:
         """Number of classes of a data set."""
@@ -395,6 +389,11 @@ def _cells(name: str, content: Row) -> list[tuple[str, Row]]:
         cell = dict(zip(grid, values, strict=True))
         cells.append(("_".join([name, *(names.label(key, value) for key, value in cell.items())]), options | cell))
     return cells
+
+
+def _represented(wildcards: Any, model: str) -> str:
+    images = "natural" if _get(wildcards, "images") == "natural" else f"inverted-{model}"
+    return f"results/represent/{_get(wildcards, 'dataset')}/{images}/{model}.parquet"
 
 
 def _figure(asked: Any) -> str:

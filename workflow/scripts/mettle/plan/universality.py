@@ -1,5 +1,6 @@
 """Figures 1 to 6 and 13 to 15, of the universality study (Klabunde et al. 2025, arXiv:2510.19427)."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -57,12 +58,12 @@ def _answers(images: str) -> Callable[["Plan", Options], list[str]]:
 
     def beside(plan: "Plan", options: Options) -> list[str]:
         models = shown(plan, options)
+        sizes = Counter((dataset, plan.group(name)) for dataset, name in models)
         files = []
         for dataset, name in models:
-            group = [other for other in models if other[0] == dataset and plan.group(other[1]) == plan.group(name)]
-            sets = ["natural"] if images == "natural" else [f"inverted-{source}" for _, source in group]
-            where = f"results/represent/{dataset}"
-            files += [f"{where}/{images_of}/{name}.parquet" for images_of in sets if len(group) > 1]
+            cell = {"dataset": dataset, "images": images, "model": name}
+            if sizes[dataset, plan.group(name)] > 1:
+                files += [plan.own(cell), *plan.crossed(cell)]
         return files
 
     return beside
