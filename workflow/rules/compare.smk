@@ -13,9 +13,7 @@ OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
 rule compare:
     """Score a model's similarity to each model above it in the sheet."""
     input:
-        own=PLAN.own,
-        others=PLAN.others,
-        crossed=PLAN.crossed,
+        PLAN.represented,
     output:
         "results/compare/{dataset}/{images}/{measure}/{model}.parquet",
     log:
@@ -31,6 +29,7 @@ rule compare:
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
+        above=PLAN.names_above,
         permutations=PLAN.config["compare"]["permutations"],
         floor=PLAN.config["compare"]["floor"],
     script:
@@ -40,9 +39,7 @@ rule compare:
 rule subgroups:
     """Score the same similarity on two parts of the images: where the two models agree, for example, and the rest."""
     input:
-        own=PLAN.own,
-        others=PLAN.others,
-        crossed=PLAN.crossed,
+        PLAN.represented,
     output:
         "results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet",
     log:
@@ -58,6 +55,7 @@ rule subgroups:
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
+        above=PLAN.names_above,
         draws=PLAN.config["compare"]["draws"],
     script:
         "../scripts/subgroups.py"
@@ -66,9 +64,7 @@ rule subgroups:
 rule agree:
     """Score how alike the answers of a model and of each model above it in the sheet are."""
     input:
-        own=PLAN.own,
-        others=PLAN.others,
-        crossed=PLAN.crossed,
+        PLAN.represented,
     output:
         "results/agree/{dataset}/{images}/{model}.parquet",
     log:
@@ -83,5 +79,6 @@ rule agree:
         revision=1,
         seed=PLAN.config["seed"],
         pair=PLAN.pairs,
+        above=PLAN.names_above,
     script:
         "../scripts/agree.py"

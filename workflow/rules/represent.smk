@@ -2,7 +2,9 @@
 Represents images: logits, predictions and penultimate features of a model.
 
 INPUTS:   results/train/{model}/weights.safetensors
-          results/prep/{dataset}/{split}.lmdb (and .parquet), results/invert/{dataset}/{model}.lmdb (and .parquet)
+          results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/invert/{dataset}/{model}.lmdb, results/invert/{dataset}/{model}.parquet
+          results/represent/{dataset}/inverted-{model}/{model}.parquet
 OUTPUTS:  results/represent/{dataset}/{images}/{model}.parquet
           results/represent/{dataset}/crossed/{model}
 """
@@ -37,9 +39,13 @@ rule cross:
         weights="results/train/{model}/weights.safetensors",
         images="results/invert/{dataset}/{model}.lmdb",
         manifest="results/invert/{dataset}/{model}.parquet",
+        seen="results/represent/{dataset}/inverted-{model}/{model}.parquet",
         weights_above=PLAN.each_above("results/train/{model}/weights.safetensors"),
         images_above=PLAN.each_above("results/invert/{dataset}/{model}.lmdb"),
         manifests_above=PLAN.each_above("results/invert/{dataset}/{model}.parquet"),
+        seen_above=PLAN.each_above(
+            "results/represent/{dataset}/inverted-{model}/{model}.parquet"
+        ),
     output:
         directory("results/represent/{dataset}/crossed/{model}"),
     log:

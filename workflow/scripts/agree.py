@@ -3,11 +3,12 @@
 from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
-    first, second = compare.paired(snakemake.input.own, snakemake.input.others, snakemake.input.crossed)
+    cell, told = snakemake.wildcards, snakemake.params
+    first, second = compare.paired(snakemake.input, cell.images, cell.model, told.above)
     rows = compare.agreements(
         first,
         second,
-        {"dataset": snakemake.wildcards.dataset} | snakemake.params.pair,
+        {"dataset": cell.dataset} | told.pair,
         lambda pairs: job.progress(pairs, "pairs"),
     )
     tables.write(snakemake.output[0], tables.AGREE, rows, job.provenance)

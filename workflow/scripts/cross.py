@@ -1,12 +1,13 @@
-"""What a model and each model above it make of images inverted through the other, one file per model and image set."""
+"""What a model and each model above it make of each other's inverted images, one file per model and image set."""
 
 from mettle import flow, represent
 
 with flow.job(snakemake) as job:
+    given = snakemake.input
     represent.cross(
         snakemake.output[0],
-        (snakemake.input.weights, snakemake.input.images),
-        list(zip(snakemake.input.weights_above, snakemake.input.images_above, strict=True)),
+        represent.Inverted(given.weights, given.images, given.seen),
+        list(map(represent.Inverted, given.weights_above, given.images_above, given.seen_above)),
         snakemake.wildcards.dataset,
         snakemake.params.precision,
         snakemake.params.batch_size,

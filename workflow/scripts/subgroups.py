@@ -3,8 +3,8 @@
 from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
-    first, second = compare.paired(snakemake.input.own, snakemake.input.others, snakemake.input.crossed)
     cell, told = snakemake.wildcards, snakemake.params
+    first, second = compare.paired(snakemake.input, cell.images, cell.model, told.above)
     rows = compare.subgroups(
         first,
         second,

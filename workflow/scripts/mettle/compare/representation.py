@@ -87,8 +87,8 @@ def join(first: Representation, second: Representation) -> Representation:
 
 
 def paired(
-    own: str | Path, others: Sequence[str | Path], crossed: Sequence[str | Path]
-) -> tuple[list[Path], list[Path]]:
+    files: Sequence[str | Path], images: str, model: str, above: Sequence[str]
+) -> tuple[list[str | Path], list[str | Path]]:
     """
     First and second files of the pairs of a model and those above it.
 
@@ -97,15 +97,20 @@ def paired(
 
     Parameters
     ----------
-    own, others : files of the represent stage, {images}/{model}.parquet
-    crossed : for inverted images, the folder of what the models make of each other's
+    files : of the represent stage: on natural images that of the model and those of the others, on inverted images the
+        folder of all of them, `inverted-{source}/{model}.parquet`
+    images : natural or inverted
+    model, above : names
     """
-    own, others = Path(own), [Path(other) for other in others]
-    if not crossed:
+    if images == "natural":
+        own, *others = files
         return [own] * len(others), others
-    seen = [Path(crossed[0], own.parent.name, other.name) for other in others]
-    sees = [Path(crossed[0], other.parent.name, own.name) for other in others]
-    return [own] * len(others) + others, seen + sees
+
+    def seen(source: str, by: str) -> Path:
+        return Path(files[0], f"inverted-{source}", f"{by}.parquet")
+
+    first = [seen(model, model) for _ in above] + [seen(other, other) for other in above]
+    return first, [seen(model, other) for other in above] + [seen(other, model) for other in above]
 
 
 def rows(of: Representation, order: np.ndarray) -> Representation:

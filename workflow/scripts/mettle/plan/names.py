@@ -64,7 +64,7 @@ def pattern(names: Iterable[str]) -> str:
 
 
 def _alternatives(names: list[str]) -> str:
-    head = commonprefix(names)
+    head = commonprefix(names)  # noqa: RUF071 - of characters, not of folders
     if len(names) < 2:
         return re.escape(head)
     rests = (list(group) for _, group in groupby((name[len(head) :] for name in names), lambda rest: rest[:1]))

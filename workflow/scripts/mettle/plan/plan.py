@@ -248,20 +248,21 @@ class Plan:
 
     # Compare
 
-    def own(self, wildcards: Any) -> str:
-        """What the model of a cell makes of natural images, or of those inverted through itself."""
-        self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
-        return _represented(wildcards, _get(wildcards, "model"))
+    def represented(self, wildcards: Any) -> list[str]:
+        """What the pairs of a cell, a model and those above it, are made of.
 
-    def others(self, wildcards: Any) -> list[str]:
-        """The same of each model above it."""
-        return [_represented(wildcards, other) for other in self.above(_get(wildcards, "model"))]
-
-    def crossed(self, wildcards: Any) -> list[str]:
-        """Folder of what they make of each other's inverted images; none for natural images."""
+        On natural images the representation of each of them, its own first; on inverted images the folder with all.
+        """
         dataset, images, model = (_get(wildcards, key) for key in ("dataset", "images", "model"))
-        asked = images == "inverted" and self.above(model)
-        return [f"results/represent/{dataset}/crossed/{model}"] if asked else []
+        self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
+        where, above = f"results/represent/{dataset}", self.above(model)
+        if images == "natural":
+            return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
+        return [f"{where}/crossed/{model}"] if above else []
+
+    def names_above(self, wildcards: Any) -> list[str]:
+        """Models that the model of a cell is compared with."""
+        return self.above(_get(wildcards, "model"))
 
     def measure(self, wildcards: Any) -> Row:
         """Method and options of a measure, defaults filled in."""
@@ -389,11 +390,6 @@ def _cells(name: str, content: Row) -> list[tuple[str, Row]]:
         cell = dict(zip(grid, values, strict=True))
         cells.append(("_".join([name, *(names.label(key, value) for key, value in cell.items())]), options | cell))
     return cells
-
-
-def _represented(wildcards: Any, model: str) -> str:
-    images = "natural" if _get(wildcards, "images") == "natural" else f"inverted-{model}"
-    return f"results/represent/{_get(wildcards, 'dataset')}/{images}/{model}.parquet"
 
 
 def _figure(asked: Any) -> str:

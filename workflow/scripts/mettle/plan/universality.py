@@ -1,6 +1,5 @@
 """Figures 1 to 6 and 13 to 15, of the universality study (Klabunde et al. 2025, arXiv:2510.19427)."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -57,14 +56,8 @@ def _answers(images: str) -> Callable[["Plan", Options], list[str]]:
     """Representations that ambiguity is counted on, of every shown model on the image sets of its group."""
 
     def beside(plan: "Plan", options: Options) -> list[str]:
-        models = shown(plan, options)
-        sizes = Counter((dataset, plan.group(name)) for dataset, name in models)
-        files = []
-        for dataset, name in models:
-            cell = {"dataset": dataset, "images": images, "model": name}
-            if sizes[dataset, plan.group(name)] > 1:
-                files += [plan.own(cell), *plan.crossed(cell)]
-        return files
+        cells = [{"dataset": dataset, "images": images, "model": name} for dataset, name in _paired(plan, options)]
+        return list(dict.fromkeys(path for cell in cells for path in plan.represented(cell)))
 
     return beside
 
