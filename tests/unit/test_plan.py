@@ -1,5 +1,6 @@
 """Plan: which files a configuration asks for, and one sentence for whatever is wrong with it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -534,11 +535,18 @@ def test_models_are_trained_or_published(place):
 
 
 def test_pattern_matches_the_names_and_nothing_else():
-    import re
-
     assert re.fullmatch(Plan.pattern(["a.b", "c"]), "a.b")
     assert not re.fullmatch(Plan.pattern(["a.b", "c"]), "axb")
     assert not re.fullmatch(Plan.pattern([]), "")
+
+
+def test_a_pattern_of_many_names_is_short_and_matches_them_and_no_others():
+    names = [f"wide_resnet50_{k}-imagenet_l2_eps{eps}-s{seed}" for k in (2, 4) for eps in (1, 3) for seed in range(120)]
+    pattern = Plan.pattern(names)
+    assert all(re.fullmatch(pattern, name) for name in names)
+    wrong = [names[0][:-1], f"{names[-1]}9", names[0].replace("resnet50_2", "resnet50_3"), ""]
+    assert not any(re.fullmatch(pattern, name) for name in wrong)
+    assert len(pattern) < len("|".join(names)) / 8
 
 
 # Grids
