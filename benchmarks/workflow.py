@@ -1,8 +1,8 @@
 """`make bench`: jobs, time and memory of paper-scale dry runs, figure by figure, and of the demo.
 
 The demo runs in a copy of the tree, so that nothing of yours is made again or removed. Promised limits: 10 minutes
-for the demo on two CPU cores by the clock; of one core, 4 seconds for the dry run of figure 5, and for that of all figures
-of the universality study 10 seconds and 500 MB.
+for the demo on two CPU cores by the clock; 4 seconds of one core for the dry run of figure 5, and for that of all
+figures of the universality study 10 seconds and 500 MB.
 """
 
 import argparse
