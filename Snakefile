@@ -4,25 +4,15 @@
 configfile: "config/config.yaml"
 
 
-report: "workflow/report/workflow.rst"
-
-
 include: "workflow/rules/common.smk"
 
 
-onstart:
-    from mettle.flow.begin import begin
-
-    begin()
-
-
 rule all:
-    """Every figure and table that the configuration lists; in a report, those that have been made."""
+    """Every figure and table that the configuration lists."""
     input:
-        overview.targets(PLAN.targets(), sys.argv),
+        PLAN.targets(),
 
 
-include: "workflow/rules/download.smk"
 include: "workflow/rules/prep.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/attack.smk"
