@@ -48,7 +48,7 @@ dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf
 
 report: $(READY) ## results/report.html with figures, tables, captions and run times
-	$(BIN)/snakemake --report results/report.html
+	$(BIN)/snakemake --profile profiles/local --report results/report.html
 
 docs: $(READY) ## write docs/tables.md and docs/measures.md from what they describe
 	$(BIN)/python docs/make_tables.py

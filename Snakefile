@@ -4,15 +4,25 @@
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 
 
+onstart:
+    from mettle.flow.begin import begin
+
+    begin()
+
+
 rule all:
-    """Every figure and table that the configuration lists."""
+    """Every figure and table that the configuration lists; in a report, those that have been made."""
     input:
-        PLAN.targets(),
+        overview.targets(PLAN.targets(), sys.argv),
 
 
+include: "workflow/rules/download.smk"
 include: "workflow/rules/prep.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/attack.smk"

@@ -18,8 +18,13 @@ PACKAGES = {
     "tensorflow_datasets": "tensorflow-datasets",
     "yaml": "pyyaml",
 }
-# Packages that others import for us: the storage format of a library, the writer of a log.
-BEHIND = {"tensorflow-datasets": "array-record", "torch.utils.tensorboard": "tensorboard"}
+# Packages that others import for us, or that are imported by a name put together: the storage format of a library, the
+# writer of a log, the storage plugins of the schemes.
+BEHIND = {
+    "tensorflow-datasets": {"array-record"},
+    "torch.utils.tensorboard": {"tensorboard"},
+    "mettle.plan.sources.SCHEMES": {f"snakemake-storage-plugin-{name}" for name in ("gcs", "http", "s3", "zenodo")},
+}
 
 
 def module_path(name: str) -> Path | None:
@@ -62,4 +67,4 @@ def packages(path: Path) -> set[str]:
     names = {name for file in closure(path) for name in imports(file)}
     others = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"mettle"}
     found = {PACKAGES.get(name, name) for name in others}
-    return found | {package for name, package in BEHIND.items() if name in names | found}
+    return found.union(*(behind for name, behind in BEHIND.items() if name in names | found))

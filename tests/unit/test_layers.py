@@ -9,8 +9,9 @@ from imports import ROOT, SCRIPTS, closure, imports, packages
 
 LIBRARY = SCRIPTS / "mettle"
 # Each may import those to its left.
-PRIMITIVES = ["schema", "tables", "plan", "flow", "data", "models", "perturb", "measures", "stats"]
+PRIMITIVES = ["files", "schema", "tables", "plan", "flow", "data", "models", "perturb", "measures", "stats"]
 STAGES = ["prep", "train", "attack", "invert", "represent", "compare", "probe", "tabulate", "plot", "publish"]
+STAGES += ["download", "overview"]
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")
 FILES = sorted(LIBRARY.rglob("*.py"))
 
@@ -79,7 +80,7 @@ def test_plan_needs_no(name):
     assert name not in packages(LIBRARY / "plan" / "__init__.py")
 
 
-LIGHT = ["plot", "tabulate", "compare", "measures", "stats", "tables", "flow", "schema", "publish"]
+LIGHT = ["plot", "tabulate", "compare", "measures", "stats", "tables", "flow", "schema", "publish", "overview"]
 
 
 @pytest.mark.parametrize("name", LIGHT)

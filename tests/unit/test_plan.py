@@ -207,7 +207,10 @@ def test_what_is_wrong_in_the_configuration(place, blocks, message):
             ("little", "vgg5", "plain", "none", 0, "one", "train"),
             r"row 'vgg5-plain-sone': 'seed' must be a integer, got 'one'$",
         ),
-        (("little", "vgg5", "plain", "none", 0, 7, "s3://x"), r"row 'vgg5-plain-s7': 'source' .* got 's3://x'$"),
+        (
+            ("little", "vgg5", "plain", "none", 0, 7, "s3://x"),
+            r"row 'vgg5-plain-s7': column source is 's3://x', not of the form s3://BUCKET/KEY$",
+        ),
     ],
 )
 def test_what_is_wrong_in_a_row_of_the_models(place, row, message):
@@ -758,6 +761,15 @@ def test_published_numbers_choose_the_attack_of_their_eps(place):
 
 
 # Imports
+
+
+def test_a_figure_has_one_label_in_the_report():
+    figures = ["fig2", "fig10", "accuracy"]
+    labels = [Plan.labels({"figure": figure}) for figure in figures]
+    assert all(list(label) == ["shows"] for label in labels)  # with two, Snakemake's report may make a switch
+    texts = [label["shows"] for label in labels]
+    assert texts[2] == "clean and attacked accuracy" and texts[1] == "10  recipe ablation"
+    assert texts[0] == "\u20072  similarity on natural images"
 
 
 def test_plan_is_made_without_torch_and_without_snakemake(place):

@@ -295,13 +295,16 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 
 def test_page_shows_values_hints_and_nothing_empty(tmp_path):
     frame = pd.DataFrame(
-        {"model": ["a<b", "c"], "n": [12, 1000], "value": pd.array([0.123456, None], "Float64"), "lo": [None, None]}
+        {"model": ["a<b", "c"], "n": [12, 1281167], "value": pd.array([0.123456, None], "Float64"), "lo": [None, None]}
     )
-    tables.page(tmp_path / "page.html", tables.ACCURACY, frame)
+    made_by = {"rule": "tabulate_figure", "revision": 3, "versions": {"numpy": "2.2.6"}}
+    tables.page(tmp_path / "page.html", tables.ACCURACY, frame, made_by, "One of `two` & more.")
     html = (tmp_path / "page.html").read_text()
     assert tables.ACCURACY.text in html
     assert "<td>a&lt;b</td>" in html
-    assert '<td class="n">0.1235</td>' in html and '<td class="n">1000</td>' in html and "<td></td>" in html
+    assert '<td class="n">0.1235</td>' in html and '<td class="n">1281167</td>' in html and "<td></td>" in html
     assert f'<th title="{tables.RESULT["value"].text}">value</th>' in html
     assert ">lo<" not in html
+    assert "<p>One of <code>two</code> &amp; more.</p>" in html
+    assert "<dt>rule</dt><dd>tabulate_figure</dd><dt>revision</dt><dd>3</dd>" in html and "2.2.6" in html
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -74,7 +74,7 @@ def test_dry_run_at_paper_scale_needs_no_data(tree):
     expected = {"prep": 2, "convert": 14, "train": 2, "represent": 16, "subgroups": 56}
     expected |= {"tabulate_figure": 1, "figure": 1}
     assert counts(answer) == expected
-    jobs = re.findall(r"^rule (\w+):\n(.*?)^    resources: (.*?)$", said(answer), re.MULTILINE | re.DOTALL)
+    jobs = re.findall(r"^ *rule (\w+):\n(.*?)^ +resources: (.*?)$", said(answer), re.MULTILINE | re.DOTALL)
     assert len(jobs) == sum(expected.values())
     assert {name for name, _, resources in jobs if "gpu=1" in resources} == {"train", "represent"}
     assert all("gpu=1" in resources for name, _, resources in jobs if name in ("train", "represent"))
@@ -85,7 +85,7 @@ PAIRS = ["fig2", "fig3", "fig4", "fig13", "fig14", "fig15"]
 
 def outputs(answer):
     """First output of each job of a dry run."""
-    return {found.split(",")[0] for found in re.findall(r"^    output: (.*?)$", said(answer), re.MULTILINE)}
+    return {found.split(",")[0] for found in re.findall(r"^ +output: (.*?)$", said(answer), re.MULTILINE)}
 
 
 def dry_run_of_pairs(folder):

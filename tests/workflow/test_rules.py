@@ -65,8 +65,8 @@ def head(file):
     return re.match(r'"""(.+?)"""', file.read_text(), re.DOTALL)[1]
 
 
-def profile():
-    return yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
+def profile(name):
+    return yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text())
 
 
 # Rules
@@ -103,7 +103,7 @@ def test_log_and_benchmark_have_the_wildcards_of_the_output(rule):
         return set(re.findall(r"\{(\w+)\}", text))
 
     (log,), (benchmark,) = rule.strings("log"), rule.strings("benchmark")
-    paths = [path for path in rule.strings("output") if path.startswith("results/")]
+    paths = [path for path in rule.strings("output") if path.startswith(("results/", "resources/"))]
     assert paths and log.startswith("logs/") and benchmark.startswith("benchmarks/results/")
     assert all(wildcards(path) == wildcards(log) == wildcards(benchmark) for path in paths)
 
@@ -122,8 +122,8 @@ def test_a_rule_file_says_what_goes_in_and_out(file):
     text = head(file)
     inputs, outputs = re.search(r"INPUTS:(.+?)OUTPUTS:(.+)", text, re.DOTALL).groups()
     own = [rule for rule in RULES.values() if rule.file == file]
-    made = {path for rule in own for path in rule.strings("output") if path.startswith("results/")}
-    named = set(re.findall(r"results/[\w{}./-]*[\w}]", outputs))
+    made = {path for rule in own for path in rule.strings("output") if path.startswith(("results/", "resources/"))}
+    named = set(re.findall(r"(?:results|resources)/[\w{}./-]*[\w}]", outputs))
     assert named == made
     taken = {path for rule in own for path in rule.strings("input") if path.startswith("results/")}
     # What comes from an input function stands there as PLAN.something, not as a path.
@@ -143,28 +143,47 @@ def test_the_snakefile_includes_every_rule_file():
     assert sorted(included) == [path.name for path in FILES] and included[0] == "common.smk"
 
 
-# The profile
+# The profiles
 
 
-def test_every_rule_of_the_profile_exists():
-    assert set(profile()["set-resources"]) | set(profile()["set-threads"]) <= set(RULES)
+def test_every_rule_of_a_profile_exists():
+    for name in ("slurm", "local"):
+        given = profile(name)
+        assert set(given["set-resources"]) | set(given["set-threads"]) | set(given.get("groups", {})) <= set(RULES)
 
 
-def test_the_rules_that_use_a_gpu_get_one_and_no_others():
+@pytest.mark.parametrize("name", ["slurm", "local"])
+def test_the_rules_that_use_a_gpu_get_one_and_no_others(name):
     # `convert` imports torch too, but only moves weights.
-    resources = profile()["set-resources"]
-    given = {name for name, values in resources.items() if "gpu" in values}
-    able = {name for name, rule in RULES.items() if "torch" in packages(rule.file_of("script"))}
+    resources = profile(name)["set-resources"]
+    given = {rule for rule, values in resources.items() if "gpu" in values}
+    able = {rule for rule, about in RULES.items() if "torch" in packages(about.file_of("script"))}
     assert given == able - {"convert"} == GPU
-    assert all(resources[name]["gpu"] == 1 and resources[name]["slurm_partition"] == "gpu" for name in given)
+    assert all(resources[rule]["gpu"] == 1 for rule in given)
     assert not any("gpus" in values for values in resources.values())
 
 
-def test_memory_and_retries_are_set_in_the_profile():
-    memory = [profile()["default-resources"]["mem_mb"]]
-    memory += [values["mem_mb"] for values in profile()["set-resources"].values() if "mem_mb" in values]
-    assert min(memory) >= 500
-    assert profile()["retries"] >= 1 and profile()["executor"] == "slurm"
+def test_jobs_with_a_gpu_go_where_gpus_are_and_the_others_do_not():
+    given = profile("slurm")
+    partitions = {rule: values.get("slurm_partition") for rule, values in given["set-resources"].items()}
+    assert {rule for rule, partition in partitions.items() if partition == "gpu"} == GPU
+    assert set(partitions.values()) == {"gpu", None} and given["default-resources"]["slurm_partition"] == "cpu"
+
+
+@pytest.mark.parametrize("resource", ["mem_mb", "runtime"])
+def test_memory_and_runtime_grow_with_the_attempt(resource):
+    given = profile("slurm")
+    amounts = [given["default-resources"][resource]]
+    amounts += [values[resource] for values in given["set-resources"].values() if resource in values]
+    for amount in amounts:
+        least = re.fullmatch(r"(?:min\()?attempt \* (\d+)(?:, \d+\))?", amount)[1]
+        assert int(least) >= (500 if resource == "mem_mb" else 60)
+
+
+def test_retries_are_in_the_profile_and_no_edit_of_a_script_is_a_reason_to_run():
+    slurm, local = profile("slurm"), profile("local")
+    assert slurm["retries"] >= 1 and slurm["executor"] == "slurm" and slurm["slurm-requeue"]
+    assert slurm["rerun-triggers"] == local["rerun-triggers"] == ["mtime", "params", "input"]
 
 
 # Registries and schemas

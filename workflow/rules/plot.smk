@@ -29,6 +29,5 @@ rule figure:
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        caption=PLAN.caption,
     script:
         "../scripts/figure.py"

@@ -1,7 +1,8 @@
 """
 Packs a data set: images as downloaded or generated, into one store per split.
 
-INPUTS:   the `source` of the data set's row in config/datasets.tsv, looked for when a job needs it
+INPUTS:   the `source` of the data set's row in config/datasets.tsv: a path is looked for when a job needs it, an address is
+          fetched by the rule `download`
 OUTPUTS:  results/prep/{dataset}/{split}.lmdb
           results/prep/{dataset}/{split}.parquet
 """
@@ -9,6 +10,8 @@ OUTPUTS:  results/prep/{dataset}/{split}.lmdb
 
 rule prep:
     """Pack one split of a data set as an image store with its manifest."""
+    input:
+        PLAN.dataset_source,
     output:
         images="results/prep/{dataset}/{split}.lmdb",
         manifest="results/prep/{dataset}/{split}.parquet",

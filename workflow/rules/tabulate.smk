@@ -17,7 +17,7 @@ rule tabulate_figure:
         table="results/tables/{figure}.parquet",
         page=report(
             "results/tables/{figure}.html",
-            caption="../report/caption.rst",
+            caption="../report/table.rst",
             category="Tables",
             labels=PLAN.labels,
         ),
@@ -30,9 +30,8 @@ rule tabulate_figure:
     conda:
         "../../envs/tabulate.yaml"
     params:
-        revision=2,
+        revision=3,
         seed=PLAN.config["seed"],
         options=PLAN.figure,
-        caption=PLAN.caption,
     script:
         "../scripts/tabulate_figure.py"

@@ -40,6 +40,8 @@ rule train:
 
 rule convert:
     """Convert a published checkpoint to weights with metadata."""
+    input:
+        PLAN.model_source,
     output:
         weights="results/train/{model}/weights.safetensors",
     log:

@@ -73,9 +73,9 @@ FILES = {
 VERSIONS = list(FILES)
 
 
-def pack(path, version, files):
+def pack(path, version, files, mode="w:gz"):
     folder = cifar.VERSIONS[version].folder
-    with tarfile.open(path, "w:gz") as archive:
+    with tarfile.open(path, mode) as archive:
         for name, content in {"readme.html": b"<html>", **files}.items():
             member = tarfile.TarInfo(f"{folder}/{name}")
             member.size = len(content)
@@ -128,6 +128,31 @@ def test_pickles_of_today_are_read_too(tmp_path, protocol):
     old = pack(tmp_path / "old.tar.gz", "cifar10_python", python_files(10))
     new = pack(tmp_path / "new.tar.gz", "cifar10_python", files)
     assert read(new, "cifar10_python") == read(old, "cifar10_python")
+
+
+@pytest.mark.parametrize("kind_", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_a_link_or_device_in_an_archive_is_no_file(tmp_path, kind_):
+    files = binary_files(10)
+    secret = tmp_path / "secret"
+    secret.write_bytes(files.pop("test_batch.bin"))
+    path = pack(tmp_path / "cifar.tar", "cifar10_binary", files, mode="w")
+    with tarfile.open(path, "a") as archive:
+        member = tarfile.TarInfo("cifar-10-batches-bin/test_batch.bin")
+        member.type, member.linkname = kind_, str(secret)
+        archive.addfile(member)
+    with pytest.raises(ValueError, match=r"cifar\.tar lacks cifar-10-batches-bin/test_batch\.bin$"):
+        read(path, "cifar10_binary", "test")
+
+
+def test_an_archive_is_read_and_never_unpacked(tmp_path):
+    path = tmp_path / "in" / "cifar.tar"
+    path.parent.mkdir()
+    pack(path, "cifar10_binary", binary_files(10), mode="w")
+    with tarfile.open(path, "a") as archive:
+        for name in ("../evil", "/tmp/evil", "../../cifar-10-batches-bin/evil"):
+            archive.addfile(tarfile.TarInfo(name))
+    assert len(read(path, "cifar10_binary", "test")) == 4
+    assert [found for found in tmp_path.rglob("*") if found.is_file()] == [path]
 
 
 class Payload:

@@ -1,12 +1,8 @@
 """The rule convert on checkpoints in timm format: sources, normalisation; and the sheet of published ones."""
 
 import hashlib
-import http.server
-import json
-import threading
 import types
 import zipfile
-from functools import partial
 
 import pytest
 import timm
@@ -14,7 +10,7 @@ import torch
 
 from imports import ROOT
 from mettle import models, schema, train
-from mettle.train import fetch
+from mettle.plan import sources
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 RECIPE = {"epochs": 1, "input": {"size": 64, "resize": None, "interpolation": "bilinear", "mean": MEAN, "std": STD}}
@@ -54,34 +50,6 @@ def answers(path, network, mean, std):
     return about
 
 
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    """Serves a folder; a path under /short/ announces more bytes than it sends."""
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            if not self.path.startswith("/short/"):
-                return super().do_GET()
-            self.send_response(200)
-            self.send_header("Content-Length", "1000")
-            self.end_headers()
-            self.wfile.write(b"half")
-
-        def log_message(self, *args):
-            pass
-
-    monkeypatch.setenv("no_proxy", "*")
-    folder = tmp_path / "served"
-    folder.mkdir()
-    found = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
-    thread = threading.Thread(target=found.serve_forever)
-    thread.start()
-    yield types.SimpleNamespace(folder=folder, url=f"http://127.0.0.1:{found.server_port}")
-    found.shutdown()
-    thread.join()
-    found.server_close()
-
-
 def test_a_bare_state_takes_the_recipes_normalisation(tmp_path, job, network):
     path = saved(tmp_path / "c.pth", network.state_dict())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -115,163 +83,32 @@ def test_a_checkpoint_of_other_classes_is_refused(tmp_path, job, network):
         train.convert(row(path, classes=6), RECIPE, tmp_path / "w.safetensors", job)
 
 
-def test_a_download_is_kept_and_used_again(tmp_path, job, network, server, monkeypatch):
-    saved(server.folder / "c.pth", network.state_dict())
-    monkeypatch.setattr(fetch, "DOWNLOADS", tmp_path / "downloads")
-    monkeypatch.setattr(
-        fetch, "download", lambda url, *rest, real=fetch.download: real(url.replace("https", "http", 1), *rest)
-    )
-    source = row(server.url.replace("http", "https") + "/c.pth?id=1&confirm=t")
-    train.convert(source, RECIPE, tmp_path / "w.safetensors", job)
-    assert answers(tmp_path / "w.safetensors", network, MEAN, STD)["source"] == source["source"]
-    (kept,) = (tmp_path / "downloads").iterdir()
-    assert kept.name.startswith("lcnet_050-r-s0-") and kept.suffix == ".pth"
-    (server.folder / "c.pth").unlink()
-    train.convert(source, RECIPE, tmp_path / "again.safetensors", job)
-
-
-def test_a_download_is_verified_before_it_is_kept(tmp_path, job, server):
-    (server.folder / "c.pth").write_bytes(b"weights")
-    target = tmp_path / "downloads" / "c.pth"
-    with pytest.raises(ValueError, match=r"has SHA-256 [0-9a-f]{64}, the row says 0{64}"):
-        fetch.download(f"{server.url}/c.pth", target, "0" * 64, job)
-    assert list(target.parent.iterdir()) == []
-    fetch.download(f"{server.url}/c.pth", target, hashlib.sha256(b"weights").hexdigest(), job)
-    assert target.read_bytes() == b"weights" and list(target.parent.iterdir()) == [target]
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("page.html", r"answers with a web page instead of a file: download it by hand and put its path into"),
-        ("short/c.pth", r"sent 4 of 1000 bytes: try again, or download it by hand"),
-        ("nothing.pth", r"cannot be downloaded \(HTTP Error 404: File not found\): download it by hand"),
-    ],
-)
-def test_a_download_that_fails_leaves_nothing_and_says_what_to_do(tmp_path, job, server, name, message):
-    (server.folder / "page.html").write_text("<html>Quota exceeded</html>")
-    target = tmp_path / "downloads" / "c.pth"
-    with pytest.raises(ConnectionError, match=message):
-        fetch.download(f"{server.url}/{name}", target, None, job)
-    assert list(target.parent.iterdir()) == []
-
-
-def test_nobody_at_the_other_end_is_told(tmp_path, job, monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    with pytest.raises(ConnectionError, match=r"^http://127\.0\.0\.1:9/c\.pth cannot be downloaded \(.*refused.*\): "):
-        fetch.download("http://127.0.0.1:9/c.pth", tmp_path / "c.pth", None, job)
-
-
-# Zenodo: a record lists its files, and an archive its members
-
-
-@pytest.fixture
-def record(server, tmp_path, monkeypatch):
-    """Puts files into record 77 of a Zenodo on this machine; downloads go to a folder of the test."""
-    monkeypatch.setattr(fetch, "ZENODO", f"{server.url}/records")
-    monkeypatch.setattr(fetch, "DOWNLOADS", tmp_path / "downloads")
-    (server.folder / "records").mkdir()
-
-    def put(**md5):
-        files = []
-        for path in sorted(server.folder.glob("*.*")):
-            digest = md5.get(path.stem) or hashlib.md5(path.read_bytes()).hexdigest()
-            link = {"self": f"{server.url}/{path.name}"}
-            files.append({"key": path.name, "size": path.stat().st_size, "checksum": f"md5:{digest}", "links": link})
-        (server.folder / "records" / "77").write_text(json.dumps({"id": 77, "files": files}))
-        return server.folder
-
-    return put
-
-
-@pytest.mark.parametrize("name", ["c.pth", "c*", "?.p*", "[a-d].pth"])
-def test_a_file_on_zenodo_by_name_or_pattern(tmp_path, job, network, server, record, name):
-    saved(server.folder / "c.pth", network.state_dict())
-    (server.folder / "readme.txt").write_text("weights")
-    record()
-    train.convert(row(f"zenodo://77/{name}"), RECIPE, tmp_path / "w.safetensors", job)
-    assert answers(tmp_path / "w.safetensors", network, MEAN, STD)["source"] == f"zenodo://77/{name}"
-    assert [path.name for path in (tmp_path / "downloads").iterdir()] == ["zenodo-77-c.pth"]
-    (server.folder / "c.pth").unlink()
-    fetch.from_zenodo(f"zenodo://77/{name}", job)
-    (server.folder / "records" / "77").unlink()
-    fetch.from_zenodo("zenodo://77/c.pth", job)
-
-
-@pytest.mark.parametrize(("name", "fits"), [("*.pth", 2), ("d*", 0), ("C.pth", 0)])
-def test_a_pattern_must_fit_one_file(job, server, record, name, fits):
-    for file in ("b.pth", "c.pth", "e.zip"):
-        (server.folder / file).write_bytes(b"weights")
-    record()
-    with pytest.raises(ValueError) as told:
-        fetch.from_zenodo(f"zenodo://77/{name}", job)
-    assert str(told.value) == f"'{name}' fits {fits} names of record 77, not one; there are b.pth, c.pth, e.zip"
-
-
-def test_a_name_goes_before_a_pattern(job, server, record):
-    (server.folder / "c[1].pth").write_bytes(b"this")
-    (server.folder / "c1.pth").write_bytes(b"other")
-    record()
-    assert fetch.from_zenodo("zenodo://77/c[1].pth", job).read_bytes() == b"this"
-
-
-def test_a_file_with_another_md5_is_not_kept(tmp_path, job, server, record):
-    (server.folder / "c.pth").write_bytes(b"weights")
-    record(c="0" * 32)
-    with pytest.raises(ValueError, match=r"c\.pth sent a file with MD5 [0-9a-f]{32} instead of 0{32}: try again, or "):
-        fetch.from_zenodo("zenodo://77/c.pth", job)
-    assert list((tmp_path / "downloads").iterdir()) == []
-
-
-@pytest.mark.parametrize("answer", [None, "<html></html>", "[]", '{"files": [{"key": "c.pth"}]}', '{"id": 77}'])
-def test_a_record_that_lists_no_files_is_told(job, server, record, answer):
-    if answer:
-        (server.folder / "records" / "77").write_text(answer)
-    with pytest.raises(
-        ConnectionError, match=r"records/77 does not list the files of the record \(.+\): download it by"
-    ):
-        fetch.from_zenodo("zenodo://77/c.pth", job)
-
-
-@pytest.mark.parametrize("name", ["cifar10/eps1/resnet18.pt", "*eps1/*18.pt", "*../../evil.pt"])
-def test_a_member_of_an_archive_on_zenodo(tmp_path, job, network, server, record, name):
+@pytest.mark.parametrize("name", ["cifar10/eps1/resnet18.pt", "*eps1/*18.pt"])
+def test_a_member_of_an_archive(tmp_path, job, network, name):
     weights = saved(tmp_path / "c.pth", network.state_dict()).read_bytes()
-    with zipfile.ZipFile(server.folder / "all.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.mkdir("cifar10/eps1/more18.pt")
-        for member in ("cifar10/eps0/resnet18.pt", "cifar10/eps1/resnet18.pt", "../../../evil.pt"):
-            archive.writestr(member, b"other" if "eps0" in member else weights)
-    record()
-    before = {path for path in tmp_path.rglob("*") if path.is_file()}
-    train.convert(row(f"zenodo://77/all.zip/{name}"), RECIPE, tmp_path / "w.safetensors", job)
-    answers(tmp_path / "w.safetensors", network, MEAN, STD)
-    made = {path for path in tmp_path.rglob("*") if path.is_file()} - before - {tmp_path / "w.safetensors"}
-    assert len(made) == 2 and {path.parent for path in made} == {tmp_path / "downloads"}
-    (server.folder / "all.zip").unlink()
-    assert fetch.from_zenodo(f"zenodo://77/all.zip/{name}", job).read_bytes() == weights
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cifar10/eps0/resnet18.pt", b"other")
+        archive.writestr("cifar10/eps1/resnet18.pt", weights)
+    before = set(tmp_path.rglob("*"))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    train.convert(row(f"{path}#{name}", sha256=digest), RECIPE, tmp_path / "w.safetensors", job)
+    about = answers(tmp_path / "w.safetensors", network, MEAN, STD)
+    assert (about["source"], about["sha256"]) == (f"{path}#{name}", digest)
+    assert set(tmp_path.rglob("*")) - before == {tmp_path / "w.safetensors"}
 
 
-def test_a_member_that_is_not_there_is_told_with_those_that_are(job, server, record):
-    with zipfile.ZipFile(server.folder / "all.zip", "w") as archive:
-        for eps in (0, 1):
-            archive.writestr(f"eps{eps}/c.pt", b"weights")
-    record()
+def test_a_download_is_read_where_the_rule_download_put_it(tmp_path, job, network, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = "https://example.org/c.pth?id=1"
     with pytest.raises(
-        ValueError, match=r"^'\*c\.pt' fits 2 names of .*zenodo-77-all\.zip, not one; there are eps0/c\.pt"
+        FileNotFoundError, match=r"^resources/downloads/[0-9a-f]{12}-c\.pth does not exist: fill column"
     ):
-        fetch.from_zenodo("zenodo://77/all.zip/*c.pt", job)
-
-
-def test_a_damaged_archive_is_told_and_leaves_no_member(tmp_path, job, server, record):
-    path = server.folder / "all.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("c.pt", b"weights")
-    path.write_bytes(path.read_bytes().replace(b"weights", b"weighty"))
-    (server.folder / "no.zip").write_bytes(b"weights")
-    record()
-    for name in ("all", "no"):
-        with pytest.raises(ValueError, match=rf"zenodo-77-{name}\.zip cannot be unpacked as a zip archive: "):
-            fetch.from_zenodo(f"zenodo://77/{name}.zip/c.pt", job)
-    assert {path.name for path in (tmp_path / "downloads").iterdir()} == {"zenodo-77-all.zip", "zenodo-77-no.zip"}
+        train.convert(row(source), RECIPE, tmp_path / "w.safetensors", job)
+    sources.DOWNLOADS.mkdir(parents=True)
+    saved(sources.parse(source, "here").path, network.state_dict())
+    train.convert(row(source), RECIPE, tmp_path / "w.safetensors", job)
+    assert answers(tmp_path / "w.safetensors", network, MEAN, STD)["source"] == source
 
 
 # The published checkpoints of the light recipe
@@ -300,28 +137,3 @@ def test_numbers_of_the_first_and_last_model():
 def test_every_architecture_of_the_sheet_builds(arch):
     with torch.device("meta"):
         models.build(arch, 10, 32 if arch.endswith("_32") else 224)
-
-
-@pytest.mark.parametrize(
-    ("source", "known"),
-    [
-        ("https://example.org/download?id=a&export=b", True),
-        ("hf://owner/repository/file", True),
-        ("zenodo://13936007/*resnet18.pt", True),
-        ("zenodo://13936007/all.zip/eps1/resnet18.pt", True),
-        ("zenodo://record/resnet18.pt", False),
-        ("zenodo://13936007/", False),
-        ("zenodo://13936007", False),
-        ("resources/c.pth", True),
-        ("http://example.org/c.pth", False),
-        ("https://example.org", False),
-        ("ftp://example.org/c.pth", False),
-    ],
-)
-def test_sources_that_the_schema_knows(source, known):
-    value = {key: found for key, found in next(iter(SHEET.values())).items() if key != "format"} | {"source": source}
-    if known:
-        assert schema.check(value, "models", "here")["format"] == "madry"
-    else:
-        with pytest.raises(ValueError, match=r"^here: 'source' may only hold "):
-            schema.check(value, "models", "here")

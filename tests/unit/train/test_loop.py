@@ -91,7 +91,7 @@ def test_what_is_written(tmp_path, stores):
     )
     assert [line.partition(":")[0] for line in job.said[1:]] == ["epoch 1", "epoch 2", "epoch 3"]
     assert not (tmp_path / "resume").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.parquet", "weights.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.parquet", "resume.lock", "weights.safetensors"]
 
 
 # Killed, and going on
@@ -200,7 +200,7 @@ def test_asked_to_end_it_saves_and_ends(tmp_path, stores, reference, step):
     ):
         run(tmp_path, stores, recipe(**ADVERSARIAL), job=job)
     assert signal.getsignal(signal.SIGTERM) is handler
-    assert [path.name for path in tmp_path.iterdir()] == ["resume"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resume", "resume.lock"]
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["last.pt"]
     found, after = run(tmp_path, stores, recipe(**ADVERSARIAL))
     epoch, rest = divmod(step + 1, 4)

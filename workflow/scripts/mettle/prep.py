@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mettle import data
+from mettle.data import archives
 from mettle.data.readers import Reader, reader
 from mettle.flow import verify
+from mettle.plan.sources import parse
 
 
 def prepare(
@@ -40,8 +42,9 @@ def prepare(
         If the store cannot be written.
     """
     chosen = reader(dataset["reader"])
-    source = Path(dataset["source"]) if dataset["source"] else None
     where = f"column `source` of row '{dataset['dataset']}' in config/datasets.tsv"
+    origin = parse(dataset["source"], where)
+    source = origin.path if dataset["source"] else None
     if not chosen.generated and (source is None or not source.exists()):
         found = f"{source} does not exist" if source else "no path is given"
         raise FileNotFoundError(f"{found}: fill {where} with the path of the data; to get it: {dataset['home']}")
@@ -49,10 +52,11 @@ def prepare(
         verify(source, dataset.get("sha256"))
     if chosen.splits and split not in chosen.splits:
         raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(chosen.splits)}, not '{split}'")
-    items = chosen.read(source, split, dataset["classes"], seed, **_subset(dataset, chosen))
-    return data.write(
-        lmdb_path, manifest_path, items, classes=dataset["classes"], provenance=provenance, progress=progress
-    )
+    with archives.taken(source, origin.member) as given:
+        items = chosen.read(given, split, dataset["classes"], seed, **_subset(dataset, chosen))
+        return data.write(
+            lmdb_path, manifest_path, items, classes=dataset["classes"], provenance=provenance, progress=progress
+        )
 
 
 def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Path]:

@@ -7,6 +7,7 @@ names the file and the key or row.
 
 import copy
 import difflib
+import io
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,15 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
-    """Rows of a tab-separated sheet by the name in their first column, each checked; lines with # are comments."""
+    """Rows of a tab-separated sheet by the name in their first column, each checked.
+
+    A line that starts with # is a comment; elsewhere in a line the sign is one like any other.
+    """
     try:
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, comment="#", skipinitialspace=True)
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+        lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+        frame = pd.read_csv(io.StringIO(lines), sep="\t", dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(f"{path} cannot be read as a tab-separated sheet: {' '.join(str(error).split())}") from error
     if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the first cells for an index when all rows are long
         raise ValueError(f"{path} cannot be read as a tab-separated sheet: rows have more cells than the head")

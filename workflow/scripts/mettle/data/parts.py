@@ -1,6 +1,5 @@
 """Answers to finished batches of an evaluation, so that a killed job goes on where it was."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mettle.files import whole
 from mettle.flow import fingerprint
 
 
@@ -31,10 +31,8 @@ class Parts:
 
     def save(self, number: int, columns: dict[str, np.ndarray]) -> None:
         """Keep the answers to a batch, under a temporary name that is renamed at the end."""
-        self.own.mkdir(parents=True, exist_ok=True)
-        tmp = self.own / f".{number}.{os.getpid()}.npz"
-        np.savez(tmp, **columns)
-        tmp.replace(self._path(number))
+        with whole(self._path(number)) as tmp, tmp.open("wb") as file:
+            np.savez(file, **columns)
 
     def collect(self) -> dict[str, np.ndarray]:
         """All answers in the order of the batches; the folder is gone after it."""

@@ -6,7 +6,6 @@ holds the SHA-256 of every value, and every read is checked against it.
 """
 
 import hashlib
-import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +22,7 @@ from PIL import Image
 
 from mettle import tables
 from mettle.data.item import Item, decode, decode_array
+from mettle.files import whole
 
 _BATCH = 256  # images per transaction: LMDB holds a transaction's pages in memory until it is committed
 _MAP_SIZE = 1 << 24  # bytes to start with; doubled whenever the map is full
@@ -69,16 +69,10 @@ def write(
         If a file cannot be written, for example because the disk is full.
     """
     lmdb_path, manifest_path = Path(lmdb_path), Path(manifest_path)
-    parts = [_temporary(lmdb_path), _temporary(manifest_path)]
     items = _checked(progress(items) if progress else items, classes)
-    try:
-        rows = _write_images(parts[0], lmdb_path, items, table)
-        _write_manifest(parts[1], manifest_path, table, rows, provenance)
-        parts[0].replace(lmdb_path)
-        parts[1].replace(manifest_path)
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+    with whole(manifest_path) as manifest, whole(lmdb_path) as images:
+        rows = _write_images(images, lmdb_path, items, table)
+        _write_manifest(manifest, manifest_path, table, rows, provenance)
     return len(rows["id"])
 
 
@@ -312,7 +306,3 @@ def _check_whole(env: lmdb.Environment, path: Path) -> None:
 
 def _key(number: int) -> bytes:
     return b"%08d" % number
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

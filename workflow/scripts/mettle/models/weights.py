@@ -1,7 +1,6 @@
 """Weights on disk: safetensors, with all that is needed to rebuild the network in the metadata."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from mettle.files import whole
 from mettle.models.classifier import Classifier, create
 
 # What a file must say of its network. `input_range` is always [0, 1]: normalisation is inside the model.
@@ -28,15 +28,9 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     about = about | {"input_range": [0, 1]}
     if missing := [key for key in REQUIRED if key not in about]:
         raise ValueError(f"{path}: metadata lacks {missing}")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    try:
+    with whole(path) as tmp:
         save_file(state, tmp, metadata={"mettle": json.dumps(about, sort_keys=True)})
-        tmp.replace(path)
-    finally:
-        tmp.unlink(missing_ok=True)
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle import schema
-from mettle.plan import names
+from mettle.plan import names, sources
 from mettle.plan.figures import FIGURES
 from mettle.plan.recipes import Recipes, known
 
@@ -48,6 +48,11 @@ class Plan:
         for name, row in self.datasets.items():
             if row.get("parent"):
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
+        sheet = self.config["datasets"]
+        self.downloads = sources.parse_all(
+            {f"{sheet}, row '{name}'": row for name, row in self.datasets.items()},
+            {self._where(name): row for name, row in self.models.items()},
+        )
         for figure, options in self.config["figures"].items():
             FIGURES[figure].check(self, options, f"configuration: figures.{figure}")
 
@@ -132,7 +137,24 @@ class Plan:
         drawing = [f"results/figures/{figure}.pdf"] if FIGURES[figure].drawn else []
         return [*drawing, f"results/tables/{figure}.parquet"]
 
-    # Prep, train
+    # Download, prep, train
+
+    @property
+    def awaited(self) -> list[str]:
+        """Downloads that are not there yet; the others are files like any other, which no rule makes."""
+        return [name for name in self.downloads if not (sources.DOWNLOADS / name).exists()]
+
+    def download(self, wildcards: Any) -> Row:
+        """Address, SHA-256 and row of a download."""
+        return self.downloads[_get(wildcards, "file")]
+
+    def dataset_source(self, wildcards: Any) -> list[str]:
+        """The download that a data set is read from, if it is one."""
+        return sources.needed(self.dataset_row(wildcards)["source"])
+
+    def model_source(self, wildcards: Any) -> list[str]:
+        """The download that a checkpoint is read from, if it is one."""
+        return sources.needed(self.model_row(wildcards)["source"])
 
     def store(self, dataset: str, key: str) -> list[str]:
         """Store and manifest of the `train` or `test` split of a data set."""
@@ -302,9 +324,16 @@ class Plan:
 
     @staticmethod
     def labels(wildcards: Any) -> dict[str, str]:
-        """Labels of a figure or its table in the report."""
+        """Label of a figure or its table in the report.
+
+        One, and no more: of two labels and two figures, Snakemake's report makes a switch, and fails when it is used.
+        """
         figure = _figure(wildcards)
-        return {"figure": figure.removeprefix("fig"), "shows": FIGURES[figure].shows}
+        number = figure.removeprefix("fig")
+        if number == figure:
+            return {"shows": FIGURES[figure].shows}
+        # The report sorts labels as text; U+2007 is a space as wide as a digit.
+        return {"shows": f"{number.rjust(2, chr(0x2007))}  {FIGURES[figure].shows}"}
 
     @staticmethod
     def caption(wildcards: Any) -> str:

@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from mettle.files import whole
+
 matplotlib.use("Agg")
 
 # Okabe & Ito 2008: told apart by readers with any kind of colour vision.
@@ -47,11 +49,9 @@ def style() -> Iterator[None]:
 def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure in the formats of the paths' endings, without creation date."""
     for path in map(Path, paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
         date = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        tmp = path.with_name(f".tmp-{path.name}")
-        figure.savefig(tmp, dpi=300, metadata=date)
-        tmp.replace(path)
+        with whole(path) as tmp:
+            figure.savefig(tmp, dpi=300, metadata=date, format=path.suffix[1:])
     matplotlib.pyplot.close(figure)
 
 

@@ -1,5 +1,8 @@
 """Tables as HTML pages for people."""
 
+import json
+import re
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -7,33 +10,72 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mettle.files import whole
 from mettle.tables.columns import Table
-from mettle.tables.writing import replace
 
 
-def page(path: str | Path, table: Table, frame: pd.DataFrame) -> None:
-    """Write rows as an HTML page for people, with the table's description and a hint on every column.
+def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mapping[str, Any], note: str = "") -> None:
+    """Write rows as an HTML page for people, sorted by a click on a column's head.
 
-    Columns that hold nothing are left out; numbers are rounded to four decimals.
+    The page has the table's description, a hint on every column and, at its end, how the table was made. Columns that
+    hold nothing are left out; numbers are rounded to four decimals.
+
+    Parameters
+    ----------
+    path : path of the file
+    table : the declared schema
+    frame : the rows to show
+    provenance : what made the rows; `flow.job` gives it
+    note : what a reader has to know of these rows, where they are not the whole table
     """
     shown = frame.dropna(axis="columns", how="all")
     heads = "".join(f'<th title="{escape(table.columns[name].text)}">{name}</th>' for name in shown)
     rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in shown.itertuples(index=False))
-    head = f'<meta charset="utf-8"><title>{table.name}</title><style>{_STYLE}</style>'
-    body = f"<h1>{table.name}</h1><p>{escape(table.text)}</p><table><tr>{heads}</tr>\n{rows}</table>"
-    html = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{body}</body></html>\n'
-    replace(Path(path), lambda tmp: tmp.write_text(html, encoding="utf-8"))
+    title = re.sub(r"^fig(?=\d)", "Numbers of figure ", table.name)
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    body = f"<h1>{title}</h1><p>{_text(table.text)}</p><p>{_text(note)}</p>"
+    body += f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table>{_made(provenance)}"
+    html = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{body}<script>{_SORT}</script></body></html>\n'
+    with whole(path) as tmp:
+        tmp.write_text(html, encoding="utf-8")
 
 
 _STYLE = (
-    "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}"
+    "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}h2{font-size:1em;margin-top:2em}"
     "td,th{padding:.2em .7em;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right}"
+    "td{white-space:nowrap}td:last-child{white-space:normal}p:empty{display:none}"
+    "th{cursor:pointer;position:sticky;top:0;background:#fff}"
 )
+
+# Numbers by value, those that are missing lowest; a second click turns the order round.
+_SORT = """
+const body = document.querySelector("tbody");
+document.querySelectorAll("th").forEach((head, i) => head.addEventListener("click", () => {
+  const down = head.dataset.down = head.dataset.down === "1" ? -1 : 1;
+  const text = row => row.cells[i].textContent, number = row => text(row) ? Number(text(row)) : -Infinity;
+  const numbers = body.querySelector(`td.n:nth-child(${i + 1})`);
+  const compare = (a, b) => numbers ? number(a) - number(b) : text(a).localeCompare(text(b));
+  body.append(...[...body.rows].sort((a, b) => down * compare(a, b)));
+}));
+"""
+
+
+def _text(text: str) -> str:
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
+
+
+def _made(provenance: Mapping[str, Any]) -> str:
+    """How a table was made, as a list of terms."""
+    told = {key: value if isinstance(value, str) else json.dumps(value) for key, value in provenance.items()}
+    items = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in told.items())
+    return f"<h2>How this table was made</h2><dl>{items}</dl>"
 
 
 def _cell(value: Any) -> str:
     if pd.isna(value):
         return "<td></td>"
-    if isinstance(value, float | int | np.number):
+    if isinstance(value, int | np.integer):
+        return f'<td class="n">{value}</td>'
+    if isinstance(value, float | np.floating):
         return f'<td class="n">{round(float(value), 4):g}</td>'
     return f"<td>{escape(str(value))}</td>"

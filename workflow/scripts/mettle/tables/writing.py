@@ -1,8 +1,7 @@
 """Writing of tables: checked against their declaration, under a temporary name that is renamed at the end."""
 
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mettle.files import whole
 from mettle.tables.columns import META, Column, Table
 
 Rows = pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -32,8 +32,9 @@ def write(path: str | Path, table: Table, rows: Rows, provenance: Mapping[str, A
         If a column is missing, unknown, of another type, NaN, or null where the table does not allow it.
     """
     sources = rows.attrs.get("provenance", []) if isinstance(rows, pd.DataFrame) else []
-    whole = _arrow(path, table, rows, {"made_by": dict(provenance or {}), "sources": sources})
-    replace(Path(path), lambda tmp: pq.write_table(whole, tmp, **_options(table)))
+    content = _arrow(path, table, rows, {"made_by": dict(provenance or {}), "sources": sources})
+    with whole(path) as tmp:
+        pq.write_table(content, tmp, **_options(table))
 
 
 def stream(
@@ -64,8 +65,7 @@ def stream(
     made = {"made_by": dict(provenance or {}), "sources": []}
     done = 0
 
-    def write_to(tmp: Path) -> None:
-        nonlocal done
+    with whole(path) as tmp:
         writer = None
         try:
             for rows in _grouped((_arrow(path, table, part, made) for part in parts), group):
@@ -79,8 +79,6 @@ def stream(
                 writer.close()
         if not done:
             raise ValueError(f"{path}: there are no rows for table '{table.name}'")
-
-    replace(Path(path), write_to)
     return done
 
 
@@ -157,14 +155,3 @@ def _vector_array(values: Any, column: Column, where: str) -> pa.Array:
     if matrix.ndim != 2:
         raise ValueError(f"{where} needs a matrix with one row per image, got shape {matrix.shape}")
     return pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
-
-
-def replace(path: Path, write_to: Callable[[Path], Any]) -> None:
-    """Have a file written under a temporary name, and rename it once it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write_to(tmp)
-        tmp.replace(path)
-    finally:
-        tmp.unlink(missing_ok=True)

@@ -71,6 +71,9 @@ def tabulate(
     rows = made.rows(tables.concat(cells, made.cells), options, beside)
     tables.write(table, made.table, rows, provenance)
     frame = tables.read(table, made.table).drop(columns="image", errors="ignore")
+    note = ""
     if "model" in frame and (frame["model"] == "all").any():  # a page is for people: means, not every pair
-        frame = frame[frame["model"] == "all"]
-    tables.page(page, made.table, frame)
+        means = frame[frame["model"] == "all"]
+        note = f"Shown: {len(means)} rows over all pairs (model is `all`) of the {len(frame)} rows in `{table}`."
+        frame = means
+    tables.page(page, made.table, frame, provenance, note)

@@ -1,6 +1,5 @@
 """State of an unfinished training, so that a killed job goes on where it was."""
 
-import os
 import shutil
 import signal
 import time
@@ -9,6 +8,8 @@ from types import TracebackType
 from typing import Any
 
 import torch
+
+from mettle.files import whole
 
 
 class Checkpoint:
@@ -54,10 +55,8 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Write the state under a temporary name and rename it; ends the job if it was asked to end."""
         if self.writes:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            tmp = self.path.with_suffix(f".{os.getpid()}.tmp")
-            torch.save(state | {"fingerprint": self.fingerprint}, tmp)
-            tmp.replace(self.path)
+            with whole(self.path) as tmp:
+                torch.save(state | {"fingerprint": self.fingerprint}, tmp)
         self._written = time.monotonic()
         if self.asked_to_end:
             raise SystemExit("asked to end: the state of training is saved, the next run goes on from it")

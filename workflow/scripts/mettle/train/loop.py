@@ -1,17 +1,19 @@
 """Training from a recipe: standard and adversarial, repeatable from its seed, resumable at any step."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mettle.data.store import Store
 from mettle.flow import Job
-from mettle.train import optim
+from mettle.flow.locks import alone
+from mettle.train import optim, tasks
 from mettle.train.checkpoint import Checkpoint
 from mettle.train.parallel import ALONE, Crew, launch
 from mettle.train.training import Training, about
 
-__all__ = ["Training", "about", "train"]
+__all__ = ["Training", "about", "train", "work"]
 
 Files = Sequence[str | Path]
 
@@ -54,20 +56,45 @@ def train(
     ValueError
         If the recipe does not fit the images or asks for what is never measured, or if the loss is not finite.
     """
-    options = {"loggers": []} | ALONE | (fabric or {})
+    order = {
+        "row": row,
+        "recipe": recipe,
+        "train": str(train_images),
+        "test": str(test_images),
+        "mixed": [str(path) for path in mixed][:1],
+        "base": [str(path) for path in base],
+        "weights": str(weights),
+        "epochs": str(epochs),
+        "checkpoints": str(checkpoints) if checkpoints else None,
+        "resume": str(resume),
+        "logs": str(logs or resume),
+        "options": {"loggers": [], "checkpoint_seconds": 300} | ALONE | (fabric or {}),
+    }
+    with alone(f"{resume}.lock", job.say) as waited:
+        order["waited"] = waited
+        if job.tasks > 1:
+            tasks.run(order, job)
+        else:
+            launch(partial(work, order=order, job=job), order["options"], job.gpus)
 
-    def work(crew: Crew) -> None:
-        second = Store(mixed[0]) if mixed else None
-        run = Training(row, recipe, Store(train_images), Store(test_images), job, second, base, crew)
-        with Checkpoint(resume, run.fingerprint, writes=crew.first) as checkpoint:
-            if state := checkpoint.load():
-                run.restore(state)
-                run.say(f"goes on from epoch {run.epoch}, step {run.step}")
-            run.say(optim.sentence(recipe, crew.size))
-            run.start_loggers(Path(logs or resume), options)
-            while run.epoch < run.epochs:
-                run.one_epoch(checkpoint)
-        if crew.first:
-            run.write(Path(weights), epochs, checkpoints and Path(checkpoints), checkpoint)
 
-    launch(work, options)
+def work(crew: Crew, order: dict[str, Any], job: Job) -> None:
+    """The share of one process of a crew in a training; `order` is plain data, as `train` writes it."""
+    mixed = Store(order["mixed"][0]) if order["mixed"] else None
+    stores = Store(order["train"]), Store(order["test"])
+    run = Training(order["row"], order["recipe"], *stores, job, mixed, order["base"], crew)
+    if order["waited"] and run.is_done(order["weights"]):
+        run.say("the other process has made these weights")
+        return
+    every = order["options"]["checkpoint_seconds"]
+    with Checkpoint(order["resume"], run.fingerprint, every, writes=crew.first) as checkpoint:
+        if state := checkpoint.load():
+            run.restore(state)
+            run.say(f"goes on from epoch {run.epoch}, step {run.step}")
+        run.say(optim.sentence(order["recipe"], crew.size))
+        run.start_loggers(Path(order["logs"]), order["options"])
+        while run.epoch < run.epochs:
+            run.one_epoch(checkpoint)
+    if crew.first:
+        folder = order["checkpoints"] and Path(order["checkpoints"])
+        run.write(Path(order["weights"]), order["epochs"], folder, checkpoint)

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from mettle.models import Policy
 
-ALONE = {"accelerator": "auto", "devices": 1, "strategy": "auto"}
+ALONE = {"accelerator": "auto", "devices": None, "strategy": "auto"}
 
 
 class Crew:
@@ -88,13 +88,14 @@ class Crew:
                 value.copy_(self.sum(value * share))
 
 
-def launch(function: Callable[[Crew], None], options: dict[str, Any]) -> None:
+def launch(function: Callable[[Crew], None], options: dict[str, Any], gpus: int = 0) -> None:
     """Run a function in every process of a crew; alone in this process if the options ask for no more.
 
     Parameters
     ----------
     function : called with the crew
-    options : `accelerator`, `devices`, `strategy` as Fabric takes them, all `auto` and 1 for this process alone
+    options : `accelerator`, `devices`, `strategy` as Fabric takes them; no `devices` for as many as there are GPUs
+    gpus : GPUs of the job; with one or none, and all options `auto`, this process works alone
 
     Raises
     ------
@@ -108,9 +109,10 @@ def launch(function: Callable[[Crew], None], options: dict[str, Any]) -> None:
     Processes are forked: the script of a rule has no main guard, so it cannot be imported again by spawned ones. CUDA
     must not be in use before.
     """
-    if {key: options[key] for key in ALONE} == ALONE:
+    devices = options["devices"] or max(1, gpus)
+    if (options["accelerator"], options["strategy"], devices) == ("auto", "auto", 1):
         return function(Crew())
-    fabric, previous = _fabric(**{key: options[key] for key in ALONE}), signal.getsignal(signal.SIGTERM)
+    fabric, previous = _fabric(options["accelerator"], devices, options["strategy"]), signal.getsignal(signal.SIGTERM)
 
     def work(launched: Any) -> Any:
         signal.signal(signal.SIGTERM, previous)
@@ -135,7 +137,7 @@ def _fabric(accelerator: str, devices: int, strategy: str) -> Any:
         return Fabric(accelerator=accelerator, devices=devices, strategy=strategy)
     if strategy == "auto" and devices > 1:
         strategy = "ddp_fork"
-    # Under Slurm, Fabric would wait for processes that srun starts; ours are started here.
+    # Under Slurm, Fabric would wait for processes that srun starts (mettle.train.tasks); these are started here.
     return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, plugins=[LightningEnvironment()])
 
 

@@ -197,18 +197,23 @@ class Training:
         """All outputs of a training that is done; then its state is removed."""
         for logger in self.loggers:
             logger.close()
-        if self.record.best:
-            self.shown.load_state_dict(self.record.best["weights"])
-        self._save(weights, self.shown, self.record.selected)
         tables.write(epochs, tables.EPOCHS, self.record.table(), self.job.provenance)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             for epoch in self.recipe["checkpoints"]:
                 shutil.copy(checkpoint.folder / _name(epoch), folder / _name(epoch))
+        if self.record.best:
+            self.shown.load_state_dict(self.record.best["weights"])
+        self._save(weights, self.shown, self.record.selected)  # the last, so that all is there where they are
         checkpoint.remove()
 
+    def is_done(self, weights: str | Path) -> bool:
+        """Whether a file holds the weights of this very training: recipe, data, seed."""
+        return Path(weights).exists() and models.read(weights)[1].get("training") == self.fingerprint
+
     def _save(self, path: Path, model: nn.Module, epoch: int) -> None:
-        models.save(path, model, about(self.row, self.recipe, self.job) | self.report | {"epoch": epoch})
+        found = about(self.row, self.recipe, self.job) | {"training": self.fingerprint}
+        models.save(path, model, found | self.report | {"epoch": epoch})
 
     # State
 

@@ -28,6 +28,7 @@ def snakemake(folder, **params):
         params=Named({"revision": 3, "seed": 7} | params),
         wildcards=Named(dataset="scenes", model="vgg5-plain-s0"),
         threads=2,
+        resources={},
         log=[str(folder / "logs" / "compare.log")],
     )
 
@@ -65,7 +66,7 @@ def test_a_failure_is_one_line_and_its_traceback_is_in_the_log(tmp_path):
         raise ValueError("k must be at least 1")
     assert caught.value.code == "compare scenes vgg5-plain-s0: ValueError: k must be at least 1"
     log = (tmp_path / "logs" / "compare.log").read_text()
-    assert "Traceback (most recent call last)" in log and "test_flow.py" in log
+    assert "Traceback (most recent call last)" in log and "test_job.py" in log
     assert "ValueError: k must be at least 1" in log
     assert not log.endswith("done\n")
 
@@ -125,7 +126,7 @@ def test_derive_depends_on_all_parts_and_their_order():
 
 
 def test_derive_is_the_same_in_another_process():
-    code = f"import sys; sys.path.insert(0, {str(Path(flow.__file__).parents[1])!r}); from mettle import flow; "
+    code = f"import sys; sys.path.insert(0, {str(Path(flow.__file__).parents[2])!r}); from mettle import flow; "
     command = [sys.executable, "-c", code + "print(flow.derive(5, 'x'))"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(answer.stdout) == flow.derive(5, "x")

@@ -24,7 +24,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from mettle.flow import locks
+
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "ripser", "lmdb")
+_RESOURCES = {"gpus": ("gpu", 0), "tasks": ("tasks", 1), "nodes": ("nodes", 1)}
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Job:
     seed : seed of the run (the configuration's `seed`)
     threads : CPU threads the job may use
     provenance : rule, revision, git commit, parameters and their hash, package versions
+    gpus, tasks, nodes : what the profile asks for: GPUs, Slurm tasks and the nodes that they are on
     """
 
     rule: str
@@ -44,6 +48,9 @@ class Job:
     threads: int
     provenance: dict[str, Any]
     log: Any = field(repr=False)
+    gpus: int = 0
+    tasks: int = 1
+    nodes: int = 1
 
     def say(self, text: str) -> None:
         """One line in the log, with the time."""
@@ -66,7 +73,7 @@ class Job:
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[Job]:
-    """Run a script's body with its log, seeds and provenance; a failure leaves its traceback in the log.
+    """Run a script's body with its log, seeds, GPUs and provenance; a failure leaves its traceback in the log.
 
     Parameters
     ----------
@@ -77,11 +84,16 @@ def job(snakemake: Any) -> Iterator[Job]:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
-    with Path(snakemake.log[0]).open("w", encoding="utf-8") as log:
-        this = Job(snakemake.rule, seed, snakemake.threads, provenance(snakemake), log)
+    Path(snakemake.log[0]).write_text("", encoding="utf-8")
+    with Path(snakemake.log[0]).open("a", encoding="utf-8") as log:  # other tasks of the job may write into it too
+        asked = {name: int(snakemake.resources.get(key, least)) for name, (key, least) in _RESOURCES.items()}
+        this = Job(snakemake.rule, seed, snakemake.threads, provenance(snakemake), log, **asked)
         this.say(f"{this.rule} {dict(snakemake.wildcards)} on {os.uname().nodename}, {this.threads} threads")
         try:
-            yield this
+            with locks.gpus(this.gpus, this.say):
+                if this.gpus:
+                    this.say(f"GPUs: {os.environ.get('CUDA_VISIBLE_DEVICES', 'none on this machine')}")
+                yield this
         except BaseException as error:
             traceback.print_exc(file=log)
             if isinstance(error, Exception):

@@ -1,0 +1,51 @@
+"""A Slurm for the tests of this folder, and a small workflow to run on it."""
+
+import fcntl
+
+import pytest
+import slurm
+from tree import WEIGHTS, Tree, made
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    if reason := slurm.reason_against():
+        pytest.skip(reason)
+    with slurm.running():
+        yield slurm
+
+
+def once(tmp_path_factory, name, fill):
+    """A tree that the first of the processes that run tests makes for all of them."""
+    shared = tmp_path_factory.getbasetemp().parent / f"cluster-{name}"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "done").exists():
+            fill(shared / "tree")
+            (shared / "done").touch()
+    return Tree(shared / "tree")
+
+
+@pytest.fixture(scope="session")
+def undisturbed(cluster, tmp_path_factory):
+    """The whole figure on Slurm, without faults."""
+    return once(tmp_path_factory, "undisturbed", lambda folder: made(folder).snakemake("results/figures/fig5.pdf"))
+
+
+@pytest.fixture(scope="session")
+def two_ranks(undisturbed, tmp_path_factory):
+    """One of its models, trained in two processes on one node."""
+
+    def train(folder):
+        tree = made(folder, undisturbed.folder)
+        tree.train_with(gpu=2)
+        tree.snakemake(WEIGHTS)
+
+    return once(tmp_path_factory, "two_ranks", train)
+
+
+@pytest.fixture
+def tree(undisturbed, tmp_path):
+    """Another one with data sets only."""
+    return made(tmp_path / "tree", undisturbed.folder)

@@ -1,0 +1,39 @@
+"""The shipped profile on a real Slurm: every job runs there, with the GPU that it asks for."""
+
+import re
+
+import pytest
+
+pytestmark = pytest.mark.cluster
+
+
+def rule(job):
+    return re.match(r"rule_([a-z_]+?)(?:_wildcards.*)?$", job["Comment"])[1]
+
+
+def test_a_figure_is_made_by_jobs_of_slurm(undisturbed, cluster):
+    assert (undisturbed.folder / "results/figures/fig5.pdf").read_bytes().startswith(b"%PDF")
+    undisturbed.whole()
+    jobs = cluster.jobs(folder=undisturbed.folder)
+    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
+    rules = sorted(map(rule, jobs))
+    assert rules == sorted([*["prep", "train", "represent"] * 2, "subgroups", "figure_figure_tabulate_figure"])
+
+
+def test_the_jobs_that_use_a_gpu_get_one_and_no_others(undisturbed, cluster):
+    for job in cluster.jobs(folder=undisturbed.folder):
+        with_gpu = rule(job) in ("train", "represent")
+        assert job["Partition"] == ("gpu" if with_gpu else "cpu")
+        assert job.get("TresPerJob") == ("gres:gpu:1" if with_gpu else None)
+        assert job["NumTasks"] == "1"
+    assert re.search(r"GPUs: [0-7]\n", undisturbed.said())
+
+
+def test_nothing_is_left_to_do(undisturbed):
+    assert "Nothing to be done" in undisturbed.snakemake("-n", "results/figures/fig5.pdf")
+
+
+def test_two_gpus_train_in_two_processes(two_ranks, cluster):
+    assert "processes 2" in two_ranks.said() and re.search(r"GPUs: [0-7],[0-7]\n", two_ranks.said())
+    (job,) = cluster.jobs(folder=two_ranks.folder)
+    assert (job["TresPerJob"], job["NumTasks"]) == ("gres:gpu:2", "1")

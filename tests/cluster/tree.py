@@ -1,0 +1,135 @@
+"""A copy of the workflow with two small models and figure 5, set up for the Slurm of these tests as a site would."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from safetensors.numpy import load_file
+
+from imports import ROOT
+from mettle import tables
+
+MODEL = "resnet8-plain-s0"
+WEIGHTS = f"results/train/{MODEL}/weights.safetensors"
+EPOCHS = 25
+CONFIG = {
+    "train": {"checkpoint_seconds": 0.5},
+    "represent": {"sample": 100},
+    "compare": {"measures": {"cka": {}}, "draws": 2},
+    "figures": {"fig5": {"dataset": "digits", "eps": [0], "measures": ["cka"], "resamples": 99}},
+}
+RECIPE = {
+    "epochs": EPOCHS,
+    "batch_size": 64,
+    "optimizer": {"name": "adamw", "lr": 0.004, "weight_decay": 0.05},
+    "schedule": {"name": "cosine"},
+    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
+}
+# What a site with this Slurm sets; the profile's own partitions and memory fit.
+SITE = {
+    "configfile": "config/config.yaml",
+    "cores": 8,
+    "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups"], 1),
+    "latency-wait": 5,
+    "slurm-init-seconds-before-status-checks": 6,
+}
+
+LOCAL = {"cores": 2, "set-threads": SITE["set-threads"]}
+
+
+class Tree:
+    """A working directory of the workflow."""
+
+    def __init__(self, folder, profile="slurm"):
+        self.folder, self.profile = Path(folder), profile
+        self.log = self.folder / "logs" / "train" / f"{MODEL}.log"
+
+    def site(self, **options):
+        """Lay options over the profile."""
+        path = self.folder / "profiles" / "site" / "config.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(yaml.safe_dump((SITE if self.profile == "slurm" else LOCAL) | options))
+
+    def train_with(self, **resources):
+        """Ask for other resources for the rule `train`."""
+        profile = yaml.safe_load((self.folder / "profiles" / "slurm" / "config.yaml").read_text())
+        profile["set-resources"]["train"] |= resources
+        self.site(**{"set-resources": profile["set-resources"]})
+
+    def start(self, *arguments):
+        """A Snakemake in the background."""
+        command = [sys.executable, "-m", "snakemake", "--profile", self.profile, "--workflow-profile", "profiles/site"]
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen([*command, *arguments], cwd=self.folder, env=env, **pipes)
+
+    def snakemake(self, *arguments):
+        """What a Snakemake said, which ended well."""
+        return ended(self.start(*arguments))
+
+    def said(self):
+        """The log of training."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def epoch(self):
+        """Epochs that training says are over."""
+        return len(re.findall(r"epoch \d+: ", self.said()))
+
+    def weights(self):
+        return load_file(self.folder / WEIGHTS)
+
+    def epochs(self):
+        return tables.read(self.folder / WEIGHTS.replace("weights.safetensors", "epochs.parquet"), tables.EPOCHS)
+
+    def whole(self):
+        """Every file of results opens; nothing temporary is left."""
+        for path in (self.folder / "results").rglob("*"):
+            assert ".tmp" not in path.suffixes, path
+            if path.suffix == ".parquet":
+                pd.read_parquet(path)
+            if path.suffix == ".safetensors":
+                load_file(path)
+
+
+def ended(process, code=0, seconds=300):
+    """What a Snakemake said, once it has ended with a status."""
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    assert process.returncode == code, said
+    return said
+
+
+def same(first, second):
+    """Whether two trees have the same trained numbers, to the last bit."""
+    pd.testing.assert_frame_equal(first.epochs(), second.epochs(), check_exact=True)
+    one, other = first.weights(), second.weights()
+    return list(one) == list(other) and all((one[key] == other[key]).all() for key in one)
+
+
+def made(folder, prepared=None, profile="slurm"):
+    """Make a tree; with the data sets of another one, which are then not made again."""
+    folder.mkdir(exist_ok=True)
+    for name in ("workflow", "envs", "profiles"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    (folder / "slurm").symlink_to("profiles/slurm")
+    (folder / "config" / "recipes").mkdir(parents=True)
+    shutil.copy(ROOT / "config" / "datasets.tsv", folder / "config")
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "config" / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE))
+    lines = ["model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource"]
+    lines += [f"resnet8-plain-s{seed}\tdigits\tresnet8\tplain\tnone\t0\t{seed}\ttrain" for seed in (0, 1)]
+    (folder / "config" / "models.tsv").write_text("\n".join(lines) + "\n")
+    if prepared:
+        for name in ("results/prep", ".snakemake/metadata"):
+            shutil.copytree(prepared / name, folder / name)
+    found = Tree(folder, profile)
+    found.site()
+    return found

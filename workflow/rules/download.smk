@@ -1,0 +1,32 @@
+"""
+Fetches the remote sources of the sheets, each once, through Snakemake's storage plugins. A file that is there is used as it
+is: no rule makes it, so nothing looks it up or fetches it again. One that was deleted is fetched again when it is needed.
+
+INPUTS:   addresses in column `source` of config/datasets.tsv and config/models.tsv
+OUTPUTS:  resources/downloads/{file}
+"""
+
+
+# Run where snakemake runs: compute nodes of a cluster often have no network.
+localrules:
+    download,
+
+
+rule download:
+    """Fetch a remote source and check its SHA-256."""
+    output:
+        "resources/downloads/{file}",
+    log:
+        "logs/download/{file}.log",
+    benchmark:
+        "benchmarks/results/download/{file}.tsv"
+    wildcard_constraints:
+        file=PLAN.pattern(PLAN.awaited),
+    conda:
+        "../../envs/download.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        source=PLAN.download,
+    script:
+        "../scripts/download.py"

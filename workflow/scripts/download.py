@@ -1,0 +1,6 @@
+"""A remote source, as a local file."""
+
+from mettle import download, flow
+
+with flow.job(snakemake) as job:
+    download.download(snakemake.params.source, snakemake.output[0], job)

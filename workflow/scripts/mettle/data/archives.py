@@ -1,0 +1,138 @@
+"""
+Archives, zip or tar: the part of one that a source names behind `#`, unpacked where nothing else is.
+
+An archive comes from elsewhere, so it is taken for hostile: only regular files and folders are made, under a new
+temporary folder. A name that leads out of it, a link, a device or a pipe in what is taken is an error.
+"""
+
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+ROOT = "."  # as a member: the whole archive
+_SHOWN = 20  # names in a message
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What an archive holds under one name."""
+
+    name: str
+    is_file: bool
+    is_folder: bool
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+@contextmanager
+def taken(path: Path, member: str) -> Iterator[Path]:
+    """The file itself, or a member of the archive that it is, for as long as the context lasts.
+
+    Parameters
+    ----------
+    path : file
+    member : a file or folder in the archive by its whole path, a shell pattern that one of them fits, `.` for all of
+        it; empty for the file itself
+
+    Raises
+    ------
+    ValueError
+        If the archive is damaged or none, no member or several fit, the disk is too small, or one that is wanted is no
+        regular file or would be written elsewhere.
+    """
+    if not member:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="mettle-") as folder:
+        yield _unpack(path, member, Path(folder))
+
+
+def _unpack(path: Path, member: str, folder: Path) -> Path:
+    try:
+        with _opened(path) as entries:
+            name = _one(member.rstrip("/"), entries, path)
+            wanted = [entry for entry in entries if name == ROOT or f"{entry.name}/".startswith(f"{name}/")]
+            _check_space(sum(entry.size for entry in wanted), folder, path)
+            for entry in wanted:
+                _write(entry, folder, path)
+    except _DAMAGE as error:
+        raise ValueError(f"{path} cannot be unpacked: {error}") from error
+    return folder / name
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[list[_Entry]]:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield [_zipped(archive, info) for info in archive.infolist()]
+    elif tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            yield [_tarred(archive, info) for info in archive]
+            while archive.fileobj.read(1 << 20):  # gzip compares its checksum at the very end, past the last member
+                pass
+    else:
+        raise ValueError(f"{path} is no zip or tar archive, so nothing can be taken out of it with '#'")
+
+
+def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
+    # The upper half holds the file's mode, if a system with modes wrote the archive.
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
+    return _Entry(info.filename.rstrip("/"), is_file, info.is_dir(), info.file_size, lambda: archive.open(info))
+
+
+def _tarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> _Entry:
+    name = info.name.removeprefix("./")
+    return _Entry(name, info.isfile(), info.isdir(), info.size, lambda: archive.extractfile(info))
+
+
+def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
+    """The one name that is wanted: the very name, else the only one that fits it as a shell pattern."""
+    names = {entry.name for entry in entries}
+    names |= {str(parent) for name in names for parent in PurePosixPath(name).parents}
+    if wanted in names:
+        return wanted
+    found = [name for name in names if fnmatchcase(name, wanted)]
+    if len(found) != 1:
+        there = sorted(names - {ROOT, "/"})
+        more = ", ..." if len(there) > _SHOWN else ""
+        raise ValueError(
+            f"'{wanted}' fits {len(found)} names in {path}, not one; there are {', '.join(there[:_SHOWN])}{more}"
+        )
+    return found[0]
+
+
+def _check_space(size: int, folder: Path, path: Path) -> None:
+    """Refuse what does not fit before the disk is full; neither format unpacks to more than it states."""
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise ValueError(
+            f"{path} unpacks to {size} bytes, but {folder.parent} has {free} free: set TMPDIR to a larger folder, or "
+            "unpack it by hand"
+        )
+
+
+def _write(entry: _Entry, folder: Path, path: Path) -> None:
+    """One file or folder of an archive, below a folder."""
+    parts = PurePosixPath(entry.name.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts:
+        raise ValueError(f"{path} holds '{entry.name}', which would be written outside of where it is unpacked")
+    if not entry.is_file and not entry.is_folder:
+        raise ValueError(f"{path} holds '{entry.name}', which is a link, a device or a pipe, not a file")
+    target = folder / parts
+    if entry.is_folder:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with entry.open() as packed, target.open("xb") as file:
+        shutil.copyfileobj(packed, file, 1 << 20)

@@ -1,0 +1,116 @@
+"""
+Locks between the processes of a machine: one training of a model at a time, one job a GPU.
+
+A lock is the kernel's (flock): it goes with its process, however that ends, and nothing has to be cleaned up.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO
+
+_PAUSE = 1.0
+
+
+@contextmanager
+def alone(path: str | Path, say: Callable[[str], None]) -> Iterator[bool]:
+    """Context that one process at a time is in; gives whether it had to wait for another.
+
+    Parameters
+    ----------
+    path : file to lock, made if it is not there; it stays
+    say : told once when there is another
+
+    Notes
+    -----
+    On file systems that a cluster shares this holds between nodes where the file system passes flock on, as NFS does.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    waited = False
+    while (file := _locked(Path(path))) is None:
+        if not waited:
+            say("another process is at the same work: waits for its end")
+        waited = True
+        time.sleep(_PAUSE)
+    with file:
+        yield waited
+
+
+@contextmanager
+def gpus(count: int, say: Callable[[str], None]) -> Iterator[list[str]]:
+    """Context in which this process sees GPUs of the machine that no other job has.
+
+    Parameters
+    ----------
+    count : number of GPUs
+    say : told once when they are all in use
+
+    Returns
+    -------
+    list of str
+        The GPUs as CUDA_VISIBLE_DEVICES names them; none if the machine has none, or if Slurm has given them already.
+
+    Raises
+    ------
+    ValueError
+        If the machine has some, but fewer.
+    """
+    have = [] if count < 1 or "SLURM_JOB_ID" in os.environ else visible()
+    if not have:
+        yield []
+        return
+    if len(have) < count:
+        raise ValueError(f"{count} GPUs are asked for, this machine shows {len(have)}: {', '.join(have)}")
+    folder, spoken = Path(tempfile.gettempdir()) / f"mettle-gpus-{os.getuid()}", False
+    folder.mkdir(exist_ok=True)
+    while not (mine := _some(count, have, folder)):
+        if not spoken:
+            say(f"waits for {count} of the GPUs {', '.join(have)}, which other jobs use")
+        spoken = True
+        time.sleep(_PAUSE)
+    with ExitStack() as held:
+        for file in mine.values():
+            held.enter_context(file)
+        # In the order in which nvidia-smi counts; CUDA's own order is by speed.
+        os.environ |= {"CUDA_VISIBLE_DEVICES": ",".join(mine), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        yield list(mine)
+
+
+def visible() -> list[str]:
+    """GPUs of this machine: those of CUDA_VISIBLE_DEVICES, else all that nvidia-smi lists."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is None and shutil.which("nvidia-smi"):
+        command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        listed = ",".join(answer.stdout.split()) if answer.returncode == 0 else ""
+    return [name.strip() for name in (listed or "").split(",") if name.strip()]
+
+
+def _some(count: int, names: list[str], folder: Path) -> dict[str, IO]:
+    """Locks of as many free ones as are wanted, by name; none at all if there are fewer."""
+    mine: dict[str, IO] = {}
+    for name in names:
+        if len(mine) < count and (file := _locked(folder / f"{name}.lock")) is not None:
+            mine[name] = file
+    if len(mine) < count:
+        for file in mine.values():
+            file.close()
+        return {}
+    return mine
+
+
+def _locked(path: Path) -> IO | None:
+    """The file, locked for as long as it is open; None if somebody else has it."""
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file

@@ -1,0 +1,103 @@
+"""Start page of the report: what it shows, and how long the jobs of each rule took."""
+
+import csv
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def targets(wanted: Sequence[str], arguments: Iterable[str]) -> list[str]:
+    """What rule `all` asks for: everything wanted, or for a report what there is of it.
+
+    Snakemake makes no report while any of its files is missing. A report after a run (`--report-after-run`) waits for
+    everything wanted.
+
+    Parameters
+    ----------
+    wanted : paths
+    arguments : command line of Snakemake
+    """
+    options = {argument.partition("=")[0] for argument in arguments}
+    if "--report" not in options or "--report-after-run" in options:
+        return list(wanted)
+    return [path for path in wanted if Path(path).exists()]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Run times of the jobs of one rule, from the benchmark files that the jobs wrote themselves.
+
+    Attributes
+    ----------
+    rule : name; `all` for the sum of all rules
+    jobs : number of jobs that left a benchmark file
+    total, median, longest : wall-clock time
+    memory : most resident memory that a job had, in MB; 0 if all ended within a second or so
+    """
+
+    rule: str
+    jobs: int
+    total: timedelta
+    median: timedelta
+    longest: timedelta
+    memory: int
+
+
+def runtimes(jobs: Iterable[Any]) -> list[Runtime]:
+    """Run times by rule, the longest total first, then those of all rules; nothing if no job left a benchmark file.
+
+    Snakemake's own records hold the time between a job's submission and the moment its end was noticed, or less than
+    nothing, for jobs that ran on a cluster.
+
+    Parameters
+    ----------
+    jobs : of Snakemake, with `rule.name` and `benchmark`, a path or nothing
+    """
+    found: dict[str, list[dict[str, str]]] = {}
+    for job in jobs:
+        if job.benchmark and Path(job.benchmark).exists():
+            with Path(job.benchmark).open(encoding="utf-8", newline="") as file:
+                found.setdefault(job.rule.name, []).extend(csv.DictReader(file, delimiter="\t"))
+    rows = sorted((_runtime(rule, lines) for rule, lines in found.items()), key=lambda row: row.total, reverse=True)
+    return [*rows, _runtime("all", [line for lines in found.values() for line in lines])] if rows else []
+
+
+def _runtime(rule: str, lines: list[dict[str, str]]) -> Runtime:
+    seconds = [float(line["s"]) for line in lines]
+    times = [timedelta(seconds=round(value)) for value in (sum(seconds), statistics.median(seconds), max(seconds))]
+    memory = [float(line["max_rss"]) for line in lines if line["max_rss"] not in ("-", "NA")]
+    return Runtime(rule, len(lines), *times, round(max(memory, default=0)))
+
+
+def absent(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
+    """Figures and tables that a report does not show.
+
+    Parameters
+    ----------
+    figures : names of figures and tables
+    shown : files of Snakemake's report
+    """
+    names = {Path(file.path).stem for file in shown}
+    return [figure for figure in figures if figure not in names]
+
+
+def outdated(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
+    """Figures and tables of a report that Snakemake would make again, since configuration or inputs have changed.
+
+    Parameters
+    ----------
+    figures : names of figures and tables
+    shown : files of Snakemake's report
+    """
+    names = {Path(file.path).stem for file in shown if file.job.dag.needrun(file.job)}
+    return [figure for figure in figures if figure in names]
+
+
+def as_yaml(config: Any) -> str:
+    """A configuration as YAML."""
+    return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,150 @@
+"""
+Sources: what the column `source` of a sheet may hold, and the local file that it stands for.
+
+A path, or an address of one of the schemes; behind `#` stands what is taken out of the archive that lies there (see
+`mettle.data.archives`). Addresses of a storage plugin are fetched by the rule `download`, once each, however many rows
+name it.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Where downloads are kept, relative to the working directory.
+DOWNLOADS = Path("resources/downloads")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One kind of address.
+
+    Attributes
+    ----------
+    form : what it looks like
+    pattern : regular expression of what follows the colon
+    plugin : storage plugin that fetches it; empty for Hugging Face, which has none
+    secrets : where credentials are read from
+    """
+
+    form: str
+    pattern: str
+    plugin: str
+    secrets: str
+
+
+_WEB = r"//[^/\s?]+/\S+"
+_S3 = "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY, or those of the AWS tools"
+SCHEMES = {
+    "http": Scheme("http://HOST/FILE", _WEB, "http", "the file ~/.netrc"),
+    "https": Scheme("https://HOST/FILE", _WEB, "http", "the file ~/.netrc"),
+    "zenodo": Scheme(
+        "zenodo://record/NUMBER/FILE", r"//record/\d+/[^?]+", "zenodo", "SNAKEMAKE_STORAGE_ZENODO_ACCESS_TOKEN"
+    ),
+    "s3": Scheme("s3://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "s3", _S3),
+    "gs": Scheme("gs://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
+    "hf": Scheme("hf://OWNER/REPOSITORY/FILE", r"//[^/]+/[^/]+/[^?]+", "", "HF_TOKEN"),
+}
+# A name or password before the host, or a key, token or signature in the query.
+_SECRET = re.compile(
+    r"//[^/]*@|[?&](?:[^=&]*(?:token|secret|passw|signature|credential|auth(?!ors?=)|accesskey)[^=&]*|(?:[^=&]*[-_])?(?:sig|key|apikey))=",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A cell of the column `source`.
+
+    Attributes
+    ----------
+    address : path, or address with its scheme
+    member : what is taken out of the archive that lies there; empty for the file itself
+    scheme : key of `SCHEMES`; empty for a path
+    """
+
+    address: str
+    member: str = ""
+    scheme: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the rule `download` fetches it."""
+        return bool(self.scheme and SCHEMES[self.scheme].plugin)
+
+    @property
+    def file(self) -> str:
+        """Name of a download: part of the address's SHA-256, since addresses may differ in their query alone."""
+        last = re.sub(r"[^A-Za-z0-9.-]+", "_", self.address.partition("?")[0].rpartition("/")[2])
+        return f"{hashlib.sha256(self.address.encode()).hexdigest()[:12]}-{last[-80:] or 'file'}"
+
+    @property
+    def path(self) -> Path:
+        """The local file, whether it is there or not."""
+        return DOWNLOADS / self.file if self.remote else Path(self.address)
+
+
+def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES) -> Source:
+    """What a cell of the column `source` says.
+
+    Parameters
+    ----------
+    cell : path or address, perhaps with `#` and a member of an archive
+    where : sheet and row, for the messages
+    schemes : those that are allowed here
+
+    Raises
+    ------
+    ValueError
+        If the scheme is unknown, the address is not of its form, or holds credentials, which no message repeats.
+    """
+    address, mark, member = cell.partition("#")
+    scheme, colon, rest = address.partition(":")
+    if mark and not member:
+        raise ValueError(f"{where}: column source names nothing behind '#'; '#.' is the whole archive")
+    if not colon:
+        return Source(address, member)
+    if scheme not in (known := list(schemes)):
+        raise ValueError(f"{where}: column source has the unknown scheme '{scheme}'; there are {', '.join(known)}")
+    if _SECRET.search(rest):
+        raise ValueError(
+            f"{where}: column source holds a password, token or signature; sheets are read by all and end in results: "
+            f"credentials for {scheme} belong into {SCHEMES[scheme].secrets}"
+        )
+    if not re.fullmatch(SCHEMES[scheme].pattern, rest):
+        raise ValueError(f"{where}: column source is '{address}', not of the form {SCHEMES[scheme].form}")
+    return Source(address, member, scheme)
+
+
+def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """What the rule `download` may be asked for: address, SHA-256 (or none) and first row, by name of the file.
+
+    Parameters
+    ----------
+    datasets, models : rows by sheet and name, as messages have them
+
+    Raises
+    ------
+    ValueError
+        If a source is wrong, or two rows state different SHA-256 of one address.
+    """
+    found: dict[str, dict[str, str]] = {}
+    plugins = [name for name, scheme in SCHEMES.items() if scheme.plugin]
+    parsed = [(where, row, parse(row["source"], where, plugins)) for where, row in datasets.items() if row["source"]]
+    parsed += [(where, row, parse(row["source"], where)) for where, row in models.items() if row["source"] != "train"]
+    for where, row, source in parsed:
+        if source.remote:
+            first = found.setdefault(source.file, {"url": source.address, "sha256": "", "where": where})
+            stated = row.get("sha256", "")
+            if stated and first["sha256"] not in ("", stated):
+                raise ValueError(f"{where}: states another SHA-256 of {source.address} than {first['where']}")
+            first["sha256"] = first["sha256"] or stated
+    return found
+
+
+def needed(cell: str) -> list[str]:
+    """The download that a source needs; none for a path or a file on Hugging Face."""
+    source = parse(cell, "source")
+    return [str(source.path)] if source.remote else []
