@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tree import WEIGHTS, ended, same
+from tree import WEIGHTS, ended, made, same
 
 pytestmark = pytest.mark.cluster
 
@@ -103,6 +103,23 @@ def test_a_job_over_its_memory_gets_more(undisturbed, tree, cluster):
     first, second = sorted(cluster.jobs(folder=tree.folder), key=lambda job: int(job["JobId"]))
     assert (first["JobState"], first["MinMemoryNode"]) == ("FAILED", "300M")
     assert (second["JobState"], second["MinMemoryNode"]) == ("COMPLETED", "4000M")
+    assert same(tree, undisturbed)
+
+
+def test_on_one_machine_a_training_that_still_runs_is_waited_for(undisturbed, tmp_path, cluster):
+    tree = made(tmp_path / "tree", undisturbed.folder, profile="profiles/local")
+    process = tree.start(WEIGHTS)
+    cluster.until("an epoch is over", lambda: tree.epoch() >= 1)
+    first = script(tree)
+    os.kill(first, signal.SIGSTOP)
+    process.kill()
+    process.communicate()
+    tree.snakemake("--unlock")
+    process = tree.start(WEIGHTS)
+    cluster.until("the second waits", lambda: "another process is at the same work: waits" in tree.said())
+    os.kill(first, signal.SIGCONT)
+    ended(process)
+    assert "the other process has made these weights" in tree.said()
     assert same(tree, undisturbed)
 
 
