@@ -80,6 +80,12 @@ def test_dry_run_at_paper_scale_needs_no_data(tree):
     assert all("gpu=1" in resources for name, _, resources in jobs if name in ("train", "represent"))
 
 
+def test_dry_run_of_everything_at_paper_scale(tree):
+    answer = snakemake(tree, "--profile", "slurm", "-n", "--quiet", "rules")
+    assert answer.returncode == 0, said(answer)
+    assert {"train", "convert", "cross", "probe_agree", "all"} <= set(counts(answer))
+
+
 PAIRS = ["fig2", "fig3", "fig4", "fig13", "fig14", "fig15"]
 
 
