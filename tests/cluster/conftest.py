@@ -1,10 +1,11 @@
 """A Slurm for the tests of this folder, and a small workflow to run on it."""
 
 import fcntl
+from functools import partial
 
 import pytest
 import slurm
-from tree import WEIGHTS, Tree, made
+from tree import FIGURES, WEIGHTS, Tree, made
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def cluster():
         yield slurm
 
 
-def once(tmp_path_factory, name, fill):
+def once(tmp_path_factory, name, fill, profile="slurm"):
     """A tree that the first of the processes that run tests makes for all of them."""
     shared = tmp_path_factory.getbasetemp().parent / f"cluster-{name}"
     shared.mkdir(exist_ok=True)
@@ -24,13 +25,20 @@ def once(tmp_path_factory, name, fill):
         if not (shared / "done").exists():
             fill(shared / "tree")
             (shared / "done").touch()
-    return Tree(shared / "tree")
+    return Tree(shared / "tree", profile)
 
 
 @pytest.fixture(scope="session")
 def undisturbed(cluster, tmp_path_factory):
-    """The whole figure on Slurm, without faults."""
-    return once(tmp_path_factory, "undisturbed", lambda folder: made(folder).snakemake("results/figures/fig5.pdf"))
+    """The figures on Slurm, without faults."""
+    return once(tmp_path_factory, "undisturbed", lambda folder: made(folder).snakemake(*FIGURES))
+
+
+@pytest.fixture(scope="session")
+def local(tmp_path_factory):
+    """Figure 5 on this machine."""
+    made_here = partial(made, profile="profiles/local")
+    return once(tmp_path_factory, "local", lambda folder: made_here(folder).snakemake(FIGURES[1]), "profiles/local")
 
 
 @pytest.fixture(scope="session")
@@ -48,4 +56,6 @@ def two_ranks(undisturbed, tmp_path_factory):
 @pytest.fixture
 def tree(undisturbed, tmp_path):
     """Another one with data sets only."""
-    return made(tmp_path / "tree", undisturbed.folder)
+    tree = made(tmp_path / "tree", undisturbed.folder)
+    yield tree
+    tree.end()

@@ -6,20 +6,11 @@ import subprocess
 import time
 
 import pytest
-from tree import MODEL, WEIGHTS, Tree, ended, made, same
+from tree import FIGURES, MODEL, WEIGHTS, Tree, ended, made, same
 
 pytestmark = pytest.mark.workflow
 
-FIGURE = "results/figures/fig5.pdf"
 KIB = 1024
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory):
-    """The whole figure on this machine."""
-    tree = made(tmp_path_factory.mktemp("local"), profile="profiles/local")
-    tree.snakemake(FIGURE)
-    return tree
 
 
 @pytest.fixture
@@ -86,25 +77,25 @@ def age(folder, seconds):
 def test_outputs_older_than_their_inputs_are_not_made_again_if_the_inputs_are_the_same(copy):
     age(copy.folder / "results" / "represent", 86400)
     age(copy.folder / "results" / "tables", 2 * 86400)
-    assert "Nothing to be done" in copy.snakemake("-n", FIGURE)
+    assert "Nothing to be done" in copy.snakemake("-n", FIGURES[1])
 
 
 def test_an_input_that_is_another_one_is_still_seen(copy):
     other = WEIGHTS.replace("-s0", "-s1")
     shutil.copy(copy.folder / other, copy.folder / WEIGHTS)
-    assert sorted(jobs(copy.snakemake("-n", FIGURE))) == ["figure", "represent", "subgroups", "tabulate_figure"]
+    assert sorted(jobs(copy.snakemake("-n", FIGURES[1]))) == ["figure", "represent", "subgroups", "tabulate_figure"]
 
 
 def test_after_the_clock_is_set_back_only_what_is_asked_for_is_made(local, copy):
     age(copy.folder / "results", -86400)
-    said = copy.snakemake(FIGURE, "--forcerun", "subgroups")
+    said = copy.snakemake(FIGURES[1], "--forcerun", "subgroups")
     assert "were from the future" in said
     assert sorted(jobs(said)) == ["figure", "subgroups", "tabulate_figure"]
-    assert (copy.folder / FIGURE).read_bytes() == (local.folder / FIGURE).read_bytes()
+    assert (copy.folder / FIGURES[1]).read_bytes() == (local.folder / FIGURES[1]).read_bytes()
     assert max(path.stat().st_mtime for path in (copy.folder / "results").rglob("*")) <= time.time()
-    assert "Nothing to be done" in copy.snakemake("-n", FIGURE)
+    assert "Nothing to be done" in copy.snakemake("-n", FIGURES[1])
 
 
 def test_scripts_with_new_times_make_nothing_again(copy):
     age(copy.folder / "workflow", -3600)
-    assert "Nothing to be done" in copy.snakemake("-n", FIGURE)
+    assert "Nothing to be done" in copy.snakemake("-n", FIGURES[1])

@@ -85,7 +85,7 @@ def test_a_killed_snakemake_is_started_again_while_its_job_runs(undisturbed, tre
     process = under_way(cluster, tree)
     os.kill(script(tree), signal.SIGSTOP)  # so that it is not over before the second start; scancel wakes it
     process.kill()
-    process.communicate()
+    process.wait()
     left = training(cluster, tree)["JobId"]
     assert "Directory cannot be locked" in ended(tree.start(WEIGHTS), 1)
     tree.snakemake("--unlock")
@@ -113,7 +113,7 @@ def test_on_one_machine_a_training_that_still_runs_is_waited_for(undisturbed, tm
     first = script(tree)
     os.kill(first, signal.SIGSTOP)
     process.kill()
-    process.communicate()
+    process.wait()
     tree.snakemake("--unlock")
     process = tree.start(WEIGHTS)
     cluster.until("the second waits", lambda: "another process is at the same work: waits" in tree.said())

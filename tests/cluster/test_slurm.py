@@ -3,7 +3,10 @@
 import re
 
 import pytest
+from tree import FIGURES
 
+# Jobs of Slurm that several short ones share: the name of the group, then the rules.
+SHARED = ["short_agree", "figure_figure_tabulate_figure"]
 pytestmark = pytest.mark.cluster
 
 
@@ -11,13 +14,14 @@ def rule(job):
     return re.match(r"rule_([a-z_]+?)(?:_wildcards.*)?$", job["Comment"])[1]
 
 
-def test_a_figure_is_made_by_jobs_of_slurm(undisturbed, cluster):
-    assert (undisturbed.folder / "results/figures/fig5.pdf").read_bytes().startswith(b"%PDF")
+def test_figures_are_made_by_jobs_of_slurm(undisturbed, cluster):
+    for figure in FIGURES:
+        assert (undisturbed.folder / figure).read_bytes().startswith(b"%PDF")
     undisturbed.whole()
     jobs = cluster.jobs(folder=undisturbed.folder)
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     rules = sorted(map(rule, jobs))
-    assert rules == sorted([*["prep", "train", "represent"] * 2, "subgroups", "figure_figure_tabulate_figure"])
+    assert rules == sorted([*["prep", "train", "represent"] * 2, "subgroups", *SHARED])
 
 
 def test_the_jobs_that_use_a_gpu_get_one_and_no_others(undisturbed, cluster):
@@ -30,7 +34,7 @@ def test_the_jobs_that_use_a_gpu_get_one_and_no_others(undisturbed, cluster):
 
 
 def test_nothing_is_left_to_do(undisturbed):
-    assert "Nothing to be done" in undisturbed.snakemake("-n", "results/figures/fig5.pdf")
+    assert "Nothing to be done" in undisturbed.snakemake("-n", *FIGURES)
 
 
 def test_two_gpus_train_in_two_processes(two_ranks, cluster):

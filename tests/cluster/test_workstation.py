@@ -4,20 +4,13 @@ import re
 
 import pytest
 import yaml
-from tree import made
+from tree import ended, made
 
 from imports import ROOT
 
 pytestmark = pytest.mark.workflow
 
 WEIGHTS = [f"results/train/resnet8-plain-s{seed}/weights.safetensors" for seed in (0, 1)]
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    tree = made(tmp_path_factory.mktemp("prepared"), profile="profiles/local")
-    tree.snakemake("results/prep/digits/train.lmdb", "results/prep/digits/test.lmdb")
-    return tree
 
 
 def trained(tree, gpus, monkeypatch):
@@ -29,23 +22,21 @@ def trained(tree, gpus, monkeypatch):
     return sorted((log[:8], log.splitlines()[-1][:8], re.search(r"GPUs: (.+)", log)[1]) for log in logs)
 
 
-def test_two_gpus_train_two_models_at_a_time(prepared, tmp_path, monkeypatch):
-    tree = made(tmp_path / "tree", prepared.folder, profile="profiles/local")
+def test_two_gpus_train_two_models_at_a_time(local, tmp_path, monkeypatch):
+    tree = made(tmp_path / "tree", local.folder, profile="profiles/local")
     (_, end, one), (start, _, other) = trained(tree, ["1", "3"], monkeypatch)
     assert {one, other} == {"1", "3"} and start < end
 
 
-def test_one_gpu_trains_one_model_after_the_other(prepared, tmp_path, monkeypatch):
-    tree = made(tmp_path / "tree", prepared.folder, profile="profiles/local")
+def test_one_gpu_trains_one_model_after_the_other(local, tmp_path, monkeypatch):
+    tree = made(tmp_path / "tree", local.folder, profile="profiles/local")
     (_, end, one), (start, _, other) = trained(tree, ["2"], monkeypatch)
     assert one == other == "2" and start >= end
 
 
-def test_without_slurm_a_training_in_tasks_is_refused(prepared, tmp_path):
-    tree = made(tmp_path / "tree", prepared.folder, profile="profiles/local")
+def test_without_slurm_a_training_in_tasks_is_refused(local, tmp_path):
+    tree = made(tmp_path / "tree", local.folder, profile="profiles/local")
     profile = yaml.safe_load((ROOT / "profiles" / "local" / "config.yaml").read_text())
     tree.site(**{"set-resources": profile["set-resources"] | {"train": {"tasks": 2}}})
-    process = tree.start(WEIGHTS[0])
-    said, _ = process.communicate(timeout=300)
-    assert process.returncode == 1
+    said = ended(tree.start(WEIGHTS[0]), 1)
     assert "ValueError: 2 tasks need Slurm: take `tasks` of rule train out of the profile" in said

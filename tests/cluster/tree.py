@@ -1,4 +1,4 @@
-"""A copy of the workflow with two small models and figure 5, set up for the Slurm of these tests as a site would."""
+"""A copy of the workflow with two small models and two figures, set up for the Slurm of these tests as a site would."""
 
 import os
 import re
@@ -15,13 +15,17 @@ from imports import ROOT
 from mettle import tables
 
 MODEL = "resnet8-plain-s0"
+FIGURES = ["results/figures/fig4.pdf", "results/figures/fig5.pdf"]
 WEIGHTS = f"results/train/{MODEL}/weights.safetensors"
 EPOCHS = 25
 CONFIG = {
     "train": {"checkpoint_seconds": 0.5},
     "represent": {"sample": 100},
     "compare": {"measures": {"cka": {}}, "draws": 2},
-    "figures": {"fig5": {"dataset": "digits", "eps": [0], "measures": ["cka"], "resamples": 99}},
+    "figures": {
+        "fig4": {"datasets": ["digits"], "eps": [0]},
+        "fig5": {"dataset": "digits", "eps": [0], "measures": ["cka"], "resamples": 99},
+    },
 }
 RECIPE = {
     "epochs": EPOCHS,
@@ -34,7 +38,7 @@ RECIPE = {
 SITE = {
     "configfile": "config/config.yaml",
     "cores": 8,
-    "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups"], 1),
+    "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups", "agree"], 1),
     "latency-wait": 5,
     "slurm-init-seconds-before-status-checks": 6,
 }
@@ -47,6 +51,7 @@ class Tree:
 
     def __init__(self, folder, profile="slurm"):
         self.folder, self.profile = Path(folder), profile
+        self.started = []
         self.log = self.folder / "logs" / "train" / f"{MODEL}.log"
 
     def site(self, **options):
@@ -65,8 +70,17 @@ class Tree:
         """A Snakemake in the background."""
         command = [sys.executable, "-m", "snakemake", "--profile", self.profile, "--workflow-profile", "profiles/site"]
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen([*command, *arguments], cwd=self.folder, env=env, **pipes)
+        # Into a file, since jobs on this machine that outlive it would keep a pipe open.
+        with (self.folder / f"said-{len(self.started)}.txt").open("w+b") as said:
+            process = subprocess.Popen([*command, *arguments], cwd=self.folder, env=env, stdout=said, stderr=said)
+        self.started.append(process)
+        process.said = Path(said.name)
+        return process
+
+    def end(self):
+        """End what a test that failed has left."""
+        for process in self.started:
+            process.kill()
 
     def snakemake(self, *arguments):
         """What a Snakemake said, which ended well."""
@@ -99,10 +113,11 @@ class Tree:
 def ended(process, code=0, seconds=300):
     """What a Snakemake said, once it has ended with a status."""
     try:
-        said, _ = process.communicate(timeout=seconds)
+        process.wait(seconds)
     finally:
         process.kill()
-    assert process.returncode == code, said
+        said = process.said.read_text()
+        assert process.wait() == code, said
     return said
 
 

@@ -184,6 +184,7 @@ def test_retries_are_in_the_profile_and_no_edit_of_a_script_is_a_reason_to_run()
     slurm, local = profile("slurm"), profile("local")
     assert slurm["retries"] >= 1 and slurm["executor"] == "slurm" and slurm["slurm-requeue"]
     assert slurm["rerun-triggers"] == local["rerun-triggers"] == ["mtime", "params", "input"]
+    assert slurm["max-checksum-file-size"] == local["max-checksum-file-size"] == 10**9
 
 
 # Registries and schemas
