@@ -97,7 +97,7 @@ def jobs_by_rule(output: str) -> dict[str, int]:
 
 def inputs(output: str) -> int:
     """Number of input files over all jobs."""
-    return sum(line.count(",") + 1 for line in re.findall(r"^    input: .*$", output, re.MULTILINE))
+    return sum(line.count(",") + 1 for line in re.findall(r"^ +input: .*$", output, re.MULTILINE))
 
 
 def grown(sizes: list[int], jobs: dict[int, int]) -> None:
