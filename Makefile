@@ -6,7 +6,7 @@ FIGURES ?= accuracy fig5
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help env demo test check fix bench dag report docs clean
+.PHONY: help env demo test check envs pins fix bench dag report docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -31,6 +31,13 @@ check: $(READY) ## ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(BIN)/snakemake --lint
+
+envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run with nothing else (4 minutes)
+	$(BIN)/python envs/check.py
+	$(BIN)/pytest -m environments
+
+pins: $(READY) ## write envs/*.yaml from what the scripts import and requirements.lock
+	$(BIN)/python envs/check.py --write
 
 fix: $(READY) ## format everything
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,10 @@ configfile: "config/config.yaml"
 report: "workflow/report/workflow.rst"
 
 
+# Only with `--sdm conda apptainer`: the conda environments are then made and used inside this image.
+container: "docker://condaforge/miniforge3:25.3.0-3"
+
+
 include: "workflow/rules/common.smk"
 
 

@@ -23,7 +23,10 @@ PACKAGES = {
 BEHIND = {
     "tensorflow-datasets": {"array-record"},
     "torch.utils.tensorboard": {"tensorboard"},
-    "mettle.plan.sources.SCHEMES": {f"snakemake-storage-plugin-{name}" for name in ("gcs", "http", "s3", "zenodo")},
+    "mettle.plan.sources.SCHEMES": {
+        "snakemake",  # which the plugins import without saying so
+        *(f"snakemake-storage-plugin-{name}" for name in ("gcs", "http", "s3", "zenodo")),
+    },
 }
 
 

@@ -1,54 +1,24 @@
-"""Environments: each stage's holds what its scripts import, no more, at the pins of requirements.txt."""
+"""Environments: each stage's holds what its scripts import and what that needs, no more, at the pins of the lock."""
 
-import re
+import sys
 
 import pytest
 import yaml
+from rattler import MatchSpec
 
+from environments import ENVS, OPTIONAL, direct, pins, pip_part, required, requirements, rules, scripts
 from imports import ROOT, SCRIPTS, packages
 
-# In no environment: built by hand with CUDA where it is wanted; under a licence (AGPL) that not everyone can take.
-OPTIONAL = {"ripserplusplus", "giotto-ph"}
-ENVS = sorted((ROOT / "envs").glob("*.yaml"))
+each = pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
 
 
-def normal(name):
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def pins(lines):
-    """Version by package, with the operator in front, of lines like `name==1.0`."""
-    found = {}
-    for line in lines:
-        text = line.split("#")[0].strip()
-        if text:
-            name, operator, version = re.fullmatch(r"([\w.-]+?)(={2,3})([\w.+!]+)", text).groups()
-            assert normal(name) not in found, name
-            found[normal(name)] = operator + version
-    return found
-
-
-def requirements(file="requirements.txt"):
-    return pins((ROOT / file).read_text().splitlines())
+sys.path.append(str(ROOT / "envs"))
+import check  # noqa: E402 (the path comes first)
 
 
 def environment(path):
     """Pins of an environment."""
-    dependencies = yaml.safe_load(path.read_text())["dependencies"]
-    return pins(next(entry["pip"] for entry in dependencies if isinstance(entry, dict)))
-
-
-def rules():
-    """(rule, environment, script) of all rules with a script."""
-    found = []
-    for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
-        for text in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
-            name = text.split(":")[0]
-            conda = re.search(r'^    conda:\s+"(.+)"', text, re.MULTILINE)
-            script = re.search(r'^    script:\s+"(.+)"', text, re.MULTILINE)
-            assert conda and script, f"rule {name} lacks conda or script"
-            found.append((name, (file.parent / conda[1]).resolve(), (file.parent / script[1]).resolve()))
-    return found
+    return pins(pip_part(path))
 
 
 def test_there_are_rules():
@@ -62,27 +32,33 @@ def test_the_environment_of_a_rule_holds_what_its_script_imports(rule, env, scri
     assert packages(script) - OPTIONAL - set(environment(env)) == set()
 
 
-@pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
+@each
 def test_an_environment_holds_nothing_else(env):
-    needed = {name for _, file, script in rules() if file == env for name in packages(script)}
-    assert needed, "no rule uses it"
-    if "torch" in needed:
-        needed.add("torchvision")
-    assert set(environment(env)) - needed == set()
+    # That it holds all that the direct packages need is for pip to say: `make envs`.
+    assert scripts(env), "no rule uses it"
+    assert set(environment(env)) - required(direct(env)) == set()
 
 
-@pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
-def test_pins_are_those_of_the_requirements(env):
-    wanted = requirements()
-    assert {name: pin for name, pin in environment(env).items() if wanted.get(name) != pin} == {}
+@each
+def test_pins_are_those_of_the_lock(env):
+    lock = requirements("requirements.lock")
+    assert {name: pin for name, pin in environment(env).items() if lock.get(name) != pin} == {}
 
 
-@pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
-def test_environments_have_the_python_that_the_project_supports(env):
+@each
+def test_conda_reads_the_file_and_installs_only_python_and_pip(env):
     content = yaml.safe_load(env.read_text())
-    assert content["name"] == f"mettle-{env.stem}"
+    assert list(content) == ["name", "channels", "dependencies"] and content["name"] == f"mettle-{env.stem}"
     assert content["channels"] == ["conda-forge", "nodefaults"]
-    assert content["dependencies"][0] in ("python=3.11", "python=3.12")
+    found = [MatchSpec(line, strict=True) for line in content["dependencies"] if isinstance(line, str)]
+    assert [spec.name.normalized for spec in found] == ["python", "pip"]
+    assert str(found[0].version).startswith(("3.11.", "3.12.")) and all(spec.version for spec in found)
+
+
+@each
+def test_the_cuda_build_is_where_torch_is(env):
+    cuda = {name for name in environment(env) if name.startswith("nvidia-")}
+    assert bool(cuda) == ("torch" in environment(env))
 
 
 def test_requirements_are_exact_and_torch_takes_no_local_build():
@@ -99,3 +75,61 @@ def test_the_lock_agrees_with_the_requirements():
     lock = requirements("requirements.lock")
     assert {name: (pin, lock.get(name)) for name, pin in requirements().items() if lock.get(name) != pin} == {}
     assert len(lock) > len(requirements())
+
+
+# What `make envs` says of a file that is wrong
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("pip=25.2", "pip >=25,,<", r"conda cannot read 'pip >=25,,<': unable to parse version spec"),
+        ("pip=25.2", "pip", r"no exact version of pip$"),
+        ("python=3.11.14", "python>=3.11", r"no exact version of python$"),
+        (
+            "channels:",
+            "canals:",
+            r"wants name, channels and dependencies, in this order, has name, canals, dependencies$",
+        ),
+    ],
+)
+def test_what_conda_could_not_read_is_named(tmp_path, old, new, words):
+    (tmp_path / "plot.yaml").write_text(ENVS[0].read_text().replace(old, new, 1))
+    with pytest.raises(ValueError, match=rf"^plot\.yaml: {words}"):
+        check.conda_part(tmp_path / "plot.yaml")
+
+
+def without_cuda(found):
+    return {name: item for name, item in found.items() if not check.CUDA.match(name)}
+
+
+def local_build(found):
+    return found | {"torch": {"version": "2.13.0+cpu"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "words"),
+    [
+        (lambda found: found | {"foolbox": {"version": "3.3.4"}}, "", "no pin for foolbox: make pins"),
+        (without_cuda, "", "torch without CUDA, or CUDA without torch"),
+        (local_build, "", "torch without CUDA, or CUDA without torch"),
+        (dict, "other", "not what the imports and requirements.lock say: make pins"),
+    ],
+)
+def test_what_pip_would_install_otherwise_is_named(monkeypatch, change, text, words):
+    env = next(path for path in ENVS if path.stem == "represent")
+    found = {name: {"version": pin.strip("=")} for name, pin in environment(env).items()}
+    monkeypatch.setattr(check, "resolve", lambda *_: change(found))
+    monkeypatch.setattr(check, "text", lambda *_: text or env.read_text())
+    with pytest.raises(ValueError, match=rf"^represent\.yaml: {words}$"):
+        check.check(env)
+
+
+def test_what_pip_cannot_resolve_is_named():
+    # No index is asked: there is no such folder.
+    with pytest.raises(
+        ValueError, match=r"^plot\.yaml: pip cannot resolve it: ERROR: No matching distribution .*numpy"
+    ):
+        check.resolve(
+            ROOT / "envs" / "plot.yaml", ["numpy==2.2.6"], "--no-index", "--find-links", "/nowhere", "--isolated"
+        )

@@ -61,9 +61,8 @@ def made(text):
     }
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chain")
+def plant(folder):
+    """The workflow with its tiny configuration in an empty folder."""
     for name in ("workflow", "envs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", folder)
@@ -77,6 +76,12 @@ def tree(tmp_path_factory):
         threat = "l2\t1" if recipe == "robust" else "none\t0"
         lines.append(f"{arch}-{recipe}-s{seed}\tdigits\t{arch}\t{recipe}\t{threat}\t{seed}\ttrain")
     (folder / "config" / "models.tsv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chain")
+    plant(folder)
     snakemake(folder, *TARGETS)
     return folder
 

@@ -42,10 +42,19 @@ class Checkpoint:
         signal.signal(signal.SIGTERM, self._previous)
 
     def load(self) -> dict[str, Any] | None:
-        """The state to go on from; None if there is none of this training."""
+        """The state to go on from; None if there is none of this training.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or holds anything but tensors and plain values; nothing in it is run.
+        """
         if not self.path.exists():
             return None
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # damaged pickles raise many kinds
+            raise ValueError(f"{self.path} is no state of a training: remove it to begin anew") from error
         return state if state["fingerprint"] == self.fingerprint else None
 
     def due(self) -> bool:

@@ -1,0 +1,134 @@
+"""The conda environments: which rules use them, what their files hold and should hold, and a Python with just that."""
+
+import os
+import re
+import sys
+import venv
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name as normal
+
+from imports import BEHIND, PACKAGES, ROOT, closure, imports, module_path, packages
+
+ENVS = sorted((ROOT / "envs").glob("*.yaml"))
+# In no environment: built by hand with CUDA where it is wanted; under a licence (AGPL) that not everyone can take.
+OPTIONAL = {"ripserplusplus", "giotto-ph"}
+Requires = Callable[[str], list[str] | None]
+
+
+def rules() -> list[tuple[str, Path, Path]]:
+    """Name, environment and script of all rules with a script."""
+    found = []
+    for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
+        for text in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+            name = text.split(":")[0]
+            conda = re.search(r'^    conda:\s+"(.+)"', text, re.MULTILINE)
+            script = re.search(r'^    script:\s+"(.+)"', text, re.MULTILINE)
+            assert conda and script, f"rule {name} lacks conda or script"
+            found.append((name, (file.parent / conda[1]).resolve(), (file.parent / script[1]).resolve()))
+    return found
+
+
+def scripts(env: Path) -> list[Path]:
+    """The scripts of the rules that use an environment."""
+    return [script for _, used, script in rules() if used == env]
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    """Version by package, with the operator in front, of lines like `name==1.0`."""
+    found = {}
+    for line in lines:
+        text = re.split("[#;]", line)[0].strip()
+        if text:
+            name, operator, version = re.fullmatch(r"([\w.-]+?)(={2,3})([\w.+!]+)", text).groups()
+            assert normal(name) not in found, name
+            found[normal(name)] = operator + version
+    return found
+
+
+def requirements(file: str = "requirements.txt") -> dict[str, str]:
+    """Pins of a requirements file."""
+    return pins((ROOT / file).read_text().splitlines())
+
+
+def pip_part(env: Path) -> list[str]:
+    """Lines that an environment hands to pip."""
+    dependencies = yaml.safe_load(env.read_text())["dependencies"]
+    return next(entry["pip"] for entry in dependencies if isinstance(entry, dict))
+
+
+def direct(env: Path) -> set[str]:
+    """Packages that the scripts of an environment import, and torchvision wherever torch is."""
+    needed = set().union(*(packages(script) for script in scripts(env))) - OPTIONAL
+    return {normal(name) for name in needed | ({"torchvision"} if "torch" in needed else set())}
+
+
+def controller() -> set[str]:
+    """Packages that the Python needs in which Snakemake runs: Snakemake, and what the rule files import of ours."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    text = "".join(file.read_text() for file in files)
+    found = {"snakemake"}
+    for name in re.findall(r"^\s*from (mettle[\w.]*) import", text, re.MULTILINE):
+        parts = name.split(".")
+        found |= set().union(*(packages(module_path(".".join(parts[: i + 1]))) for i in range(len(parts))))
+    return found
+
+
+def names(script: Path) -> set[str]:
+    """Full names of all that a script may import, by its own lines or those of our modules, inside functions too."""
+    found = {name for file in closure(script) for name in imports(file)}
+    tops = {name: name.split(".")[0] for name in found}
+    mine = {name for name, top in tops.items() if not {top, PACKAGES.get(top)} & {*sys.stdlib_module_names, *OPTIONAL}}
+    return mine | {name.replace("-", "_") for name in packages(script) & set().union(*BEHIND.values())}
+
+
+def required(names: set[str], requires: Requires = metadata.requires, linux: bool = True) -> set[str]:
+    """Packages that these need, directly or not, themselves included; without `linux`, those that any system needs."""
+    seen, todo = set(), [Requirement(name) for name in names]
+    while todo:
+        here = todo.pop()
+        key = (normal(here.name), frozenset(here.extras))
+        if key not in seen:
+            seen.add(key)
+            needs = [need for need in map(Requirement, requires(here.name) or []) if _holds(need, here.extras)]
+            todo += [need for need in needs if linux or "platform" not in str(need.marker)]
+    return {name for name, _ in seen}
+
+
+def _holds(need: Requirement, extras: set[str]) -> bool:
+    """Whether a requirement of a package counts on this system, for the extras asked of the package."""
+    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+
+
+def isolate(pinned: dict[str, str], folder: Path) -> Path:
+    """
+    A new Python with these installed packages and no others, linked file by file; gives its interpreter.
+
+    Raises
+    ------
+    ValueError
+        If a package is installed in another version; names both.
+    """
+    venv.EnvBuilder(symlinks=True).create(folder)
+    site = folder / "lib" / "python{}.{}".format(*sys.version_info) / "site-packages"
+    for name, pin in pinned.items():
+        if (version := metadata.version(name)) != pin.strip("="):
+            raise ValueError(f"{name} {version} is installed, the pin is {pin}: make env")
+        files = {file for file in metadata.files(name) if ".." not in file.parts and file.suffix not in (".h", ".pyi")}
+        for parent in {file.parent for file in files}:
+            (site / parent).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            _link(file.locate(), site / file)
+    return folder / "bin" / "python"
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name of a file; a symbolic link, several times slower, where the folders are on two disks."""
+    try:
+        os.link(source, target)
+    except OSError:
+        target.symlink_to(source)
