@@ -46,9 +46,10 @@ fix: $(READY) ## format everything
 
 BENCHES := attacks similarity memory topology inversion extraction reading
 
-bench: $(READY) ## ours beside other projects, equal values first; then dry runs, and the demo from scratch
+bench: $(READY) ## ours beside other projects, equal values first; then dry runs at every size, and the demo from scratch
 	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py || exit 1; done
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/workflow.py --cores $(CORES)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/scale.py
 
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf

@@ -1,5 +1,6 @@
 """Plan: which files a configuration asks for, and one sentence for whatever is wrong with it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -349,27 +350,33 @@ def test_what_a_job_is_told(place):
     assert found.measure({"measure": "near"})["method"] == "jaccard" and found.measure({"measure": "near"})["k"] == 3
     assert found.attack({"attack": "weak"})["restarts"] == 1
     assert found.classes({"dataset": "big"}) == 1000
-    assert found.probed({"dataset": "little", "model": "vgg5-robust-s0"}) == [
-        "results/probe/little/resnet8-robust-s0.parquet"
-    ]
 
 
-def test_a_cell_on_natural_images_pairs_a_model_with_those_above_it(place):
+def test_a_cell_on_natural_images_is_made_of_a_model_and_those_above_it(place):
     found, where = place.plan(), "results/represent/little/natural"
     cell = {"dataset": "little", "images": "natural", "model": "resnet8-plain-s1"}
-    assert found.first(cell) == [f"{where}/resnet8-plain-s1.parquet"] * 2
-    assert found.second(cell) == [f"{where}/resnet8-plain-s0.parquet", f"{where}/vgg5-plain-s0.parquet"]
-    assert found.first(cell | {"model": "resnet8-plain-s0"}) == []
+    above = ["resnet8-plain-s0", "vgg5-plain-s0"]
+    assert found.names_above(cell) == above
+    assert found.represented(cell) == [f"{where}/{name}.parquet" for name in ("resnet8-plain-s1", *above)]
+    assert found.represented(cell | {"model": above[0]}) == [f"{where}/{above[0]}.parquet"]
 
 
-def test_a_cell_on_inverted_images_has_both_directions_with_the_source_first(place):
-    found, where = place.plan(), "results/represent/little"
-    own, other = "vgg5-robust-s0", "resnet8-robust-s0"
-    cell = {"dataset": "little", "images": "inverted", "model": own}
-    assert list(zip(found.first(cell), found.second(cell), strict=True)) == [
-        (f"{where}/inverted-{own}/{own}.parquet", f"{where}/inverted-{own}/{other}.parquet"),
-        (f"{where}/inverted-{other}/{other}.parquet", f"{where}/inverted-{other}/{own}.parquet"),
+def test_a_cell_on_inverted_images_is_made_of_one_folder(place):
+    found = place.plan()
+    cell = {"dataset": "little", "images": "inverted", "model": "vgg5-robust-s0"}
+    assert found.represented(cell) == ["results/represent/little/crossed/vgg5-robust-s0"]
+    assert found.represented(cell | {"model": "resnet8-robust-s0"}) == []
+
+
+def test_files_of_each_model_above(place):
+    paths = place.plan().each_above("results/{dataset}/{model}.x")
+    assert paths(SimpleNamespace(dataset="little", model="resnet8-plain-s1")) == [
+        "results/little/resnet8-plain-s0.x",
+        "results/little/vgg5-plain-s0.x",
     ]
+    assert paths({"dataset": "little", "model": "resnet8-plain-s0"}) == []
+    with pytest.raises(ValueError, match=r"is a model of 'little', not of 'big'$"):
+        paths({"dataset": "big", "model": "resnet8-plain-s0"})
 
 
 def test_image_sets_are_stores_and_a_sample_is_taken_of_held_out_images_only(place):
@@ -428,9 +435,9 @@ def test_a_figure_of_a_data_set_shows_the_models_of_its_parent_on_it(place):
         "results/compare/part/natural/cka/resnet8-plain-s1.parquet",
     ]
     cell = {"dataset": "part", "images": "natural", "model": "vgg5-plain-s0"}
-    assert found.second(cell) == ["results/represent/part/natural/resnet8-plain-s0.parquet"]
+    assert found.represented(cell)[1:] == ["results/represent/part/natural/resnet8-plain-s0.parquet"]
     with pytest.raises(ValueError, match=r"is a model of 'little', not of 'big'$"):
-        found.first(cell | {"dataset": "big"})
+        found.represented(cell | {"dataset": "big"})
     with pytest.raises(ValueError, match=r"figures\.fig2: no two models of 'big' have one of the eps in common$"):
         place.plan(figures={"fig2": {"datasets": ["little", "big"], "eps": [1], "measures": ["cka"]}})
 
@@ -453,10 +460,13 @@ def test_what_cannot_be_compared_is_refused(place, changes, message):
 
 def test_ambiguity_is_counted_on_the_represented_images_of_each_group(place):
     natural = place.plan(figures={"fig4": PAIRS}).beside("fig4")
-    assert natural[0] == "results/represent/little/natural/resnet8-plain-s0.parquet" and len(natural) == 5
+    assert (
+        "results/represent/little/natural/resnet8-plain-s0.parquet" in natural
+        and len(set(natural)) == len(natural) == 5
+    )
     inverted = place.plan(figures={"fig13": PAIRS}).beside("fig13")
-    assert len(inverted) == 3 * 3 + 2 * 2
-    assert "results/represent/little/inverted-vgg5-plain-s0/resnet8-plain-s1.parquet" in inverted
+    below = ("vgg5-plain-s0", "resnet8-plain-s1", "vgg5-robust-s0")
+    assert inverted == [f"results/represent/little/crossed/{name}" for name in below]
 
 
 def test_figure_1_needs_pairs_clean_images_and_inverted_ones(place):
@@ -492,7 +502,9 @@ def test_a_model_added_to_the_sheet_adds_cells_of_its_own_only(place):
         }
     for path in before.cells("fig3"):
         cell = dict(zip(("dataset", "images", "model"), (*path.split("/")[2:4], path.split("/")[-1][:-8]), strict=True))
-        assert before.first(cell) == after.first(cell) and before.second(cell) == after.second(cell)
+        assert before.represented(cell) == after.represented(cell) and before.names_above(cell) == after.names_above(
+            cell
+        )
 
 
 def test_a_model_is_not_evaluated_as_one_of_another_data_set(place):
@@ -526,11 +538,18 @@ def test_models_are_trained_or_published(place):
 
 
 def test_pattern_matches_the_names_and_nothing_else():
-    import re
-
     assert re.fullmatch(Plan.pattern(["a.b", "c"]), "a.b")
     assert not re.fullmatch(Plan.pattern(["a.b", "c"]), "axb")
     assert not re.fullmatch(Plan.pattern([]), "")
+
+
+def test_a_pattern_of_many_names_is_short_and_matches_them_and_no_others():
+    names = [f"wide_resnet50_{k}-imagenet_l2_eps{eps}-s{seed}" for k in (2, 4) for eps in (1, 3) for seed in range(120)]
+    pattern = Plan.pattern(names)
+    assert all(re.fullmatch(pattern, name) for name in names)
+    wrong = [names[0][:-1], f"{names[-1]}9", names[0].replace("resnet50_2", "resnet50_3"), ""]
+    assert not any(re.fullmatch(pattern, name) for name in wrong)
+    assert len(pattern) < len("|".join(names)) / 8
 
 
 # Grids

@@ -1,6 +1,7 @@
 """The represent stage: what a model makes of images that all models share."""
 
 import itertools
+import shutil
 import types
 
 import numpy as np
@@ -12,6 +13,7 @@ from mettle.data import digits, write
 from mettle.data.store import Store
 
 N = 40
+PAIR = ("resnet8", "vgg5")
 KEYS = {"dataset": "digits", "images": "natural", "model": "m"}
 MEAN, STD = [0.5] * 3, [0.25] * 3
 JOB = types.SimpleNamespace(seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items)
@@ -130,3 +132,86 @@ def test_inverted_images_are_taken_as_they_are(tmp_path, store):
     found = run(cropped, store, None, images="inverted-m")["features"]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
     assert np.abs(run(cropped, store)["features"] - expected).max() > 0.01
+
+
+# Each on images inverted through the other
+
+
+@pytest.fixture
+def inverted(tmp_path, store):
+    """Files of two models, of which the images are the same; each with an answer of its own that cannot be mistaken."""
+
+    def files(arch):
+        folder = tmp_path / "invert" / f"{arch}.lmdb"
+        folder.parent.mkdir(exist_ok=True)
+        for ending in (".lmdb", ".parquet"):
+            shutil.copy(store.with_suffix(ending), folder.with_suffix(ending))
+        weights = tmp_path / "train" / arch / "weights.safetensors"
+        weights.parent.mkdir(parents=True)
+        saved(tmp_path, arch).rename(weights)
+        seen = tmp_path / "represent" / f"inverted-{arch}" / f"{arch}.parquet"
+        keys = KEYS | {"images": f"inverted-{arch}", "model": arch}
+        tables.stream(seen, tables.REPRESENT, represent.extract(weights, folder, keys, None, "fp32", 16, JOB))
+        return represent.Inverted(str(weights), str(folder), str(seen))
+
+    return [files(arch) for arch in PAIR]
+
+
+def crossed(tmp_path, inverted, log=None, fail_at=None):
+    """Cross two models, or stop before a pass."""
+
+    def progress(items, text, *rest):
+        for number, item in enumerate(items):
+            if text == "cross" and number == fail_at:
+                raise KeyboardInterrupt
+            yield item
+
+    job = types.SimpleNamespace(**vars(JOB) | {"progress": progress, "provenance": {"revision": 1}})
+    job.say = (log if log is not None else []).append
+    represent.cross(tmp_path / "out", inverted[1], inverted[:1], "digits", "fp32", 16, tmp_path / "resume", job)
+    return tmp_path / "out"
+
+
+def test_crossed_files_hold_both_directions_and_what_each_makes_of_its_own(tmp_path, inverted):
+    folder = crossed(tmp_path, inverted)
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files == {f"inverted-{a}/{b}.parquet" for a in PAIR for b in PAIR}
+    for a, b in itertools.product(PAIR, PAIR):
+        found = tables.read(folder / f"inverted-{a}" / f"{b}.parquet", tables.REPRESENT, ["images", "model", "logits"])
+        assert found["images"].unique().tolist() == [f"inverted-{a}"] and found["model"].unique().tolist() == [b]
+        own = tables.vectors(inverted[PAIR.index(b)].seen, tables.REPRESENT, "logits")  # of the same images here
+        np.testing.assert_allclose(np.stack(found["logits"]), own, rtol=0, atol=1e-5)
+    assert (folder / "inverted-vgg5" / "vgg5.parquet").stat().st_nlink == 2, "a link takes no room"
+    assert not (tmp_path / "resume").exists()
+
+
+def test_a_killed_crossing_leaves_nothing_and_goes_on(tmp_path, inverted):
+    with pytest.raises(KeyboardInterrupt):
+        crossed(tmp_path, inverted, fail_at=1)
+    assert not (tmp_path / "out").exists()
+    (done,) = (tmp_path / "resume").rglob("*.parquet")
+    before = done.stat().st_mtime_ns
+    (done.parent / ".half.parquet.1.tmp").write_bytes(b"half")
+    log = []
+    folder = crossed(tmp_path, inverted, log)
+    assert log == ["goes on with 1 of 2 files done"]
+    assert (folder / done.parent.name / done.name).stat().st_mtime_ns == before
+    assert not list(folder.rglob(".*"))
+
+
+def test_files_of_other_weights_are_not_gone_on_with(tmp_path, inverted):
+    with pytest.raises(KeyboardInterrupt):
+        crossed(tmp_path, inverted, fail_at=1)
+    assert len(list((tmp_path / "resume").rglob("*.parquet"))) == 1
+    saved(tmp_path, "resnet8", lambda model: model.network.fc.bias.data.fill_(9)).rename(inverted[0].weights)
+    log = []
+    folder = crossed(tmp_path, inverted, log)
+    assert not log
+    logits = tables.vectors(folder / "inverted-vgg5" / "resnet8.parquet", tables.REPRESENT, "logits")
+    assert logits.min() > 0 > tables.vectors(inverted[0].seen, tables.REPRESENT, "logits").min()
+
+
+def test_where_there_are_no_links_there_are_copies(tmp_path, inverted, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.hardlink_to", lambda *_: (_ for _ in ()).throw(PermissionError("no links")))
+    folder = crossed(tmp_path, inverted)
+    assert (folder / "inverted-vgg5" / "vgg5.parquet").stat().st_nlink == 1

@@ -1,5 +1,6 @@
 """Commands that make nothing: dry runs, graphs, lint, and the sentences for a wrong configuration."""
 
+import itertools
 import os
 import re
 import shutil
@@ -79,6 +80,12 @@ def test_dry_run_at_paper_scale_needs_no_data(tree):
     assert all("gpu=1" in resources for name, _, resources in jobs if name in ("train", "represent"))
 
 
+def test_dry_run_of_everything_at_paper_scale(tree):
+    answer = snakemake(tree, "--profile", "slurm", "-n", "--quiet", "rules")
+    assert answer.returncode == 0, said(answer)
+    assert {"train", "convert", "cross", "probe_agree", "all"} <= set(counts(answer))
+
+
 PAIRS = ["fig2", "fig3", "fig4", "fig13", "fig14", "fig15"]
 
 
@@ -87,23 +94,42 @@ def outputs(answer):
     return {found.split(",")[0] for found in re.findall(r"^ +output: (.*?)$", said(answer), re.MULTILINE)}
 
 
-def test_a_model_added_to_the_sheet_adds_only_its_own_jobs(own):
+def dry_run_of_pairs(folder):
+    """Dry run of the figures of pairs, with every model of the sheet."""
     every = "\n".join(["figures:", *(f"  {figure}: {{models: null}}" for figure in PAIRS)])
-    (own / "config" / "every.yaml").write_text(every)
-    asked = [*(f"results/figures/{figure}.pdf" for figure in PAIRS), "--configfile", "config/every.yaml"]
-    before = snakemake(own, "-n", *asked)
+    (folder / "config" / "every.yaml").write_text(every)
+    figures = [f"results/figures/{figure}.pdf" for figure in PAIRS]
+    return snakemake(folder, "-n", *figures, "--configfile", "config/every.yaml")
+
+
+def add(folder, *seeds):
+    """Models of these seeds at the end of the sheet, all of one group."""
+    with (folder / "config" / "models.tsv").open("a") as sheet:
+        for seed in seeds:
+            sheet.write(f"vgg5-scenes_l2_eps1-s{seed}\tscenes\tvgg5\tscenes_l2_eps1\tl2\t1\t{seed}\ttrain\t\n")
+
+
+def test_a_model_added_to_the_sheet_adds_only_its_own_jobs(own):
+    before = dry_run_of_pairs(own)
     model = "vgg5-scenes_l2_eps1-s2"
-    with (own / "config" / "models.tsv").open("a") as sheet:
-        sheet.write(f"{model}\tscenes\tvgg5\tscenes_l2_eps1\tl2\t1\t2\ttrain\t\n")
-    after = snakemake(own, "-n", *asked)
+    add(own, 2)
+    after = dry_run_of_pairs(own)
     assert before.returncode == after.returncode == 0, said(before) + said(after)
     assert outputs(before) < outputs(after)
     assert all(model in path for path in outputs(after) - outputs(before))
-    others = 8  # models of its eps that were there
     more = {rule: n - counts(before).get(rule, 0) for rule, n in counts(after).items()}
     measures = 2 * 4 + 2 * 2  # figures 2 and 3; figures 14 and 15 add two numbers of neighbours
-    expected = {"train": 1, "invert": 1, "represent": 1 + 1 + 2 * others, "compare": measures, "agree": 2}
+    expected = {"train": 1, "invert": 1, "represent": 2, "cross": 1, "compare": measures, "agree": 2}
     assert {rule: n for rule, n in more.items() if n} == expected
+
+
+def test_a_model_costs_as_many_jobs_in_a_group_of_24_as_in_one_of_16(own):
+    found = [counts(dry_run_of_pairs(own))]
+    for seeds in (range(2, 10), range(10, 18)):
+        add(own, *seeds)
+        found.append(counts(dry_run_of_pairs(own)))
+    few, more = ({rule: after[rule] - before[rule] for rule in after} for before, after in itertools.pairwise(found))
+    assert few == more and few["cross"] == 8
 
 
 @pytest.mark.parametrize(
@@ -111,11 +137,11 @@ def test_a_model_added_to_the_sheet_adds_only_its_own_jobs(own):
     [
         ("fig1", {"convert": 4, "prep": 1, "pair": 1, "invert": 4}),
         ("fig2", {"represent": 82, "compare": 4 * 68}),
-        ("fig3", {"invert": 82, "represent": 82 + 430, "compare": 4 * 68}),
+        ("fig3", {"invert": 82, "represent": 82, "cross": 68, "compare": 4 * 68}),
         ("fig4", {"represent": 62, "agree": 53}),
         ("fig6", {"represent": 2 * 16, "probe": 16, "probe_agree": 14}),
-        ("fig13", {"invert": 62, "represent": 62 + 202 + 168, "agree": 53}),
-        ("fig15", {"invert": 82, "represent": 82 + 430, "compare": 3 * 68}),
+        ("fig13", {"invert": 62, "represent": 62, "cross": 53, "agree": 53}),
+        ("fig15", {"invert": 82, "represent": 82, "cross": 68, "compare": 3 * 68}),
     ],
 )
 def test_dry_runs_of_the_universality_figures_at_paper_scale(tree, figure, expected):

@@ -18,7 +18,18 @@ STAGES = [path for path in FILES if path.name != "common.smk"]
 FORBIDDEN = {"run", "shell", "threads", "resources", "retries", "message", "priority"}
 
 
-GPU = {"train", "attack", "effectiveness", "convergence", "perturb", "semantics", "invert", "represent", "probe"}
+GPU = {
+    "train",
+    "attack",
+    "effectiveness",
+    "convergence",
+    "perturb",
+    "semantics",
+    "invert",
+    "represent",
+    "cross",
+    "probe",
+}
 
 
 class Rule:
@@ -112,14 +123,14 @@ def test_a_rule_file_says_what_goes_in_and_out(file):
     inputs, outputs = re.search(r"INPUTS:(.+?)OUTPUTS:(.+)", text, re.DOTALL).groups()
     own = [rule for rule in RULES.values() if rule.file == file]
     made = {path for rule in own for path in rule.strings("output") if path.startswith(("results/", "resources/"))}
-    named = set(re.findall(r"(?:results|resources)/[\w{}./]*[\w}]", outputs))
+    named = set(re.findall(r"(?:results|resources)/[\w{}./-]*[\w}]", outputs))
     assert named == made
     taken = {path for rule in own for path in rule.strings("input") if path.startswith("results/")}
     # What comes from an input function stands there as PLAN.something, not as a path.
     functions = any("PLAN." in rule.parts.get("input", "") for rule in own)
-    for path in re.findall(r"results/[\w{}./]*[\w}]", inputs):
+    for path in re.findall(r"results/[\w{}./-]*[\w}]", inputs):
         assert path in taken or functions, path
-    assert taken - made <= set(re.findall(r"results/[\w{}./]*[\w}]", inputs))
+    assert taken - made <= set(re.findall(r"results/[\w{}./-]*[\w}]", inputs))
 
 
 def test_files_stay_short():

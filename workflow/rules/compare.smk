@@ -3,6 +3,7 @@ Compares models: similarity of representations and of answers to the models abov
 inverted images, on all of them and on parts.
 
 INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
+          results/represent/{dataset}/crossed/{model}
 OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
           results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet
           results/agree/{dataset}/{images}/{model}.parquet
@@ -12,8 +13,7 @@ OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
 rule compare:
     """Score a model's similarity to each model above it in the sheet."""
     input:
-        first=PLAN.first,
-        second=PLAN.second,
+        PLAN.represented,
     output:
         "results/compare/{dataset}/{images}/{measure}/{model}.parquet",
     log:
@@ -29,6 +29,7 @@ rule compare:
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
+        above=PLAN.names_above,
         permutations=PLAN.config["compare"]["permutations"],
         floor=PLAN.config["compare"]["floor"],
     script:
@@ -38,8 +39,7 @@ rule compare:
 rule subgroups:
     """Score the same similarity on two parts of the images: where the two models agree, for example, and the rest."""
     input:
-        first=PLAN.first,
-        second=PLAN.second,
+        PLAN.represented,
     output:
         "results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet",
     log:
@@ -55,6 +55,7 @@ rule subgroups:
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
+        above=PLAN.names_above,
         draws=PLAN.config["compare"]["draws"],
     script:
         "../scripts/subgroups.py"
@@ -63,8 +64,7 @@ rule subgroups:
 rule agree:
     """Score how alike the answers of a model and of each model above it in the sheet are."""
     input:
-        first=PLAN.first,
-        second=PLAN.second,
+        PLAN.represented,
     output:
         "results/agree/{dataset}/{images}/{model}.parquet",
     log:
@@ -79,5 +79,6 @@ rule agree:
         revision=1,
         seed=PLAN.config["seed"],
         pair=PLAN.pairs,
+        above=PLAN.names_above,
     script:
         "../scripts/agree.py"

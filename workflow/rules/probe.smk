@@ -35,7 +35,7 @@ rule probe_agree:
     """Measure how often a model and each model above it in the sheet agree, by their own heads and by probes."""
     input:
         own="results/probe/{dataset}/{model}.parquet",
-        others=PLAN.probed,
+        others=PLAN.each_above("results/probe/{dataset}/{model}.parquet"),
     output:
         "results/probe_agree/{dataset}/{model}.parquet",
     log:

@@ -2,8 +2,11 @@
 Represents images: logits, predictions and penultimate features of a model.
 
 INPUTS:   results/train/{model}/weights.safetensors
-          results/prep/{dataset}/{split}.lmdb (and .parquet), results/invert/{dataset}/{model}.lmdb (and .parquet)
+          results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/invert/{dataset}/{model}.lmdb, results/invert/{dataset}/{model}.parquet
+          results/represent/{dataset}/inverted-{model}/{model}.parquet
 OUTPUTS:  results/represent/{dataset}/{images}/{model}.parquet
+          results/represent/{dataset}/crossed/{model}
 """
 
 
@@ -28,3 +31,34 @@ rule represent:
         batch_size=PLAN.config["represent"]["batch_size"],
     script:
         "../scripts/represent.py"
+
+
+rule cross:
+    """Extract the same of a model and each model above it in the sheet, each on images inverted through the other."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        images="results/invert/{dataset}/{model}.lmdb",
+        manifest="results/invert/{dataset}/{model}.parquet",
+        seen="results/represent/{dataset}/inverted-{model}/{model}.parquet",
+        weights_above=PLAN.each_above("results/train/{model}/weights.safetensors"),
+        images_above=PLAN.each_above("results/invert/{dataset}/{model}.lmdb"),
+        manifests_above=PLAN.each_above("results/invert/{dataset}/{model}.parquet"),
+        seen_above=PLAN.each_above(
+            "results/represent/{dataset}/inverted-{model}/{model}.parquet"
+        ),
+    output:
+        directory("results/represent/{dataset}/crossed/{model}"),
+    log:
+        "logs/cross/{dataset}/{model}.log",
+    benchmark:
+        "benchmarks/results/cross/{dataset}/{model}.tsv"
+    conda:
+        "../../envs/represent.yaml"
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        precision=PLAN.config["precision"],
+        batch_size=PLAN.config["represent"]["batch_size"],
+        resume="results/.resume/cross/{dataset}/{model}",
+    script:
+        "../scripts/cross.py"

@@ -3,10 +3,12 @@
 from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
+    cell, told = snakemake.wildcards, snakemake.params
+    first, second = compare.paired(snakemake.input, cell.images, cell.model, told.above)
     rows = compare.agreements(
-        snakemake.input.first,
-        snakemake.input.second,
-        {"dataset": snakemake.wildcards.dataset} | snakemake.params.pair,
+        first,
+        second,
+        {"dataset": cell.dataset} | told.pair,
         lambda pairs: job.progress(pairs, "pairs"),
     )
     tables.write(snakemake.output[0], tables.AGREE, rows, job.provenance)

@@ -4,9 +4,10 @@ from mettle import compare, flow, tables
 
 with flow.job(snakemake) as job:
     cell, told = snakemake.wildcards, snakemake.params
+    first, second = compare.paired(snakemake.input, cell.images, cell.model, told.above)
     rows = compare.similarities(
-        snakemake.input.first,
-        snakemake.input.second,
+        first,
+        second,
         {"dataset": cell.dataset, "measure": cell.measure} | told.pair,
         told.measure,
         told.permutations,

@@ -60,3 +60,18 @@ def test_a_first_that_follows_itself_is_read_once(tmp_path):
     found = list(pairs([(a, b), (a, c), (b, c)], "features"))
     assert [(one.model, other.model) for one, other in found] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert found[0][0] is found[1][0]
+
+
+def test_on_natural_images_the_model_comes_first():
+    assert compare.paired(["c", "a", "b"], "natural", "c", ["a", "b"]) == (["c", "c"], ["a", "b"])
+    assert compare.paired(["a"], "natural", "a", []) == ([], [])
+
+
+def test_on_inverted_images_there_are_both_directions_with_the_source_first():
+    first, second = compare.paired(["crossed/c"], "inverted", "c", ["a", "b"])
+    where = [(path.parent.name, path.name) for path in [*first, *second]]
+    of_first = [("inverted-c", "c.parquet")] * 2 + [("inverted-a", "a.parquet"), ("inverted-b", "b.parquet")]
+    of_second = [("inverted-c", "a.parquet"), ("inverted-c", "b.parquet")]
+    of_second += [("inverted-a", "c.parquet"), ("inverted-b", "c.parquet")]
+    assert where == of_first + of_second and str(first[0]).startswith("crossed/c/")
+    assert compare.paired([], "inverted", "a", []) == ([], [])

@@ -1,6 +1,6 @@
 """What a model makes of an image set, read from its file, and two of them brought into one order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,6 +84,33 @@ def join(first: Representation, second: Representation) -> Representation:
     if not (first.label == second.label).all():
         raise ValueError(f"{first} and {second} give different labels to the same images")
     return second
+
+
+def paired(
+    files: Sequence[str | Path], images: str, model: str, above: Sequence[str]
+) -> tuple[list[str | Path], list[str | Path]]:
+    """
+    First and second files of the pairs of a model and those above it.
+
+    On natural images the model comes first. On inverted images there are two pairs per model above: on the images of
+    either one, the model that they were inverted through comes first.
+
+    Parameters
+    ----------
+    files : of the represent stage: on natural images that of the model and those of the others, on inverted images the
+        folder of all of them, `inverted-{source}/{model}.parquet`
+    images : natural or inverted
+    model, above : names
+    """
+    if images == "natural":
+        own, *others = files
+        return [own] * len(others), others
+
+    def seen(source: str, by: str) -> Path:
+        return Path(files[0], f"inverted-{source}", f"{by}.parquet")
+
+    first = [seen(model, model) for _ in above] + [seen(other, other) for other in above]
+    return first, [seen(model, other) for other in above] + [seen(other, model) for other in above]
 
 
 def rows(of: Representation, order: np.ndarray) -> Representation:

@@ -4,6 +4,8 @@ import ast
 import re
 from collections.abc import Iterable
 from importlib import util
+from itertools import groupby
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -54,5 +56,16 @@ def label(key: str, value: Any) -> str:
 
 
 def pattern(names: Iterable[str]) -> str:
-    """Regular expression that matches these names and no others."""
-    return "|".join(map(re.escape, sorted(names))) or "(?!)"
+    """Regular expression that matches these names and no others.
+
+    What names begin with in common stands there once: Snakemake reads the expression through for every job.
+    """
+    return _alternatives(sorted(set(names))) or "(?!)"
+
+
+def _alternatives(names: list[str]) -> str:
+    head = commonprefix(names)  # noqa: RUF071 - of characters, not of folders
+    if len(names) < 2:
+        return re.escape(head)
+    rests = (list(group) for _, group in groupby((name[len(head) :] for name in names), lambda rest: rest[:1]))
+    return f"{re.escape(head)}(?:{'|'.join(map(_alternatives, rests))})"

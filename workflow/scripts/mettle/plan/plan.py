@@ -1,7 +1,7 @@
 """The plan: sheets, recipes and configuration checked against each other, and the answers that rules ask of them."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,16 @@ class Plan:
         """
         members = self._groups.get(self.group(model), [])
         return members[: members.index(model)] if model in members else []
+
+    def each_above(self, path: str) -> Callable[[Any], list[str]]:
+        """Input function: a path with wildcards, for each of the models above that of the job."""
+
+        def paths(wildcards: Any) -> list[str]:
+            dataset, model = _get(wildcards, "dataset"), _get(wildcards, "model")
+            self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
+            return [path.format(dataset=dataset, model=other) for other in self.above(model)]
+
+        return paths
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
         """Everything that the configuration asks for, or what some of its figures are."""
@@ -260,31 +270,21 @@ class Plan:
 
     # Compare
 
-    def first(self, wildcards: Any) -> list[str]:
-        """First representation of each pair of a cell, see `second`."""
-        return [first for first, _ in self._pairs(wildcards)]
+    def represented(self, wildcards: Any) -> list[str]:
+        """What the pairs of a cell, a model and those above it, are made of.
 
-    def second(self, wildcards: Any) -> list[str]:
-        """Second representation of each pair of a cell.
-
-        A cell of a model holds its pairs with the models above it. On natural images it comes first. On inverted images
-        there are two pairs per model above: on the images of either one, the model that they were inverted through
-        comes first.
+        On natural images the representation of each of them, its own first; on inverted images the folder with all.
         """
-        return [second for _, second in self._pairs(wildcards)]
-
-    def _pairs(self, wildcards: Any) -> list[tuple[str, str]]:
         dataset, images, model = (_get(wildcards, key) for key in ("dataset", "images", "model"))
         self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
         where, above = f"results/represent/{dataset}", self.above(model)
         if images == "natural":
-            return [(f"{where}/natural/{model}.parquet", f"{where}/natural/{other}.parquet") for other in above]
-        own, own_set = f"{where}/inverted-{model}/{model}.parquet", f"{where}/inverted-{model}"
-        pairs = [(own, f"{own_set}/{other}.parquet") for other in above]
-        return pairs + [
-            (f"{where}/inverted-{other}/{other}.parquet", f"{where}/inverted-{other}/{model}.parquet")
-            for other in above
-        ]
+            return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
+        return [f"{where}/crossed/{model}"] if above else []
+
+    def names_above(self, wildcards: Any) -> list[str]:
+        """Models that the model of a cell is compared with."""
+        return self.above(_get(wildcards, "model"))
 
     def measure(self, wildcards: Any) -> Row:
         """Method and options of a measure, defaults filled in."""
@@ -300,11 +300,6 @@ class Plan:
         return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
 
     # Probe
-
-    def probed(self, wildcards: Any) -> list[str]:
-        """Answers of the probes of the models above a model."""
-        where = f"results/probe/{_get(wildcards, 'dataset')}"
-        return [f"{where}/{name}.parquet" for name in self.above(_get(wildcards, "model"))]
 
     def classes(self, wildcards: Any) -> int:
         """Number of classes of a data set."""

@@ -56,14 +56,8 @@ def _answers(images: str) -> Callable[["Plan", Options], list[str]]:
     """Representations that ambiguity is counted on, of every shown model on the image sets of its group."""
 
     def beside(plan: "Plan", options: Options) -> list[str]:
-        models = shown(plan, options)
-        files = []
-        for dataset, name in models:
-            group = [other for other in models if other[0] == dataset and plan.group(other[1]) == plan.group(name)]
-            sets = ["natural"] if images == "natural" else [f"inverted-{source}" for _, source in group]
-            where = f"results/represent/{dataset}"
-            files += [f"{where}/{images_of}/{name}.parquet" for images_of in sets if len(group) > 1]
-        return files
+        cells = [{"dataset": dataset, "images": images, "model": name} for dataset, name in _paired(plan, options)]
+        return list(dict.fromkeys(path for cell in cells for path in plan.represented(cell)))
 
     return beside
 

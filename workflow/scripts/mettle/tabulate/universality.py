@@ -1,6 +1,6 @@
 """Rows of figures 1 to 6 and 13 to 15: pairs of models, and their means with an interval over models."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ def agreement(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[
     ----------
     cells : rows of the agree table
     options : of the figure; `models` are those shown
-    beside : representations of these models, results/represent/{dataset}/{images}/{model}.parquet
+    beside : representations of these models, results/represent/{dataset}/{images}/{model}.parquet, or folders of them,
+        results/represent/{dataset}/crossed/{model}
     """
     shown = among(cells, options["models"])
     found = means(shown, options["seed"])
@@ -59,20 +60,27 @@ def agreement(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[
 
 def _of_group(dataset: str, group: pd.DataFrame, files: Sequence[str]) -> list[Row]:
     """Ambiguity and discrepancy of the models of a group; mean over image sets where there are several."""
-    members = {*group["model"], *group["model_b"]}
-    by_images: dict[str, list[Path]] = {}
-    for path in map(Path, files):
-        if path.parts[-3] == dataset and path.stem in members and path.parts[-2] in set(group["images"]):
-            by_images.setdefault(path.parts[-2], []).append(path)
+    members, sets = {*group["model"], *group["model_b"]}, set(group["images"])
+    by_images: dict[str, dict[str, Path]] = {}
+    for path in _each_file(map(Path, files), dataset):
+        if path.stem in members and path.parent.name in sets:
+            by_images.setdefault(path.parent.name, {})[path.stem] = path
     scores, n = [], 0
     for paths in by_images.values():
-        answers = _answers(paths)
+        answers = _answers(list(paths.values()))
         n += len(answers[0])
         scores.append((ambiguity(answers), discrepancy(answers)))
     values = np.mean(scores, axis=0)
     none = {"lo": None, "hi": None, "note": f"{len(members)} models"}
     names = ("ambiguity", "discrepancy")
     return [{"measure": name, "n": n, "value": float(x)} | none for name, x in zip(names, values, strict=True)]
+
+
+def _each_file(paths: Iterable[Path], dataset: str) -> Iterator[Path]:
+    """Files of a data set: those of these paths, and those in the folders among them."""
+    for path in paths:
+        if path.parts[-3] == dataset:
+            yield from sorted(path.glob("*/*.parquet")) if path.is_dir() else [path]
 
 
 def _answers(paths: Sequence[Path]) -> list[np.ndarray]:

@@ -1,0 +1,110 @@
+"""`make bench`: what sheets of 50, 200 and 1,000 models cost before the first job runs.
+
+Writes sheets into a copy of the tree, dry-runs every figure of the paper's configuration and figure 5 alone, and prints
+jobs, inputs, seconds and memory. The models are those of the universality study under more seeds; with `--one-group`
+all beyond the shipped ones are of one data set and eps, so that each is compared with all above it. Promised limits for
+1,000 models, all figures: 60 seconds and 1,500 MB on one core, and as many jobs per model as with 200.
+"""
+
+import argparse
+import csv
+import re
+import tempfile
+from collections import Counter
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+
+import workflow
+
+SHEET = workflow.ROOT / "config" / "models.tsv"
+ASKED = {"all figures": [], "figure 5": ["results/figures/fig5.pdf"]}
+
+Row = dict[str, str]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=int, nargs="+", default=[50, 200, 1000])
+    parser.add_argument("--one-group", action="store_true", help="all new models of one data set and eps")
+    options = parser.parse_args()
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        tree = workflow.copy_tree(Path(folder) / "mettle")
+        for size in options.models:
+            groups = write_sheet(tree / "config" / "models.tsv", size, options.one_group)
+            print(f"{size} models, by number in a group of one data set and eps: {groups}", flush=True)
+            for what, targets in ASKED.items():
+                run = workflow.timed(["snakemake", "--profile", "slurm", "-n", *targets], tree)
+                found[size, what] = run, jobs_by_rule(run.output)
+                print(f"  {what}: {', '.join(f'{n} {rule}' for rule, n in found[size, what][1].items())}", flush=True)
+    print(f"\n{workflow.machine()}, Snakemake {metadata.version('snakemake')}\n")
+    print("| models | dry run of | jobs | inputs | seconds | of one core | MB |\n|---|---|---|---|---|---|---|")
+    for (size, what), (run, jobs) in found.items():
+        numbers = (
+            f"{sum(jobs.values())} | {inputs(run.output)} | {run.seconds:.1f} | {run.cpu:.1f} | {run.megabytes:.0f}"
+        )
+        print(f"| {size} | {what} | {numbers} |")
+    grown(options.models, {size: sum(found[size, "all figures"][1].values()) for size in options.models})
+
+
+def write_sheet(path: Path, size: int, one_group: bool) -> dict[int, int]:
+    """Write a sheet; how many groups there are by their number of models."""
+    with SHEET.open(newline="") as sheet:
+        reader = csv.DictReader(sheet, delimiter="\t", restval="")
+        rows, columns = list(reader), reader.fieldnames
+    study = [row for row in rows if belongs(row)]
+    more = [row for row in study if group(row) == group(study[0])] if one_group else study
+    chosen = (ranked(study) + [copied(row, by) for by in range(1, size + 1) for row in more])[:size]
+    with path.open("w", newline="") as sheet:
+        writer = csv.DictWriter(sheet, columns, delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(chosen + [row for row in rows if not belongs(row)])
+    return dict(sorted(Counter(Counter(map(group, chosen)).values()).items()))
+
+
+def belongs(row: Row) -> bool:
+    """Whether a row is one of the universality study at paper scale."""
+    return row["threat"] != "linf" and row["dataset"].startswith(("imagenet", "cifar10"))
+
+
+def group(row: Row) -> tuple[str, str]:
+    return row["dataset"], row["recipe"]
+
+
+def ranked(rows: list[Row]) -> list[Row]:
+    """Models that figures name first, then the first of each group, the second of each, and so on."""
+    named = set(re.findall(r"[\w]+-[\w]+-s\d+", (workflow.ROOT / "config" / "paper.yaml").read_text()))
+    seen: Counter = Counter()
+    ranks = []
+    for row in rows:
+        seen[group(row)] += 1
+        ranks.append(0 if row["model"] in named else seen[group(row)])
+    return [row for _, row in sorted(zip(ranks, rows, strict=True), key=lambda pair: pair[0])]
+
+
+def copied(row: Row, by: int) -> Row:
+    """The row of a model trained from another seed."""
+    seed = int(row["seed"]) + by
+    name = f"{row['arch']}-{row['recipe']}-s{seed}"
+    return row | {"model": name, "seed": str(seed), "source": "train", "sha256": "", "format": "", "base": ""}
+
+
+def jobs_by_rule(output: str) -> dict[str, int]:
+    table = output.split("Job stats:")[1].split("total")[0]
+    return {name: int(n) for name, n in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+def inputs(output: str) -> int:
+    """Number of input files over all jobs."""
+    return sum(line.count(",") + 1 for line in re.findall(r"^ +input: .*$", output, re.MULTILINE))
+
+
+def grown(sizes: list[int], jobs: dict[int, int]) -> None:
+    """Jobs that each model more has cost."""
+    for small, large in pairwise(sizes):
+        print(f"{small} to {large} models: {(jobs[large] - jobs[small]) / (large - small):.1f} jobs per model more")
+
+
+if __name__ == "__main__":
+    main()
