@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tree import FIGURES
+from tree import FIGURES, WEIGHTS, same
 
 # Jobs of Slurm that several short ones share: the name of the group, then the rules.
 SHARED = ["short_agree", "figure_figure"]
@@ -35,6 +35,14 @@ def test_the_jobs_that_use_a_gpu_get_one_and_no_others(undisturbed, cluster):
 
 def test_nothing_is_left_to_do(undisturbed):
     assert "Nothing to be done" in undisturbed.snakemake("-n", *FIGURES)
+
+
+def test_without_gpus_the_same_rules_run_on_cpus(undisturbed, tree, cluster):
+    tree.train_with(gpu=0, slurm_partition="cpu")
+    tree.snakemake(WEIGHTS)
+    (job,) = cluster.jobs(folder=tree.folder)
+    assert (job["Partition"], job.get("TresPerJob")) == ("cpu", None)
+    assert same(tree, undisturbed)
 
 
 def test_two_gpus_train_in_two_processes(two_ranks, cluster):
