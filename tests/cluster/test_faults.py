@@ -1,6 +1,7 @@
 """What goes wrong on a cluster: after each fault the numbers are those of a run without it, to the last bit."""
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -125,9 +126,9 @@ def test_on_one_machine_a_training_that_still_runs_is_waited_for(undisturbed, tm
 
 def test_requeued_tasks_go_on_with_all_their_ranks(two_ranks, cluster, tmp_path):
     tree = made(tmp_path / "tree", two_ranks.folder, epochs=FEW)
-    tree.train_with(slurm_partition="low", mem_mb=300_000, gpu=2, mpi="srun", tasks=2)
+    tree.train_with(slurm_partition="low", mem_mb=300_000, gpu=0, gres="gpu:2", mpi="srun", tasks=2)
     preempted(tree, cluster)
     (job,) = cluster.jobs(folder=tree.folder)
     assert (job["NumTasks"], job["Restarts"]) == ("2", "1") and went_on(tree)
-    assert "processes 2" in tree.said()
+    assert "processes 2" in tree.said() and re.search("GPUs of the first node: [0-7],[0-7]\n", tree.said())
     assert same(tree, two_ranks)

@@ -92,7 +92,10 @@ def main(path: str) -> None:
     with Path(found["log"]).open("a", encoding="utf-8") as log:
         job = Job(**found["job"], log=log)
         try:
-            work(Crew(_fabric(found["order"]["options"], found["nodes"])), found["order"], job)
+            crew = Crew(_fabric(found["order"]["options"], found["nodes"]))
+            if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
+                job.say(f"GPUs of the first node: {gpus}")
+            work(crew, found["order"], job)
         except Exception:
             traceback.print_exc(file=log)
             raise
