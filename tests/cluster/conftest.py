@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import slurm
-from tree import FEW, FIGURES, WEIGHTS, Tree, made
+from small_tree import FEW, FIGURES, WEIGHTS, Tree, made
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import pytest
-from tree import FIGURES, MODEL, WEIGHTS, Tree, ended, made, same
+from small_tree import FIGURES, MODEL, WEIGHTS, Tree, ended, made, same
 
 pytestmark = pytest.mark.workflow
 

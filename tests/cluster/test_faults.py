@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tree import FEW, WEIGHTS, ended, made, same
+from small_tree import FEW, WEIGHTS, ended, made, same
 
 pytestmark = pytest.mark.cluster
 

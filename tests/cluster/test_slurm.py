@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tree import FIGURES, WEIGHTS, same
+from small_tree import FIGURES, WEIGHTS, same
 
 # Jobs of Slurm that several short ones share: the name of the group, then the rules.
 SHARED = ["short_agree", "figure_figure"]

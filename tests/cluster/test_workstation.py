@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from tree import ended, made
+from small_tree import ended, made
 
 from imports import ROOT
 
