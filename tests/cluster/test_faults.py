@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from small_tree import FEW, WEIGHTS, ended, made, same
+from small_tree import FEW, MODEL, WEIGHTS, ended, made, same
 
 pytestmark = pytest.mark.cluster
 
@@ -40,14 +40,22 @@ def states(cluster, tree):
     return sorted(job["JobState"] for job in cluster.jobs(folder=tree.folder))
 
 
+def saved(tree, job):
+    """Whether a job that was asked to end has saved the state of training then, and not only after the last epoch."""
+    log = tree.folder / "logs" / "slurm" / "rule_train" / MODEL / f"{job}.log"
+    return "asked to end: the state of training is saved" in log.read_text()
+
+
 def went_on(tree):
     return "goes on from epoch" in tree.said()
 
 
 def test_a_cancelled_training_is_submitted_again_and_goes_on(undisturbed, tree, cluster):
     process = under_way(cluster, tree)
-    subprocess.run(["scancel", training(cluster, tree)["JobId"]], check=True)
+    job = training(cluster, tree)["JobId"]
+    subprocess.run(["scancel", job], check=True)
     ended(process)
+    assert saved(tree, job)
     assert states(cluster, tree) == ["CANCELLED", "COMPLETED"] and went_on(tree)
     assert same(tree, undisturbed)
     tree.whole()
@@ -92,7 +100,7 @@ def test_a_killed_snakemake_is_started_again_while_its_job_runs(undisturbed, tre
     tree.snakemake("--unlock")
     assert training(cluster, tree)["JobId"] == left
     said = tree.snakemake(WEIGHTS)
-    assert f"ends 1 jobs that an earlier run left in Slurm: {left}" in said
+    assert f"ends 1 jobs that an earlier run left in Slurm: {left}" in said and saved(tree, left)
     assert states(cluster, tree) == ["CANCELLED", "COMPLETED"] and went_on(tree)
     assert same(tree, undisturbed)
     tree.whole()

@@ -176,7 +176,7 @@ def test_memory_and_runtime_grow_with_the_attempt(resource):
     amounts = [given["default-resources"][resource]]
     amounts += [values[resource] for values in given["set-resources"].values() if resource in values]
     for amount in amounts:
-        least = re.fullmatch(r"(?:min\()?attempt \* (\d+)(?:, \d+\))?", amount)[1]
+        least = re.fullmatch(r"min\(attempt \* (\d+), \d+\)", amount)[1]
         assert int(least) >= (500 if resource == "mem_mb" else 60)
 
 

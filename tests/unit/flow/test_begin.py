@@ -1,7 +1,10 @@
 """What a run sets right before its first job: times of files from the future, jobs that a killed run left."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +51,16 @@ def test_times_of_the_past_stay(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch):
+    """This process is no run before, and none after the test."""
+    held = []
+    monkeypatch.setattr(begin, "_HELD", held)
+    yield
+    for file in held:
+        file.close()
+
+
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     """Stand-ins for squeue and scancel: a queue in a file."""
@@ -71,6 +84,41 @@ def test_only_the_jobs_of_this_folder_are_ended(slurm, tmp_path, monkeypatch, ca
     begin.begin()
     assert (tmp_path / "cancelled").read_text() == "5 8\n"
     assert "mettle: ends 2 jobs that an earlier run left in Slurm: 5, 8\n" in capsys.readouterr().err
+
+
+def test_nobodys_jobs_are_ended_while_another_run_lives(slurm, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    slurm.write_text(f"5|rule_train|{tmp_path}\n")
+    script = "import pathlib; from mettle.flow import begin; "
+    script += "print(begin._first(pathlib.Path('.snakemake/runs.lock')), flush=True); input()"
+    command = [sys.executable, "-c", script]
+    env = os.environ | {"PYTHONPATH": str(Path(begin.__file__).parents[2])}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as other:
+        assert other.stdout.readline() == "True\n"
+        begin.begin()
+        assert not (tmp_path / "cancelled").exists()
+        other.kill()
+    begin._HELD.pop().close()
+    begin.begin()
+    assert (tmp_path / "cancelled").read_text() == "5\n"
+
+
+def test_a_second_run_still_counts_after_the_first_has_ended(tmp_path):
+    lock = tmp_path / "runs.lock"
+    assert begin._first(lock) and not begin._first(lock)
+    begin._HELD.pop(0).close()
+    assert not begin._first(lock)
+
+
+def test_a_queue_that_does_not_answer_is_said(slurm, tmp_path, capsys):
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: cannot connect' >&2\nexit 1\n")
+    assert begin.left_jobs(tmp_path) == []
+    assert "squeue fails, so whether an earlier run left jobs is unknown: slurm_load_jobs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stderr", "gone"), [("Invalid job id specified", True), ("down", False)])
+def test_jobs_are_gone_only_if_slurm_says_so(stderr, gone):
+    assert begin._gone(subprocess.CompletedProcess([], 1, "", stderr)) == gone
 
 
 def test_jobs_that_do_not_end_are_said(slurm, tmp_path, monkeypatch):

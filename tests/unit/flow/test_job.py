@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from mettle import flow
+from mettle.flow import locks
 
 
 class Named(dict):
@@ -172,3 +173,10 @@ def test_progress_of_an_iterator_has_no_total_unless_told(tmp_path, clock):
     assert lines_of(tmp_path, clock, iter("ab"), 61)[1][0] == "12:00:00 images: 1 of ?, 61 s each"
     assert lines_of(tmp_path, clock, iter("ab"), 61, total=2)[1][0] == "12:00:00 images: 1 of 2, 61 s each"
     assert lines_of(tmp_path, clock, iter(""), 61) == ([], [])
+
+
+def test_a_job_that_can_go_on_is_alone_at_its_folder(tmp_path):
+    folder = str(tmp_path / "resume" / "m")
+    with flow.job(snakemake(tmp_path, resume=folder)) as first:
+        assert not first.waited and locks._locked(Path(f"{folder}.lock")) is None
+    assert locks._locked(Path(f"{folder}.lock")) is not None

@@ -106,7 +106,7 @@ def test_more_gpus_than_there_are_is_said(machine):
         raise AssertionError
 
 
-@pytest.mark.parametrize(("count", "variable", "value"), [(0, "X", "1"), (1, "SLURM_JOB_ID", "7")])
+@pytest.mark.parametrize(("count", "variable", "value"), [(0, "X", "1"), (3, "SLURM_JOB_ID", "7")])
 def test_without_gpus_to_give_nothing_changes(machine, monkeypatch, count, variable, value):
     monkeypatch.setenv(variable, value)
     with locks.gpus(count, print) as mine:
@@ -123,3 +123,19 @@ def test_gpus_are_those_that_nvidia_smi_lists(machine, monkeypatch, tmp_path):
     program.write_text("#!/bin/sh\necho no devices were found\nexit 9\n")
     assert locks.visible() == []
     assert not re.search("mettle-gpus", " ".join(path.name for path in tmp_path.iterdir() if path.is_file()))
+
+
+def test_in_an_allocation_jobs_share_its_gpus(machine, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    with locks.gpus(1, print) as mine:
+        assert mine == ["0"] and os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+
+
+def test_a_file_system_without_locks_keeps_nobody_waiting(tmp_path, monkeypatch, capsys):
+    def no_locks(file, flags):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(locks.fcntl, "flock", no_locks)
+    with locks.alone(tmp_path / "lock", print) as waited:
+        assert not waited
+    assert "cannot be locked (Function not implemented): goes on without" in capsys.readouterr().err

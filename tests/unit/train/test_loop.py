@@ -1,6 +1,5 @@
 """Training: the same from the same seed, and the same again when it was killed and went on."""
 
-import contextlib
 import math
 import os
 import signal
@@ -92,7 +91,7 @@ def test_what_is_written(tmp_path, stores):
     )
     assert [line.partition(":")[0] for line in job.said[1:]] == ["epoch 1", "epoch 2", "epoch 3"]
     assert not (tmp_path / "resume").exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.parquet", "resume.lock", "weights.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.parquet", "weights.safetensors"]
 
 
 # Killed, and going on
@@ -201,7 +200,7 @@ def test_asked_to_end_it_saves_and_ends(tmp_path, stores, reference, step):
     ):
         run(tmp_path, stores, recipe(**ADVERSARIAL), job=job)
     assert signal.getsignal(signal.SIGTERM) is handler
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["resume", "resume.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resume"]
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["last.pt"]
     found, after = run(tmp_path, stores, recipe(**ADVERSARIAL))
     epoch, rest = divmod(step + 1, 4)
@@ -385,10 +384,11 @@ def test_evaluation_leaves_the_model_alone(stores):
 
 
 @pytest.mark.parametrize(("seed", "again"), [(0, False), (1, True)])
-def test_who_waited_for_the_same_training_takes_its_weights(tmp_path, stores, monkeypatch, seed, again):
+def test_who_waited_for_the_same_training_takes_its_weights(tmp_path, stores, seed, again):
     run(tmp_path, stores, recipe(epochs=1))
     before = outputs(tmp_path)[0].stat().st_mtime_ns
-    monkeypatch.setattr(loop, "alone", lambda path, say: contextlib.nullcontext(True))
-    _, job = run(tmp_path, stores, recipe(epochs=1), seed=seed)
+    job = Job()
+    job.waited = True
+    run(tmp_path, stores, recipe(epochs=1), seed=seed, job=job)
     assert ("the other process has made these weights" in job.said) != again
     assert (outputs(tmp_path)[0].stat().st_mtime_ns > before) == again

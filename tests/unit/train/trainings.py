@@ -29,7 +29,7 @@ class Job:
 
     def __init__(self, at=None, what=None, threads=1):
         self.seed, self.threads, self.provenance = 0, threads, {"rule": "train"}
-        self.gpus, self.tasks, self.nodes = 0, 1, 1
+        self.gpus, self.tasks, self.nodes, self.waited = 0, 1, 1, False
         self.said, self.at, self.what, self.steps = [], at, what, 0
 
     def say(self, text):

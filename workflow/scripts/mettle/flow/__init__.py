@@ -41,6 +41,7 @@ class Job:
     threads : CPU threads the job may use
     provenance : rule, revision, git commit, parameters and their hash, package versions
     gpus, tasks, nodes : what the profile asks for: GPUs, Slurm tasks and the nodes that they are on
+    waited : whether another process was at the same work, and has ended
     """
 
     rule: str
@@ -51,6 +52,7 @@ class Job:
     gpus: int = 0
     tasks: int = 1
     nodes: int = 1
+    waited: bool = False
 
     def say(self, text: str) -> None:
         """One line in the log, with the time."""
@@ -90,7 +92,7 @@ def job(snakemake: Any) -> Iterator[Job]:
         this = Job(snakemake.rule, seed, snakemake.threads, provenance(snakemake), log, **asked)
         this.say(f"{this.rule} {dict(snakemake.wildcards)} on {os.uname().nodename}, {this.threads} threads")
         try:
-            with locks.gpus(this.gpus, this.say):
+            with _alone(snakemake, this), locks.gpus(this.gpus, this.say):
                 if this.gpus:
                     this.say(f"GPUs: {os.environ.get('CUDA_VISIBLE_DEVICES', 'none on this machine')}")
                 yield this
@@ -100,6 +102,16 @@ def job(snakemake: Any) -> Iterator[Job]:
                 sys.exit(f"{this.rule} {' '.join(snakemake.wildcards)}: {type(error).__name__}: {error}")
             raise
         this.say("done")
+
+
+@contextmanager
+def _alone(snakemake: Any, this: Job) -> Iterator[None]:
+    """One job at a time goes on from the same folder: one that outlived its Snakemake may still be at it."""
+    if folder := snakemake.params.get("resume"):
+        with locks.alone(f"{folder}.lock", this.say) as this.waited:
+            yield
+    else:
+        yield
 
 
 def provenance(snakemake: Any) -> dict[str, Any]:

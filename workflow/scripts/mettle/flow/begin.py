@@ -5,6 +5,7 @@ A run that was killed, or a clock that was set back, must not cost results: the 
 that no two write one file, and files from the future get times before now, so that what is made next is newer.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,20 +13,40 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 _FOLDERS = ("results", "resources/downloads")
 _GRACE = 120  # seconds that ended jobs may take to save their state
+_HELD: list[IO] = []
 
 
 def begin() -> None:
-    """Put the working directory in order; says on stderr what it did."""
-    for folder in _FOLDERS:
-        if Path(folder).is_dir() and (count := settle_times(Path(folder))):
-            _say(f"{count} files in {folder} were from the future: the clock was set back; they got times before now")
+    """Put the working directory in order, unless another run is at work in it; says on stderr what it did."""
+    if not _first(Path(".snakemake/runs.lock")):
+        return
     if jobs := left_jobs(Path.cwd()):
         _say(f"ends {len(jobs)} jobs that an earlier run left in Slurm: {', '.join(jobs)}")
         end(jobs)
+    for folder in _FOLDERS:
+        if Path(folder).is_dir() and (count := settle_times(Path(folder))):
+            _say(f"{count} files in {folder} were from the future: the clock was set back; they got times before now")
+
+
+def _first(path: Path) -> bool:
+    """Whether no other run lives in this directory; this one counts until its process ends, however it ends."""
+    path.parent.mkdir(exist_ok=True)
+    file = path.open("a")
+    _HELD.append(file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        first = True
+    except OSError:  # held by another run, or a file system without locks
+        first = False
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_SH)
+    return first
 
 
 # Times
@@ -50,7 +71,8 @@ def settle_times(folder: Path) -> int:
     settled = {found: past + round(place * step) for place, found in enumerate(future, start=1)}
     late = [path for path, found in times.items() if found in settled]
     for path in late:
-        os.utime(path, ns=(settled[times[path]],) * 2, follow_symlinks=False)
+        with suppress(FileNotFoundError):
+            os.utime(path, ns=(settled[times[path]],) * 2, follow_symlinks=False)
     return len(late)
 
 
@@ -61,10 +83,11 @@ def _now(folder: Path) -> int:
 
 
 def _times(folder: Path) -> Iterator[tuple[str, int]]:
-    """Path and time of everything below a folder."""
-    with os.scandir(folder) as entries:
+    """Path and time of everything below a folder; a job that still runs may take files away meanwhile."""
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
-            yield entry.path, entry.stat(follow_symlinks=False).st_mtime_ns
+            with suppress(FileNotFoundError):
+                yield entry.path, entry.stat(follow_symlinks=False).st_mtime_ns
             if entry.is_dir(follow_symlinks=False):
                 yield from _times(entry.path)
 
@@ -76,11 +99,9 @@ def left_jobs(folder: Path) -> list[str]:
     """Ids of this user's Slurm jobs that a Snakemake in this folder has submitted; none where there is no Slurm."""
     if not shutil.which("squeue"):
         return []
-    command = ["squeue", "--me", "--noheader", "--format=%i|%k|%Z"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    except subprocess.TimeoutExpired:
-        _say("squeue does not answer: whether an earlier run left jobs is unknown")
+    answer = _squeue("--me", "--format=%i|%k|%Z")
+    if answer.returncode:
+        _say(f"squeue fails, so whether an earlier run left jobs is unknown: {answer.stderr.strip()}")
         return []
     rows = [line.split("|", 2) for line in answer.stdout.splitlines() if line.count("|") >= 2]
     # The comment is how the executor for Slurm marks its jobs.
@@ -96,12 +117,23 @@ def end(jobs: list[str]) -> None:
         If they are still there after two minutes.
     """
     subprocess.run(["scancel", *jobs], check=True)
-    command = ["squeue", "--noheader", "--format=%i", "--jobs", ",".join(jobs)]
     until = time.monotonic() + _GRACE
-    while subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip():
+    while not _gone(_squeue("--format=%i", "--jobs", ",".join(jobs))):
         if time.monotonic() > until:
             raise TimeoutError(f"jobs {', '.join(jobs)} of an earlier run do not end: see `squeue --me`")
         time.sleep(1)
+
+
+def _gone(answer: subprocess.CompletedProcess) -> bool:
+    return "Invalid job id" in answer.stderr or not (answer.returncode or answer.stdout.strip())
+
+
+def _squeue(*arguments: str) -> subprocess.CompletedProcess:
+    command = ["squeue", "--noheader", *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", "no answer in a minute")
 
 
 def _say(text: str) -> None:

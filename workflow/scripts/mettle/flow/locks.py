@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -54,20 +55,21 @@ def gpus(count: int, say: Callable[[str], None]) -> Iterator[list[str]]:
     Returns
     -------
     list of str
-        The GPUs as CUDA_VISIBLE_DEVICES names them; none if the machine has none, or if Slurm has given them already.
+        The GPUs as CUDA_VISIBLE_DEVICES names them; none if there are none, or Slurm has given no others.
 
     Raises
     ------
     ValueError
         If the machine has some, but fewer.
     """
-    have = [] if count < 1 or "SLURM_JOB_ID" in os.environ else visible()
-    if not have:
+    allocation = os.environ.get("SLURM_JOB_ID", "")
+    have = visible() if count else []
+    if not have or (allocation and len(have) <= count):
         yield []
         return
     if len(have) < count:
         raise ValueError(f"{count} GPUs are asked for, this machine shows {len(have)}: {', '.join(have)}")
-    folder, spoken = Path(tempfile.gettempdir()) / f"mettle-gpus-{os.getuid()}", False
+    folder, spoken = Path(tempfile.gettempdir()) / f"mettle-gpus-{os.getuid()}{allocation}", False
     folder.mkdir(exist_ok=True)
     while not (mine := _some(count, have, folder)):
         if not spoken:
@@ -110,7 +112,9 @@ def _locked(path: Path) -> IO | None:
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         return None
+    except OSError as error:  # a file system without locks, as Lustre may be mounted
+        print(f"mettle: {path} cannot be locked ({error.strerror}): goes on without", file=sys.stderr, flush=True)
     return file

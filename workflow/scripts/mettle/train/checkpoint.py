@@ -62,11 +62,14 @@ class Checkpoint:
         return self.asked_to_end or time.monotonic() - self._written >= self.every
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state under a temporary name and rename it; ends the job if it was asked to end."""
+        """Write the state, whole or not at all."""
         if self.writes:
             with whole(self.path) as tmp:
                 torch.save(state | {"fingerprint": self.fingerprint}, tmp)
         self._written = time.monotonic()
+
+    def end_if_asked(self) -> None:
+        """End the job if it was asked to end."""
         if self.asked_to_end:
             raise SystemExit("asked to end: the state of training is saved, the next run goes on from it")
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from mettle.data.store import Store
 from mettle.flow import Job
-from mettle.flow.locks import alone
 from mettle.train import optim, tasks
 from mettle.train.checkpoint import Checkpoint
 from mettle.train.parallel import ALONE, Crew, launch
@@ -67,15 +66,14 @@ def train(
         "epochs": str(epochs),
         "checkpoints": str(checkpoints) if checkpoints else None,
         "resume": str(resume),
+        "waited": job.waited,
         "logs": str(logs or resume),
         "options": {"loggers": [], "checkpoint_seconds": 300} | ALONE | (fabric or {}),
     }
-    with alone(f"{resume}.lock", job.say) as waited:
-        order["waited"] = waited
-        if job.tasks > 1:
-            tasks.run(order, job)
-        else:
-            launch(partial(work, order=order, job=job), order["options"], job.gpus)
+    if job.tasks > 1:
+        tasks.run(order, job)
+    else:
+        launch(partial(work, order=order, job=job), order["options"], job.gpus)
 
 
 def work(crew: Crew, order: dict[str, Any], job: Job) -> None:

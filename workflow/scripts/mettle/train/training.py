@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mettle import models, tables
 from mettle.data.loading import batches
 from mettle.data.store import Store
+from mettle.files import whole
 from mettle.flow import Job, derive, fingerprint, sha256_of
 from mettle.models.weights import read
 from mettle.perturb import Draws
@@ -96,9 +97,9 @@ class Training:
         shown = self.job.progress(loaded, text, len(order)) if self.crew.first else loaded
         self.model.train()
         since = time.monotonic()
-        for batch, part, whole in zip(shown, parts, order, strict=True):
+        for batch, part, all_of_it in zip(shown, parts, order, strict=True):
             lengths = [len(positions) for positions in part]
-            self._update([values.split(lengths) for values in batch], len(whole))
+            self._update([values.split(lengths) for values in batch], len(all_of_it))
             since, before = time.monotonic(), since
             self.record.add(seconds=since - before)
             self._keep(checkpoint)
@@ -202,7 +203,8 @@ class Training:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             for epoch in self.recipe["checkpoints"]:
-                shutil.copy(checkpoint.folder / _name(epoch), folder / _name(epoch))
+                with whole(folder / _name(epoch)) as tmp:
+                    shutil.copy(checkpoint.folder / _name(epoch), tmp)
         if self.record.best:
             self.shown.load_state_dict(self.record.best["weights"])
         self._save(weights, self.shown, self.record.selected)  # the last, so that all is there where they are
@@ -223,6 +225,8 @@ class Training:
         due, checkpoint.asked_to_end = self.crew.any(always or checkpoint.due(), checkpoint.asked_to_end)
         if due:
             checkpoint.save(self.state())
+            self.crew.sums(0.0)  # nobody ends before the state is written: Slurm then ends the others
+            checkpoint.end_if_asked()
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on."""
