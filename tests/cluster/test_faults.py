@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from small_tree import FEW, MODEL, WEIGHTS, ended, made, same
+from small_tree import FEW, WEIGHTS, ended, made, same
 
 pytestmark = pytest.mark.cluster
 
@@ -40,10 +40,10 @@ def states(cluster, tree):
     return sorted(job["JobState"] for job in cluster.jobs(folder=tree.folder))
 
 
-def saved(tree, job):
-    """Whether a job that was asked to end has saved the state of training then, and not only after the last epoch."""
-    log = tree.folder / "logs" / "slurm" / "rule_train" / MODEL / f"{job}.log"
-    return "asked to end: the state of training is saved" in log.read_text()
+def saved(cluster, tree):
+    """Wait until the job that was asked to end says that it has saved the state; the next one begins a new log."""
+    said = "asked to end: the state of training is saved"
+    cluster.until(said, lambda: said in tree.said(), 60)
 
 
 def went_on(tree):
@@ -52,10 +52,9 @@ def went_on(tree):
 
 def test_a_cancelled_training_is_submitted_again_and_goes_on(undisturbed, tree, cluster):
     process = under_way(cluster, tree)
-    job = training(cluster, tree)["JobId"]
-    subprocess.run(["scancel", job], check=True)
+    subprocess.run(["scancel", training(cluster, tree)["JobId"]], check=True)
+    saved(cluster, tree)
     ended(process)
-    assert saved(tree, job)
     assert states(cluster, tree) == ["CANCELLED", "COMPLETED"] and went_on(tree)
     assert same(tree, undisturbed)
     tree.whole()
@@ -67,6 +66,7 @@ def preempted(tree, cluster):
     job = training(cluster, tree)["JobId"]
     more = ["--mem=300000", "--output=/dev/null", "--wrap=sleep 1"]
     other = cluster.asked("sbatch", "--parsable", "--partition=gpu", *more)
+    saved(cluster, tree)
     cluster.until("it waits again", lambda: training(cluster, tree, ("PENDING",)))
     over = ["squeue", "--noheader", "--jobs", other.stdout.strip()]
     cluster.until("the other one is over", lambda: not cluster.asked(*over, check=False).stdout)
@@ -99,8 +99,9 @@ def test_a_killed_snakemake_is_started_again_while_its_job_runs(undisturbed, tre
     assert "Directory cannot be locked" in ended(tree.start(WEIGHTS), 1)
     tree.snakemake("--unlock")
     assert training(cluster, tree)["JobId"] == left
-    said = tree.snakemake(WEIGHTS)
-    assert f"ends 1 jobs that an earlier run left in Slurm: {left}" in said and saved(tree, left)
+    process = tree.start(WEIGHTS)
+    saved(cluster, tree)
+    assert f"ends 1 jobs that an earlier run left in Slurm: {left}" in ended(process)
     assert states(cluster, tree) == ["CANCELLED", "COMPLETED"] and went_on(tree)
     assert same(tree, undisturbed)
     tree.whole()

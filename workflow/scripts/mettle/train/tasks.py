@@ -90,14 +90,14 @@ def main(path: str) -> None:
 
     found = json.loads(Path(path).read_text())
     with Path(found["log"]).open("a", encoding="utf-8") as log:
-        job = Job(**found["job"], log=log)
+        job, crew = Job(**found["job"], log=log), Crew(_fabric(found["order"]["options"], found["nodes"]))
         try:
-            crew = Crew(_fabric(found["order"]["options"], found["nodes"]))
             if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
                 job.say(f"GPUs of the first node: {gpus}")
             work(crew, found["order"], job)
-        except Exception:
-            traceback.print_exc(file=log)
+        except BaseException as error:
+            if isinstance(error, Exception) or crew.first:
+                traceback.print_exc(file=log)
             raise
 
 
