@@ -39,7 +39,7 @@ def source(url, sha256=""):
 
 
 def left(target):
-    return [path.name for path in target.parent.iterdir() if path.suffix != ".lock"]
+    return [path.name for path in target.parent.iterdir()]
 
 
 def test_a_file_with_the_right_sha256(server, target, job):
@@ -107,7 +107,7 @@ def test_what_a_killed_job_left_does_no_harm(server, target, job):
 def test_the_path_of_an_address_leads_nowhere_else(server, target, job, tmp_path):
     server.files["/d/../../../../evil"] = server.files["/evil"] = b"evil"
     download(source(f"{server.url}/d/../../../../evil"), target, job)
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"c.pth", ".c.pth.lock"}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"c.pth"}
 
 
 def test_queries_of_addresses_are_not_told_of_others(server, target, job):

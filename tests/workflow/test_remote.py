@@ -151,7 +151,7 @@ def test_another_sha256_and_a_body_that_ends_early_leave_no_file(tree, server):
     sheets(tree, f"{server.url}/cifar.tar.gz")
     code, text = snakemake(tree, STORE)
     assert code == 1 and "config/datasets.tsv, row 'tiny': http" in text and "IncompleteRead" in text
-    assert not kept(tree) and not (tree / "results").exists()
+    assert not kept(tree) and not (tree / "results" / "prep").exists()
 
 
 def test_a_broken_answer_is_tried_again(tree, server):

@@ -28,5 +28,6 @@ rule download:
         revision=1,
         seed=PLAN.config["seed"],
         source=PLAN.download,
+        resume="results/.resume/download/{file}",  # one job at a time fetches a file
     script:
         "../scripts/download.py"

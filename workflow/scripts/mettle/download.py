@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mettle.flow import Job, locks, sha256_of
+from mettle.flow import Job, sha256_of
 from mettle.plan.sources import SCHEMES
 
 _TIMEOUT = 60  # seconds without an answer, or without a further byte
@@ -45,14 +45,14 @@ def download(source: dict[str, str], target: str | Path, job: Job) -> None:
     target, began = Path(target), time.monotonic()
     job.say(f"downloads {source['url']}")
     partial = target.with_name(f".{target.name}.part")
-    with locks.alone(target.with_name(f".{target.name}.lock"), job.say):
-        try:
-            _retrieve(source, partial, target)
-            _check(source, partial, job)
-            job.say(f"{partial.stat().st_size} bytes in {time.monotonic() - began:.0f} s")
-            partial.replace(target)
-        finally:
-            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _retrieve(source, partial, target)
+        _check(source, partial, job)
+        job.say(f"{partial.stat().st_size} bytes in {time.monotonic() - began:.0f} s")
+        partial.replace(target)
+    finally:
+        shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
 
 
 def _retrieve(source: dict[str, str], partial: Path, target: Path) -> None:
