@@ -88,9 +88,9 @@ def _overlaps(count: np.ndarray, nearness: np.ndarray, k: int) -> np.ndarray:
 
 
 def _ranks(count: np.ndarray, nearness: np.ndarray, k: int) -> np.ndarray:
-    """Rank similarity of each image."""
+    """Rank similarity of each image; both sums have the same terms at most, but not in the same order."""
     best = np.cumsum(1 / np.arange(1, k + 1))
-    return np.where(count > 0, nearness / best[count - 1], 0)
+    return np.where(count > 0, np.minimum(nearness / best[count - 1], 1), 0)
 
 
 _KLABUNDE = "Klabunde et al. 2025 (arXiv:2305.06329), neighbourhood-based measures"
