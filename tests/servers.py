@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
+import pytest
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -111,13 +112,16 @@ def _gcs(files, path):
 
 
 @contextmanager
-def serving():
-    """A server, for as long as the context lasts."""
+def serving(files):
+    """A server of these files for as long as the context lasts; it is asked without a proxy."""
     server = Server()
+    server.files |= files
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
-        yield server
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("no_proxy", "*")
+            yield server
     finally:
         server.closing.set()
         server.shutdown()

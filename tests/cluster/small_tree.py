@@ -1,17 +1,15 @@
 """A copy of the workflow with two small models and two figures, set up for the Slurm of these tests as a site would."""
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import yaml
 from safetensors.numpy import load_file
 
-from imports import ROOT
+import trees
 from mettle import tables
 
 MODEL = "resnet8-plain-s0"
@@ -27,13 +25,6 @@ CONFIG = {
         "fig4": {"datasets": ["digits"], "eps": [0]},
         "fig5": {"dataset": "digits", "eps": [0], "measures": ["cka"], "resamples": 99},
     },
-}
-RECIPE = {
-    "epochs": EPOCHS,
-    "batch_size": 64,
-    "optimizer": {"name": "adamw", "lr": 0.004, "weight_decay": 0.05},
-    "schedule": {"name": "cosine"},
-    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
 }
 # What a site with this Slurm sets; the profile's own partitions and memory fit.
 SITE = {
@@ -69,11 +60,11 @@ class Tree:
 
     def start(self, *arguments):
         """A Snakemake in the background."""
-        command = [sys.executable, "-m", "snakemake", "--profile", self.profile, "--workflow-profile", "profiles/site"]
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
+        command = trees.command("--profile", self.profile, "--workflow-profile", "profiles/site", *arguments)
+        env = trees.environment()
         # Into a file, since jobs on this machine that outlive it would keep a pipe open.
         with (self.folder / f"said-{len(self.started)}.txt").open("w+b") as said:
-            process = subprocess.Popen([*command, *arguments], cwd=self.folder, env=env, stdout=said, stderr=said)
+            process = subprocess.Popen(command, cwd=self.folder, env=env, stdout=said, stderr=said)
         self.started.append(process)
         process.said = Path(said.name)
         return process
@@ -132,17 +123,8 @@ def same(first, second):
 def made(folder, prepared=None, profile="slurm", epochs=EPOCHS):
     """Make a tree; with the data sets of another one, which are then not made again."""
     folder.mkdir(exist_ok=True)
-    for name in ("workflow", "envs", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", folder)
-    (folder / "slurm").symlink_to("profiles/slurm")
-    (folder / "config" / "recipes").mkdir(parents=True)
-    shutil.copy(ROOT / "config" / "datasets.tsv", folder / "config")
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    (folder / "config" / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE | {"epochs": epochs}))
-    lines = ["model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource"]
-    lines += [f"resnet8-plain-s{seed}\tdigits\tresnet8\tplain\tnone\t0\t{seed}\ttrain" for seed in (0, 1)]
-    (folder / "config" / "models.tsv").write_text("\n".join(lines) + "\n")
+    models = [("resnet8", "plain", seed) for seed in (0, 1)]
+    trees.plant(folder, CONFIG, {"plain": trees.PLAIN | {"epochs": epochs}}, models)
     if prepared:
         for name in ("results/prep", ".snakemake/metadata"):
             shutil.copytree(prepared / name, folder / name)

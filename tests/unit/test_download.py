@@ -22,10 +22,8 @@ def job():
 
 
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    with serving() as found:
-        found.files["/d/c.pth"] = CONTENT
+def server():
+    with serving({"/d/c.pth": CONTENT}) as found:
         yield found
 
 

@@ -2,15 +2,12 @@
 
 import os
 import re
-import shutil
-import subprocess
-import sys
 
 import pytest
-import yaml
 
-from imports import ROOT
+import trees
 from mettle import tables
+from trees import succeeded
 
 pytestmark = pytest.mark.workflow
 
@@ -31,13 +28,6 @@ CONFIG = {
         "fig13": {"datasets": ["digits"], "eps": [1]},
     },
 }
-PLAIN = {
-    "epochs": 1,
-    "batch_size": 64,
-    "optimizer": {"name": "adamw", "lr": 0.004, "weight_decay": 0.05},
-    "schedule": {"name": "cosine"},
-    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
-}
 ROBUST = {"extends": "plain", "loss": "adversarial", "attack": {"norm": "l2", "eps": 1.0, "steps": 1}}
 MODELS = [("resnet8", "plain", 0), ("resnet8", "plain", 1), ("vgg5", "plain", 0), ("resnet8", "robust", 0)]
 MODELS += [("resnet8", "robust", 1)]
@@ -46,11 +36,7 @@ TARGETS = [FIGURES[0], "results/tables/accuracy.parquet"]
 
 
 def snakemake(folder, *arguments):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
-    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return answer.stdout + answer.stderr
+    return succeeded(trees.snakemake(folder, "--cores", "1", *arguments))
 
 
 def made(text):
@@ -63,19 +49,7 @@ def made(text):
 
 def plant(folder):
     """The workflow with its tiny configuration in an empty folder."""
-    for name in ("workflow", "envs"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", folder)
-    (folder / "config" / "recipes").mkdir(parents=True)
-    shutil.copy(ROOT / "config" / "datasets.tsv", folder / "config")
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    for name, recipe in (("plain", PLAIN), ("robust", ROBUST)):
-        (folder / "config" / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
-    lines = ["model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource"]
-    for arch, recipe, seed in MODELS:
-        threat = "l2\t1" if recipe == "robust" else "none\t0"
-        lines.append(f"{arch}-{recipe}-s{seed}\tdigits\t{arch}\t{recipe}\t{threat}\t{seed}\ttrain")
-    (folder / "config" / "models.tsv").write_text("\n".join(lines) + "\n")
+    return trees.plant(folder, CONFIG, {"plain": trees.PLAIN, "robust": ROBUST}, MODELS)
 
 
 @pytest.fixture(scope="module")

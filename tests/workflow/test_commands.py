@@ -1,36 +1,19 @@
 """Commands that make nothing: dry runs, graphs, lint, and the sentences for a wrong configuration."""
 
 import itertools
-import os
 import re
-import shutil
-import subprocess
-import sys
 
 import pytest
 
-from imports import ROOT
+import trees
+from trees import said, snakemake
 
 pytestmark = pytest.mark.workflow
 
 
 def copy(to):
-    """A copy of what the workflow consists of."""
-    for name in ("workflow", "config", "envs", "profiles", "resources/published", "resources/lists"):
-        shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", to)
-    (to / "slurm").symlink_to("profiles/slurm")
-    return to
-
-
-def snakemake(folder, *arguments):
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
-
-
-def said(answer):
-    return answer.stdout + answer.stderr
+    """A copy of what the workflow consists of, as it is shipped."""
+    return trees.copy(to, "config", "resources/published", "resources/lists")
 
 
 def counts(answer):

@@ -2,30 +2,23 @@
 
 import hashlib
 import io
-import os
 import pickle
 import re
-import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image
 
-from imports import ROOT
+import trees
 from mettle import models, tables
 from servers import serving
+from trees import said
 
 pytestmark = pytest.mark.workflow
 
-RECIPE = {"epochs": 1, "batch_size": 8, "schedule": {"name": "cosine"}}
-RECIPE |= {"optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0}}
-RECIPE |= {"input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3}}
 STORE = "results/prep/tiny/test.lmdb"
 WEIGHTS = "results/train/resnet8-plain-s0/weights.safetensors"
 
@@ -72,21 +65,14 @@ CIFAR = cifar()
 
 
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("no_proxy", "*")
-    with serving() as found:
-        found.files["/cifar.tar.gz"] = CIFAR
+def server():
+    with serving({"/cifar.tar.gz": CIFAR}) as found:
         yield found
 
 
 @pytest.fixture
 def tree(tmp_path, server):
-    for name in ("workflow", "envs"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", tmp_path)
-    (tmp_path / "config" / "recipes").mkdir(parents=True)
-    (tmp_path / "config" / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE))
-    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "figures": {}}))
+    trees.plant(tmp_path, {"seed": 0, "figures": {}})
     sheets(tmp_path, f"{server.url}/cifar.tar.gz")
     return tmp_path
 
@@ -101,10 +87,8 @@ def sheets(tree, source, sha256="", reader="cifar10_python", checkpoint="train")
 
 
 def snakemake(tree, *arguments, **variables):
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))} | variables
-    answer = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, env=env)
-    return answer.returncode, answer.stdout + answer.stderr
+    answer = trees.snakemake(tree, "--cores", "1", *arguments, **variables)
+    return answer.returncode, said(answer)
 
 
 def rules(text):

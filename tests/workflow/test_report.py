@@ -1,10 +1,7 @@
 """The report, as a reader meets it: made by the commands of the documentation, opened in a browser without network."""
 
 import csv
-import os
 import re
-import shutil
-import subprocess
 import sys
 import zipfile
 
@@ -12,8 +9,10 @@ import pytest
 import yaml
 
 import chromium
+import trees
 from imports import ROOT
 from mettle.plan import Plan
+from trees import succeeded
 
 pytestmark = pytest.mark.workflow
 
@@ -26,42 +25,18 @@ CONFIG = {
         "fig12": {"models": ["resnet8-plain-s0"]},
     },
 }
-RECIPE = {
-    "epochs": 1,
-    "batch_size": 64,
-    "optimizer": {"name": "adamw", "lr": 0.004, "weight_decay": 0.05},
-    "schedule": {"name": "cosine"},
-    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
-}
-MODELS = """model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource
-resnet8-plain-s0\tdigits\tresnet8\tplain\tnone\t0\t0\ttrain
-"""
 JOBS = {"prep": 2, "train": 1, "attack": 1, "tabulate_figure": 2, "figure": 1, "all": 7}
 SECRET = "hunter2-8f3a"
 
 
 def snakemake(folder, *arguments):
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE"))}
-    env |= {"WANDB_API_KEY": SECRET}
-    answer = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=env)
-    assert answer.returncode == 0, answer.stdout + answer.stderr
-    return answer.stdout + answer.stderr
+    return succeeded(trees.snakemake(folder, *arguments, WANDB_API_KEY=SECRET))
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    for name in ("workflow", "envs", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", folder)
-    (folder / "slurm").symlink_to("profiles/slurm")
-    (folder / "config" / "recipes").mkdir(parents=True)
-    shutil.copy(ROOT / "config" / "datasets.tsv", folder / "config")
-    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    folder = trees.plant(tmp_path_factory.mktemp("report"), CONFIG, models=[("resnet8", "plain", 0)])
     (folder / "config" / "paper.yaml").write_text("represent: {sample: 100}\n")
-    (folder / "config" / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE))
-    (folder / "config" / "models.tsv").write_text(MODELS)
     snakemake(folder, "--cores", "1", "results/figures/fig12.pdf", "results/tables/accuracy.parquet")
     # The command as the documentation has it: no target, the executor is Slurm, figure 1 has not been made.
     snakemake(folder, "--profile", "slurm", "--report", "results/report.html")

@@ -1,10 +1,7 @@
 """Secrets of the environment reach no file: a training with both loggers, a job that fails, and the report."""
 
 import base64
-import os
 import re
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -12,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from test_chain import plant
+
+import trees
 
 pytestmark = pytest.mark.workflow
 
@@ -62,10 +61,8 @@ def place(tmp_path_factory):
 
 
 def snakemake(place, *arguments):
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE", "WANDB"))}
     own = {"HOME": str(place / "home"), "TMPDIR": str(place / "tmp")} | dict.fromkeys(NAMES, SECRET)
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--verbose", *arguments]
-    answer = subprocess.run(command, cwd=place / "tree", capture_output=True, text=True, check=False, env=kept | own)
+    answer = trees.snakemake(place / "tree", "--cores", "1", "--verbose", *arguments, **own)
     with (place / "terminal.txt").open("a") as terminal:
         terminal.write(answer.stdout + answer.stderr)
     return answer

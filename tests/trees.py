@@ -1,0 +1,75 @@
+"""Working directories for tests that run Snakemake: the workflow's code with a configuration, and Snakemake in them."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import yaml
+
+from imports import ROOT
+
+PLAIN = {
+    "epochs": 1,
+    "batch_size": 64,
+    "optimizer": {"name": "adamw", "lr": 0.004, "weight_decay": 0.05},
+    "schedule": {"name": "cosine"},
+    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
+}
+SHEET = "model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n"
+
+
+def copy(folder, *more):
+    """The workflow's code in a folder, which is made if need be, and what else of the project is named."""
+    for name in ("workflow", "envs", "profiles", *more):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    (folder / "slurm").symlink_to("profiles/slurm")
+    return folder
+
+
+def plant(folder, config, recipes=None, models=()):
+    """The same with a configuration, recipes by name (`plain`, if none are given), and models of digits.
+
+    A model is (architecture, recipe, seed).
+    """
+    recipes = recipes or {"plain": PLAIN}
+    copy(folder)
+    (folder / "config" / "recipes").mkdir(parents=True)
+    shutil.copy(ROOT / "config" / "datasets.tsv", folder / "config")
+    (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
+    for name, recipe in recipes.items():
+        (folder / "config" / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+    rows = [_row(arch, recipe, seed, recipes[recipe].get("attack")) for arch, recipe, seed in models]
+    (folder / "config" / "models.tsv").write_text(SHEET + "".join(rows))
+    return folder
+
+
+def _row(arch, recipe, seed, attack):
+    threat = f"{attack['norm']}\t{attack['eps']:g}" if attack else "none\t0"
+    return f"{arch}-{recipe}-s{seed}\tdigits\t{arch}\t{recipe}\t{threat}\t{seed}\ttrain\n"
+
+
+def snakemake(folder, *arguments, **variables):
+    """A finished Snakemake, whatever its exit status; `variables` are laid over the environment."""
+    env = environment() | variables
+    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False, env=env)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "snakemake", *arguments]
+
+
+def environment():
+    """This process's environment without what would reach into a Snakemake or its loggers."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SNAKEMAKE", "WANDB"))}
+
+
+def said(answer):
+    return answer.stdout + answer.stderr
+
+
+def succeeded(answer):
+    """What a Snakemake said that ended well."""
+    assert answer.returncode == 0, said(answer)
+    return said(answer)
