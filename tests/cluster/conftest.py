@@ -43,11 +43,11 @@ def local(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def two_ranks(undisturbed, tmp_path_factory):
-    """One of its models, trained in two processes on one node."""
+    """One of its models, trained in two processes on one node, by GPUs and a node of a certain kind."""
 
     def train(folder):
         tree = made(folder, undisturbed.folder, epochs=FEW)
-        tree.train_with(gpu=2)
+        tree.train_with(gpu=2, gpu_model="pretended", constraint="fast|slow")
         tree.snakemake(WEIGHTS)
 
     return once(tmp_path_factory, "two_ranks", train)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 FOLDER = Path(tempfile.gettempdir()) / "mettle-slurm"
 ETC = Path("/etc/slurm")
-PACKAGES = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "squeue")
 GPUS, CPUS, MEMORY = 8, 64, 512_000
 HOST = socket.gethostname().split(".")[0]
 
@@ -60,7 +60,7 @@ JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-NodeName={HOST} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY} Gres=gpu:{GPUS} State=UNKNOWN
+NodeName={HOST} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY} Gres=gpu:pretended:{GPUS} Feature=fast State=UNKNOWN
 PartitionName=DEFAULT Nodes={HOST} State=UP MaxTime=7-00:00:00 DefMemPerCPU=500
 PartitionName=cpu Default=YES PriorityTier=10
 PartitionName=gpu PriorityTier=10
@@ -68,14 +68,14 @@ PartitionName=low PriorityTier=1
 """
 FILES = {
     "slurm.conf": CONF,
-    "gres.conf": f"NodeName={HOST} Name=gpu File={FOLDER}/dev/gpu[0-{GPUS - 1}]\n",
+    "gres.conf": f"NodeName={HOST} Name=gpu Type=pretended File={FOLDER}/dev/gpu[0-{GPUS - 1}]\n",
     "cgroup.conf": "CgroupAutomount=no\n",
 }
 
 
 def reason_against():
     """Why there can be no Slurm here; nothing if there can."""
-    if missing := [name for name in PACKAGES if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]:
+    if missing := [name for name in PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]:
         return f"needs Debian's packages munge, slurmctld, slurmd and slurm-client ({', '.join(missing)} not found)"
     if os.geteuid() != 0:
         return "needs root, as which the daemons of Slurm run"

@@ -48,4 +48,5 @@ def test_without_gpus_the_same_rules_run_on_cpus(undisturbed, tree, cluster):
 def test_two_gpus_train_in_two_processes(two_ranks, cluster):
     assert "processes 2" in two_ranks.said() and re.search(r"GPUs: [0-7],[0-7]\n", two_ranks.said())
     (job,) = cluster.jobs(folder=two_ranks.folder)
-    assert (job["TresPerJob"], job["NumTasks"]) == ("gres:gpu:2", "1")
+    assert (job["TresPerJob"], job["NumTasks"]) == ("gres:gpu:pretended:2", "1")
+    assert job["Features"] == "fast|slow"

@@ -110,6 +110,15 @@ def test_a_second_run_still_counts_after_the_first_has_ended(tmp_path):
     assert not begin._first(lock)
 
 
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capsys):
+    def no_locks(file, flags):
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(begin.fcntl, "flock", no_locks)
+    assert not begin._first(tmp_path / "runs.lock")
+    assert "runs.lock cannot be locked (Function not implemented), so nobody looks" in capsys.readouterr().err
+
+
 def test_a_queue_that_does_not_answer_is_said(slurm, tmp_path, capsys):
     (tmp_path / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: cannot connect' >&2\nexit 1\n")
     assert begin.left_jobs(tmp_path) == []

@@ -44,7 +44,7 @@ def download(source: dict[str, str], target: str | Path, job: Job) -> None:
     """
     target, began = Path(target), time.monotonic()
     job.say(f"downloads {source['url']}")
-    partial = target.with_name(f".{target.name}.part")
+    partial = target.with_name(f".{target.name}.part")  # one name, so that what a killed job left is written over
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         _retrieve(source, partial, target)

@@ -42,7 +42,10 @@ def _first(path: Path) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         first = True
-    except OSError:  # held by another run, or a file system without locks
+    except BlockingIOError:
+        first = False
+    except OSError as error:
+        _say(f"{path} cannot be locked ({error.strerror}), so nobody looks for jobs that an earlier run left in Slurm")
         first = False
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_SH)
