@@ -1,6 +1,5 @@
-"""The plan: sheets, recipes and configuration checked against each other, and the answers that rules ask of them."""
+"""The plan: the answers that rules ask of configuration, sheets and recipes."""
 
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,13 +8,11 @@ from typing import Any
 from mettle import schema
 from mettle.plan import names, sources
 from mettle.plan.figures import FIGURES
-from mettle.plan.recipes import Recipes, known
-
-Row = dict[str, Any]
+from mettle.plan.sheets import Row, Sheets, of_grid
 
 
-class Plan:
-    """The configuration, sheets and recipes, checked against each other.
+class Plan(Sheets):
+    """Which models, cells and figures there are, and what each job is told.
 
     Methods with a `wildcards` argument are input and params functions of rules; any object or mapping with the
     wildcards' names will do.
@@ -31,28 +28,9 @@ class Plan:
     """
 
     pattern = staticmethod(names.pattern)
-    known = staticmethod(known)
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self.config = schema.check(dict(config), "config", "configuration")
-        self.datasets = schema.read_sheet(self.config["datasets"], "datasets")
-        self.recipes = Recipes(self.config["recipes"], self.config["sweeps"])
-        self.models = self._read_models()
-        self.attacks = self._options("attack", "attacks")
-        self.measures = self._options("compare", "measures")
-        for name, row in self.models.items():
-            self._check_model(name, row)
-        for name, attack in self.attacks.items():
-            for dataset in attack["datasets"]:
-                self.known(dataset, self.datasets, "data set", f"configuration: attack.attacks.{name}.datasets")
-        for name, row in self.datasets.items():
-            if row.get("parent"):
-                self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
-        sheet = self.config["datasets"]
-        self.downloads = sources.parse_all(
-            {f"{sheet}, row '{name}'": row for name, row in self.datasets.items()},
-            {self._where(name): row for name, row in self.models.items()},
-        )
+        super().__init__(config)
         for figure, options in self.config["figures"].items():
             FIGURES[figure].check(self, options, f"configuration: figures.{figure}")
 
@@ -198,7 +176,7 @@ class Plan:
         dataset = self.models[model]["dataset"]
         asked = _get(wildcards, "dataset", dataset)
         if asked not in self.datasets or not self.fits(model, asked):
-            raise ValueError(f"{self._where(model)}: is a model of '{dataset}', not of '{asked}'")
+            raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
         return self.store(asked, "test")
 
     def model_row(self, wildcards: Any) -> Row:
@@ -229,7 +207,7 @@ class Plan:
 
     def attack_grid(self, name: str) -> list[str]:
         """Attacks that an entry of `attack.attacks` stands for: itself, or the cells of its grid."""
-        return [cell for cell, _ in _cells(name, self.config["attack"]["attacks"][name])]
+        return [cell for cell, _ in of_grid(name, self.config["attack"]["attacks"][name])]
 
     def known_attack(self, name: str, where: str) -> None:
         """An unknown entry of `attack.attacks` is a ValueError."""
@@ -261,7 +239,7 @@ class Plan:
             return self.store(dataset, "train")
         source = images.removeprefix("inverted-")
         if not self.fits(source, dataset):
-            raise ValueError(f"{self._where(source)}: is no model of '{dataset}', '{model}' cannot see its images")
+            raise ValueError(f"{self.where(source)}: is no model of '{dataset}', '{model}' cannot see its images")
         return [f"results/invert/{dataset}/{source}.lmdb", f"results/invert/{dataset}/{source}.parquet"]
 
     def sample(self, wildcards: Any) -> int | None:
@@ -353,72 +331,6 @@ class Plan:
     def published_numbers(self, sheet: str) -> list[Row]:
         """Rows of a sheet of published accuracies."""
         return list(schema.read_sheet(sheet, "published").values())
-
-    # Checks
-
-    def _read_models(self) -> dict[str, Row]:
-        """Rows of all sheets, then those of the sweeps."""
-        sheets = self.config["models"]
-        self._sheet_of: dict[str, str] = {}
-        models: dict[str, Row] = {}
-        for sheet in [sheets] if isinstance(sheets, str) else sheets:
-            for name, row in schema.read_sheet(sheet, "models").items():
-                if name in models:
-                    raise ValueError(f"{sheet}, row '{name}': stands in {self._sheet_of[name]} too")
-                models[name], self._sheet_of[name] = row, sheet
-        return models | self.recipes.rows
-
-    def _where(self, model: str) -> str:
-        row = self.models[model]
-        return f"{self._sheet_of.get(model, 'sweep ' + row.get('sweep', ''))}, row '{model}'"
-
-    def _options(self, block: str, kind: str) -> dict[str, Row]:
-        """Attacks or measures by name, each checked against the closed schema of its method."""
-        found = {}
-        for entry, content in self.config[block][kind].items():
-            for name, options in _cells(entry, content):
-                where = f"configuration: {block}.{kind}.{name}"
-                method = options.get("method", name)
-                self.known(method, schema.load(kind)["$defs"], "method", where)
-                found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
-        return found
-
-    @cached_property
-    def _architectures(self) -> frozenset[str]:
-        return names.known_architectures()
-
-    def _check_model(self, name: str, row: Row) -> None:
-        where = self._where(name)
-        if name != f"{row['arch']}-{row['recipe']}-s{row['seed']}":
-            expected = f"{row['arch']}-{row['recipe']}-s{row['seed']}"
-            raise ValueError(f"{where}: the name must be arch-recipe-sSEED of the row, that is '{expected}'")
-        self.known(row["dataset"], self.datasets, "data set", where)
-        if (row["threat"] == "none") != (row["eps"] == 0):
-            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {row['eps']:g}")
-        if (arches := self._architectures) and row["arch"] not in arches:
-            raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
-        if row.get("base"):
-            self.known(row["base"], self.models, "model", f"{where}, column base")
-        recipe = self.recipes.get(row["recipe"], where)
-        if "mix" in recipe:
-            self.known(recipe["mix"]["dataset"], self.datasets, "data set", f"recipe '{row['recipe']}': mix.dataset")
-        attack = recipe.get("attack") or {"norm": "none", "eps": 0}
-        if (attack["norm"], attack["eps"]) != (row["threat"], row["eps"]):
-            raise ValueError(
-                f"{where}: threat and eps are {row['threat']} {row['eps']:g}, "
-                f"but recipe '{row['recipe']}' trains with {attack['norm']} {attack['eps']:g}"
-            )
-
-
-def _cells(name: str, content: Row) -> list[tuple[str, Row]]:
-    """The cells of an entry with a `grid` of options, or the entry itself."""
-    options = {key: value for key, value in content.items() if key != "grid"}
-    grid = content.get("grid", {})
-    cells = []
-    for values in itertools.product(*grid.values()):
-        cell = dict(zip(grid, values, strict=True))
-        cells.append(("_".join([name, *(names.label(key, value) for key, value in cell.items())]), options | cell))
-    return cells
 
 
 def _figure(asked: Any) -> str:

@@ -1,0 +1,121 @@
+"""What a plan is made from: configuration, sheets and recipes, checked against each other."""
+
+import itertools
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from mettle import schema
+from mettle.plan import names, sources
+from mettle.plan.recipes import Recipes, known
+
+Row = dict[str, Any]
+
+
+class Sheets:
+    """The configuration, sheets and recipes, checked against each other.
+
+    Parameters
+    ----------
+    config : the mapping read from config/config.yaml and its overlays
+
+    Attributes
+    ----------
+    config : the same with defaults filled in
+    datasets, models, recipes : by name; models of sweeps stand behind those of the sheets
+    attacks, measures : options by name, cells of grids included
+    downloads : what the rule `download` may be asked for, by name of the file
+
+    Raises
+    ------
+    ValueError
+        One sentence that names the file and the key or row that is wrong.
+    """
+
+    known = staticmethod(known)
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = schema.check(dict(config), "config", "configuration")
+        self.datasets = schema.read_sheet(self.config["datasets"], "datasets")
+        self.recipes = Recipes(self.config["recipes"], self.config["sweeps"])
+        self.models = self._read_models()
+        self.attacks = self._options("attack", "attacks")
+        self.measures = self._options("compare", "measures")
+        for name, row in self.models.items():
+            self._check_model(name, row)
+        for name, attack in self.attacks.items():
+            for dataset in attack["datasets"]:
+                self.known(dataset, self.datasets, "data set", f"configuration: attack.attacks.{name}.datasets")
+        for name, row in self.datasets.items():
+            if row.get("parent"):
+                self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
+        sheet = self.config["datasets"]
+        self.downloads = sources.parse_all(
+            {f"{sheet}, row '{name}'": row for name, row in self.datasets.items()},
+            {self.where(name): row for name, row in self.models.items()},
+        )
+
+    def _read_models(self) -> dict[str, Row]:
+        """Rows of all sheets, then those of the sweeps."""
+        sheets = self.config["models"]
+        self._sheet_of: dict[str, str] = {}
+        models: dict[str, Row] = {}
+        for sheet in [sheets] if isinstance(sheets, str) else sheets:
+            for name, row in schema.read_sheet(sheet, "models").items():
+                if name in models:
+                    raise ValueError(f"{sheet}, row '{name}': stands in {self._sheet_of[name]} too")
+                models[name], self._sheet_of[name] = row, sheet
+        return models | self.recipes.rows
+
+    def where(self, model: str) -> str:
+        """Sheet or sweep and row of a model, for messages."""
+        row = self.models[model]
+        return f"{self._sheet_of.get(model, 'sweep ' + row.get('sweep', ''))}, row '{model}'"
+
+    def _options(self, block: str, kind: str) -> dict[str, Row]:
+        """Attacks or measures by name, each checked against the closed schema of its method."""
+        found = {}
+        for entry, content in self.config[block][kind].items():
+            for name, options in of_grid(entry, content):
+                where = f"configuration: {block}.{kind}.{name}"
+                method = options.get("method", name)
+                self.known(method, schema.load(kind)["$defs"], "method", where)
+                found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
+        return found
+
+    @cached_property
+    def _architectures(self) -> frozenset[str]:
+        return names.known_architectures()
+
+    def _check_model(self, name: str, row: Row) -> None:
+        where = self.where(name)
+        if name != f"{row['arch']}-{row['recipe']}-s{row['seed']}":
+            expected = f"{row['arch']}-{row['recipe']}-s{row['seed']}"
+            raise ValueError(f"{where}: the name must be arch-recipe-sSEED of the row, that is '{expected}'")
+        self.known(row["dataset"], self.datasets, "data set", where)
+        if (row["threat"] == "none") != (row["eps"] == 0):
+            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {row['eps']:g}")
+        if (arches := self._architectures) and row["arch"] not in arches:
+            raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
+        if row.get("base"):
+            self.known(row["base"], self.models, "model", f"{where}, column base")
+        recipe = self.recipes.get(row["recipe"], where)
+        if "mix" in recipe:
+            self.known(recipe["mix"]["dataset"], self.datasets, "data set", f"recipe '{row['recipe']}': mix.dataset")
+        attack = recipe.get("attack") or {"norm": "none", "eps": 0}
+        if (attack["norm"], attack["eps"]) != (row["threat"], row["eps"]):
+            raise ValueError(
+                f"{where}: threat and eps are {row['threat']} {row['eps']:g}, "
+                f"but recipe '{row['recipe']}' trains with {attack['norm']} {attack['eps']:g}"
+            )
+
+
+def of_grid(name: str, content: Row) -> list[tuple[str, Row]]:
+    """Name and options of the cells of an entry with a `grid` of options, or of the entry itself."""
+    options = {key: value for key, value in content.items() if key != "grid"}
+    grid = content.get("grid", {})
+    found = []
+    for values in itertools.product(*grid.values()):
+        cell = dict(zip(grid, values, strict=True))
+        found.append(("_".join([name, *(names.label(key, value) for key, value in cell.items())]), options | cell))
+    return found
