@@ -2,6 +2,7 @@
 
 import fcntl
 from functools import partial
+from shutil import rmtree
 
 import pytest
 import slurm
@@ -23,6 +24,7 @@ def once(tmp_path_factory, name, fill, profile="slurm"):
     with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "done").exists():
+            rmtree(shared / "tree", ignore_errors=True)  # what one that failed has left
             fill(shared / "tree")
             (shared / "done").touch()
     return Tree(shared / "tree", profile)
@@ -47,7 +49,7 @@ def two_ranks(undisturbed, tmp_path_factory):
 
     def train(folder):
         tree = made(folder, undisturbed.folder, epochs=FEW)
-        tree.train_with(gpu=2, gpu_model="pretended", constraint="fast|slow")
+        tree.train_with(gpu=2, gpu_model="pretended", constraint="fast|large")
         tree.snakemake(WEIGHTS)
 
     return once(tmp_path_factory, "two_ranks", train)
