@@ -49,7 +49,7 @@ def two_ranks(undisturbed, tmp_path_factory):
 
     def train(folder):
         tree = made(folder, undisturbed.folder, epochs=FEW)
-        tree.train_with(gpu=2, gpu_model="pretended", constraint="fast|large")
+        tree.train_with(gpu=2, gpu_model="pretended", constraint="fast|big")
         tree.snakemake(WEIGHTS)
 
     return once(tmp_path_factory, "two_ranks", train)

@@ -49,4 +49,4 @@ def test_two_gpus_train_in_two_processes(two_ranks, cluster):
     assert "processes 2" in two_ranks.said() and re.search(r"GPUs: [0-7],[0-7]\n", two_ranks.said())
     (job,) = cluster.jobs(folder=two_ranks.folder)
     assert (job["TresPerJob"], job["NumTasks"]) == ("gres:gpu:pretended:2", "1")
-    assert job["Features"] == "fast|large"
+    assert job["Features"] == "fast|big"
