@@ -60,7 +60,7 @@ JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-NodeName={HOST} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY} Gres=gpu:pretended:{GPUS} Feature=fast,big State=UNKNOWN
+NodeName={HOST} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY} Gres=gpu:pretended:{GPUS} Feature=fast,big
 PartitionName=DEFAULT Nodes={HOST} State=UP MaxTime=7-00:00:00 DefMemPerCPU=500
 PartitionName=cpu Default=YES PriorityTier=10
 PartitionName=gpu PriorityTier=10
