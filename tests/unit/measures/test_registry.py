@@ -287,10 +287,10 @@ def test_half_precision_is_computed_in_double():
     assert base.check(features(0).astype(np.float16), "x").dtype == np.float64
 
 
-@pytest.mark.parametrize("n", [20, 17_000])
-def test_product_of_float32_is_summed_in_float64(n):
-    x = np.random.default_rng(0).normal(size=(n, 4)).astype(np.float32)
-    y = x[:, :3] + 1
+@pytest.mark.parametrize(("n", "d"), [(20, 4), (17_000, 4), (17_000, 16), (17_000, 100)])
+def test_product_of_float32_is_summed_in_float64(n, d):
+    x = np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
+    y = x[:, :-1] + 1
     found = base.product(x, y)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, x.astype(np.float64).T @ y.astype(np.float64), atol=1e-6 * n)
