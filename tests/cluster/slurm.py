@@ -121,6 +121,14 @@ def _users():
         file.writelines(f"{pid}\n" for pid in users)
 
 
+@contextmanager
+def preempting():
+    """Context for one test at a time: a job that comes first ends those of every test that come after it."""
+    with (FOLDER / "preempting").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def start():
     stop()
     for name in ("etc", "run", "log", "state", "spool", "dev"):

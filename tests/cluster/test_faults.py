@@ -20,7 +20,7 @@ def training(cluster, tree, states=("RUNNING",)):
 def under_way(cluster, tree, *arguments):
     """A Snakemake whose training job has finished an epoch."""
     process = tree.start(WEIGHTS, *arguments)
-    cluster.until("an epoch is over", lambda: tree.epoch() >= 1 and training(cluster, tree), 120)
+    cluster.until("an epoch is over", lambda: tree.epoch() >= 1 and training(cluster, tree), 240)
     return process
 
 
@@ -43,7 +43,7 @@ def states(cluster, tree):
 def saved(cluster, tree):
     """Wait until the job that was asked to end says that it has saved the state; the next one begins a new log."""
     said = "asked to end: the state of training is saved"
-    cluster.until(said, lambda: said in tree.said(), 60)
+    cluster.until(said, lambda: said in tree.said())
 
 
 def went_on(tree):
@@ -62,16 +62,17 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on(undisturbed, tree, 
 
 def preempted(tree, cluster):
     """Let a job of a partition that comes first take the memory of a training on its way, for a moment."""
-    process = under_way(cluster, tree)
-    job = training(cluster, tree)["JobId"]
-    more = ["--mem=300000", "--output=/dev/null", "--wrap=sleep 1"]
-    other = cluster.asked("sbatch", "--parsable", "--partition=gpu", *more)
-    saved(cluster, tree)
-    cluster.until("it waits again", lambda: training(cluster, tree, ("PENDING",)))
-    over = ["squeue", "--noheader", "--jobs", other.stdout.strip()]
-    cluster.until("the other one is over", lambda: not cluster.asked(*over, check=False).stdout)
-    cluster.asked("scontrol", "update", f"jobid={job}", "StartTime=now")  # Slurm lets two minutes pass else
-    ended(process)
+    with cluster.preempting():
+        process = under_way(cluster, tree)
+        job = training(cluster, tree)["JobId"]
+        more = ["--mem=300000", "--output=/dev/null", "--wrap=sleep 1"]
+        other = cluster.asked("sbatch", "--parsable", "--partition=gpu", *more)
+        saved(cluster, tree)
+        cluster.until("it waits again", lambda: training(cluster, tree, ("PENDING",)))
+        over = ["squeue", "--noheader", "--jobs", other.stdout.strip()]
+        cluster.until("the other one is over", lambda: not cluster.asked(*over, check=False).stdout)
+        cluster.asked("scontrol", "update", f"jobid={job}", "StartTime=now")  # Slurm lets two minutes pass else
+        ended(process)
 
 
 def test_a_preempted_training_is_requeued_and_goes_on(undisturbed, tree, cluster):
