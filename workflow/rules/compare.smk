@@ -25,7 +25,7 @@ rule compare:
     conda:
         "../../envs/compare.yaml"
     params:
-        revision=2,
+        revision=3,
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
@@ -51,7 +51,7 @@ rule subgroups:
     conda:
         "../../envs/compare.yaml"
     params:
-        revision=2,
+        revision=3,
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
