@@ -123,7 +123,7 @@ def _users():
 
 @contextmanager
 def preempting():
-    """Context for one test at a time: a job that comes first ends those of every test that come after it."""
+    """Context for one test at a time: a job of a partition that comes first could end that of another test."""
     with (FOLDER / "preempting").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -189,8 +189,8 @@ def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     The small product x'y of tall features, in float64.
 
     Float32 features are multiplied in float32, which is twice as fast, in blocks of 2,048 images that are summed in
-    float64: each sum of products is right to 1e-6 of its size, also where BLAS adds one term after the other, as it
-    does for narrow features on some processors. Where `y` is `x`, BLAS does half the work.
+    float64: each sum is right to 1e-6 of the sum of absolute products, also where BLAS adds one term after the other,
+    as it does for narrow features on some processors. Where `y` is `x`, BLAS does half the work.
 
     Parameters
     ----------
