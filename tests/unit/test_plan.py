@@ -33,7 +33,8 @@ SHEET = [
     ("little", "resnet8", "linf", "linf", 1, 0, "train"),
     ("big", "resnet50", "plain", "none", 0, 0, "resources/resnet50.ckpt"),
 ]
-ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["little"]}
+ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}
+ACCURACY = {"evaluations": [{"datasets": ["little"], "attacks": ["weak"]}]}
 FIG5 = {"dataset": "little", "eps": [0, 1], "measures": ["cka", "near"]}
 
 
@@ -77,7 +78,7 @@ class Workplace:
             | {
                 "attack": {"attacks": {"weak": ATTACK}},
                 "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}},
-                "figures": {"accuracy": {"datasets": ["little"]}, "fig5": FIG5},
+                "figures": {"accuracy": ACCURACY, "fig5": FIG5},
             }
             | blocks
         )
@@ -124,8 +125,8 @@ def fig5(**changes):
         ),
         (fig5(eps=[-1]), r"^configuration: 'figures\.fig5\.eps\.0' must be at least 0, got -1$"),
         (
-            {"figures": {"accuracy": {"datasets": ["bigg"]}}},
-            r"^configuration: figures\.accuracy\.datasets: unknown data set 'bigg': did you mean 'big'\?$",
+            {"figures": {"accuracy": {"evaluations": [{"datasets": ["bigg"], "attacks": ["weak"]}]}}},
+            r"^configuration: figures\.accuracy\.evaluations\.0\.datasets: unknown data set 'bigg': did you mean 'big'",
         ),
         (
             {"attack": {"attacks": {"weak": ATTACK | {"eps": -0.5}}}},
@@ -145,7 +146,7 @@ def fig5(**changes):
         ),
         (
             {"attack": {"attacks": {"weak": ATTACK | {"datasets": ["litle"]}}}},
-            r"^configuration: attack\.attacks\.weak\.datasets: unknown data set 'litle': did you mean 'little'\?$",
+            r"^configuration: attack\.attacks\.weak: `datasets` is no key of an attack: put it under figures\.accuracy",
         ),
         (
             {"compare": {"measures": {"ckaa": {}}}},
@@ -278,9 +279,7 @@ def test_a_model_added_at_the_end_changes_no_other_cell(place):
     after = place.plan()
     assert all(after.above(model) == before.above(model) for model in before.models)
     assert set(before.cells("fig5")) < set(after.cells("fig5"))
-    new = set(after.cells("fig5") + after.attack_cells(["little"])) - set(
-        before.cells("fig5") + before.attack_cells(["little"])
-    )
+    new = set(after.cells("fig5") + after.cells("accuracy")) - set(before.cells("fig5") + before.cells("accuracy"))
     assert len(new) == 3 and all("vgg5-plain-s1" in path for path in new)
 
 
@@ -310,14 +309,13 @@ def test_models_of_figure_5_are_those_of_its_eps_and_threat(place):
 
 
 def test_attack_cells_are_models_times_the_attacks_of_their_data_set(place):
-    other = ATTACK | {"datasets": ["big", "little"]}
-    found = place.plan(attack={"attacks": {"weak": ATTACK, "other": other}})
-    assert found.attack_cells(["big"]) == [
+    found = place.plan(attack={"attacks": {"weak": ATTACK, "other": ATTACK}})
+    assert found.attack_cells(["big"], ["other"]) == [
         "results/attack/big/resnet18-plain-s0/other.parquet",
         "results/attack/big/resnet50-plain-s0/other.parquet",
     ]
-    assert len(found.attack_cells(["little"])) == 2 * 6
-    assert found.cells("accuracy") == found.attack_cells(["little"])
+    assert len(found.attack_cells(["little"], ["weak", "other"])) == 2 * 6
+    assert found.cells("accuracy") == found.attack_cells(["little"], ["weak"])
 
 
 def test_targets_are_the_listed_figures(place):
@@ -326,7 +324,7 @@ def test_targets_are_the_listed_figures(place):
         "results/tables/accuracy.parquet",
         "results/tables/fig5.parquet",
     ]
-    assert place.plan(figures={"accuracy": {"datasets": ["big"]}}).targets() == ["results/tables/accuracy.parquet"]
+    assert place.plan(figures={"accuracy": ACCURACY}).targets() == ["results/tables/accuracy.parquet"]
 
 
 def test_a_configuration_need_not_list_every_figure(place):
@@ -519,9 +517,9 @@ def test_a_model_is_evaluated_on_data_sets_that_name_its_own_as_parent(place):
     head, *rows = sheet.read_text().splitlines()
     rows = [f"{row}\t" for row in rows] + ["part\tclassification\t1000\t0\tfolder\tresources/big\t\tval\tbig"]
     sheet.write_text("\n".join([f"{head}\tparent", *rows]) + "\n")
-    found = place.plan(attack={"attacks": {"weak": ATTACK | {"datasets": ["part"]}}})
+    found = place.plan()
     assert found.test_store({"model": "resnet18-plain-s0", "dataset": "part"})[0] == "results/prep/part/val.lmdb"
-    assert found.attack_cells(["part"]) == [
+    assert found.attack_cells(["part"], ["weak"]) == [
         f"results/attack/part/{model}/weak.parquet" for model in found.models_of("big")
     ]
     assert found.stores({"dataset": "part"}) == ["results/prep/part/val.lmdb", "results/prep/part/val.parquet"]

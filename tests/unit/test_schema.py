@@ -98,7 +98,7 @@ def test_defaults_are_filled_in_at_all_levels():
 def test_a_fraction_is_a_number_wherever_the_schema_wants_one(text, value, tmp_path):
     given = {"figures": {"fig5": {"dataset": "a", "measures": ["cka"], "eps": [0, text]}}}
     assert schema.check(given, "config", "here")["figures"]["fig5"]["eps"] == [0, value]
-    row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1, "datasets": []}
+    row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1}
     assert schema.check(row, "attacks/pgd", "here")["eps"] == value
     sheet = tmp_path / "published.tsv"
     sheet.write_text(f"model\tnorm\teps\timages\tclean\tautoattack\tsource\na\tlinf\t{text}\tb\t0.5\t0.5\tc\n")
@@ -107,7 +107,7 @@ def test_a_fraction_is_a_number_wherever_the_schema_wants_one(text, value, tmp_p
 
 @pytest.mark.parametrize("text", ["4/0", "a/b", "four", "4/255/3"])
 def test_text_that_is_no_fraction_is_refused(text):
-    row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1, "datasets": []}
+    row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1}
     with pytest.raises(ValueError, match=r"^here: 'eps' must be of type number, got '"):
         schema.check(row, "attacks/pgd", "here")
 
@@ -140,8 +140,11 @@ def test_defaults_are_not_shared_between_calls():
         ({"seed": -1}, r"^here: 'seed' must be at least 0, got -1$"),
         ({"precision": "fp64"}, r"^here: 'precision' is 'fp64'; known: bf16, fp32$"),
         ({"precision": "fp23"}, r"^here: 'precision' is 'fp23': did you mean 'fp32'\?$"),
-        ({"figures": {"accuracy": {}}}, r"^here: key 'figures\.accuracy\.datasets' is missing$"),
-        ({"figures": {"accuracy": {"datasets": []}}}, r"^here: 'figures\.accuracy\.datasets' needs at least 1 entry"),
+        ({"figures": {"accuracy": {}}}, r"^here: key 'figures\.accuracy\.evaluations' is missing$"),
+        (
+            {"figures": {"accuracy": {"evaluations": []}}},
+            r"^here: 'figures\.accuracy\.evaluations' needs at least 1 entry",
+        ),
         ({"attack": {"attacks": {"a-b": {}}}}, r"^here: 'attack\.attacks' may only hold letters, digits.*got 'a-b'$"),
         ({"attack": None}, r"^here: 'attack' must be of type object, got None$"),
     ],

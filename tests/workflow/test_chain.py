@@ -13,13 +13,13 @@ pytestmark = pytest.mark.workflow
 
 CONFIG = {
     "seed": 0,
-    "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["digits"]}}},
+    "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}}},
     "invert": {"images": 12, "steps": 3},
     "represent": {"sample": 100},
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}, "draws": 2},
     "probe": {"probes": 2, "epochs": 1},
     "figures": {
-        "accuracy": {"datasets": ["digits"]},
+        "accuracy": {"evaluations": [{"datasets": ["digits"], "attacks": ["pgd2"]}]},
         "fig5": {"dataset": "digits", "eps": [0, 1], "measures": ["cka", "near"], "resamples": 99},
         "fig1": {"dataset": "digits", "models": ["resnet8-robust-s0"], "examples": 2},
         "fig3": {"datasets": ["digits"], "eps": [1], "measures": ["cka"]},

@@ -189,7 +189,10 @@ def test_a_wrong_configuration_stops_the_dry_run_with_a_sentence(own, file, old,
 
 def test_a_configuration_need_not_list_every_figure(own):
     path = own / "config" / "config.yaml"
-    path.write_text(path.read_text().split("figures:")[0] + "figures:\n  accuracy: {datasets: [digits]}\n")
+    path.write_text(
+        path.read_text().split("figures:")[0]
+        + "figures:\n  accuracy: {evaluations: [{datasets: [digits], attacks: [pgd20_l2_eps2]}]}\n"
+    )
     answer = snakemake(own, "-n")
     assert answer.returncode == 0, said(answer)
     assert counts(answer)["tabulate_figure"] == 1

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.workflow
 
 CONFIG = {
     "seed": 0,
-    "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["digits"]}}},
+    "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}}},
     "figures": {
-        "accuracy": {"datasets": ["digits"]},
+        "accuracy": {"evaluations": [{"datasets": ["digits"], "attacks": ["pgd2"]}]},
         "fig1": {"dataset": "digits", "models": ["resnet8-plain-s0"]},  # never made
         "fig12": {"models": ["resnet8-plain-s0"]},
     },

@@ -36,7 +36,7 @@ JOB = types.SimpleNamespace(
 
 
 def options(**other):
-    base = {"method": "pgd", "norm": "l2", "eps": 1.0, "datasets": ["digits"]} | other
+    base = {"method": "pgd", "norm": "l2", "eps": 1.0} | other
     return schema.check(base | ({} if "method" in other else {"steps": 4}) | other, f"attacks/{base['method']}", "here")
 
 

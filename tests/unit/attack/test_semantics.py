@@ -11,7 +11,7 @@ KEYS = {"dataset": "digits", "model": "m", "attack": "pgd"}
 
 
 def attack():
-    given = {"method": "pgd", "norm": "linf", "eps": 0.1, "steps": 5, "datasets": []}
+    given = {"method": "pgd", "norm": "linf", "eps": 0.1, "steps": 5}
     return schema.check(given, "attacks/pgd", "here")
 
 

@@ -96,9 +96,7 @@ def run(model, x, y, name="linf", eps=0.012, **options):
 
 def test_the_standard_version():
     assert list(STAGES) == ["apgd_ce", "apgd_t", "fab_t", "square"]
-    filled = schema.check(
-        {"method": "autoattack", "norm": "l2", "eps": 1, "datasets": []}, "attacks/autoattack", "here"
-    )
+    filled = schema.check({"method": "autoattack", "norm": "l2", "eps": 1}, "attacks/autoattack", "here")
     expected = {"attacks": list(STAGES), "steps": 100, "targets": 9, "queries": 5000}
     assert {key: filled[key] for key in expected} == expected
 

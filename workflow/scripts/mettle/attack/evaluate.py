@@ -22,7 +22,7 @@ from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
 from mettle.perturb.losses import margin, random_targets
 
 # Options of an attack that are not its function's.
-_NOT_ITS_OWN = ("method", "datasets", "images", "engine", "target")
+_NOT_ITS_OWN = ("method", "images", "engine", "target")
 
 
 def evaluate(

@@ -1,5 +1,6 @@
 """Every figure and summary table by name."""
 
+import itertools
 from typing import TYPE_CHECKING
 
 from mettle.plan.figure import Figure, Options
@@ -11,12 +12,16 @@ if TYPE_CHECKING:
 
 
 def _accuracy_cells(plan: "Plan", options: Options) -> list[str]:
-    return plan.attack_cells(options["datasets"])
+    cells = (plan.attack_cells(one["datasets"], one["attacks"]) for one in options["evaluations"])
+    return list(dict.fromkeys(itertools.chain.from_iterable(cells)))
 
 
 def _check_accuracy(plan: "Plan", options: Options, where: str) -> None:
-    for dataset in options["datasets"]:
-        plan.known(dataset, plan.datasets, "data set", f"{where}.datasets")
+    for number, one in enumerate(options["evaluations"]):
+        for dataset in one["datasets"]:
+            plan.known(dataset, plan.datasets, "data set", f"{where}.evaluations.{number}.datasets")
+        for attack in one["attacks"]:
+            plan.known_attack(attack, f"{where}.evaluations.{number}.attacks")
 
 
 def published_cells(plan: "Plan", options: Options) -> list[str]:

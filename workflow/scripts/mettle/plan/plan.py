@@ -194,15 +194,15 @@ class Plan(Sheets):
         """Options of an attack, defaults filled in."""
         return self.attacks[_get(wildcards, "attack")]
 
-    def attack_cells(self, datasets: list[str]) -> list[str]:
-        """Every model of these data sets under every attack that is meant for them."""
+    def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
+        """Every model of these data sets, but those of sweeps, under each of these entries of `attack.attacks`."""
         return [
             f"results/attack/{dataset}/{model}/{attack}.parquet"
             for dataset in datasets
             for model in self.models
             if self.fits(model, dataset) and "sweep" not in self.models[model]
-            for attack, options in self.attacks.items()
-            if dataset in options["datasets"]
+            for entry in attacks
+            for attack in self.attack_grid(entry)
         ]
 
     def attack_grid(self, name: str) -> list[str]:

@@ -43,9 +43,6 @@ class Sheets:
         self.measures = self._options("compare", "measures")
         for name, row in self.models.items():
             self._check_model(name, row)
-        for name, attack in self.attacks.items():
-            for dataset in attack["datasets"]:
-                self.known(dataset, self.datasets, "data set", f"configuration: attack.attacks.{name}.datasets")
         for name, row in self.datasets.items():
             if row.get("parent"):
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
@@ -78,6 +75,10 @@ class Sheets:
         for entry, content in self.config[block][kind].items():
             for name, options in of_grid(entry, content):
                 where = f"configuration: {block}.{kind}.{name}"
+                if kind == "attacks" and "datasets" in options:
+                    raise ValueError(
+                        f"{where}: `datasets` is no key of an attack: put it under figures.accuracy.evaluations"
+                    )
                 method = options.get("method", name)
                 self.known(method, schema.load(kind)["$defs"], "method", where)
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
