@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mettle import files
 from mettle.plan.figure import Figure, Options
 from mettle.plan.light_recipe import LIGHT_RECIPE
 from mettle.plan.universality import UNIVERSALITY
@@ -44,7 +45,7 @@ FIGURES = {
         "measured beside published accuracy",
         published_cells,
         _check_published,
-        lambda plan, options: [options["numbers"]],
+        lambda plan, options: [str(files.found(options["numbers"]))],
         drawn=False,
     ),
 }
