@@ -1,39 +1,10 @@
-"""mettle: four studies of visual robustness as targets of one workflow. Rules by stage are in workflow/rules."""
+"""Found by `snakemake` in this folder; the workflow itself is workflow/Snakefile, where modules and the catalogue look for it."""
 
 
-configfile: "config/config.yaml"
+include: "workflow/Snakefile"
 
 
-report: "workflow/report/workflow.rst"
-
-
-# Only with `--sdm conda apptainer`: the conda environments are then made and used inside this image.
-container: "docker://condaforge/miniforge3:25.3.0-3"
-
-
-include: "workflow/rules/common.smk"
-
-
-onstart:
-    from mettle.flow.begin import begin
-
-    begin()
-
-
-rule all:
-    """Every figure and table that the configuration lists; in a report, those that have been made."""
+rule default:
+    """What rule `all` asks for: Snakemake's default target is a rule of the main file, not of an included one."""
     input:
-        overview.targets(PLAN.targets(), sys.argv),
-
-
-include: "workflow/rules/download.smk"
-include: "workflow/rules/prep.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/attack.smk"
-include: "workflow/rules/invert.smk"
-include: "workflow/rules/represent.smk"
-include: "workflow/rules/compare.smk"
-include: "workflow/rules/probe.smk"
-include: "workflow/rules/tabulate.smk"
-include: "workflow/rules/plot.smk"
-include: "workflow/rules/publish.smk"
+        rules.all.input,

@@ -1,14 +1,27 @@
-"""Shared by all rule files: the plan made from configuration and sheets, and the names a path level may take."""
+"""Shared by all rule files: the configuration, the plan made from it and the sheets, and what a path level may be."""
 
+import os
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+# `current_basedir`: where another workflow has ours as a module, `workflow.basedir` is that of the other.
+SCRIPTS = workflow.current_basedir.join("../scripts")
+if not SCRIPTS.is_local:
+    # On GitHub or GitLab, from where Snakemake fetches scripts, but nothing that they import.
+    listed = ["-r", "--name-only", SCRIPTS.ref, "config", "resources", "workflow"]
+    for path in SCRIPTS.hosted_repo.repo.git.ls_tree(*listed).splitlines():
+        workflow.sourcecache.get_path(SCRIPTS.join("../..").join(path))
+    SCRIPTS = Path(workflow.sourcecache.get_path(SCRIPTS.join("prep.py"))).parent
+sys.path.insert(0, os.fspath(SCRIPTS))
 
-from mettle import overview
+from mettle import files, overview
 from mettle.plan import Plan
+
+
+configfile: files.found("config/config.yaml")
+
 
 try:
     PLAN = Plan(config)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files: where those lie that the configuration names, and writing that leaves them whole or not at all."""
 
 import errno
 import os
@@ -7,7 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+HOME = Path(__file__).resolve().parents[3]  # mettle's own folder
 _FULL = 1 << 17  # bytes: with less room left, a write has failed for lack of it
+
+
+def found(path: str | Path) -> Path:
+    """Where a file or folder lies that the configuration or a sheet names: in the working directory, else in `HOME`.
+
+    So what ships with mettle is there for a workflow that has it as a module, and for `--directory`. An absolute path,
+    and one that is in neither, stays what it is.
+    """
+    own = HOME / path
+    return own if own.exists() and not Path(path).exists() else Path(path)
+
+
+def stems(folder: str | Path, ending: str) -> list[str]:
+    """Names, without their ending, of all files with it that `found` finds in a folder, sorted."""
+    return sorted({path.stem for place in (Path(folder), HOME / folder) for path in place.glob(f"*{ending}")})
 
 
 @contextmanager

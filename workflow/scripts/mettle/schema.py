@@ -16,6 +16,8 @@ import jsonschema
 import pandas as pd
 import yaml
 
+from mettle import files
+
 FOLDER = Path(__file__).parents[2] / "schemas"
 
 
@@ -65,7 +67,7 @@ def suggest(word: str, known: Any) -> str:
 def read_yaml(path: str | Path) -> Any:
     """Contents of a YAML file; a syntax error names the file and line."""
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        return yaml.safe_load(files.found(path).read_text(encoding="utf-8")) or {}
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist") from error
     except yaml.YAMLError as error:
@@ -78,7 +80,7 @@ def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
     A line that starts with # is a comment; elsewhere in a line the sign is one like any other.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = files.found(path).read_text(encoding="utf-8")
         lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
         frame = pd.read_csv(io.StringIO(lines), sep="\t", dtype=str, keep_default_na=False, skipinitialspace=True)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mettle import files
+
 
 def read_list(path: str | Path) -> list[str]:
     """The names of a list, one a line, in its order; what follows a # is a comment.
@@ -11,9 +13,9 @@ def read_list(path: str | Path) -> list[str]:
     ValueError
         If the file is missing, holds no name, or holds one twice.
     """
-    if not Path(path).is_file():
+    if not files.found(path).is_file():
         raise ValueError(f"the list {path} does not exist")
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    lines = files.found(path).read_text(encoding="utf-8").splitlines()
     names = [name for line in lines if (name := line.partition("#")[0].strip())]
     if not names:
         raise ValueError(f"the list {path} holds no names")

@@ -3,6 +3,7 @@
 import itertools
 from typing import TYPE_CHECKING
 
+from mettle import files
 from mettle.plan.figure import Figure, Options
 from mettle.plan.light_recipe import LIGHT_RECIPE
 from mettle.plan.universality import UNIVERSALITY
@@ -49,7 +50,7 @@ FIGURES = {
         "measured beside published accuracy",
         published_cells,
         _check_published,
-        lambda plan, options: [options["numbers"]],
+        lambda plan, options: [str(files.found(options["numbers"]))],
         drawn=False,
     ),
 }

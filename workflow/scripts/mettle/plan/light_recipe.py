@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mettle import files
 from mettle.plan.figure import Figure, Options, check_models
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _check_fig12(plan: "Plan", options: Options, where: str) -> None:
 
 def _numbers(sheet: str) -> Callable[["Plan", Options], list[str]]:
     def beside(plan: "Plan", options: Options) -> list[str]:
-        return [f"resources/published/{sheet}.csv"] if options["published"] else []
+        return [str(files.found(f"resources/published/{sheet}.csv"))] if options["published"] else []
 
     return beside
 

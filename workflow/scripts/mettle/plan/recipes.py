@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mettle import schema
+from mettle import files, schema
 from mettle.plan import names
 
 Row = dict[str, Any]
@@ -23,7 +23,7 @@ class Recipes:
 
     def __init__(self, folder: str | Path, sweeps: Iterable[str] = ()) -> None:
         self.folder = Path(folder)
-        self._files = [path.stem for path in self.folder.glob("*.yaml")]
+        self._files = files.stems(self.folder, ".yaml")
         self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
         self._grown: dict[str, tuple[Row, str]] = {}  # as written, and where
         self._found: dict[str, Row] = {}  # with defaults
@@ -68,7 +68,7 @@ class Recipes:
     def _expand(self, sweep: str) -> None:
         """Every cell of a sweep's grid, as a recipe and as rows of models."""
         folder = self.folder / "sweeps"
-        known(sweep, [path.stem for path in folder.glob("*.yaml")], "sweep", "configuration: sweeps")
+        known(sweep, files.stems(folder, ".yaml"), "sweep", "configuration: sweeps")
         where = str(folder / f"{sweep}.yaml")
         grid = schema.check(schema.read_yaml(where), "sweep", where)
         known(grid["base"], self._files, "recipe", f"{where}: base")
@@ -118,7 +118,7 @@ def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Row:
         return own
     base = own.pop("extends")
     if base not in (name, *seen):
-        known(base, [path.stem for path in folder.glob("*.yaml")], "recipe", f"{folder / name}.yaml: extends")
+        known(base, files.stems(folder, ".yaml"), "recipe", f"{folder / name}.yaml: extends")
     return _merge(_inherit(folder, base, (*seen, name)), own)
 
 

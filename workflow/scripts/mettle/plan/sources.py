@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mettle import files
+
 # Where downloads are kept, relative to the working directory.
 DOWNLOADS = Path("resources/downloads")
 
@@ -83,7 +85,7 @@ class Source:
     @property
     def path(self) -> Path:
         """The local file, whether it is there or not."""
-        return DOWNLOADS / self.file if self.remote else Path(self.address)
+        return DOWNLOADS / self.file if self.remote else files.found(self.address)
 
 
 def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES) -> Source:
