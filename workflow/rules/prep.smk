@@ -24,6 +24,6 @@ rule prep:
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        dataset=PLAN.dataset_row,
+        dataset=PLAN.prep_row,
     script:
         "../scripts/prep.py"

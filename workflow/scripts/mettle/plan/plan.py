@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle import schema
-from mettle.plan import names, sources
+from mettle.plan import classes, names, sources
 from mettle.plan.figures import FIGURES
 from mettle.plan.sheets import Row, Sheets, of_grid
 
@@ -150,6 +150,11 @@ class Plan(Sheets):
         """Row of datasets.tsv."""
         return self.datasets[_get(wildcards, "dataset")]
 
+    def prep_row(self, wildcards: Any) -> Row:
+        """Row of datasets.tsv with what else decides its labels."""
+        dataset = _get(wildcards, "dataset")
+        return self.datasets[dataset] | classes.named_by(self.datasets, dataset)
+
     def train_store(self, wildcards: Any) -> list[str]:
         """Training images of a model."""
         return self.store(self.models[_get(wildcards, "model")]["dataset"], "train")
@@ -178,6 +183,26 @@ class Plan(Sheets):
         if asked not in self.datasets or not self.fits(model, asked):
             raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
         return self.store(asked, "test")
+
+    def scored_store(self, wildcards: Any) -> list[str]:
+        """Held-out images as `test_store` has them, whose labels are compared with a model's answers.
+
+        Raises
+        ------
+        ValueError
+            If the labels mean other classes than the model's.
+        """
+        model = _get(wildcards, "model")
+        own = self.models[model]["dataset"]
+        asked = _get(wildcards, "dataset", own)
+        held_out = self.test_store(wildcards)
+        if not classes.alike(self.datasets, asked, own):
+            counts = [f"{self.datasets[name]['classes']} classes of '{name}'" for name in (asked, own)]
+            raise ValueError(
+                f"{self.where(model)}: answers with the {counts[1]}, but labels are the {counts[0]}: on these images "
+                "models can be represented and compared, not scored"
+            )
+        return held_out
 
     def model_row(self, wildcards: Any) -> Row:
         """Row of models.tsv with the number of classes of its data set."""
@@ -254,7 +279,8 @@ class Plan(Sheets):
         On natural images the representation of each of them, its own first; on inverted images the folder with all.
         """
         dataset, images, model = (_get(wildcards, key) for key in ("dataset", "images", "model"))
-        self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
+        # A sentence for a model that cannot be evaluated on the data set.
+        (self.scored_store if _get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
         where, above = f"results/represent/{dataset}", self.above(model)
         if images == "natural":
             return [f"{where}/natural/{name}.parquet" for name in (model, *above)]

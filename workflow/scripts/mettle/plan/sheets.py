@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from mettle import schema
-from mettle.plan import names, sources
+from mettle.plan import classes, names, sources
 from mettle.plan.recipes import Recipes, known
 
 Row = dict[str, Any]
@@ -47,6 +47,7 @@ class Sheets:
             if row.get("parent"):
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
         sheet = self.config["datasets"]
+        classes.check_parents(self.datasets, sheet)
         self.downloads = sources.parse_all(
             {f"{sheet}, row '{name}'": row for name, row in self.datasets.items()},
             {self.where(name): row for name, row in self.models.items()},

@@ -1,0 +1,93 @@
+"""Classes in the plan: which rows decide the labels of a data set, and what needs labels that a model knows."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mettle.plan import Plan, classes
+
+RECIPE = {
+    "epochs": 1,
+    "batch_size": 8,
+    "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0},
+    "schedule": {"name": "cosine"},
+    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
+}
+ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["part"]}
+HEAD = "dataset\ttask\tclasses\tsize\treader\tsource\tsubset\ttrain\ttest\tparent\tnames\n"
+BIG = "big\tclassification\t100\t0\tfolder\tresources/big\t\ttrain\tval\t\tbig.txt\n"
+PART = "part\tclassification\t{classes}\t0\tfolder\tresources/part\tfiles.txt\t\tval\tbig\t\n"
+
+
+@pytest.fixture
+def plan(tmp_path):
+    def make(*rows):
+        (tmp_path / "recipes").mkdir(exist_ok=True)
+        (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE))
+        (tmp_path / "datasets.tsv").write_text(HEAD + "".join(rows))
+        model = "resnet8-plain-s0\tbig\tresnet8\tplain\tnone\t0\t0\ttrain\n"
+        (tmp_path / "models.tsv").write_text("model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n" + model)
+        places = {"datasets": "datasets.tsv", "models": "models.tsv", "recipes": "recipes"}
+        config = {key: str(tmp_path / value) for key, value in places.items()}
+        return Plan(config | {"attack": {"attacks": {"weak": ATTACK}}, "figures": {}})
+
+    return make
+
+
+CELL = {"dataset": "part", "model": "resnet8-plain-s0"}
+
+
+def test_labels_come_from_the_row_and_its_parent(plan):
+    found = plan(BIG, PART.format(classes=100)).prep_row({"dataset": "part"})
+    assert found["subset"] == "files.txt" and found["names"] == ""
+    assert found["parent_row"] == {
+        "dataset": "big",
+        "reader": "folder",
+        "classes": 100,
+        "source": "resources/big",
+        "names": "big.txt",
+        "train": "train",
+        "test": "val",
+    }
+
+
+def test_a_parent_with_other_classes_names_none(plan):
+    assert "parent_row" not in plan(BIG, PART.format(classes=10)).prep_row({"dataset": "part"})
+
+
+def test_what_a_parent_costs_or_where_it_is_from_is_no_matter_of_labels():
+    rows = {"a": {"dataset": "a", "classes": 2, "parent": "b"}, "b": {"dataset": "b", "classes": 2, "home": "x"}}
+    assert classes.named_by(rows, "a") == {"dataset": "a", "classes": 2, "parent_row": {"dataset": "b", "classes": 2}}
+
+
+def test_a_parent_that_leads_back_is_refused(plan):
+    with pytest.raises(
+        ValueError, match=r"datasets\.tsv, row 'big', parent: leads back to itself, big -> part -> big$"
+    ):
+        plan(BIG.replace("\tval\t\t", "\tval\tpart\t"), PART.format(classes=100))
+
+
+def test_with_the_parents_classes_labels_can_be_scored(plan):
+    found = plan(BIG, PART.format(classes=100))
+    assert found.scored_store(CELL) == found.test_store(CELL) == ["results/prep/part/val.lmdb", found.stores(CELL)[1]]
+
+
+def test_with_other_classes_images_are_compared_but_labels_are_not_scored(plan):
+    found = plan(BIG, PART.format(classes=10))
+    message = (
+        r"models\.tsv, row 'resnet8-plain-s0': answers with the 100 classes of 'big', but labels are the 10 classes of "
+        "'part': on these images models can be represented and compared, not scored$"
+    )
+    with pytest.raises(ValueError, match=message):
+        found.scored_store(CELL)
+    with pytest.raises(ValueError, match=message):
+        found.represented(CELL | {"images": "natural", "groups": "correctness"})
+    for groups in ({}, {"groups": "agreement"}, {"groups": "confidence"}):
+        assert found.represented(CELL | {"images": "natural"} | groups)
+    assert found.image_set(CELL | {"images": "natural"}) == found.stores(CELL)
+
+
+def test_what_compares_labels_with_answers_asks_for_such_a_store():
+    text = (Path(classes.__file__).parents[3] / "rules" / "attack.smk").read_text()
+    assert text.count("PLAN.scored_store") == 4 and "PLAN.test_store" not in text
