@@ -121,7 +121,7 @@ def fig5(**changes):
         ),
         (
             fig5(eps=[0, 2]),
-            r"^configuration: figures\.fig5\.eps: 2 needs two models of 'little' in the sheet, or more$",
+            r"^configuration: figures\.fig5\.eps: l2 2 needs two models of 'little' or more$",
         ),
         (fig5(eps=[-1]), r"^configuration: 'figures\.fig5\.eps\.0' must be at least 0, got -1$"),
         (

@@ -157,4 +157,4 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         "uniqueItems": "may hold nothing twice",
         "minItems": f"needs at least {error.validator_value} {'entry' if error.validator_value == 1 else 'entries'}",
     }.get(error.validator, error.message)
-    return f"'{key}' {rule}, got {error.instance!r}"
+    return f"'{key}' {rule}, got {error.instance!r}" + error.schema.get("hint", "").format(error.instance)

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from functools import cached_property
+from math import isclose
 from typing import Any
 
 from mettle import schema
@@ -10,6 +11,9 @@ from mettle.plan import classes, names, sources
 from mettle.plan.recipes import Recipes, known
 
 Row = dict[str, Any]
+
+# A sheet may state an eps of n/255 in six digits.
+_ROUNDED = 1e-5
 
 
 class Sheets:
@@ -105,11 +109,13 @@ class Sheets:
         if "mix" in recipe:
             self.known(recipe["mix"]["dataset"], self.datasets, "data set", f"recipe '{row['recipe']}': mix.dataset")
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
-        if (attack["norm"], attack["eps"]) != (row["threat"], row["eps"]):
+        if attack["norm"] != row["threat"] or not isclose(attack["eps"], row["eps"], rel_tol=_ROUNDED):
             raise ValueError(
-                f"{where}: threat and eps are {row['threat']} {row['eps']:g}, "
-                f"but recipe '{row['recipe']}' trains with {attack['norm']} {attack['eps']:g}"
+                f"{where}: threat and eps are {names.ball(row['threat'], row['eps'])}, "
+                f"but recipe '{row['recipe']}' trains with {names.ball(attack['norm'], attack['eps'])}"
             )
+        if row["eps"] != attack["eps"]:
+            row["eps"] = attack["eps"]  # models are grouped by it, to the last digit
 
 
 def of_grid(name: str, content: Row) -> list[tuple[str, Row]]:

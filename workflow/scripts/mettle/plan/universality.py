@@ -1,8 +1,10 @@
 """Figures 1 to 6 and 13 to 15, of the universality study (Klabunde et al. 2025, arXiv:2510.19427)."""
 
 from collections.abc import Callable, Iterator
+from math import isclose
 from typing import TYPE_CHECKING
 
+from mettle.plan import names
 from mettle.plan.figure import Figure, Options, check_models
 
 if TYPE_CHECKING:
@@ -109,14 +111,24 @@ def _check_pairs(plan: "Plan", options: Options, where: str) -> None:
     pairs = [group for group in groups if groups.count(group) > 1]
     for eps in options["eps"]:
         if not any(group[-1] == eps for _, group in pairs):
-            raise ValueError(f"{where}.eps: {eps:g} needs two models of '{_or(datasets)}' in the sheet, or more")
+            raise ValueError(f"{where}.eps: {_no_pairs(plan, options, eps)}")
     for dataset in datasets:
         if not any(found == dataset for found, _ in pairs):
             raise ValueError(f"{where}: no two models of '{dataset}' have one of the eps in common")
 
 
-def _or(names: list[str]) -> str:
-    return "' or '".join(names)
+def _no_pairs(plan: "Plan", options: Options, eps: float) -> str:
+    """Why there are no two models of an eps to compare; which there are, if their threat or last digits differ."""
+    threat, datasets = options["threat"] if eps else "none", _datasets(options)
+    text = f"{names.ball(threat, eps)} needs two models of '{_or(datasets)}' or more"
+    rows = [row for name, row in plan.models.items() if any(plan.fits(name, dataset) for dataset in datasets)]
+    near = {names.ball(row["threat"], row["eps"]) for row in rows if isclose(row["eps"], eps, rel_tol=0.01)}
+    others = sorted(near - {names.ball(threat, eps)})
+    return text + (f"; there are models of {' and '.join(others)}" if others else "")
+
+
+def _or(datasets: list[str]) -> str:
+    return "' or '".join(datasets)
 
 
 def _check_by_k(plan: "Plan", options: Options, where: str) -> None:
