@@ -30,10 +30,10 @@ rule attack:
     params:
         revision=2,
         seed=PLAN.config["seed"],
-        dataset=PLAN.dataset_row,
+        split=PLAN.test_split,
         attack=PLAN.attack,
         precision=PLAN.config["precision"],
-        batch_size=PLAN.config["attack"]["batch_size"],
+        batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
         resume="results/.resume/attack/{dataset}/{model}/{attack}",
     script:
         "../scripts/attack.py"
@@ -55,10 +55,10 @@ rule effectiveness:
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        dataset=PLAN.dataset_row,
+        split=PLAN.test_split,
         options=PLAN.config["attack"]["effectiveness"],
         precision=PLAN.config["precision"],
-        batch_size=PLAN.config["attack"]["batch_size"],
+        batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
         resume="results/.resume/effectiveness/{dataset}/{model}",
     script:
         "../scripts/effectiveness.py"
@@ -80,10 +80,10 @@ rule convergence:
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        dataset=PLAN.dataset_row,
+        split=PLAN.test_split,
         options=PLAN.config["attack"]["convergence"],
         precision=PLAN.config["precision"],
-        batch_size=PLAN.config["attack"]["batch_size"],
+        batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
     script:
         "../scripts/convergence.py"
 
@@ -108,7 +108,7 @@ rule perturb:
         attack=PLAN.attack,
         sample=PLAN.config["attack"]["perturbations"]["images"],
         precision=PLAN.config["precision"],
-        batch_size=PLAN.config["attack"]["batch_size"],
+        batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
     script:
         "../scripts/perturb.py"
 
@@ -129,9 +129,8 @@ rule semantics:
         "../../envs/attack.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
-        attack=PLAN.attack,
+        ball=PLAN.ball,
         precision=PLAN.config["precision"],
-        batch_size=PLAN.config["attack"]["batch_size"],
+        batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
     script:
         "../scripts/semantics.py"

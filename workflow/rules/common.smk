@@ -17,7 +17,7 @@ if not SCRIPTS.is_local:
 sys.path.insert(0, os.fspath(SCRIPTS))
 
 from mettle import files, overview
-from mettle.plan import Plan
+from mettle.plan import Plan, uncounted
 
 
 configfile: files.found("config/config.yaml")

@@ -26,7 +26,7 @@ rule compare:
         "../../envs/compare.yaml"
     params:
         revision=3,
-        seed=PLAN.config["seed"],
+        seed=PLAN.seed_of_scores,
         measure=PLAN.measure,
         pair=PLAN.pairs,
         above=PLAN.names_above,
@@ -77,7 +77,6 @@ rule agree:
         "../../envs/compare.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
         pair=PLAN.pairs,
         above=PLAN.names_above,
     script:

@@ -26,8 +26,8 @@ rule download:
         "../../envs/download.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
-        source=PLAN.download,
+        source=PLAN.address,
+        about=uncounted(PLAN.download),
         resume="results/.resume/download/{file}",  # one job at a time fetches a file
     script:
         "../scripts/download.py"

@@ -24,7 +24,7 @@ rule pair:
     params:
         revision=1,
         seed=PLAN.config["seed"],
-        dataset=PLAN.dataset_row,
+        split=PLAN.test_split,
         images=PLAN.config["invert"]["images"],
     script:
         "../scripts/pair.py"
@@ -47,9 +47,9 @@ rule invert:
         "../../envs/invert.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
-        options=PLAN.config["invert"],
+        options=PLAN.inversion,
         precision=PLAN.config["precision"],
+        batch_size=uncounted(PLAN.config["invert"]["batch_size"]),
         resume="results/.resume/invert/{dataset}/{model}",
     script:
         "../scripts/invert.py"

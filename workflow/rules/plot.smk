@@ -28,6 +28,5 @@ rule figure:
         "../../envs/plot.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
     script:
         "../scripts/figure.py"

@@ -23,7 +23,8 @@ rule prep:
         "../../envs/prep.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
-        dataset=PLAN.prep_row,
+        seed=PLAN.seed_of_images,
+        content=PLAN.content,
+        dataset=uncounted(PLAN.prep_row),
     script:
         "../scripts/prep.py"

@@ -46,7 +46,6 @@ rule probe_agree:
         "../../envs/probe.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
         pair=PLAN.pairs,
     script:
         "../scripts/probe_agree.py"

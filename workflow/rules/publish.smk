@@ -22,8 +22,7 @@ rule publish:
         "../../envs/prep.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
-        dataset=PLAN.dataset_row,
+        dataset=PLAN.published_row,
     script:
         "../scripts/publish.py"
 
@@ -43,7 +42,6 @@ rule publish_perturbed:
         "../../envs/prep.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
-        dataset=PLAN.dataset_row,
+        dataset=PLAN.published_row,
     script:
         "../scripts/publish_perturbed.py"

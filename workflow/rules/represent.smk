@@ -25,10 +25,10 @@ rule represent:
         "../../envs/represent.yaml"
     params:
         revision=2,
-        seed=PLAN.config["seed"],
+        seed=PLAN.seed_of_sample,
         precision=PLAN.config["precision"],
         sample=PLAN.sample,
-        batch_size=PLAN.config["represent"]["batch_size"],
+        batch_size=uncounted(PLAN.config["represent"]["batch_size"]),
     script:
         "../scripts/represent.py"
 
@@ -56,9 +56,8 @@ rule cross:
         "../../envs/represent.yaml"
     params:
         revision=1,
-        seed=PLAN.config["seed"],
         precision=PLAN.config["precision"],
-        batch_size=PLAN.config["represent"]["batch_size"],
+        batch_size=uncounted(PLAN.config["represent"]["batch_size"]),
         resume="results/.resume/cross/{dataset}/{model}",
     script:
         "../scripts/cross.py"

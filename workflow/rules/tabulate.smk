@@ -31,7 +31,7 @@ rule tabulate_figure:
         "../../envs/tabulate.yaml"
     params:
         revision=3,
-        seed=PLAN.config["seed"],
+        seed=PLAN.seed_of_figure,
         options=PLAN.figure,
     script:
         "../scripts/tabulate_figure.py"

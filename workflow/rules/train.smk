@@ -29,8 +29,7 @@ rule train:
         "../../envs/train.yaml"
     params:
         revision=2,
-        seed=PLAN.config["seed"],
-        model=PLAN.model_row,
+        model=PLAN.trained_row,
         recipe=PLAN.recipe,
         resume="results/.resume/{model}",
         logs="logs/train/{model}",
@@ -54,8 +53,8 @@ rule convert:
         "../../envs/train.yaml"
     params:
         revision=2,
-        seed=PLAN.config["seed"],
-        model=PLAN.model_row,
-        recipe=PLAN.recipe,
+        model=PLAN.converted_row,
+        recipe=PLAN.preprocessing,
+        sha256=uncounted(PLAN.sha256),
     script:
         "../scripts/convert.py"

@@ -4,7 +4,7 @@ from mettle import flow, tables
 from mettle.attack import evaluate
 
 with flow.job(snakemake) as job:
-    keys = dict(snakemake.wildcards) | {"split": snakemake.params.dataset["test"]}
+    keys = dict(snakemake.wildcards) | {"split": snakemake.params.split}
     columns = evaluate.evaluate(
         snakemake.input.weights,
         snakemake.input.images[0],

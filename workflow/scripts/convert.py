@@ -3,4 +3,5 @@
 from mettle import flow, train
 
 with flow.job(snakemake) as job:
-    train.convert(snakemake.params.model, snakemake.params.recipe, snakemake.output.weights, job)
+    told = snakemake.params
+    train.convert(told.model | {"sha256": told.sha256}, told.recipe, snakemake.output.weights, job)

@@ -3,4 +3,4 @@
 from mettle import download, flow
 
 with flow.job(snakemake) as job:
-    download.download(snakemake.params.source, snakemake.output[0], job)
+    download.download(snakemake.params.about, snakemake.output[0], job)

@@ -4,7 +4,7 @@ from mettle import flow, tables
 from mettle.attack import effectiveness
 
 with flow.job(snakemake) as job:
-    keys = dict(snakemake.wildcards) | {"split": snakemake.params.dataset["test"]}
+    keys = dict(snakemake.wildcards) | {"split": snakemake.params.split}
     rows = effectiveness.effectiveness(
         snakemake.input.checkpoints,
         snakemake.input.images[0],

@@ -11,7 +11,7 @@ with flow.job(snakemake) as job:
         snakemake.input.images[0],
         snakemake.input.pairs,
         dict(snakemake.wildcards),
-        snakemake.params.options,
+        snakemake.params.options | {"batch_size": snakemake.params.batch_size},
         snakemake.params.precision,
         snakemake.params.resume,
         job,

@@ -4,7 +4,7 @@ from mettle import flow, tables
 from mettle.attack import semantics
 
 with flow.job(snakemake) as job:
-    keys = dict(snakemake.wildcards) | {key: snakemake.params.attack[key] for key in ("norm", "eps")}
+    keys = dict(snakemake.wildcards) | snakemake.params.ball
     columns = semantics.classify(
         snakemake.input.judges,
         snakemake.input.images,

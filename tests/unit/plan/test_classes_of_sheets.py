@@ -14,7 +14,7 @@ RECIPE = {
     "schedule": {"name": "cosine"},
     "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
 }
-ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["part"]}
+ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}
 HEAD = "dataset\ttask\tclasses\tsize\treader\tsource\tsubset\ttrain\ttest\tparent\tnames\n"
 BIG = "big\tclassification\t100\t0\tfolder\tresources/big\t\ttrain\tval\t\tbig.txt\n"
 PART = "part\tclassification\t{classes}\t0\tfolder\tresources/part\tfiles.txt\t\tval\tbig\t\n"

@@ -18,7 +18,7 @@ from importlib import import_module
 from logging import getLogger
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from mettle.flow import Job, sha256_of
 from mettle.plan.sources import SCHEMES
@@ -53,6 +53,11 @@ def download(source: dict[str, str], target: str | Path, job: Job) -> None:
         partial.replace(target)
     finally:
         shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Raise FileNotFoundError with the sentence for a local source that is not there."""
+    raise FileNotFoundError(sentence)
 
 
 def _retrieve(source: dict[str, str], partial: Path, target: Path) -> None:

@@ -119,6 +119,7 @@ def _fill(value: Any, rules: dict) -> Any:
         return _number(value)
     if not isinstance(value, dict):
         return value
+    value = dict(value)  # blocks that share an anchor in YAML are one object, and may have other defaults
     for key, sub in rules.get("properties", {}).items():
         if key not in value and "default" in sub:
             value[key] = copy.deepcopy(sub["default"])

@@ -12,6 +12,6 @@ def draw(n: int, sample: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
 
 
-def shared(n: int, sample: int | None, seed: int, dataset: str) -> np.ndarray:
+def shared(n: int, sample: int | None, seed: int | None, dataset: str) -> np.ndarray:
     """Sorted positions of the sample of a data set that every model is measured on; all n without a size."""
-    return draw(n, sample or n, derive(seed, "sample", dataset))
+    return draw(n, sample, derive(seed, "sample", dataset)) if sample and sample < n else np.arange(n)

@@ -37,7 +37,7 @@ class Job:
     Attributes
     ----------
     rule : name of the rule
-    seed : seed of the run (the configuration's `seed`)
+    seed : seed of the run (the configuration's `seed`); None where its rule says that nothing is drawn
     threads : CPU threads the job may use
     provenance : rule, revision, git commit, parameters and their hash, package versions
     gpus, tasks, nodes : what the profile asks for: GPUs, Slurm tasks and the nodes that they are on
@@ -45,7 +45,7 @@ class Job:
     """
 
     rule: str
-    seed: int
+    seed: int | None
     threads: int
     provenance: dict[str, Any]
     log: Any = field(repr=False)
@@ -79,12 +79,13 @@ def job(snakemake: Any) -> Iterator[Job]:
 
     Parameters
     ----------
-    snakemake : the object that Snakemake gives a script; its rule needs `log` and the params `revision` and `seed`
+    snakemake : the object that Snakemake gives a script; its rule needs `log`, the param `revision`, and `seed` if its
+        numbers depend on it
     """
     signal.signal(signal.SIGTERM, _terminate)
-    seed = int(snakemake.params.seed)
-    random.seed(seed)
-    np.random.seed(seed % 2**32)
+    seed = snakemake.params.get("seed")
+    random.seed(seed or 0)
+    np.random.seed((seed or 0) % 2**32)
     Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
     Path(snakemake.log[0]).write_text("", encoding="utf-8")
     with Path(snakemake.log[0]).open("a", encoding="utf-8") as log:  # other tasks of the job may write into it too
@@ -123,14 +124,24 @@ def provenance(snakemake: Any) -> dict[str, Any]:
         "commit": _commit(),
         "config": fingerprint(params)[:16],
         "params": json.loads(json.dumps(params, default=str)),
-        "seed": int(snakemake.params.seed),
+        "seed": snakemake.params.get("seed"),
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": _versions(),
     }
 
 
 def derive(*parts: int | str) -> int:
-    """A 63-bit seed that depends on all parts and their order; the same on every machine."""
+    """A 63-bit seed that depends on all parts and their order; the same on every machine.
+
+    Raises
+    ------
+    ValueError
+        If a part is None, as the seed of a job is whose rule says that nothing is drawn.
+    """
+    if None in parts:
+        raise ValueError(
+            f"this is a bug: something is drawn from {parts}, but the rule of this job has no param `seed`"
+        )
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

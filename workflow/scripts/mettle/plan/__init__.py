@@ -4,6 +4,6 @@ From configuration to files: which models, cells and figures exist, and what eac
 Imports neither torch nor snakemake, so that a dry run is quick and everything here is tested by itself.
 """
 
-from mettle.plan.plan import Plan
+from mettle.plan.plan import Plan, uncounted
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "uncounted"]

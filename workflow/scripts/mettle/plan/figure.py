@@ -22,6 +22,7 @@ class Figure:
     beside : (plan, options) to other files it is made from: published values, images
     told : (plan, options) to what its job is told beyond its options
     drawn : whether it has a drawing
+    draws : whether its table depends on the seed
     """
 
     shows: str
@@ -30,6 +31,7 @@ class Figure:
     beside: Callable[["Plan", Options], list[str]] = lambda plan, options: []
     told: Callable[["Plan", Options], Options] = lambda plan, options: {}
     drawn: bool = True
+    draws: bool = False
 
 
 def check_models(plan: "Plan", options: Options, where: str, key: str = "models") -> None:

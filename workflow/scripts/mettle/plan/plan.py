@@ -6,9 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from mettle import schema
-from mettle.plan import classes, names, sources
+from mettle.plan import classes, given, names, sources
 from mettle.plan.figures import FIGURES
 from mettle.plan.sheets import Row, Sheets, of_grid
+
+
+def uncounted(value: Any) -> Callable[[Any, Any], Any]:
+    """A params function for what a job is told although no number depends on it: a change of it makes nothing again.
+
+    Snakemake counts no params function that takes `input`: what that gives follows from files, which count themselves.
+
+    Parameters
+    ----------
+    value : what the job is told, or a function of its wildcards
+    """
+    return lambda wildcards, input: value(wildcards) if callable(value) else value
 
 
 class Plan(Sheets):
@@ -122,17 +134,40 @@ class Plan(Sheets):
         """Downloads that are not there yet; the others are files like any other, which no rule makes."""
         return [name for name in self.downloads if not (sources.DOWNLOADS / name).exists()]
 
+    def address(self, wildcards: Any) -> str:
+        """Address of a download."""
+        return self.download(wildcards)["url"]
+
     def download(self, wildcards: Any) -> Row:
         """Address, SHA-256 and row of a download."""
         return self.downloads[_get(wildcards, "file")]
 
+    @cached_property
+    def absent(self) -> dict[str, str]:
+        """Sources on this machine that are not there, each with what to say of it."""
+        sheet = self.config["datasets"]
+        rows = {f"row '{name}' in {sheet}": row for name, row in self.datasets.items()}
+        return given.absent(rows, {self.where(name): row for name, row in self.models.items()})
+
+    @property
+    def absent_paths(self) -> str:
+        """Regular expression of what is absent: sources, and folders that were in them."""
+        return f"(?:{self.pattern(self.absent)})(?:/.+)?"
+
+    def missing(self, wildcards: Any) -> str:
+        """What to say of a source that is needed and not there."""
+        path = Path(_get(wildcards, "path"))
+        return next(self.absent[str(place)] for place in (path, *path.parents) if str(place) in self.absent)
+
     def dataset_source(self, wildcards: Any) -> list[str]:
-        """The download that a data set is read from, if it is one."""
-        return sources.needed(self.dataset_row(wildcards)["source"])
+        """What a split is packed from: a download, an archive or folders, and the lists that the rows name."""
+        dataset, split = _get(wildcards, "dataset"), _get(wildcards, "split")
+        manifest = Path(f"results/prep/{dataset}/{split}.parquet")
+        return given.images(self.prep_row(wildcards), split, manifest, f"{self.config['datasets']}, row '{dataset}'")
 
     def model_source(self, wildcards: Any) -> list[str]:
-        """The download that a checkpoint is read from, if it is one."""
-        return sources.needed(self.model_row(wildcards)["source"])
+        """The file that a checkpoint is read from."""
+        return given.checkpoint(self.model_row(wildcards)["source"])
 
     def store(self, dataset: str, key: str) -> list[str]:
         """Store and manifest of the `train` or `test` split of a data set."""
@@ -149,6 +184,19 @@ class Plan(Sheets):
     def dataset_row(self, wildcards: Any) -> Row:
         """Row of datasets.tsv."""
         return self.datasets[_get(wildcards, "dataset")]
+
+    def content(self, wildcards: Any) -> Row:
+        """What of the rows decides the images and labels of a data set."""
+        row = self.prep_row(wildcards)
+        return {"version": row["version"]} | _without_splits(classes.named_by(self.datasets, row["dataset"]))
+
+    def seed_of_images(self, wildcards: Any) -> int | None:
+        """The seed, where images of a data set are drawn: scenes are, those of others come as they are."""
+        return self.config["seed"] if self.dataset_row(wildcards)["reader"] in given.DRAWN else None
+
+    def test_split(self, wildcards: Any) -> str:
+        """Name of the held-out split of a data set."""
+        return self.datasets[_get(wildcards, "dataset")]["test"]
 
     def prep_row(self, wildcards: Any) -> Row:
         """Row of datasets.tsv with what else decides its labels."""
@@ -209,9 +257,33 @@ class Plan(Sheets):
         row = self.models[_get(wildcards, "model")]
         return row | {"classes": self.datasets[row["dataset"]]["classes"]}
 
+    def trained_row(self, wildcards: Any) -> Row:
+        """What of its row decides the weights of a model that is trained, or is written down with them."""
+        row = self.model_row(wildcards)
+        return {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
+
+    def converted_row(self, wildcards: Any) -> Row:
+        """What of its row decides the weights of a model that is converted, or is written down with them."""
+        row = self.model_row(wildcards)
+        return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")}
+
+    def sha256(self, wildcards: Any) -> str | None:
+        """SHA-256 that the row of a converted model states, if it does."""
+        return self.model_row(wildcards).get("sha256")
+
     def recipe(self, wildcards: Any) -> Row:
         """Training recipe of a model, defaults filled in."""
         return self.recipes.get(self.models[_get(wildcards, "model")]["recipe"])
+
+    def preprocessing(self, wildcards: Any) -> Row:
+        """What of the recipe counts for a converted checkpoint: how images reach the network."""
+        recipe = self.models[_get(wildcards, "model")]["recipe"]
+        return {"input": self.recipes.get(recipe, trains=False)["input"]}
+
+    def published_row(self, wildcards: Any) -> Row:
+        """What of its row a data set that is handed on as one of TFDS says."""
+        row = self.dataset_row(wildcards)
+        return {key: row[key] for key in ("dataset", "classes", "home", "parent", "test")}
 
     # Attack
 
@@ -242,11 +314,20 @@ class Plan(Sheets):
         """Weights of the models that classify perturbations in figure 11."""
         return [f"results/train/{judge}/weights.safetensors" for judge in self.config["figures"]["fig11"]["judges"]]
 
+    def ball(self, wildcards: Any) -> Row:
+        """Norm and eps of an attack."""
+        return {key: self.attack(wildcards)[key] for key in ("norm", "eps")}
+
     # Invert, represent
 
     def pair_store(self, wildcards: Any) -> list[str]:
         """Held-out images of a data set, among which seeds and targets of inversion are drawn."""
         return self.store(_get(wildcards, "dataset"), "test")
+
+    @property
+    def inversion(self) -> Row:
+        """Options that decide what inversion finds."""
+        return {key: value for key, value in self.config["invert"].items() if key not in ("images", "batch_size")}
 
     def image_set(self, wildcards: Any) -> list[str]:
         """Store and manifest of the images that a path names: natural, train, or inverted through a model.
@@ -271,7 +352,17 @@ class Plan(Sheets):
         """Images to represent: a sample of the held-out ones, all of other sets."""
         return self.config["represent"]["sample"] if _get(wildcards, "images") == "natural" else None
 
+    def seed_of_sample(self, wildcards: Any) -> int | None:
+        """The seed, where images are drawn or shuffled: a sample of held-out ones, and training images."""
+        return self.config["seed"] if _get(wildcards, "images") in ("natural", "train") else None
+
     # Compare
+
+    @property
+    def seed_of_scores(self) -> int | None:
+        """The seed, where something is drawn beside a score: permuted images, or independent features."""
+        options = self.config["compare"]
+        return self.config["seed"] if options["permutations"] or options["floor"] else None
 
     def represented(self, wildcards: Any) -> list[str]:
         """What the pairs of a cell, a model and those above it, are made of.
@@ -326,6 +417,10 @@ class Plan(Sheets):
         options = self.config["figures"].get(_figure(figure), {})
         return options | FIGURES[_figure(figure)].told(self, options) if options else {}
 
+    def seed_of_figure(self, figure: Any) -> int | None:
+        """The seed, where the table of a figure draws: intervals over models, and tests."""
+        return self.config["seed"] if FIGURES[_figure(figure)].draws else None
+
     @staticmethod
     def labels(wildcards: Any) -> dict[str, str]:
         """Label of a figure or its table in the report.
@@ -357,6 +452,16 @@ class Plan(Sheets):
     def published_numbers(self, sheet: str) -> list[Row]:
         """Rows of a sheet of published accuracies."""
         return list(schema.read_sheet(sheet, "published").values())
+
+
+# Cells of a model's row that decide its weights or stand in their metadata.
+_OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
+
+
+def _without_splits(row: Row) -> Row:
+    """Cells of a row and of its parents, but for the names of splits: another split changes nothing of this one."""
+    kept = {key: value for key, value in row.items() if key not in ("train", "test")}
+    return kept | ({"parent_row": _without_splits(kept["parent_row"])} if "parent_row" in kept else {})
 
 
 def _figure(asked: Any) -> str:

@@ -26,17 +26,19 @@ class Recipes:
         self._files = files.stems(self.folder, ".yaml")
         self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
         self._grown: dict[str, tuple[Row, str]] = {}  # as written, and where
-        self._found: dict[str, Row] = {}  # with defaults
+        self._found: dict[str, tuple[Row, str]] = {}  # with defaults, and where
         for sweep in sweeps:
             self._expand(sweep)
 
-    def get(self, name: str, where: str = "") -> Row:
+    def get(self, name: str, where: str = "", *, trains: bool = True) -> Row:
         """A recipe with defaults filled in.
 
         Parameters
         ----------
         name : name of its file, or of one that a sweep made
         where : who asks, for the message
+        trains : whether it is trained by; for a converted checkpoint `input` is enough, with norm and eps under
+            `attack` if the model is robust
 
         Raises
         ------
@@ -45,25 +47,22 @@ class Recipes:
         """
         if name not in self._found:
             self._found[name] = self._read(name, where)
-        return self._found[name]
+        recipe, file = self._found[name]
+        if trains:
+            _check_training(recipe, file)
+        return recipe
 
-    def _read(self, name: str, where: str) -> Row:
+    def _read(self, name: str, where: str) -> tuple[Row, str]:
         if name not in self._grown:
             known(name, [*self._files, *self._grown], "recipe", where or str(self.folder))
             return self._checked(_inherit(self.folder, name), str(self.folder / f"{name}.yaml"))
         return self._checked(*self._grown[name])
 
-    def _checked(self, recipe: Row, where: str) -> Row:
+    def _checked(self, recipe: Row, where: str) -> tuple[Row, str]:
+        """A recipe with defaults, and where it was written."""
         recipe = schema.check(recipe, "recipe", where)
         known(recipe["loss"], _losses(), "loss", where)
-        if recipe["loss"] in _NEEDS and _NEEDS[recipe["loss"]][0] != ("attack" in recipe):
-            raise ValueError(f"{where}: loss '{recipe['loss']}' needs {_NEEDS[recipe['loss']][1]}")
-        if recipe["loss"] == "trades" and recipe["attack"]["target"] != "none":
-            raise ValueError(
-                f"{where}: attack.target is '{recipe['attack']['target']}', but the attack of 'trades' goes by the "
-                "divergence from the clean answer, not by classes: set it to 'none'"
-            )
-        return recipe
+        return recipe, where
 
     def _expand(self, sweep: str) -> None:
         """Every cell of a sweep's grid, as a recipe and as rows of models."""
@@ -86,12 +85,30 @@ class Recipes:
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
 
 
+# What training takes from a recipe and a converted checkpoint does not need.
+_TRAINING = ("epochs", "batch_size", "optimizer", "schedule")
 _NEEDS = {
     "adversarial": (True, "an `attack` block"),
     "trades": (True, "an `attack` block"),
     "standard": (False, "no `attack` block"),
     "bce": (False, "no `attack` block"),
 }
+
+
+def _check_training(recipe: Row, where: str) -> None:
+    """Raise ValueError for a recipe that nothing can be trained by."""
+    lacking = [key for key in _TRAINING if key not in recipe]
+    lacking += ["attack.steps"] if "attack" in recipe and "steps" not in recipe["attack"] else []
+    if lacking:
+        raise ValueError(f"{where}: key '{lacking[0]}' is missing: a recipe without is for converted checkpoints only")
+    loss, attack = recipe["loss"], recipe.get("attack")
+    if loss in _NEEDS and _NEEDS[loss][0] != (attack is not None):
+        raise ValueError(f"{where}: loss '{loss}' needs {_NEEDS[loss][1]}")
+    if loss == "trades" and attack["target"] != "none":
+        raise ValueError(
+            f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' goes by the divergence from "
+            "the clean answer, not by classes: set it to 'none'"
+        )
 
 
 @cache

@@ -105,7 +105,7 @@ class Sheets:
             raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
         if row.get("base"):
             self.known(row["base"], self.models, "model", f"{where}, column base")
-        recipe = self.recipes.get(row["recipe"], where)
+        recipe = self.recipes.get(row["recipe"], where, trains=row["source"] == "train")
         if "mix" in recipe:
             self.known(recipe["mix"]["dataset"], self.datasets, "data set", f"recipe '{row['recipe']}': mix.dataset")
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}

@@ -144,9 +144,3 @@ def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[st
                 raise ValueError(f"{where}: states another SHA-256 of {source.address} than {first['where']}")
             first["sha256"] = first["sha256"] or stated
     return found
-
-
-def needed(cell: str) -> list[str]:
-    """The download that a source needs; none for a path or a file on Hugging Face."""
-    source = parse(cell, "source")
-    return [str(source.path)] if source.remote else []

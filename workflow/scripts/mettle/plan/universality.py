@@ -138,16 +138,18 @@ def _check_by_k(plan: "Plan", options: Options, where: str) -> None:
             raise ValueError(f"{where}.measures: '{measure}' has no number of neighbours k")
 
 
+_PAIRS = {"told": _of_pairs, "draws": True}  # of every table of pairs
+
 UNIVERSALITY = {
     "fig1": Figure("inverted images", _fig1_cells, check_models, _fig1_beside, _fig1_told),
-    "fig2": Figure("similarity on natural images", _compared("natural"), _check_pairs, told=_of_pairs),
-    "fig3": Figure("similarity on inverted images", _compared("inverted"), _check_pairs, told=_of_pairs),
-    "fig4": Figure("agreement on natural images", _agreeing("natural"), _check_pairs, _answers("natural"), _of_pairs),
-    "fig5": Figure("similarity on agreeing and disagreeing images", _fig5_cells, _check_pairs, told=_of_pairs),
-    "fig6": Figure("agreement of probes", _fig6_cells, _check_pairs, told=_of_pairs),
+    "fig2": Figure("similarity on natural images", _compared("natural"), _check_pairs, **_PAIRS),
+    "fig3": Figure("similarity on inverted images", _compared("inverted"), _check_pairs, **_PAIRS),
+    "fig4": Figure("agreement on natural images", _agreeing("natural"), _check_pairs, _answers("natural"), **_PAIRS),
+    "fig5": Figure("similarity on agreeing and disagreeing images", _fig5_cells, _check_pairs, **_PAIRS),
+    "fig6": Figure("agreement of probes", _fig6_cells, _check_pairs, **_PAIRS),
     "fig13": Figure(
-        "agreement on inverted images", _agreeing("inverted"), _check_pairs, _answers("inverted"), _of_pairs
+        "agreement on inverted images", _agreeing("inverted"), _check_pairs, _answers("inverted"), **_PAIRS
     ),
-    "fig14": Figure("Jaccard by neighbours, natural images", _compared("natural"), _check_by_k, told=_of_pairs),
-    "fig15": Figure("Jaccard by neighbours, inverted images", _compared("inverted"), _check_by_k, told=_of_pairs),
+    "fig14": Figure("Jaccard by neighbours, natural images", _compared("natural"), _check_by_k, **_PAIRS),
+    "fig15": Figure("Jaccard by neighbours, inverted images", _compared("inverted"), _check_by_k, **_PAIRS),
 }

@@ -1,0 +1,333 @@
+"""A small tree that uses every rule, and one change for every key of the configuration, of a recipe and of a sheet."""
+
+import json
+import shutil
+
+import yaml
+
+from mettle import schema
+from mettle.plan import Plan
+from told import jobs
+
+PGD = {"method": "pgd", "norm": "linf", "eps": "8/255", "steps": 2}
+PAIRS = {"datasets": ["digits", "photos"], "eps": [0, "8/255"], "threat": "linf"}
+TWO = ["resnet8-robust-s0", "vgg5-robust-s0"]
+OF_DIGITS = {"dataset": "digits", "models": TWO}
+CONFIG = {
+    "sweeps": ["grid", "wide"],
+    "train": {"loggers": ["tensorboard", "wandb"]},
+    "attack": {
+        "attacks": {
+            "weak": PGD,
+            "strong": PGD | {"steps": 20},
+            "more": {"method": "pgd", "norm": "linf", "steps": 2, "grid": {"eps": ["4/255", "8/255"]}},
+        },
+        "effectiveness": {"steps": [1, 2, 5]},
+        "convergence": {"steps": [0, 1, 2]},
+    },
+    "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}, "far": {"method": "jaccard", "k": 9}}},
+    "figures": {
+        "accuracy": {"evaluations": [{"datasets": ["digits", "photos", "part"], "attacks": ["weak", "strong"]}]},
+        "fig1": OF_DIGITS,
+        "fig2": PAIRS | {"measures": ["cka", "near"]},
+        "fig3": PAIRS | {"measures": ["cka", "near"]},
+        "fig4": PAIRS,
+        "fig5": {"dataset": "digits", "eps": [0, "8/255"], "threat": "linf", "measures": ["cka", "near"]},
+        "fig6": {"dataset": "photos", "eps": [0, "8/255"], "threat": "linf"},
+        "fig7": OF_DIGITS,
+        "fig8": OF_DIGITS,
+        "fig9": OF_DIGITS | {"attack": "more"},
+        "fig10": {"sweep": "grid", "attacks": ["weak", "strong"]},
+        "fig11": OF_DIGITS | {"judges": ["resnet8-plain-s0", "vgg5-plain-s0"], "attack": "weak"},
+        "fig12": {"models": TWO},
+        "fig13": PAIRS,
+        "fig14": PAIRS | {"measures": ["near", "far"]},
+        "fig15": PAIRS | {"measures": ["near", "far"]},
+        "published": {"attack": "more", "numbers": "published.tsv"},
+    },
+}
+PLAIN = {
+    "epochs": 3,
+    "batch_size": 8,
+    "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0.1},
+    "schedule": {"name": "cosine"},
+    "input": {"size": 32, "resize": 40, "mean": [0.5] * 3, "std": [0.25] * 3},
+    "augment": {"auto_augment": "augmix-m3"},
+    "mix": {"dataset": "scenes"},
+    "checkpoints": [0],
+}
+BALL = {"norm": "linf", "eps": "8/255", "steps": 1}
+RECIPES = {"plain": PLAIN, "robust": PLAIN | {"loss": "adversarial", "attack": BALL}}
+DATASETS = """
+dataset	task	classes	size	reader	source	subset	names	train	test	parent	version	licence	sha256	home
+digits	classification	10	64	digits				train	test		1			
+scenes	classification	10	64	scenes				train	test		1			
+photos	classification	2	64	folder	raw/photos	lists/two.txt	lists/names.txt	train	test		1	free		somewhere
+shapes	classification	2	64	folder	raw/photos				test		1			
+part	classification	2	64	folder	raw/photos	lists/files.txt			test	photos	1			
+packed	classification	10	64	cifar10_python	raw/packed.tar.gz			train	test		1			
+"""
+MODELS = """
+model	dataset	arch	recipe	threat	eps	seed	source	sha256	format	base
+resnet8-plain-s0	digits	resnet8	plain	none	0	0	train			
+vgg5-plain-s0	digits	vgg5	plain	none	0	0	train			
+resnet8-robust-s0	digits	resnet8	robust	linf	8/255	0	train			
+vgg5-robust-s0	digits	vgg5	robust	linf	8/255	0	train			resnet8-plain-s0
+resnet18-plain-s0	photos	resnet18	plain	none	0	0	raw/a.pt		timm	
+resnet18-robust-s0	photos	resnet18	robust	linf	8/255	0	raw/a.pt		timm	
+resnet50-plain-s0	photos	resnet50	plain	none	0	0	train			
+resnet50-robust-s0	photos	resnet50	robust	linf	8/255	0	train			
+"""
+PUBLISHED = """
+model	norm	eps	images	clean	autoattack	source
+resnet8-robust-s0	linf	8/255	digits	0.9	0.5	a paper
+"""
+GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"optimizer.lr": [0.01, 0.02]}}
+# Files that no figure needs.
+MORE = ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
+MORE += [f"results/tfds_perturb/{kind}/photos/resnet50-robust-s0/weak" for kind in ("perturbation", "adversarial")]
+
+
+class Tree:
+    """The tree in the working directory, which is empty."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for split in ("train", "test"):
+            for label in ("cat", "dog"):
+                (folder / "raw" / "photos" / split / label).mkdir(parents=True)
+        (folder / "raw" / "other").mkdir()
+        for name in ("raw/a.pt", "raw/b.pt", "raw/packed.tar.gz", "raw/other.tar.gz"):
+            (folder / name).write_bytes(b"1")
+        (folder / "lists").mkdir()
+        for name, lines in {
+            "two": "cat dog",
+            "one": "cat",
+            "files": "1.png",
+            "names": "cat dog",
+            "more": "dog cat",
+        }.items():
+            (folder / "lists" / f"{name}.txt").write_text("\n".join(lines.split()))
+        (folder / "published.tsv").write_text(PUBLISHED.lstrip())
+        (folder / "published2.tsv").write_text(PUBLISHED.lstrip().replace("0.9", "0.8"))
+
+    def told(self, config=None, recipes=None, datasets=DATASETS, models=MODELS):
+        """What all jobs are told under this configuration, recipes and sheets."""
+        where = self.folder / "config"
+        shutil.rmtree(where, ignore_errors=True)
+        (where / "recipes" / "sweeps").mkdir(parents=True)
+        (where / "datasets.tsv").write_text(datasets.lstrip())
+        (where / "models.tsv").write_text(models.lstrip())
+        for name, recipe in (recipes or RECIPES).items():
+            (where / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+        for sweep in ("grid", "wide"):
+            (where / "recipes" / "sweeps" / f"{sweep}.yaml").write_text(yaml.safe_dump(GRID))
+        shutil.copytree(where, self.folder / "again", dirs_exist_ok=True)
+        plan = Plan(config or CONFIG)
+        return jobs(plan, [*plan.targets(), *MORE])
+
+
+# Keys
+
+
+def leaves(rules, path=""):
+    """(dotted path, schema) of every key that holds no mapping of its own."""
+    for key, sub in rules.get("properties", {}).items():
+        here = f"{path}.{key}".lstrip(".")
+        if sub.get("properties"):
+            yield from leaves(sub, here)
+        else:
+            yield here, sub
+
+
+def put(mapping, path, value):
+    """A copy with another value at a dotted path."""
+    copied = json.loads(json.dumps(mapping))  # blocks that are one object become several
+    *parents, last = path.split(".")
+    place = copied
+    for key in parents:
+        place = place.setdefault(key, {})
+    place[last] = value
+    return copied
+
+
+def at(mapping, path, default=None):
+    """The value at a dotted path."""
+    for key in path.split("."):
+        if not isinstance(mapping, dict) or key not in mapping:
+            return default
+        mapping = mapping[key]
+    return mapping
+
+
+def other(value, rules):
+    """Another value that a schema allows, near the one there is."""
+    kind = rules.get("type", "")
+    if "enum" in rules:
+        return next(one for one in rules["enum"] if one != value)
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, list):
+        return value[:-1] if isinstance(value[0], str) else [other(one, rules["items"]) for one in value]
+    if "integer" in kind:
+        return 1 if value is None else value + 1
+    if "number" in kind:
+        return (value or 1) / 2
+    return f"{value}2"
+
+
+# Changes: key, and what all jobs are told before and after
+
+
+OF_PHOTOS = {"dataset": "photos", "models": ["resnet50-plain-s0", "resnet50-robust-s0"]}
+ONE_EPS = {"eps": [0]}
+# Where another value must go with other keys or sheets: changes of the figure before, and of it after.
+FIGURES = {
+    "accuracy.evaluations": ({}, {"evaluations": [{"datasets": ["digits"], "attacks": ["weak"]}]}),
+    **{f"{figure}.dataset": ({}, OF_PHOTOS) for figure in ("fig1", "fig8", "fig9")},
+    "fig11.dataset": ({}, OF_PHOTOS | {"judges": OF_PHOTOS["models"]}),
+    "fig7.dataset": ({}, {"dataset": "part", "models": ["resnet50-plain-s0"]}),
+    "fig5.dataset": ({}, {"dataset": "photos"}),
+    "fig6.dataset": ({}, {"dataset": "digits"}),
+    **{
+        f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
+    },
+    **{
+        f"{figure}.threat": (ONE_EPS, ONE_EPS | {"threat": "l2"}) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6")
+    },
+    **{f"{figure}.threat": (ONE_EPS, ONE_EPS | {"threat": "l2"}) for figure in ("fig13", "fig14", "fig15")},
+    "fig5.models": ({}, {"models": TWO, "eps": ["8/255"]}),
+    "fig6.models": ({}, {"models": OF_PHOTOS["models"] + ["resnet18-plain-s0"], "eps": [0]}),
+    **{
+        f"{figure}.models": ({"datasets": ["digits"]}, {"datasets": ["digits"], "models": TWO, "eps": ["8/255"]})
+        for figure in ("fig2", "fig3", "fig4", "fig13", "fig14", "fig15")
+    },
+    "fig9.attack": ({}, {"attack": "weak"}),
+    "fig10.sweep": ({}, {"sweep": "wide"}),
+    "fig11.attack": ({}, {"attack": "strong"}),
+    "published.attack": ({}, {"attack": "weak"}),
+    "published.numbers": ({}, {"numbers": "published2.tsv"}),
+}
+# Values of other keys that no rule of `other` finds.
+VALUES = {
+    "datasets": "again/datasets.tsv",
+    "models": ["again/models.tsv"],
+    "recipes": "again/recipes",
+    "sweeps": ["wide", "grid"],
+}
+RECIPE_VALUES = {
+    "loss_options": {"a": 1},
+    "mix.dataset": "digits",
+    "attack.eps": "4/255",
+    "schedule.milestones": [1],
+    "augment.auto_augment": "rand-m9-mstd0.5-inc1",
+}
+SMALL = {
+    "attack": CONFIG["attack"],
+    "figures": {"accuracy": {"evaluations": [{"datasets": ["digits", "photos"], "attacks": ["weak"]}]}},
+}
+
+
+def of_config(tree):
+    """Changes of every key of the configuration; options of attacks and measures by one example each."""
+    rules = schema.load("config")
+    filled = schema.check(CONFIG, "config", "here")
+    before = tree.told()
+    for path, sub in leaves(rules):
+        if path in ("attack.attacks", "compare.measures"):
+            example = {"attack.attacks": "weak.steps", "compare.measures": "near.k"}[path]
+            yield f"{path}.NAME.*", before, tree.told(put(CONFIG, f"{path}.{example}", 7))
+            continue
+        figure, _, option = path.removeprefix("figures.").partition(".")
+        if path.startswith("figures.") and f"{figure}.{option}" in FIGURES:
+            one, two = FIGURES[f"{figure}.{option}"]
+            base = CONFIG["figures"][figure]
+            both = [put(CONFIG, f"figures.{figure}", base | change) for change in (one, two)]
+            yield path, *map(tree.told, both)
+        else:
+            value = VALUES.get(path) or other(at(filled, path), sub)
+            yield path, before, tree.told(put(CONFIG, path, value))
+
+
+def of_recipe(tree):
+    """Changes of every key of a recipe, by which models are trained and others were before they were converted."""
+    before = tree.told(SMALL)
+    for path, sub in leaves(schema.load("recipe")):
+        if path == "extends":
+            yield (
+                path,
+                before,
+                tree.told(SMALL, {"base": PLAIN, "plain": {"extends": "base"}, "robust": RECIPES["robust"]}),
+            )
+            continue
+        recipes, models = dict(RECIPES), MODELS
+        filled = schema.check(RECIPES["robust"], "recipe", "here")
+        value = "trades" if path == "loss" else RECIPE_VALUES.get(path) or other(at(filled, path), sub)
+        robust_only = path == "loss" or path.startswith("attack.")
+        for name in ["robust"] if robust_only else RECIPES:
+            recipes[name] = put(recipes[name], path, value)
+        if path in ("attack.eps", "attack.norm"):
+            attack = recipes["robust"]["attack"]
+            models = models.replace("\tlinf\t8/255\t", f"\t{attack['norm']}\t{attack['eps']}\t")
+        yield path, before, tree.told(SMALL, recipes, models=models)
+
+
+def cell(sheet, row, column, value):
+    """A sheet with another value in a cell, or in that of a column in several rows."""
+    head, *lines = sheet.strip("\n").split("\n")
+    place = head.split("\t").index(column)
+    changed = []
+    for line in lines:
+        cells = line.split("\t")
+        if cells[0] == row:
+            cells[place] = value
+        changed.append("\t".join(cells))
+    return "\n".join([head, *changed]) + "\n"
+
+
+# Row and other value of each column.
+DATASET_CELLS = {
+    "classes": ("photos", "3"),
+    "size": ("photos", "0"),
+    "reader": ("packed", "cifar10_binary"),
+    "source": ("packed", "raw/other.tar.gz"),
+    "train": ("photos", "training"),
+    "test": ("photos", "testing"),
+    "subset": ("part", "lists/one.txt"),
+    "names": ("photos", "lists/more.txt"),
+    "parent": ("part", "shapes"),
+    "version": ("photos", "2"),
+    "licence": ("photos", "not free"),
+    "sha256": ("packed", "0" * 64),
+    "home": ("photos", "elsewhere"),
+}
+MODEL_CELLS = {
+    "source": ("resnet18-plain-s0", "raw/b.pt"),
+    "sha256": ("resnet18-plain-s0", "0" * 64),
+    "format": ("resnet18-plain-s0", "bai"),
+    "base": ("vgg5-robust-s0", "vgg5-plain-s0"),
+}
+# Columns of a model that make another model of it, whose name changes with them; threat and eps follow from the recipe.
+NAMING = ("model", "dataset", "arch", "recipe", "threat", "eps", "seed")
+
+
+def of_datasets(tree):
+    """Changes of every column of datasets.tsv but the name and the task, of which there is one."""
+    for column in schema.load("datasets")["properties"]:
+        if column in ("dataset", "task"):
+            continue
+        row, value = DATASET_CELLS[column]
+        sheet = DATASETS if column != "classes" else cell(DATASETS, "part", "classes", value)
+        yield column, tree.told(), tree.told(datasets=cell(sheet, row, column, value))
+
+
+def of_models(tree):
+    """Changes of every column of models.tsv but those that the name of a model says."""
+    for column in schema.load("models")["properties"]:
+        if column not in NAMING:
+            yield column, tree.told(), tree.told(models=cell(MODELS, *_place(column)))
+
+
+def _place(column):
+    row, value = MODEL_CELLS[column]
+    return row, column, value

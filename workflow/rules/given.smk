@@ -1,0 +1,30 @@
+"""
+Says what is missing: a folder, archive or checkpoint that a sheet names and that is not there. Such a job runs first and
+fails at once, before any other waits in a queue. A source that was deleted after it was packed or converted is not missed.
+
+INPUTS:   nothing
+OUTPUTS:  paths in column `source` of config/datasets.tsv and config/models.tsv, which nothing makes
+"""
+
+
+localrules:
+    given,
+
+
+rule given:
+    """Say which source of the sheets is not there, and how to get it."""
+    output:
+        "{path}",
+    log:
+        "logs/given/{path}.log",
+    benchmark:
+        "benchmarks/results/given/{path}.tsv"
+    wildcard_constraints:
+        path=PLAN.absent_paths,
+    conda:
+        "../../envs/download.yaml"
+    params:
+        revision=1,
+        sentence=PLAN.missing,
+    script:
+        "../scripts/given.py"
