@@ -15,8 +15,11 @@ pytestmark = pytest.mark.workflow
 TARGET = "results/prep/digits/test.parquet"
 OWN = ["resnet8-tiny-s0", "vgg5-tiny-s0"]
 CONFIG = {
-    "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2, "datasets": ["digits"]}}},
-    "figures": {"accuracy": {"datasets": ["digits"]}, "fig7": {"dataset": "digits", "models": OWN[:1]}},
+    "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}}},
+    "figures": {
+        "accuracy": {"evaluations": [{"datasets": ["digits"], "attacks": ["pgd2"]}]},
+        "fig7": {"dataset": "digits", "models": OWN[:1]},
+    },
 }
 SNAKEFILE = """
 configfile: "config/config.yaml"
