@@ -29,7 +29,7 @@ test: $(READY) ## every test, in a process more than there are cores, since some
 check: $(READY) ## ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
 envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run with nothing else (4 minutes)
@@ -42,7 +42,7 @@ pins: $(READY) ## write envs/*.yaml from what the scripts import and requirement
 fix: $(READY) ## format everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/snakefmt Snakefile workflow/rules
+	$(BIN)/snakefmt Snakefile workflow
 
 BENCHES := attacks similarity memory topology inversion extraction reading
 

@@ -69,7 +69,7 @@ def direct(env: Path) -> set[str]:
 
 def controller() -> set[str]:
     """Packages that the Python needs in which Snakemake runs: Snakemake, and what the rule files import of ours."""
-    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    files = [ROOT / "workflow" / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
     text = "".join(file.read_text() for file in files)
     found = {"snakemake"}
     for name in re.findall(r"^\s*from (mettle[\w.]*) import", text, re.MULTILINE):

@@ -1,12 +1,40 @@
-"""Files that are there whole or not at all."""
+"""Files: where they lie, and that they are there whole or not at all."""
 
 import os
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from mettle import files
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working directory; mettle's own folder is another one."""
+    for name in ("here", "home"):
+        (tmp_path / name / "config").mkdir(parents=True)
+    monkeypatch.setattr(files, "HOME", tmp_path / "home")
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+def test_a_path_is_sought_in_the_working_directory_and_then_in_mettles_own_folder(here):
+    sheet, own = Path("config/models.tsv"), here / "home" / "config" / "models.tsv"
+    assert files.found("config/models.tsv") == sheet  # in neither: as it was given, for the message
+    own.touch()
+    assert files.found("config/models.tsv") == own and files.found(sheet) == own
+    (here / "here" / sheet).touch()
+    assert files.found(sheet) == sheet
+    assert files.found(here / "none") == here / "none" and files.found(own) == own
+
+
+def test_names_in_a_folder_are_those_of_both_places(here):
+    for name in ("here/config/a.yaml", "here/config/b.yaml", "home/config/b.yaml", "home/config/c.yaml", "home/d.yaml"):
+        (here / name).touch()
+    assert files.stems("config", ".yaml") == ["a", "b", "c"] and files.stems("none", ".yaml") == []
+    assert files.stems(here / "here" / "config", ".yaml") == ["a", "b"]
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):

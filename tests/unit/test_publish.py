@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from imports import ROOT
-from mettle import prep, publish, schema
+from mettle import files, prep, publish, schema
 from mettle.data import Store, write_perturbed
 from mettle.data.lists import read_list
 
@@ -181,6 +181,7 @@ def test_only_attacked_images_are_published_as_such(robustbench, tmp_path):
 def test_a_missing_list_of_names_is_told(robustbench, tmp_path, monkeypatch):
     dataset, paths = robustbench
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(files, "HOME", tmp_path)
     with pytest.raises(ValueError, match=r"the list resources/lists/imagenet_synsets\.txt does not exist"):
         publish.publish(dataset, paths, tmp_path)
 

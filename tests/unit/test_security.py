@@ -183,7 +183,7 @@ def test_safe_calls_are_not():
 
 
 def rule_files():
-    return [ROOT / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
+    return [ROOT / "Snakefile", ROOT / "workflow" / "Snakefile", *sorted((ROOT / "workflow" / "rules").glob("*.smk"))]
 
 
 @pytest.mark.parametrize("path", rule_files(), ids=lambda path: path.name)

@@ -41,7 +41,7 @@ def edit(path, old, new):
 def test_dry_run_of_everything(tree):
     answer = snakemake(tree, "-n")
     assert answer.returncode == 0, said(answer)
-    assert {"prep", "train", "attack", "represent", "subgroups", "figure", "all"} <= set(counts(answer))
+    assert {"prep", "train", "attack", "represent", "subgroups", "figure", "default"} <= set(counts(answer))
     assert "convert" not in counts(answer)
 
 
@@ -66,7 +66,7 @@ def test_dry_run_at_paper_scale_needs_no_data(tree):
 def test_dry_run_of_everything_at_paper_scale(tree):
     answer = snakemake(tree, "--profile", "slurm", "-n", "--quiet", "rules")
     assert answer.returncode == 0, said(answer)
-    assert {"train", "convert", "cross", "probe_agree", "all"} <= set(counts(answer))
+    assert {"train", "convert", "cross", "probe_agree", "default"} <= set(counts(answer))
 
 
 PAIRS = ["fig2", "fig3", "fig4", "fig13", "fig14", "fig15"]

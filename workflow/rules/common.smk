@@ -20,7 +20,7 @@ from mettle import files, overview
 from mettle.plan import Plan, uncounted
 
 
-configfile: files.found("config/config.yaml")
+configfile: str(files.found("config/config.yaml"))
 
 
 try:

@@ -7,11 +7,6 @@ OUTPUTS:  resources/downloads/{file}
 """
 
 
-# Run where snakemake runs: compute nodes of a cluster often have no network.
-localrules:
-    download,
-
-
 rule download:
     """Fetch a remote source and check its SHA-256."""
     output:
@@ -22,6 +17,8 @@ rule download:
         "benchmarks/results/download/{file}.tsv"
     wildcard_constraints:
         file=PLAN.pattern(PLAN.awaited),
+    # Run where snakemake runs: compute nodes of a cluster often have no network.
+    localrule: True
     conda:
         "../../envs/download.yaml"
     params:
