@@ -11,4 +11,5 @@ with flow.job(snakemake) as job:
         seed=job.seed,
         provenance=job.provenance,
         progress=lambda items: job.progress(items, "images"),
+        say=job.say,
     )

@@ -34,3 +34,15 @@ def test_a_model_comes_with_the_images_as_it_takes_them(tmp_path, store, whole):
     assert not found.training
     with torch.inference_mode():
         torch.testing.assert_close(found(policy.move(batch)).cpu(), model.eval()(batch), rtol=0, atol=1e-4)
+
+
+def test_labels_are_scored_only_for_the_classes_that_the_model_was_trained_on(tmp_path, store):
+    model, path = models.create("resnet8", 3, 24, **STATISTICS, seed=0), tmp_path / "weights.safetensors"
+    for names in (["a", "b", "c"], ["a"], ["0", "1", "2"]):
+        models.save(path, model, ABOUT | {"class_names": names})
+        models.opened(path, store, 1, "fp32")
+    models.save(path, model, ABOUT | {"class_names": ["c", "a", "b"]})
+    message = rf"^{path}: class 0 is 'c', but 'a' in {store.path}: the model was trained on classes that are numbered"
+    with pytest.raises(ValueError, match=message):
+        models.opened(path, store, 1, "fp32")
+    models.opened(path, store, 1, "fp32", scored=False)

@@ -121,3 +121,15 @@ def test_a_label_of_no_class_is_refused_before_training(stores, other, place, la
     with pytest.raises(ValueError, match=rf"\.lmdb holds label {label}, but labels of 10 classes are 0 to 9$") as error:
         Images(row(), recipe(mix={"dataset": "other"}), *held)
     assert str(error.value).startswith(str(held[place].path))
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_class_of_another_name_is_refused_before_training(stores, other, place):
+    held = [*map(Store, stores), Store(other.path)]
+    held[0].class_names = [*"abcdefghij"]
+    held[place].class_names = [*"abcdefgHij"]
+    message = (
+        rf"^{held[0].path}: class 7 is 'h', but 'H' in {held[place].path}: the two number their classes differently$"
+    )
+    with pytest.raises(ValueError, match=message):
+        Images(row(), recipe(mix={"dataset": "other"}), *held)

@@ -1,11 +1,11 @@
 """Prep stage: a data set as downloaded or generated, packed as one store per split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mettle import data
-from mettle.data import archives
+from mettle.data import archives, classes
 from mettle.data.readers import Reader, reader
 from mettle.flow import verify
 from mettle.plan.sources import parse
@@ -20,6 +20,7 @@ def prepare(
     seed: int = 0,
     provenance: dict[str, Any] | None = None,
     progress: Callable | None = None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Pack one split; the number of images.
 
@@ -30,6 +31,7 @@ def prepare(
     lmdb_path, manifest_path : files to write, both or none
     seed : of generated data sets
     provenance, progress : see `data.write`
+    say : writes a line of the log
 
     Raises
     ------
@@ -53,13 +55,27 @@ def prepare(
     if chosen.splits and split not in chosen.splits:
         raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(chosen.splits)}, not '{split}'")
     with archives.taken(source, origin.member) as given:
-        items = chosen.read(given, split, dataset["classes"], seed, **_subset(dataset, chosen))
-        return data.write(
+        items = _items(dataset, split, chosen, given, seed)
+        n = data.write(
             lmdb_path, manifest_path, items, classes=dataset["classes"], provenance=provenance, progress=progress
         )
+    seen = len(set(data.Store(lmdb_path).labels.tolist()))
+    say(f"{n} images of {seen} classes" + (f" of {dataset['classes']}" if seen < dataset["classes"] else ""))
+    return n
 
 
-def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Path]:
+def _items(dataset: dict[str, Any], split: str, chosen: Reader, source: Path | None, seed: int) -> Iterator[data.Item]:
+    """What the reader gives, with class names by the row's list or its parent where one of them has them."""
+    options, names = _subset(dataset, chosen), classes.known(dataset)
+    if chosen.subsets:
+        if names is None:
+            classes.folders(dataset, source)  # raises where splits differ
+        options["names"] = names
+    items = chosen.read(source, split, dataset["classes"], seed, **options)
+    return items if names is None else classes.checked(items, names, own=bool(dataset.get("names")))
+
+
+def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Any]:
     """The row's list, for a reader that can be restricted to one."""
     if not dataset.get("subset"):
         return {}

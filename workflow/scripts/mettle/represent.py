@@ -50,7 +50,7 @@ def extract(
         If a feature or logit is not finite.
     """
     whole = keys["images"].startswith("inverted-")
-    model, source, policy = models.opened(weights, Store(images), job.threads, precision, whole=whole)
+    model, source, policy = models.opened(weights, Store(images), job.threads, precision, whole=whole, scored=False)
     positions = shared(len(source), sample, job.seed, keys["dataset"])
     if keys["images"] == "train":  # stores are sorted by class, but who trains on a part of the rows needs all classes
         positions = np.random.default_rng(derive(job.seed, "train", keys["dataset"])).permutation(positions)

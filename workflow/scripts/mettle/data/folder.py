@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from mettle.data.classes import Known, class_folders
 from mettle.data.item import Item, check_classes, decode
 from mettle.data.lists import read_list
 
 _BATCH = 256  # files in memory at a time
+_REMEDY = "; if some classes have no images here, list all of them in the order of the labels in column `names`"
 
 
-def read(source: Path, split: str, classes: int, seed: int, subset: Path | None = None) -> Iterator[Item]:
+def read(
+    source: Path, split: str, classes: int, seed: int, subset: Path | None = None, names: Known | None = None
+) -> Iterator[Item]:
     """Images of `source/split/class/file`, classes and files sorted by name, the files' bytes as they are.
 
     Every file is decoded once to see that it is whole. Hidden files are passed over, symbolic links followed.
@@ -24,25 +28,30 @@ def read(source: Path, split: str, classes: int, seed: int, subset: Path | None 
     seed : changes nothing
     subset : list of class folders, which alone are read and numbered in sorted order, or of image files, which alone
         are read and keep the labels that they have among all class folders
+    names : class names in the order of the labels, of which some may have no folder or image; None for the folders
+        that are there, each of which needs an image
 
     Raises
     ------
     ValueError
         If the split's folder or a class is missing or empty, a file cannot be decoded as an image, or something that
-        `subset` lists is not there or is there twice.
+        `subset` lists is not there or is there twice, or a folder is none of `names`.
     """
     folder = source / split
     if not folder.is_dir():
         held = ", ".join(path.name for path in _sorted(source)) or "nothing"
         raise ValueError(f"{folder} is no folder; {source} holds {held}")
-    folders = [path for path in _sorted(folder) if path.is_dir()]
+    folders = class_folders(folder)
     listed = [] if subset is None else read_list(subset)
     by_class = not {path.name for path in folders}.isdisjoint(listed)
     if by_class:
         folders = _only(folders, listed, subset, folder)
-    check_classes(len(folders), classes, subset if by_class else folder)
-    labels = {path.name: label for label, path in enumerate(folders)}
-    files = [path for folder in folders for path in _files(folder)]
+    if names is None:
+        check_classes(len(folders), classes, subset if by_class else folder, "" if by_class else _REMEDY)
+    labels = {name: label for label, name in enumerate(names.names if names else [path.name for path in folders])}
+    if foreign := [path for path in folders if path.name not in labels]:
+        raise ValueError(f"{foreign[0]} is none of the {len(labels)} classes of {names.of}")
+    files = [path for folder in folders for path in _files(folder, may_be_empty=names is not None)]
     if listed and not by_class:
         files = _only(files, listed, subset, folder)
     return _items(source, [(path, labels[path.parent.name]) for path in files])
@@ -61,9 +70,9 @@ def _only(paths: list[Path], names: list[str], subset: Path, folder: Path) -> li
     return kept
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path, may_be_empty: bool) -> list[Path]:
     files = _sorted(folder)
-    if not files:
+    if not files and not may_be_empty:
         raise ValueError(f"{folder} holds no images: every class needs one or more")
     return files
 

@@ -99,7 +99,7 @@ def square(image: Image.Image, side: int) -> Image.Image:
     return ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
 
 
-def check_classes(found: int, classes: int, where: object) -> None:
+def check_classes(found: int, classes: int, where: object, remedy: str = "") -> None:
     """Raise ValueError unless the number of classes found equals the number configured."""
     if found != classes:
-        raise ValueError(f"{where} holds {found} classes, but `classes` says {classes}")
+        raise ValueError(f"{where} holds {found} classes, but `classes` says {classes}{remedy}")

@@ -79,7 +79,7 @@ def _finished(
     job: Job,
 ) -> Parts:
     """All batches inverted, those that are left from before and the others now."""
-    model, source, policy = models.opened(weights, store, job.threads, precision)
+    model, source, policy = models.opened(weights, store, job.threads, precision, scored=False)
     chosen = split(np.arange(len(table)), options["batch_size"])
     pairs = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
     made_from = [sha256_of(weights), store.digest, pairs, options, precision, torch.__version__, policy.device.type]

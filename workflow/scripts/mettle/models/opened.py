@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from mettle.data.classes import differ
 from mettle.data.loading import ImageSet, taken_by
 from mettle.data.store import Store
 from mettle.models.classifier import Classifier
@@ -10,7 +11,7 @@ from mettle.models.weights import load
 
 
 def opened(
-    weights: str | Path, store: Store, threads: int, precision: str, *, whole: bool = False
+    weights: str | Path, store: Store, threads: int, precision: str, *, whole: bool = False, scored: bool = True
 ) -> tuple[Classifier, ImageSet, Policy]:
     """A model in evaluation mode on its device, a store's images as it takes them, and the policy of this process.
 
@@ -20,7 +21,18 @@ def opened(
     store : the images
     threads, precision : see `policy`
     whole : see `taken_by`
+    scored : the store's labels are compared with the model's answers
+
+    Raises
+    ------
+    ValueError
+        If a label is the name of another class than the one that the model was trained to answer with; and what
+        `load` and `ImageSet` raise.
     """
     model, about = load(weights)
+    if scored and (difference := differ(about.get("class_names", ()), store.class_names)):
+        raise ValueError(
+            f"{weights}: {difference} in {store.path}: the model was trained on classes that are numbered differently"
+        )
     chosen = policy(threads, precision)
     return chosen.place(model), taken_by(store, about, whole=whole), chosen

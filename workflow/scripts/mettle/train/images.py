@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from mettle.data.classes import differ
 from mettle.data.loading import ImageSet, Mixture, blended, shuffled
 from mettle.data.store import Store
 from mettle.flow import derive
@@ -24,12 +25,13 @@ class Images:
     train, test : image sets
     tested : positions of the held-out images in `test`
     attacked : positions of those that robust accuracy is measured on
+    class_names : names of the classes in the order of the labels, as the training images have them
 
     Raises
     ------
     ValueError
-        If nothing is left to train on, a label is none of the classes, or only one of the recipe's `mix` and its store
-        is there.
+        If nothing is left to train on, a label is none of the classes or another class in two stores, or only one of
+        the recipe's `mix` and its store is there.
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class Images:
             raise ValueError(f"holdout: {recipe['holdout']} of {len(train)} training images leaves none to train on")
         if ("mix" in recipe) != (mixed is not None):
             raise ValueError("a second store of training images goes with the recipe's `mix`, and only with it")
-        self.recipe, self.seed = recipe, row["seed"]
+        self.recipe, self.seed, self.class_names = recipe, row["seed"], train.class_names
         self.stores = [store for store in (train, test, mixed) if store is not None]
         for store in self.stores:
             _check_labels(store, row["classes"])
+            _check_names(store, train)
         size = {key: recipe["input"][key] for key in ("size", "resize", "interpolation")}
         held = subset(len(train), recipe["holdout"], "holdout")
         self.kept = np.setdiff1d(np.arange(len(train)), held)
@@ -73,6 +76,11 @@ def _check_labels(store: Store, classes: int) -> None:
     wrong = store.labels[(store.labels < 0) | (store.labels >= classes)]
     if len(wrong):
         raise ValueError(f"{store.path} holds label {wrong[0]}, but labels of {classes} classes are 0 to {classes - 1}")
+
+
+def _check_names(store: Store, train: Store) -> None:
+    if difference := differ(train.class_names, store.class_names):
+        raise ValueError(f"{train.path}: {difference} in {store.path}: the two number their classes differently")
 
 
 def subset(n: int, count: int, purpose: str) -> np.ndarray:

@@ -216,6 +216,7 @@ class Training:
 
     def _save(self, path: Path, model: nn.Module, epoch: int) -> None:
         found = about(self.row, self.recipe, self.job) | {"training": self.fingerprint}
+        found["class_names"] = self.images.class_names
         models.save(path, model, found | self.report | {"epoch": epoch})
 
     # State
