@@ -8,6 +8,7 @@ from typing import Any
 from mettle import schema
 from mettle.plan import names, sources
 from mettle.plan.recipes import Recipes, known
+from mettle.units import eps_text
 
 Row = dict[str, Any]
 
@@ -94,7 +95,7 @@ class Sheets:
             raise ValueError(f"{where}: the name must be arch-recipe-sSEED of the row, that is '{expected}'")
         self.known(row["dataset"], self.datasets, "data set", where)
         if (row["threat"] == "none") != (row["eps"] == 0):
-            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {row['eps']:g}")
+            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {eps_text(row['eps'])}")
         if (arches := self._architectures) and row["arch"] not in arches:
             raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
         if row.get("base"):
@@ -105,8 +106,8 @@ class Sheets:
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
         if (attack["norm"], attack["eps"]) != (row["threat"], row["eps"]):
             raise ValueError(
-                f"{where}: threat and eps are {row['threat']} {row['eps']:g}, "
-                f"but recipe '{row['recipe']}' trains with {attack['norm']} {attack['eps']:g}"
+                f"{where}: threat and eps are {row['threat']} {eps_text(row['eps'])}, "
+                f"but recipe '{row['recipe']}' trains with {attack['norm']} {eps_text(attack['eps'])}"
             )
 
 

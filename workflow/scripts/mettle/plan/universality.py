@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from mettle.plan.figure import Figure, Options, check_models
+from mettle.units import eps_text
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan
@@ -109,7 +110,9 @@ def _check_pairs(plan: "Plan", options: Options, where: str) -> None:
     pairs = [group for group in groups if groups.count(group) > 1]
     for eps in options["eps"]:
         if not any(group[-1] == eps for _, group in pairs):
-            raise ValueError(f"{where}.eps: {eps:g} needs two models of '{_or(datasets)}' in the sheet, or more")
+            raise ValueError(
+                f"{where}.eps: {eps_text(eps)} needs two models of '{_or(datasets)}' in the sheet, or more"
+            )
     for dataset in datasets:
         if not any(found == dataset for found, _ in pairs):
             raise ValueError(f"{where}: no two models of '{dataset}' have one of the eps in common")
