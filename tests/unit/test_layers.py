@@ -9,7 +9,7 @@ from imports import ROOT, SCRIPTS, closure, imports, packages
 
 LIBRARY = SCRIPTS / "mettle"
 # Each may import those to its left.
-PRIMITIVES = ["files", "schema", "tables", "plan", "flow", "data", "models", "perturb", "measures", "stats"]
+PRIMITIVES = ["files", "units", "schema", "tables", "plan", "flow", "data", "models", "perturb", "measures", "stats"]
 STAGES = ["prep", "train", "attack", "invert", "represent", "compare", "probe", "tabulate", "plot", "publish"]
 STAGES += ["download", "overview"]
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from imports import ROOT
-from mettle import files, prep, publish, schema
+from mettle import files, prep, publish, schema, tables
 from mettle.data import Store, write_perturbed
 from mettle.data.lists import read_list
 
@@ -129,9 +129,8 @@ def test_perturbations_and_adversarial_examples(robustbench, tmp_path, kind):
     clean, eps = Store(paths[0]), 4 / 255
     before = torch.from_numpy(clean.arrays()).permute(0, 3, 1, 2)[:40].float() / 255
     after = (before + eps * torch.randn(before.shape, generator=torch.manual_seed(0)).sign()).clamp(0, 1)
-    write_perturbed(
-        tmp_path / "a.lmdb", tmp_path / "a.parquet", clean, [(clean.ids[:40], before, after)], kind, eps, "linf"
-    )
+    batch = (clean.ids[:40], before, after, dict.fromkeys(tables.FLAGS, [False] * 40))
+    write_perturbed(tmp_path / "a.lmdb", tmp_path / "a.parquet", clean, [batch], kind, eps, "linf")
     folder = publish.publish_perturbed(dataset, tmp_path / "a.lmdb", "resnet50-x-s0", "pgd100", tmp_path / "tfds")
     examples, info = load(folder, "validation")
     name = {"perturbation": "imagenet_perturbations", "adversarial": "imagenet_advex"}[kind]

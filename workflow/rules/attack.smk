@@ -53,7 +53,7 @@ rule effectiveness:
     conda:
         "../../envs/attack.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         split=PLAN.test_split,
         options=PLAN.config["attack"]["effectiveness"],
@@ -78,7 +78,7 @@ rule convergence:
     conda:
         "../../envs/attack.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         split=PLAN.test_split,
         options=PLAN.config["attack"]["convergence"],
@@ -103,7 +103,7 @@ rule perturb:
     conda:
         "../../envs/attack.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         attack=PLAN.attack,
         sample=PLAN.config["attack"]["perturbations"]["images"],
@@ -128,7 +128,7 @@ rule semantics:
     conda:
         "../../envs/attack.yaml"
     params:
-        revision=1,
+        revision=2,
         ball=PLAN.ball,
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),

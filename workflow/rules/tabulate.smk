@@ -30,7 +30,7 @@ rule tabulate_figure:
     conda:
         "../../envs/tabulate.yaml"
     params:
-        revision=3,
+        revision=4,
         seed=PLAN.seed_of_figure,
         options=PLAN.figure,
     script:

@@ -199,7 +199,7 @@ def test_an_attack_that_leaves_its_ball_is_a_bug(weights, store, monkeypatch, re
 
     monkeypatch.setitem(evaluate.ATTACKS, "pgd", types.SimpleNamespace(run=escape))
     expected = (
-        r"^this is a bug: pgd left the l2 ball of radius 1\.0 or the pixel range at images 2, 3, 4, 5, 6 and 7 more$"
+        r"^this is a bug: pgd left the l2 ball of radius 1 or the pixel range at images 2, 3, 4, 5, 6 and 7 more$"
     )
     with pytest.raises(RuntimeError, match=expected):
         run(weights, store)
@@ -394,6 +394,7 @@ def answers(model, name, correct, n, clean=None, eps=1.0):
     """Rows of the attack table with a given number of correct answers."""
     label = np.zeros(n, int)
     rows = {"dataset": "d", "split": "test", "model": model, "attack": name, "norm": "l2", "eps": eps, "label": label}
+    rows["id"] = np.arange(n)
     clean = n if clean is None else clean
     rows |= {"prediction": (np.arange(n) >= correct) * 1, "clean_prediction": (np.arange(n) >= clean) * 1}
     rows |= dict.fromkeys(("gradient_zero", "randomised", "probabilities"), False) | {"note": None}

@@ -21,7 +21,9 @@ def perturbed(checkpoints, digit_store, job, sample=20):
 
 
 def test_batches_hold_clean_and_attacked_images_of_the_sample(checkpoints, digit_store, job):
-    ids, clean, found = (torch.cat(part) for part in zip(*perturbed(checkpoints, digit_store, job), strict=True))
+    *parts, flagged = zip(*perturbed(checkpoints, digit_store, job), strict=True)
+    ids, clean, found = map(torch.cat, parts)
+    assert sum(part["randomised"].count(False) for part in flagged) == 20
     store = Store(digit_store)
     assert len(ids) == 20 == len(set(ids.tolist()))
     position = {int(image): place for place, image in enumerate(store.ids)}

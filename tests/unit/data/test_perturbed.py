@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mettle import tables
 from mettle.data import Store, write, write_perturbed
 from mettle.data.item import Item, png
 from mettle.data.perturbed import KINDS, adversarial, facts, origin, perturbation
@@ -49,12 +50,17 @@ def paths(tmp_path):
     return tmp_path / "out.lmdb", tmp_path / "out.parquet"
 
 
+def flags(ids):
+    """Flags of images: every third has a zero gradient, none another."""
+    return dict.fromkeys(tables.FLAGS, [False] * len(ids)) | {"gradient_zero": [int(number) % 3 == 0 for number in ids]}
+
+
 def batches(store, norm="linf", size=5, **more):
     clean = as_input(store.arrays())
     attacked = attack(clean, norm, EPS[norm], **more)
     for first in range(0, len(store), size):
         part = slice(first, first + size)
-        yield store.ids[part], clean[part], attacked[part]
+        yield store.ids[part], clean[part], attacked[part], flags(store.ids[part])
 
 
 # Rounding
@@ -137,12 +143,15 @@ def test_the_manifest_says_what_was_done(store, paths):
     made = Store(paths[0])
     assert facts(made) == {"kind": "adversarial", "norm": "linf", "eps": 8 / 255, "clean": store.digest}
     assert made.manifest().attrs["provenance"][-1]["rule"] == "perturb"
+    frame = tables.read(paths[1], tables.PERTURBED)
+    assert frame["gradient_zero"].tolist() == [number % 3 == 0 for number in range(N)]
+    assert not frame[["randomised", "probabilities"]].any(axis=None)
 
 
 def test_a_sample_keeps_its_ids(store, paths):
     clean = as_input(store.arrays([3, 7]))
     ids = torch.tensor([3, 7])
-    assert write_perturbed(*paths, store, [(ids, clean, clean)], "adversarial", 0.1, "linf") == 2
+    assert write_perturbed(*paths, store, [(ids, clean, clean, flags(ids))], "adversarial", 0.1, "linf") == 2
     made = Store(paths[0])
     assert made.ids.tolist() == [3, 7] and made.labels.tolist() == [0, 1]
     assert np.array_equal(made.arrays(), store.arrays([3, 7]))
@@ -170,7 +179,7 @@ def test_unknown_kinds_norms_and_radii_are_refused(store, paths, kind, eps, norm
 
 def one(store, change=0.0, ids=(4,), clean=None):
     clean = as_input(store.arrays([4])) if clean is None else clean
-    return [(list(ids), clean, clean + change)]
+    return [(list(ids), clean, clean + change, flags(ids))]
 
 
 def test_images_outside_ball_or_range_are_named(store, paths):

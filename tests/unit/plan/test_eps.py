@@ -90,21 +90,6 @@ def test_in_l2_an_eps_of_8_is_one(place):
     assert place.plan(**attack(norm="l2", eps=8)).models["vgg5-robust-s0"]["eps"] == 8
 
 
-@pytest.mark.parametrize(
-    ("norm", "eps", "text"),
-    [
-        ("linf", 8 / 255, "linf 8/255"),
-        ("linf", 0.0313725, "linf 0.0313725"),
-        ("linf", 0.5, "linf 0.5"),
-        ("linf", 1.0, "linf 1"),
-        ("l2", 51 / 255, "l2 0.2"),
-        ("none", 0, "none 0"),
-    ],
-)
-def test_a_ball_is_written_as_a_person_would(norm, eps, text):
-    assert names.ball(norm, eps) == text
-
-
 # Of a row and its recipe
 
 

@@ -13,6 +13,7 @@ from mettle.tabulate import accuracy, light_recipe
 
 RUN = {"dataset": "d", "split": "test", "model": "a-b-s0", "norm": "l2", "eps": 0.5}
 NONE = {"lo": None, "hi": None, "note": None}
+SOUND = dict.fromkeys(tables.FLAGS, False)
 
 
 def effectiveness(values):
@@ -30,8 +31,9 @@ def attack(model, attack, eps, correct, clean, n=10):
     return pd.DataFrame(
         {
             **{key: [value] * n for key, value in (RUN | {"model": model, "attack": attack, "eps": eps}).items()},
-            **dict.fromkeys(("gradient_zero", "randomised", "probabilities"), [False] * n),
+            **dict.fromkeys(tables.FLAGS, [False] * n),
             "note": [None] * n,
+            "id": list(range(n)),
             "label": [0] * n,
             "clean_prediction": [0] * clean + [1] * (n - clean),
             "prediction": [0] * correct + [1] * (n - correct),
@@ -92,7 +94,8 @@ def test_figure_9_starts_with_the_clean_accuracy():
 
 def test_figure_10_names_the_cells_of_the_sweep():
     cells = pd.concat([attack("a-x_1-s0", "pgd", 1.0, 4, 9), attack("a-x_2-s0", "pgd", 1.0, 6, 8)])
-    options = {"seed": 0, "cells": {"a-x_1-s0": "lr 1", "a-x_2-s0": "lr 2"}}
+    values = {"a-x_1-s0": {"optimizer.lr": 1}, "a-x_2-s0": {"optimizer.lr": 2}}
+    options = {"seed": 0, "cells": {"a-x_1-s0": "lr 1", "a-x_2-s0": "lr 2"}, "values": values}
     rows = pd.DataFrame(light_recipe.figure10(cells, options, []))
     found = rows.set_index(["cell", "attack"])["value"].to_dict()
     assert found == {("lr 1", "clean"): 0.9, ("lr 1", "pgd"): 0.4, ("lr 2", "clean"): 0.8, ("lr 2", "pgd"): 0.6}
@@ -104,7 +107,7 @@ def test_figure_11_has_shares_and_examples(tmp_path):
     items = [Item(png(picture), 0, "zero", "made") for picture in pictures]
     path.parent.mkdir()
     data.write(path, path.with_suffix(".parquet"), items)
-    columns = {"attack": "pgd", "model_b": ["x"] * 3 + ["y"] * 3, "id": [0, 1, 2] * 2, "label": 0}
+    columns = {"attack": "pgd", "model_b": ["x"] * 3 + ["y"] * 3, "id": [0, 1, 2] * 2, "label": 0} | SOUND
     cells = pd.DataFrame(RUN | columns | {"prediction": [0, 0, 1, 1, 1, 1]}).drop(columns="split")
     rows = pd.DataFrame(light_recipe.figure11(cells, {"examples": 2}, [str(path)]))
     shares = rows[rows["measure"] == "accuracy"].set_index("model_b")["value"]
@@ -113,7 +116,15 @@ def test_figure_11_has_shares_and_examples(tmp_path):
     assert [np.asarray(Image.open(io.BytesIO(image)))[0, 0, 0] for image in shown["image"]] == [0, 200]
 
 
-EPOCH = {"model": "a-b-s0", "epoch": 3, "n": 40, "train_accuracy": 0.7, "test_accuracy": 0.8, "test_n": 20}
+EPOCH = {
+    "alarm": None,
+    "model": "a-b-s0",
+    "epoch": 3,
+    "n": 40,
+    "train_accuracy": 0.7,
+    "test_accuracy": 0.8,
+    "test_n": 20,
+}
 ROBUST = {"one_step_accuracy": 0.5, "robust_accuracy": 0.25, "robust_steps": 10, "robust_n": 8}
 
 
@@ -160,7 +171,7 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
         "convergence": lambda: pd.DataFrame([RUN | {"id": 1, "steps": 0, "seed": 0, "value": 1.0}]),
         "epochs": lambda: pd.DataFrame([EPOCH | ROBUST]),
         "semantics": lambda: pd.DataFrame(
-            [RUN | {"attack": "pgd", "model_b": "c", "id": 0, "label": 0, "prediction": 0}]
+            [RUN | {"attack": "pgd", "model_b": "c", "id": 0, "label": 0, "prediction": 0} | SOUND]
         ),
     }[made.cells.name]()
     monkeypatch.setattr(tables, "concat", lambda paths, table: cells)
@@ -169,7 +180,8 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
         beside = [str(tmp_path / "numbers.tsv")]
         head = "model\tnorm\teps\timages\tclean\tautoattack\tsource\n"
         (tmp_path / "numbers.tsv").write_text(head + "a-b-s0\tl2\t0.5\td\t0.95\t0.5\tthere\n")
-    options = {"seed": 0, "cells": {"a-b-s0": "lr 1"}, "examples": 1, "per_class": False}
+    options = {"seed": 0, "cells": {"a-b-s0": "lr 1"}, "values": {"a-b-s0": {"lr": 1}}}
+    options |= {"examples": 1, "per_class": False}
     paths = tmp_path / "t.parquet", tmp_path / "t.html"
     tabulate.tabulate(figure, [], beside, options, *paths, {"rule": "tabulate"})
     assert len(tables.read(paths[0], made.table)) > 0

@@ -10,7 +10,7 @@ from trainings import ADVERSARIAL, Job, outputs, recipe, row
 
 from mettle import tables
 from mettle.train import loggers, loop
-from mettle.train.record import scalars
+from mettle.train.record import scalars, sentence
 
 OPTIONS = {"wandb": {"project": "mettle", "mode": "offline"}}
 
@@ -86,3 +86,12 @@ def test_scalars_are_the_numbers_of_a_row():
     entry = {"model": "m", "epoch": 3, "lr": 0.1, "eps": 2 / 255, "alarm": None, "robust_accuracy": None, "n": 5}
     assert scalars(entry) == {"lr": 0.1, "eps": 2 / 255, "n": 5, "eps_255": pytest.approx(2)}
     assert scalars(entry | {"eps": None}) == {"lr": 0.1, "n": 5}
+
+
+@pytest.mark.parametrize(
+    ("eps", "text"), [(8 / 255, "8/255"), (0.0103529, "2.64/255"), (0.25, "0.25"), (0.5 * 0.875, "0.4375"), (3.0, "3")]
+)
+def test_the_radius_is_written_as_everywhere(eps, text):
+    entry = dict.fromkeys(("train_loss", "train_accuracy", "test_accuracy", "lr", "images_per_second"), 1.0)
+    entry |= {"epoch": 0, "batch": 16, "eps": eps, "robust_accuracy": None, "alarm": None}
+    assert sentence(entry).split(", ")[5] == f"eps {text}"

@@ -74,6 +74,7 @@ def test_what_is_written(tmp_path, stores):
     assert epochs["n"].tolist() == [64, 64, 64]
     assert set(epochs["model"]) == {"resnet8-tiny-s0"}
     assert epochs["train_loss"].iloc[-1] < epochs["train_loss"].iloc[0]
+    assert (epochs["images_per_second"] > 0).all()
     assert epochs.attrs["provenance"] == [job.provenance]
     model, about = models.load(tmp_path / "weights.safetensors", arch="resnet8", classes=10, size=32, seed=0)
     assert (about["threat"], about["eps"], about["recipe"], about["resize"]) == ("none", 0.0, "tiny", None)

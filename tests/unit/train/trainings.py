@@ -67,7 +67,8 @@ def result(folder):
 
 
 def equal(first, second):
-    pd.testing.assert_frame_equal(first[1], second[1], check_exact=True)
+    decided = [frame.drop(columns="images_per_second") for frame in (first[1], second[1])]  # a seed decides no speed
+    pd.testing.assert_frame_equal(*decided, check_exact=True)
     return differing(first[0], second[0]) == []
 
 

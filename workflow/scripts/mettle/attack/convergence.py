@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from mettle import models
+from mettle import models, tables
+from mettle.attack import flags
 from mettle.data.loading import ImageSet, batches, split
 from mettle.data.store import Store
 from mettle.flow import Job, derive
@@ -48,6 +49,7 @@ def convergence(
     keys = keys | {key: options[key] for key in ("norm", "eps")}
     size = options["step_size"] or 1.5 * options["eps"] / 10
     ball = {"norm": options["norm"], "eps": options["eps"], "steps": max(options["steps"]), "step_size": size}
+    note = _doubts(model, source, split(known, batch), policy)
     rows = []
     for seed in job.progress(range(options["seeds"]), "seeds"):
         for clean, labels, ids in batches(source, split(known, batch), 0):
@@ -57,8 +59,18 @@ def convergence(
             for image, values in zip(ids.tolist(), losses.tolist(), strict=True):
                 for steps, value in zip(options["steps"], values, strict=True):
                     cell = keys | {"measure": "loss", "id": image, "steps": steps, "seed": seed}
-                    rows.append(cell | {"n": 1, "value": value, "lo": None, "hi": None, "note": None})
+                    rows.append(cell | {"n": 1, "value": value, "lo": None, "hi": None, "note": note})
     return rows
+
+
+def _doubts(model: torch.nn.Module, source: ImageSet, chosen: list[np.ndarray], policy: models.Policy) -> str | None:
+    """What casts doubt on attacks of these images, with the shares that it holds for."""
+    found: dict[str, list[bool]] = {key: [] for key in tables.FLAGS}
+    for clean, labels, ids in batches(source, chosen, 0):
+        _, flagged = flags.look(model, policy.move(clean), labels.to(policy.device), ids.tolist())
+        for key, values in found.items():
+            values += flagged[key].tolist()
+    return flags.doubts({key: float(np.mean(values)) for key, values in found.items()})
 
 
 @torch.no_grad()

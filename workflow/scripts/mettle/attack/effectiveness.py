@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from mettle import models
+from mettle import models, tables
+from mettle.attack import flags
 from mettle.data.loading import batches, split
 from mettle.data.parts import Parts
 from mettle.data.sample import shared
@@ -67,30 +68,35 @@ def effectiveness(
 
 
 def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
-    """Accuracy and mean loss of one epoch, number of steps and seed."""
+    """Accuracy and mean loss of one epoch, number of steps and seed, with the doubts about its weights."""
+    n = cell["n"]
     where = keys | {key: options[key] for key in ("norm", "eps")}
     where |= {key: cell[key] for key in ("epoch", "steps", "seed", "n")}
-    loss = {"measure": "loss", "value": cell["loss"] / cell["n"], "lo": None, "hi": None, "note": None}
-    return [where | {"measure": "accuracy"} | share(cell["correct"], cell["n"]), where | loss]
+    note = {"note": flags.doubts({key: cell[key] / n for key in tables.FLAGS})}
+    loss = {"measure": "loss", "value": cell["loss"] / n, "lo": None, "hi": None}
+    return [where | {"measure": "accuracy"} | share(cell["correct"], n) | note, where | loss | note]
 
 
 def _sums(
     weights: Path, store: Store, dataset: str, options: Row, precision: str, batch: int, job: Job
 ) -> dict[str, np.ndarray]:
-    """Correct answers, sum of losses and images for every number of steps and seed; (0, 0) is the clean image."""
+    """Sums over images for every number of steps and seed: right answers, losses, images, flags; (0, 0) is clean."""
     model, source, policy = models.opened(weights, store, job.threads, precision)
     chosen = split(shared(len(source), options["images"], job.seed, dataset), batch)
     sums: dict[tuple[int, int], np.ndarray] = {}
     for clean, labels, ids in batches(source, chosen, job.threads - 1):
         clean, labels = policy.move(clean), labels.to(policy.device)
+        _, flagged = flags.look(model, clean, labels, ids.tolist())
+        doubtful = [float(flagged[key].sum()) for key in tables.FLAGS]
         for cell, image in _attacked(model, clean, labels, ids, options, job.seed, policy):
             with models.frozen(model), torch.no_grad():
                 logits = model(image).double()
             correct, loss = (logits.argmax(1) == labels).sum(), F.cross_entropy(logits, labels, reduction="sum")
-            sums[cell] = sums.get(cell, np.zeros(3)) + np.array([float(correct), float(loss), len(labels)])
+            sums[cell] = sums.get(cell, 0) + np.array([float(correct), float(loss), len(labels), *doubtful])
     steps, seeds = np.array(list(sums)).T
-    correct, loss, n = np.array(list(sums.values())).T
-    return {"steps": steps, "seed": seeds, "correct": correct.astype(int), "loss": loss, "n": n.astype(int)}
+    correct, loss, n, *doubtful = np.array(list(sums.values())).T
+    counts = {"correct": correct, "n": n} | dict(zip(tables.FLAGS, doubtful, strict=True))
+    return {"steps": steps, "seed": seeds, "loss": loss} | {key: values.astype(int) for key, values in counts.items()}
 
 
 def _attacked(

@@ -20,6 +20,7 @@ from mettle.flow import Job, sha256_of
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
 from mettle.perturb.losses import margin, random_targets
+from mettle.units import eps_text
 
 # Options of an attack that are not its function's.
 _NOT_ITS_OWN = ("method", "images", "engine", "target")
@@ -140,10 +141,8 @@ def attacked(
     distance = norm(options["norm"]).distance(images.double() - clean.double())
     outside = ~((distance <= eps) & ((images >= 0) & (images <= 1)).flatten(1).all(1))  # NaN is outside, too
     if outside.any():
-        where = named(ids, outside.nonzero()[:, 0].tolist())
-        raise RuntimeError(
-            f"this is a bug: {method} left the {options['norm']} ball of radius {eps} or the pixel range at {where}"
-        )
+        where, ball = named(ids, outside.nonzero()[:, 0].tolist()), f"{options['norm']} ball of radius {eps_text(eps)}"
+        raise RuntimeError(f"this is a bug: {method} left the {ball} or the pixel range at {where}")
     return images, queries
 
 

@@ -1,13 +1,13 @@
 """Doubts about an evaluation, read off the clean images: what makes a model look more robust than it is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mettle import models
+from mettle import models, tables
 from mettle.models import Policy
 from mettle.perturb import named
 from mettle.perturb.losses import cross_entropy
@@ -53,6 +53,12 @@ def look(model: nn.Module, images: Tensor, labels: Tensor, ids: Sequence[int]) -
 def note(columns: dict[str, Any]) -> str | None:
     """What to do about flags that all images bear; None where there are none."""
     return "; ".join(text for key, text in ADVICE.items() if np.all(columns[key])) or None
+
+
+def doubts(shares: Mapping[str, float]) -> str | None:
+    """Flags in words with the share of images that bear them, and what to do about those that all bear."""
+    advice = note({key: share >= 1 for key, share in shares.items()})
+    return tables.doubts(shares, [advice] if advice else [])
 
 
 def _where(ids: Sequence[int], bad: Tensor) -> str:

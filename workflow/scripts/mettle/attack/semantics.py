@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mettle import models
+from mettle import models, tables
+from mettle.attack import flags
 from mettle.attack.evaluate import attacked
 from mettle.data.loading import batches, split
 from mettle.data.sample import shared
@@ -20,13 +21,15 @@ from mettle.data.store import Store
 from mettle.flow import Job
 
 Row = dict[str, Any]
-Attacked = tuple[Tensor, Tensor, Tensor]
+Attacked = tuple[Tensor, Tensor, Tensor, dict[str, list[bool]]]
 
 
 def perturbations(
     weights: str | Path, images: str | Path, keys: Row, options: Row, sample: int, precision: str, batch: int, job: Job
 ) -> Iterator[Attacked]:
-    """Batches of (ids (n,), clean (n, 3, h, w), attacked (n, 3, h, w)), all on the CPU, of a seeded sample of images.
+    """Batches of (ids (n,), clean (n, 3, h, w), attacked (n, 3, h, w), flags), on the CPU, of a sample of images.
+
+    The flags are those of `tables.FLAGS`, each with a truth value per image.
 
     Parameters
     ----------
@@ -42,14 +45,15 @@ def perturbations(
     chosen = split(shared(len(source), sample, job.seed, keys["dataset"]), batch)
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "attack", len(chosen)):
         moved, known = policy.move(clean), labels.to(policy.device)
+        _, flagged = flags.look(model, moved, known, ids.tolist())
         found, _ = attacked(model, moved, known, ids.tolist(), options, job.seed, policy)
-        yield ids, clean, found.cpu()
+        yield ids, clean, found.cpu(), {key: values.tolist() for key, values in flagged.items()}
 
 
 def classify(
     weights: Sequence[str | Path], images: str | Path, keys: Row, precision: str, batch: int, job: Job
 ) -> dict[str, Any]:
-    """Columns of the semantics table: answers of several models to the images of one store.
+    """Columns of the semantics table: answers of several models to the images of one store, and these images' flags.
 
     Parameters
     ----------
@@ -60,7 +64,9 @@ def classify(
     job : threads, log
     """
     store = Store(images)
+    flagged = tables.read(store.path.with_suffix(".parquet"), tables.PERTURBED)[[*tables.FLAGS]]
     columns: dict[str, list] = {"model_b": [], "id": [], "label": [], "prediction": []}
+    columns |= {key: flagged[key].tolist() * len(weights) for key in tables.FLAGS}
     for path in job.progress(list(map(Path, weights)), "models"):
         model, source, policy = models.opened(path, store, job.threads, precision)
         for clean, labels, ids in batches(source, split(np.arange(len(store)), batch), job.threads - 1):

@@ -8,14 +8,16 @@ sign, clean minus attacked, is that of Debenedetti et al. 2023 (arXiv:2209.07399
 is what the attack takes away.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mettle import tables
 from mettle.data.item import Item, png
 from mettle.data.store import Store, write
+from mettle.units import eps_text
 
 KINDS = ("adversarial", "perturbation")
 _FACTS = ("kind", "norm", "eps", "clean")
@@ -25,7 +27,7 @@ _DISTANCE = {
     "linf": lambda change: np.abs(change).max((1, 2, 3)),
     "l2": lambda change: np.sqrt(np.square(change).sum((1, 2, 3))),
 }
-Batches = Iterable[tuple[Sequence[int], Any, Any]]
+Batches = Iterable[tuple[Sequence[int], Any, Any, Mapping[str, Sequence[bool]]]]
 
 
 def write_perturbed(
@@ -42,15 +44,15 @@ def write_perturbed(
 ) -> int:
     """Write a store of attacked images or perturbations, with the ids and labels of the clean store.
 
-    The manifest's `source` holds source and SHA-256 of the clean image, see `origin`; its provenance says what the
-    images are, see `facts`.
+    The manifest is a table `tables.PERTURBED`, whose flags say which images cast doubt on the attack. Its `source`
+    holds source and SHA-256 of the clean image, see `origin`; its provenance says what the images are, see `facts`.
 
     Parameters
     ----------
     lmdb_path, manifest_path : files to write
     clean : the store that the ids are from
     batches : ids, ascending; clean images as the model saw them and attacked images, arrays or CPU tensors
-        (n, 3, h, w) in [0, 1]
+        (n, 3, h, w) in [0, 1]; and per flag of `tables.FLAGS` the truth value of each image
     kind : `adversarial` or `perturbation`
     eps : radius of the attack's ball in pixel range [0, 1], more than 0
     norm : `linf` or `l2`
@@ -72,7 +74,7 @@ def write_perturbed(
         )
     about = (provenance or {}) | dict(zip(_FACTS, (kind, norm, float(eps), clean.digest), strict=True))
     items = _items(clean, batches, kind, eps, norm)
-    return write(lmdb_path, manifest_path, items, provenance=about, progress=progress)
+    return write(lmdb_path, manifest_path, items, table=tables.PERTURBED, provenance=about, progress=progress)
 
 
 def origin(source: str) -> tuple[str, str]:
@@ -119,16 +121,17 @@ def perturbation(clean: np.ndarray, attacked: np.ndarray, eps: float) -> np.ndar
 
 def _items(clean: Store, batches: Batches, kind: str, eps: float, norm: str) -> Iterator[Item]:
     known = {row.id: row for row in clean.manifest().itertuples(index=False)}
-    for ids, before, after in batches:
+    for ids, before, after, flags in batches:
         if missing := [number for number in map(int, ids) if number not in known]:
             raise ValueError(f"{clean.path} holds no image with id {missing[0]}")
         before, after = np.asarray(before, np.float64), np.asarray(after, np.float64)
         _check(ids, before, after, eps, norm)
         made = adversarial(before, after, eps, norm) if kind == "adversarial" else perturbation(before, after, eps)
-        for number, image in zip(map(int, ids), made, strict=True):
+        for place, (number, image) in enumerate(zip(map(int, ids), made, strict=True)):
             row = known[number]
             source = f"{row.source}{_SHA256}{row.sha256}"
-            yield Item(png(image.transpose(1, 2, 0)), row.label, row.class_name, source, id=number)
+            more = {key: bool(values[place]) for key, values in flags.items()}
+            yield Item(png(image.transpose(1, 2, 0)), row.label, row.class_name, source, id=number, more=more)
 
 
 def _check(ids: Sequence[int], clean: np.ndarray, attacked: np.ndarray, eps: float, norm: str) -> None:
@@ -139,7 +142,7 @@ def _check(ids: Sequence[int], clean: np.ndarray, attacked: np.ndarray, eps: flo
         "it is no number somewhere": ~np.isfinite(attacked).all((1, 2, 3)),
         "its clean image is not in 8 bits": np.abs(clean * 255 - np.rint(clean * 255)).max((1, 2, 3)) > _SLACK,
         "it leaves the pixel range [0, 1]": (attacked.min((1, 2, 3)) < 0) | (attacked.max((1, 2, 3)) > 1),
-        f"it is outside the {norm} ball of radius {eps:g}": _DISTANCE[norm](attacked - clean) > eps + 1e-6,
+        f"it is outside the {norm} ball of radius {eps_text(eps)}": _DISTANCE[norm](attacked - clean) > eps + 1e-6,
     }
     for rule, wrong in rules.items():
         if wrong.any():

@@ -36,6 +36,12 @@ def _fig9_cells(plan: "Plan", options: Options) -> list[str]:
 def _check_fig9(plan: "Plan", options: Options, where: str) -> None:
     check_models(plan, options, where)
     plan.known_attack(options["attack"], f"{where}.attack")
+    for key in plan.config["attack"]["attacks"][options["attack"]].get("grid", {}):
+        if key != "eps":
+            raise ValueError(
+                f"{where}.attack: the grid of '{options['attack']}' varies '{key}', but the figure's axis is eps: "
+                "name an attack with a grid over eps alone"
+            )
 
 
 def _fig10_cells(plan: "Plan", options: Options) -> list[str]:
@@ -85,7 +91,11 @@ def _perturbed(plan: "Plan", options: Options) -> list[str]:
 
 
 def _cells_of_sweep(plan: "Plan", options: Options) -> Options:
-    return {"cells": {name: plan.models[name]["cell"] for name in plan.models_of_sweep(options["sweep"])}}
+    models = plan.models_of_sweep(options["sweep"])
+    return {
+        "cells": {name: plan.models[name]["cell"] for name in models},
+        "values": {name: plan.recipes.cells[plan.models[name]["recipe"]] for name in models},
+    }
 
 
 LIGHT_RECIPE = {

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 from importlib import util
 from itertools import groupby
-from math import isclose
 from os.path import commonprefix
 from pathlib import Path
 from typing import Any
@@ -54,13 +53,6 @@ def label(key: str, value: Any) -> str:
         value = f"{value:g}"
     text = re.sub(r"[^A-Za-z0-9]+", "_", str(value).lower())
     return f"{last}{text}"
-
-
-def ball(norm: str, eps: float) -> str:
-    """Norm and radius as a person writes them: `linf 8/255`, `l2 0.5`, `none 0`."""
-    steps = round(eps * 255)
-    whole = norm == "linf" and 0 < steps < 255 and isclose(eps, steps / 255)
-    return f"{norm} {steps}/255" if whole else f"{norm} {eps:.9g}"
 
 
 def pattern(names: Iterable[str]) -> str:

@@ -25,6 +25,7 @@ class Recipes:
         self.folder = Path(folder)
         self._files = files.stems(self.folder, ".yaml")
         self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
+        self.cells: dict[str, Row] = {}  # of the sweeps' recipes, what each takes of its grid
         self._grown: dict[str, tuple[Row, str]] = {}  # as written, and where
         self._found: dict[str, tuple[Row, str]] = {}  # with defaults, and where
         for sweep in sweeps:
@@ -76,6 +77,7 @@ class Recipes:
             cell = dict(zip(grid["grid"], values, strict=True))
             name = "_".join([sweep, *(names.label(key, value) for key, value in cell.items())])
             self._grown[name] = (_merge(base, _nested(cell)), f"{where}, cell '{name}'")
+            self.cells[name] = {key: _at(self.get(name), key, value) for key, value in cell.items()}
             varied = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in cell.items())
             attack = self.get(name).get("attack", {"norm": "none", "eps": 0})
             for seed in grid["seeds"]:
@@ -124,6 +126,15 @@ def _nested(dotted: Row) -> Row:
             value = {part: value}
         nested = _merge(nested, value)
     return nested
+
+
+def _at(recipe: Row, key: str, default: Any) -> Any:
+    """Value at a key with points; the default where the recipe has no such block."""
+    for part in key.split("."):
+        if not isinstance(recipe, dict) or part not in recipe:
+            return default
+        recipe = recipe[part]
+    return recipe
 
 
 def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Row:

@@ -9,6 +9,7 @@ from typing import Any
 from mettle import schema
 from mettle.plan import classes, names, sources
 from mettle.plan.recipes import Recipes, known
+from mettle.units import eps_text
 
 Row = dict[str, Any]
 
@@ -100,7 +101,7 @@ class Sheets:
             raise ValueError(f"{where}: the name must be arch-recipe-sSEED of the row, that is '{expected}'")
         self.known(row["dataset"], self.datasets, "data set", where)
         if (row["threat"] == "none") != (row["eps"] == 0):
-            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {row['eps']:g}")
+            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {eps_text(row['eps'])}")
         if (arches := self._architectures) and row["arch"] not in arches:
             raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
         if row.get("base"):
@@ -111,8 +112,8 @@ class Sheets:
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
         if attack["norm"] != row["threat"] or not isclose(attack["eps"], row["eps"], rel_tol=_ROUNDED):
             raise ValueError(
-                f"{where}: threat and eps are {names.ball(row['threat'], row['eps'])}, "
-                f"but recipe '{row['recipe']}' trains with {names.ball(attack['norm'], attack['eps'])}"
+                f"{where}: threat and eps are {row['threat']} {eps_text(row['eps'])}, "
+                f"but recipe '{row['recipe']}' trains with {attack['norm']} {eps_text(attack['eps'])}"
             )
         if row["eps"] != attack["eps"]:
             row["eps"] = attack["eps"]  # models are grouped by it, to the last digit

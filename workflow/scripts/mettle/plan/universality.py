@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from math import isclose
 from typing import TYPE_CHECKING
 
-from mettle.plan import names
 from mettle.plan.figure import Figure, Options, check_models
+from mettle.units import eps_text
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan
@@ -120,10 +120,10 @@ def _check_pairs(plan: "Plan", options: Options, where: str) -> None:
 def _no_pairs(plan: "Plan", options: Options, eps: float) -> str:
     """Why there are no two models of an eps to compare; which there are, if their threat or last digits differ."""
     threat, datasets = options["threat"] if eps else "none", _datasets(options)
-    text = f"{names.ball(threat, eps)} needs two models of '{_or(datasets)}' or more"
+    text = f"{threat} {eps_text(eps)} needs two models of '{_or(datasets)}' or more"
     rows = [row for name, row in plan.models.items() if any(plan.fits(name, dataset) for dataset in datasets)]
-    near = {names.ball(row["threat"], row["eps"]) for row in rows if isclose(row["eps"], eps, rel_tol=0.01)}
-    others = sorted(near - {names.ball(threat, eps)})
+    near = {f"{row['threat']} {eps_text(row['eps'])}" for row in rows if isclose(row["eps"], eps, rel_tol=0.01)}
+    others = sorted(near - {f"{threat} {eps_text(eps)}"})
     return text + (f"; there are models of {' and '.join(others)}" if others else "")
 
 

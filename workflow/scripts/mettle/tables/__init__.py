@@ -18,6 +18,7 @@ from mettle.tables.cells import (
     INVERTED,
     MANIFEST,
     PAIRS,
+    PERTURBED,
     PROBE,
     PROBE_AGREE,
     PROBE_EPOCHS,
@@ -26,6 +27,7 @@ from mettle.tables.cells import (
     SUBGROUPS,
 )
 from mettle.tables.columns import CLASSES, KEYS, RESULT, VECTOR, Column, Table, keys
+from mettle.tables.doubts import FLAGS, doubts, doubts_of, together
 from mettle.tables.pages import page
 from mettle.tables.reading import concat, read, read_groups, row_groups, vectors
 from mettle.tables.shown import (
@@ -76,10 +78,12 @@ __all__ = [
     "FIG13",
     "FIG14",
     "FIG15",
+    "FLAGS",
     "INVERTED",
     "KEYS",
     "MANIFEST",
     "PAIRS",
+    "PERTURBED",
     "PROBE",
     "PROBE_AGREE",
     "PROBE_EPOCHS",
@@ -93,12 +97,15 @@ __all__ = [
     "Column",
     "Table",
     "concat",
+    "doubts",
+    "doubts_of",
     "keys",
     "page",
     "read",
     "read_groups",
     "row_groups",
     "stream",
+    "together",
     "vectors",
     "write",
 ]

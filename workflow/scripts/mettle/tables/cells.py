@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from mettle.tables.columns import BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
+from mettle.tables.doubts import FLAGS
 
 _BOX = pa.struct(
     [
@@ -59,6 +60,13 @@ INVERTED = Table(
     extends="manifest",
 )
 
+PERTURBED = Table(
+    "perturbed",
+    "Manifest of a store of attacked images or perturbations: ids, labels, class names are those of the clean images.",
+    MANIFEST.columns | FLAGS,
+    extends="manifest",
+)
+
 EPOCHS = Table(
     "epochs",
     "One row per training epoch.",
@@ -88,6 +96,9 @@ EPOCHS = Table(
         "robust_n": Column(INT, "images that the two accuracies rest on", nullable=True),
         "alarm": Column(STR, "catastrophic overfitting: the two accuracies part", nullable=True),
         "selected": Column(BOOL, "whether the weights that were kept are those of this epoch"),
+        "images_per_second": Column(
+            FLOAT, "training images per second without validation: a measurement that no seed decides", "1/s", True
+        ),
         "n": Column(INT, "training images seen in the epoch"),
     },
 )
@@ -105,11 +116,9 @@ ATTACK = Table(
         "margin": Column(FLOAT, "true logit less the largest other, attacked; negative is fooled", "logits"),
         "distance": Column(FLOAT, "distance of attacked and clean image in `norm`", "pixel range [0, 1]"),
         "queries": Column(INT, "forward passes spent on the image by the attack; 0 where its engine does not count"),
-        "gradient_zero": Column(BOOL, "whether the gradient of the cross-entropy is exactly zero at the clean image"),
-        "randomised": Column(BOOL, "whether two passes over the clean image differ by more than rounding"),
-        "probabilities": Column(BOOL, "whether the logits of the clean image are none negative and sum to 1"),
-        "note": RESULT["note"],
-    },
+    }
+    | FLAGS
+    | {"note": RESULT["note"]},
 )
 
 REPRESENT = Table(
@@ -185,7 +194,8 @@ SEMANTICS = Table(
     | {
         "label": Column(INT, "true class of the image that was perturbed"),
         "prediction": Column(INT, "predicted class of the perturbation"),
-    },
+    }
+    | {name: Column(BOOL, f"{column.text}, for `model`") for name, column in FLAGS.items()},
 )
 
 PROBE = Table(
@@ -220,5 +230,5 @@ PROBE_AGREE = Table(
     keys("dataset", "images", "model", "model_b", "norm", "eps", "measure") | RESULT,
 )
 
-CELLS = [MANIFEST, PAIRS, INVERTED, EPOCHS, ATTACK, EFFECTIVENESS, CONVERGENCE, SEMANTICS, REPRESENT, COMPARE, AGREE]
-CELLS += [SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE]
+CELLS = [MANIFEST, PAIRS, INVERTED, PERTURBED, EPOCHS, ATTACK, EFFECTIVENESS, CONVERGENCE, SEMANTICS, REPRESENT]
+CELLS += [COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE]

@@ -5,10 +5,13 @@ import pyarrow as pa
 from mettle.tables.cells import AGREE, COMPARE, PROBE_AGREE, RUN, SUBGROUPS
 from mettle.tables.columns import FLOAT, INT, RESULT, STR, Column, Table, keys
 
+_CLEAN = {"clean": Column(FLOAT, "clean accuracy on the same n images; null in clean rows", "fraction", nullable=True)}
+_SHARES = {name: RESULT[name] for name in ("n", "value", "lo", "hi")} | _CLEAN | {"note": RESULT["note"]}
+
 ACCURACY = Table(
     "accuracy",
-    "Clean and attacked accuracy; lo and hi are the 95 % Wilson interval.",
-    keys("dataset", "split", "model", "attack", "norm", "eps", "measure") | RESULT,
+    "Clean and attacked accuracy, clean once per model and set of images; lo and hi are the 95 % Wilson interval.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "measure") | _SHARES,
 )
 
 _FROM = {"source": Column(STR, "`here`, or where a published value stands")}
@@ -58,22 +61,28 @@ FIG7 = Table(
 
 FIG8 = Table(
     "fig8",
-    "Rows of figure 8: mean of `convergence` over seeds per image, lo and hi one standard deviation below and above.",
+    "Rows of figure 8: mean of `convergence` over seeds per image, lo and hi one standard deviation below and above, "
+    "n the number of seeds.",
     keys("dataset", "model", "norm", "eps", "measure", "id") | {"steps": RUN["steps"]} | RESULT | _FROM,
 )
 
 FIG9 = Table(
     "fig9",
     "Accuracy under AutoAttack by eps; lo and hi are the 95 % Wilson interval.",
-    keys("dataset", "model", "attack", "norm", "eps", "measure") | RESULT | _FROM,
+    keys("dataset", "model", "attack", "norm", "eps", "measure") | _SHARES | _FROM,
 )
 
 FIG10 = Table(
     "fig10",
     "Clean and attacked accuracy of every cell of a sweep; lo and hi are the 95 % Wilson interval.",
     keys("dataset", "model", "attack", "norm", "eps", "measure")
-    | {"cell": Column(STR, "values that the recipe takes in the grid of the sweep")}
-    | RESULT,
+    | {
+        "cell": Column(STR, "values that the recipe takes in the grid of the sweep"),
+        "swept": Column(STR, "number that the sweep varies, where it varies one or two keys", nullable=True),
+        "at": Column(FLOAT, "its value", nullable=True),
+        "other": Column(STR, "the other key that the sweep varies, with its value", nullable=True),
+    }
+    | _SHARES,
 )
 
 FIG11 = Table(

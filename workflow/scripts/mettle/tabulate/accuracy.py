@@ -5,56 +5,59 @@ from typing import Any
 
 import pandas as pd
 
-from mettle import schema
+from mettle import schema, tables
 from mettle.stats import share_of
 
 Row = dict[str, Any]
-
-# Columns of the attack table that cast doubt on an evaluation, in words.
-_FLAGS = {
-    "gradient_zero": "zero gradient",
-    "randomised": "randomised output",
-    "probabilities": "outputs that look like probabilities",
-}
+_CELL = ["dataset", "split", "model", "attack", "norm", "eps"]
 
 
 def summarise(attacks: pd.DataFrame, per_class: bool = False) -> list[Row]:
-    """Rows of the accuracy table: clean once per model, attacked once per model and attack, there with all doubts.
+    """Rows of the accuracy table: clean once per data set, model and set of images, attacked once per cell.
+
+    An attacked row has the clean accuracy on the same images beside it, and all doubts.
 
     Parameters
     ----------
     attacks : rows of the attack table
     per_class : whether each row is followed by one per true class, measure `accuracy of class 3`
     """
-    keys = ["dataset", "split", "model", "attack", "norm", "eps"]
-    rows = []
-    for values, group in attacks.groupby(keys, sort=False):
-        cell = dict(zip(keys, values, strict=True)) | {"measure": "accuracy"}
-        if not any(row["model"] == cell["model"] and row["attack"] == "clean" for row in rows):
-            clean = cell | {"attack": "clean", "norm": None, "eps": 0.0}
-            rows += _shares(clean, group, "clean_prediction", per_class)
-        first, *rest = _shares(cell, group, "prediction", per_class)
-        rows += [first | {"note": doubts(group)}, *rest]
+    rows, seen = [], set()
+    for values, group in attacks.groupby(_CELL, sort=False, dropna=False):
+        cell = dict(zip(_CELL, values, strict=True))
+        images = (cell["dataset"], cell["split"], cell["model"], frozenset(group["id"]))
+        if images not in seen:
+            rows += _shares(cell | {"attack": "clean", "norm": None, "eps": 0.0}, group, per_class)
+        seen.add(images)
+        rows += _shares(cell, group, per_class)
     return rows
 
 
-def _shares(cell: Row, answers: pd.DataFrame, column: str, per_class: bool) -> list[Row]:
+def _shares(cell: Row, answers: pd.DataFrame, per_class: bool) -> list[Row]:
     """Accuracy of all images, and of those of each class."""
-    correct = answers[column] == answers["label"]
-    classes = correct.groupby(answers["label"]) if per_class else ()
-    rows = [cell | share_of(correct)]
-    return rows + [cell | {"measure": f"accuracy of class {label}"} | share_of(part) for label, part in classes]
+    parts = [("accuracy", answers)]
+    if per_class:
+        parts += [(f"accuracy of class {label}", part) for label, part in answers.groupby("label")]
+    share = _clean if cell["attack"] == "clean" else _attacked
+    return [cell | {"measure": measure} | share(part) for measure, part in parts]
 
 
-def doubts(answers: pd.DataFrame) -> str | None:
-    """Share of images with each flag, and what the rows say to do; None where all is well."""
-    flagged = {text: answers[key].mean() for key, text in _FLAGS.items() if answers[key].any()}
-    shares = [f"{text} for {part:.1%} of the images" for text, part in flagged.items()]
-    return "; ".join([*shares, *answers["note"].dropna().unique()]) or None
+def _clean(answers: pd.DataFrame) -> Row:
+    return share_of(answers["clean_prediction"] == answers["label"]) | {"clean": None}
+
+
+def _attacked(answers: pd.DataFrame) -> Row:
+    found = share_of(answers["prediction"] == answers["label"])
+    return found | {"clean": _clean(answers)["value"], "note": tables.doubts_of(answers)}
+
+
+def accuracy(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Clean and attacked accuracy of every model, by class where the options ask for it."""
+    return summarise(cells, options["per_class"])
 
 
 def compared(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """Measured beside published accuracy, clean and attacked.
+    """Measured beside published accuracy, clean and attacked, on the data set and in the ball of the published number.
 
     Parameters
     ----------
@@ -62,22 +65,19 @@ def compared(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     options : of the table
     beside : the sheet of published accuracies
     """
+    keys = ["dataset", "model", "attack", "norm", "eps"]
     rows = []
-    for row in schema.read_sheet(beside[0], "published").values():
-        part = cells[cells["model"] == row["model"]]
-        if part.empty:
-            continue
-        cell = {key: part[key].iloc[0] for key in ("dataset", "model", "attack", "norm", "eps")}
-        for measure, column, known in (
-            ("clean accuracy", "clean_prediction", row["clean"]),
-            ("robust accuracy", "prediction", row["autoattack"]),
-        ):
-            found = share_of(part[column] == part["label"])
-            beside = {"published": known, "difference": found["value"] - known, "source": row["source"]}
-            rows.append(cell | {"measure": measure} | found | beside)
+    for published in schema.read_sheet(beside[0], "published").values():
+        same = (cells["dataset"] == published["images"]) & (cells["model"] == published["model"])
+        same &= (cells["norm"] == published["norm"]) & (cells["eps"] == published["eps"])
+        for values, part in cells[same].groupby(keys, sort=False):
+            cell = dict(zip(keys, values, strict=True)) | {"source": published["source"]}
+            clean, attacked = _clean(part), _attacked(part)
+            rows.append(cell | _beside("clean accuracy", clean, published["clean"]))
+            rows.append(cell | _beside("robust accuracy", attacked, published["autoattack"]))
     return rows
 
 
-def accuracy(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """Clean and attacked accuracy of every model, by class where the options ask for it."""
-    return summarise(cells, options["per_class"])
+def _beside(measure: str, found: Row, known: float) -> Row:
+    result = {key: value for key, value in found.items() if key != "clean"}
+    return {"measure": measure} | result | {"published": known, "difference": found["value"] - known}

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mettle import data
+from mettle import data, tables
 from mettle.data.item import png
 from mettle.stats import share, share_of
 from mettle.tabulate.accuracy import summarise
+from mettle.units import eps_text
 
 Row = dict[str, Any]
 _NONE = {"lo": None, "hi": None, "note": None}
@@ -41,16 +42,36 @@ def _effectiveness(cells: pd.DataFrame) -> list[Row]:
     keys = ["dataset", "model", "norm", "eps", "epoch", "measure", "steps"]
     rows = []
     for values, group in cells.groupby(keys, sort=False):
-        cell = dict(zip(keys, values, strict=True)) | {"n": int(group["n"].iloc[0]), "note": None}
+        cell = dict(zip(keys, values, strict=True)) | {"n": int(group["n"].iloc[0]), "note": _notes(group)}
         cell |= {"source": group["source"].iloc[0], "lo": group["value"].min(), "hi": group["value"].max()}
         rows.append(cell | {"value": group["value"].mean()})
-    losses = [row for row in rows if row["measure"] == "loss" and row["steps"]]
+    return rows + _gaps([row for row in rows if row["measure"] == "loss" and row["steps"]])
+
+
+def _gaps(losses: list[Row]) -> list[Row]:
+    """What the loss of fewer steps lacks to that of the most, by the same weights on the same images in one ball."""
+    same = ("dataset", "model", "norm", "eps", "epoch", "source", "n")
+    groups: dict[tuple, list[Row]] = {}
     for row in losses:
-        same = [other for other in losses if all(other[key] == row[key] for key in ("model", "epoch", "source"))]
-        most = max(same, key=lambda other: other["steps"])
-        if row is not most:
-            rows.append(row | {"measure": "gap", "value": (most["value"] - row["value"]) / most["value"]} | _NONE)
+        groups.setdefault(tuple(row[key] for key in same), []).append(row)
+    rows = []
+    for group in groups.values():
+        most = max(group, key=lambda row: row["steps"])
+        for row in group:
+            if row is not most:
+                gap = {"measure": "gap", "lo": None, "hi": None}
+                rows.append(row | gap | _gap(row["value"], most["value"], row["note"]))
     return rows
+
+
+def _gap(loss: float, most: float, note: str | None) -> Row:
+    if not most:
+        return {"value": None, "note": tables.together([note] * bool(note) + ["the loss of the most steps is zero"])}
+    return {"value": (most - loss) / most, "note": note}
+
+
+def _notes(group: pd.DataFrame) -> str | None:
+    return tables.together(group["note"].dropna()) if "note" in group else None
 
 
 def figure8(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -63,16 +84,23 @@ def figure8(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     beside : sheet of published values to add, or nothing
     """
     keys = ["dataset", "model", "norm", "eps", "id", "steps"]
-    ours = cells.assign(value=cells["value"].astype(float)).groupby(keys, sort=False)["value"]
-    frame = ours.agg(["mean", "std", "count"]).reset_index().assign(source="here")
+    rows = []
+    for values, group in cells.astype({"value": float}).groupby(keys, sort=False):
+        spread = {"mean": group["value"].mean(), "std": group["value"].std(), "n": len(group)}
+        rows.append(dict(zip(keys, values, strict=True)) | spread | {"source": "here", "note": _notes(group)})
     for published in beside:
         theirs = pd.read_csv(published, comment="#").rename(columns={"point": "id", "loss": "mean"})
-        fixed = {"dataset": "imagenet", "norm": "linf", "eps": 4 / 255, "count": 20, "source": _DEBENEDETTI}
-        frame = pd.concat([frame, theirs.assign(**fixed)], ignore_index=True)
-    frame["std"] = frame["std"].fillna(0.0)
-    frame = frame.assign(value=frame["mean"], lo=frame["mean"] - frame["std"], hi=frame["mean"] + frame["std"])
-    frame = frame.assign(n=frame["count"], measure="loss", note=None).drop(columns=["mean", "std", "count"])
-    return frame.astype(object).to_dict("records")
+        fixed = {"dataset": "imagenet", "norm": "linf", "eps": 4 / 255, "n": 20, "source": _DEBENEDETTI, "note": None}
+        rows += theirs.assign(**fixed).astype(object).to_dict("records")
+    return [_spread(row) for row in rows]
+
+
+def _spread(row: Row) -> Row:
+    """Mean and standard deviation as value and interval, which one seed has not."""
+    cell = {key: value for key, value in row.items() if key not in ("mean", "std")}
+    known = row["n"] > 1
+    lo, hi = (row["mean"] + side * row["std"] if known else None for side in (-1, 1))
+    return cell | {"measure": "loss", "value": row["mean"], "lo": lo, "hi": hi}
 
 
 def figure9(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -84,21 +112,18 @@ def figure9(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     options : of the figure
     beside : sheet of published values to add, or nothing
     """
-    keys = ["dataset", "model", "attack", "norm", "eps"]
-    rows = []
-    for _, group in cells.groupby("model", sort=False):
-        first = group[group["attack"] == group["attack"].iloc[0]]
-        cell = dict(zip(keys, first[keys].iloc[0], strict=True)) | {"measure": "accuracy", "source": "here"}
-        rows.append(cell | {"attack": "clean", "eps": 0.0} | share_of(first["clean_prediction"] == first["label"]))
-        for values, part in group.groupby(keys, sort=False):
-            rows.append(cell | dict(zip(keys, values, strict=True)) | share_of(part["prediction"] == part["label"]))
+    rows = [_without(row, "split") | {"source": "here"} for row in summarise(cells)]
     for published in beside:
         fixed = {"dataset": "imagenet", "norm": "linf", "measure": "accuracy", "n": 5000, "source": _DEBENEDETTI}
         for row in pd.read_csv(published, comment="#").itertuples():
             attack = "autoattack" if row.eps_255 else "clean"
             value = {"model": row.model, "attack": attack, "eps": row.eps_255 / 255, "value": row.accuracy}
-            rows.append(fixed | value | _NONE)
+            rows.append(fixed | value | _NONE | {"clean": None})
     return rows
+
+
+def _without(row: Row, *keys: str) -> Row:
+    return {key: value for key, value in row.items() if key not in keys}
 
 
 def figure10(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -107,10 +132,41 @@ def figure10(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     Parameters
     ----------
     cells : rows of the attack table
-    options : of the figure; `cells` holds, per model, the values that its recipe takes in the grid
+    options : of the figure; per model, `cells` holds in words what its recipe takes of the grid, `values` by key
     """
-    keys = ("dataset", "model", "attack", "norm", "eps", "measure", "n", "value", "lo", "hi", "note")
-    return [{key: row[key] for key in keys} | {"cell": options["cells"][row["model"]]} for row in summarise(cells)]
+    places = _places(options["values"])
+    cells_of = options["cells"]
+    found = [_without(row, "split") for row in summarise(cells)]
+    return [row | {"cell": cells_of[row["model"]]} | places[row["model"]] for row in found]
+
+
+def _places(cells: dict[str, Row]) -> dict[str, Row]:
+    """Where each model stands on the axis of its sweep.
+
+    A sweep that varies one number, or a number and one other key, is a curve over it, or one for each value of the
+    other; of two numbers the one with more values is the axis. Other sweeps are cells without order.
+    """
+    values = {key: list(dict.fromkeys(cell[key] for cell in cells.values())) for key in next(iter(cells.values()))}
+    varied = [key for key, found in values.items() if len(found) > 1]
+    numbers = [key for key in varied if all(_is_number(value) for value in values[key])]
+    if not numbers or len(varied) > 2:
+        return {model: {"swept": None, "at": None, "other": None} for model in cells}
+    axis = max(numbers, key=lambda key: len(values[key]))
+    others = [key for key in varied if key != axis]
+    return {model: _place(cell, axis, others) for model, cell in cells.items()}
+
+
+def _place(cell: Row, axis: str, others: list[str]) -> Row:
+    words = [f"{_last(key)} {eps_text(cell[key]) if _last(key) == 'eps' else cell[key]}" for key in others]
+    return {"swept": _last(axis), "at": float(cell[axis]), "other": words[0] if words else None}
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -126,15 +182,17 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     rows = []
     for values, group in cells.groupby(keys, sort=False):
         cell = dict(zip(keys, values, strict=True)) | {"measure": "accuracy", "id": -1, "image": None}
-        rows.append(cell | share_of(group["prediction"] == group["label"]))
+        found = share_of(group["prediction"] == group["label"])
+        rows.append(cell | found | {"note": tables.doubts_of(group)})
     for path in map(Path, beside):
         model = path.parent.name
-        cell = dict(zip(keys, cells[cells["model"] == model][keys].iloc[0], strict=True)) | {"model_b": model}
+        own = cells[cells["model"] == model]
+        cell = dict(zip(keys, own[keys].iloc[0], strict=True)) | {"model_b": model}
         store = data.Store(path)
         for position in np.linspace(0, len(store) - 1, min(options["examples"], len(store))).astype(int):
             shown = {"measure": "example", "id": int(store.ids[position]), "n": 1, "value": None}
             picture = png(np.asarray(store.image(int(position))))
-            rows.append(cell | shown | _NONE | {"image": picture})
+            rows.append(cell | shown | _NONE | {"image": picture, "note": tables.doubts_of(own)})
     return rows
 
 
@@ -154,5 +212,8 @@ def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
         held = [(0, epoch["test_accuracy"], epoch["test_n"]), (1, epoch["one_step_accuracy"], robust)]
         for steps, value, n in [*held, (epoch["robust_steps"], epoch["robust_accuracy"], robust)]:
             if not pd.isna(value):
-                rows.append(cell | {"measure": "held out", "steps": steps} | share(round(value * n), n))
+                note = epoch["alarm"] if steps and not pd.isna(epoch["alarm"]) else None
+                rows.append(
+                    cell | {"measure": "held out", "steps": steps} | share(round(value * n), n) | {"note": note}
+                )
     return rows

@@ -5,6 +5,7 @@ from typing import Any
 from torch import nn
 
 from mettle.train.schedules import eps_at
+from mettle.units import eps_text
 
 # Sums over an epoch: of the loss, of right answers, of right clean answers, of clean answers, of images, and its time.
 _SUMS = ("loss", "hits", "clean_hits", "clean", "n", "seconds")
@@ -74,9 +75,8 @@ class Record:
         return self.best.get("epoch", self.rows[-1]["epoch"])
 
     def table(self) -> list[dict[str, Any]]:
-        """All rows, with the one marked whose weights are kept; without the speed, which no seed decides."""
-        rows = [entry | {"selected": entry["epoch"] == self.selected} for entry in self.rows]
-        return [{key: value for key, value in row.items() if key != "images_per_second"} for row in rows]
+        """All rows, with the one marked whose weights are kept."""
+        return [entry | {"selected": entry["epoch"] == self.selected} for entry in self.rows]
 
     def state(self) -> dict[str, Any]:
         """All that is here, as plain data and tensors."""
@@ -98,8 +98,14 @@ def sentence(entry: dict[str, Any]) -> str:
     text = f"epoch {entry['epoch'] + 1}: loss {entry['train_loss']:.4f}, accuracy {entry['train_accuracy']:.4f}"
     text += f", test {entry['test_accuracy']:.4f}, learning rate {entry['lr']:.3g}, batch {entry['batch']}"
     if entry["eps"] is not None:
-        text += f", eps {entry['eps']:.4g} = {entry['eps'] * 255:.3g}/255"
+        text += f", eps {_radius(entry['eps'])}"
     if entry["robust_accuracy"] is not None:
         text += f", robust {entry['robust_accuracy']:.4f} by {entry['robust_steps']} steps"
     text += f", {entry['images_per_second']:.0f} images/s"
     return text + (f"; {entry['alarm']}" if entry["alarm"] else "")
+
+
+def _radius(eps: float) -> str:
+    """A radius in words; one that is on its way up, to a hundredth of a step of 8-bit images."""
+    text = eps_text(eps)
+    return text if len(text) < 9 else eps_text(round(eps * 255, 2) / 255)
