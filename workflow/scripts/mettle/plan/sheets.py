@@ -47,6 +47,8 @@ class Sheets:
         self.measures = self._options("compare", "measures")
         for name, row in self.models.items():
             self._check_model(name, row)
+        for judge in self.config["attack"]["perturbations"]["judges"]:
+            self.known(judge, self.models, "model", "configuration: attack.perturbations.judges")
         for name, row in self.datasets.items():
             if row.get("parent"):
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
