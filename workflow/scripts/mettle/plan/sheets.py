@@ -91,6 +91,10 @@ class Sheets:
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
         return found
 
+    def unused_architecture(self, name: str) -> bool:
+        """Whether there is such an architecture, but no model of it."""
+        return name in self._architectures and all(row["arch"] != name for row in self.models.values())
+
     @cached_property
     def _architectures(self) -> frozenset[str]:
         return names.known_architectures()
