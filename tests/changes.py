@@ -59,33 +59,38 @@ PLAIN = {
 BALL = {"norm": "linf", "eps": "8/255", "steps": 1}
 RECIPES = {"plain": PLAIN, "robust": PLAIN | {"loss": "adversarial", "attack": BALL}}
 DATASETS = """
-dataset	task	classes	size	reader	source	subset	names	train	test	parent	version	licence	sha256	home
-digits	classification	10	64	digits				train	test		1			
-scenes	classification	10	64	scenes				train	test		1			
-photos	classification	2	64	folder	raw/photos	lists/two.txt	lists/names.txt	train	test		1	free		somewhere
-shapes	classification	2	64	folder	raw/photos				test		1			
-part	classification	2	64	folder	raw/photos	lists/files.txt			test	photos	1			
-packed	classification	10	64	cifar10_python	raw/packed.tar.gz			train	test		1			
+dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home
+digits|classification|10|64|digits||||train|test||1|||
+scenes|classification|10|64|scenes||||train|test||1|||
+photos|classification|2|64|folder|raw/photos|lists/two.txt|lists/names.txt|train|test||1|free||somewhere
+shapes|classification|2|64|folder|raw/photos||||test||1|||
+part|classification|2|64|folder|raw/photos|lists/files.txt|||test|photos|1|||
+packed|classification|10|64|cifar10_python|raw/packed.tar.gz|||train|test||1|||
 """
 MODELS = """
-model	dataset	arch	recipe	threat	eps	seed	source	sha256	format	base
-resnet8-plain-s0	digits	resnet8	plain	none	0	0	train			
-vgg5-plain-s0	digits	vgg5	plain	none	0	0	train			
-resnet8-robust-s0	digits	resnet8	robust	linf	8/255	0	train			
-vgg5-robust-s0	digits	vgg5	robust	linf	8/255	0	train			resnet8-plain-s0
-resnet18-plain-s0	photos	resnet18	plain	none	0	0	raw/a.pt		timm	
-resnet18-robust-s0	photos	resnet18	robust	linf	8/255	0	raw/a.pt		timm	
-resnet50-plain-s0	photos	resnet50	plain	none	0	0	train			
-resnet50-robust-s0	photos	resnet50	robust	linf	8/255	0	train			
+model|dataset|arch|recipe|threat|eps|seed|source|sha256|format|base
+resnet8-plain-s0|digits|resnet8|plain|none|0|0|train|||
+vgg5-plain-s0|digits|vgg5|plain|none|0|0|train|||
+resnet8-robust-s0|digits|resnet8|robust|linf|8/255|0|train|||
+vgg5-robust-s0|digits|vgg5|robust|linf|8/255|0|train|||resnet8-plain-s0
+resnet18-plain-s0|photos|resnet18|plain|none|0|0|raw/a.pt||timm|
+resnet18-robust-s0|photos|resnet18|robust|linf|8/255|0|raw/a.pt||timm|
+resnet50-plain-s0|photos|resnet50|plain|none|0|0|train|||
+resnet50-robust-s0|photos|resnet50|robust|linf|8/255|0|train|||
 """
 PUBLISHED = """
-model	norm	eps	images	clean	autoattack	source
-resnet8-robust-s0	linf	8/255	digits	0.9	0.5	a paper
+model|norm|eps|images|clean|autoattack|source
+resnet8-robust-s0|linf|8/255|digits|0.9|0.5|a paper
 """
 GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"optimizer.lr": [0.01, 0.02]}}
 # Files that no figure needs.
 MORE = ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
 MORE += [f"results/tfds_perturb/{kind}/photos/resnet50-robust-s0/weak" for kind in ("perturbation", "adversarial")]
+
+
+def sheet(text):
+    """A sheet with tabs, of one with lines between the cells."""
+    return text.lstrip().replace("|", "\t")
 
 
 class Tree:
@@ -108,16 +113,16 @@ class Tree:
             "more": "dog cat",
         }.items():
             (folder / "lists" / f"{name}.txt").write_text("\n".join(lines.split()))
-        (folder / "published.tsv").write_text(PUBLISHED.lstrip())
-        (folder / "published2.tsv").write_text(PUBLISHED.lstrip().replace("0.9", "0.8"))
+        (folder / "published.tsv").write_text(sheet(PUBLISHED))
+        (folder / "published2.tsv").write_text(sheet(PUBLISHED).replace("0.9", "0.8"))
 
     def told(self, config=None, recipes=None, datasets=DATASETS, models=MODELS):
         """What all jobs are told under this configuration, recipes and sheets."""
         where = self.folder / "config"
         shutil.rmtree(where, ignore_errors=True)
         (where / "recipes" / "sweeps").mkdir(parents=True)
-        (where / "datasets.tsv").write_text(datasets.lstrip())
-        (where / "models.tsv").write_text(models.lstrip())
+        (where / "datasets.tsv").write_text(sheet(datasets))
+        (where / "models.tsv").write_text(sheet(models))
         for name, recipe in (recipes or RECIPES).items():
             (where / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
         for sweep in ("grid", "wide"):
@@ -268,20 +273,20 @@ def of_recipe(tree):
             recipes[name] = put(recipes[name], path, value)
         if path in ("attack.eps", "attack.norm"):
             attack = recipes["robust"]["attack"]
-            models = models.replace("\tlinf\t8/255\t", f"\t{attack['norm']}\t{attack['eps']}\t")
+            models = models.replace("|linf|8/255|", f"|{attack['norm']}|{attack['eps']}|")
         yield path, before, tree.told(SMALL, recipes, models=models)
 
 
-def cell(sheet, row, column, value):
+def cell(text, row, column, value):
     """A sheet with another value in a cell, or in that of a column in several rows."""
-    head, *lines = sheet.strip("\n").split("\n")
-    place = head.split("\t").index(column)
+    head, *lines = text.strip("\n").split("\n")
+    place = head.split("|").index(column)
     changed = []
     for line in lines:
-        cells = line.split("\t")
+        cells = line.split("|")
         if cells[0] == row:
             cells[place] = value
-        changed.append("\t".join(cells))
+        changed.append("|".join(cells))
     return "\n".join([head, *changed]) + "\n"
 
 
@@ -317,8 +322,8 @@ def of_datasets(tree):
         if column in ("dataset", "task"):
             continue
         row, value = DATASET_CELLS[column]
-        sheet = DATASETS if column != "classes" else cell(DATASETS, "part", "classes", value)
-        yield column, tree.told(), tree.told(datasets=cell(sheet, row, column, value))
+        text = DATASETS if column != "classes" else cell(DATASETS, "part", "classes", value)
+        yield column, tree.told(), tree.told(datasets=cell(text, row, column, value))
 
 
 def of_models(tree):

@@ -1,4 +1,4 @@
-"""What rules are told: the parameters that count and the inputs of every job that a plan leads to, without Snakemake."""
+"""What rules are told: the parameters that count and the inputs of every job behind a target, without Snakemake."""
 
 import inspect
 import re

@@ -712,14 +712,6 @@ def test_cells_of_figure_10_are_the_models_of_its_sweep(place):
     assert found.figure("fig10")["cells"][models_[0]] == "eps 8/255, warmup_epochs 0"
 
 
-def test_cells_of_figure_11(kept):
-    options = {"judges": ["vgg5-plain-s0", "resnet8-plain-s0"], "attack": "weak"}
-    found = kept.plan(**figure("fig11", **options))
-    assert found.cells("fig11") == ["results/semantics/little/vgg5-kept-s0/weak.parquet"]
-    assert found.beside("fig11") == ["results/perturb/perturbation/little/vgg5-kept-s0/weak.lmdb"]
-    assert found.judges({}) == [f"results/train/{judge}/weights.safetensors" for judge in options["judges"]]
-
-
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
@@ -730,7 +722,6 @@ def test_cells_of_figure_11(kept):
         ),
         (figure("fig8", models=["vgg5-plain-s7"]), r"fig8\.models: unknown model 'vgg5-plain-s7'"),
         (figure("fig9", attack="weka"), r"fig9\.attack: unknown attack 'weka': did you mean 'weak'\?$"),
-        (figure("fig11", attack="weak", judges=["gone"]), r"fig11\.judges: unknown model 'gone'"),
         ({"figures": {"fig10": {"sweep": "try", "attacks": ["weak"]}}}, r"fig10\.sweep: unknown sweep 'try'"),
     ],
 )

@@ -17,7 +17,7 @@ if not SCRIPTS.is_local:
 sys.path.insert(0, os.fspath(SCRIPTS))
 
 from mettle import files, overview
-from mettle.plan import Plan, uncounted
+from mettle.plan import Plan, check_targets, uncounted
 
 
 configfile: str(files.found("config/config.yaml"))
@@ -25,6 +25,8 @@ configfile: str(files.found("config/config.yaml"))
 
 try:
     PLAN = Plan(config)
+    if workflow.is_main_process:
+        check_targets(PLAN, sys.argv[1:])
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 

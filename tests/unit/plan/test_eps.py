@@ -3,7 +3,6 @@
 import pytest
 
 from mettle import schema
-from mettle.plan import names
 from workplace import ATTACK, MODELS, Workplace
 
 ROBUST = [("ten", arch, "robust", 0, "linf", 8 / 255) for arch in ("vgg5", "resnet8")]

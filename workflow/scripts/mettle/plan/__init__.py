@@ -5,5 +5,6 @@ Imports neither torch nor snakemake, so that a dry run is quick and everything h
 """
 
 from mettle.plan.plan import Plan, uncounted
+from mettle.plan.targets import check_targets
 
-__all__ = ["Plan", "uncounted"]
+__all__ = ["Plan", "check_targets", "uncounted"]

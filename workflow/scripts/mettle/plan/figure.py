@@ -34,10 +34,10 @@ class Figure:
     draws: bool = False
 
 
-def check_models(plan: "Plan", options: Options, where: str, key: str = "models") -> None:
+def check_models(plan: "Plan", options: Options, where: str) -> None:
     """Raise ValueError for models that are unknown, or not models of the figure's data set."""
     plan.known(options["dataset"], plan.datasets, "data set", f"{where}.dataset")
-    for model in options.get(key, []):
-        plan.known(model, plan.models, "model", f"{where}.{key}")
+    for model in options["models"]:
+        plan.known(model, plan.models, "model", f"{where}.models")
         if not plan.fits(model, options["dataset"]):
-            raise ValueError(f"{where}.{key}: '{model}' is not a model of '{options['dataset']}'")
+            raise ValueError(f"{where}.models: '{model}' is not a model of '{options['dataset']}'")

@@ -1,9 +1,9 @@
 """
 What the sheets name on this machine: folders, archives, checkpoints and lists, the inputs of the rules that read them.
 
-Snakemake makes again what is older than its input. A folder changes its time when something is added to it or taken away,
-so the folders of the classes are inputs, not the images in them: a thousand times to read, not a million. A source that
-was deleted once it was packed stays an input; see the rule `given` for one that is needed and not there.
+Snakemake makes again what is older than its input. A folder changes its time when something is added to it or taken
+away, so the folders of the classes are inputs, not the images in them: a thousand times to read, not a million. A source
+that was deleted once it was packed stays an input; see the rule `given` for one that is needed and not there.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from mettle.plan.sources import Source, parse
 
 Row = dict[str, Any]
 
-# Readers that need no source, and those of them whose images depend on the seed; a test compares both with the registry.
+# Readers that need no source, and those of them whose images depend on the seed. A test compares them with the readers.
 GENERATED = frozenset({"digits", "scenes"})
 DRAWN = frozenset({"scenes"})
 _LISTS = ("subset", "names")

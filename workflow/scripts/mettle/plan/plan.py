@@ -311,8 +311,21 @@ class Plan(Sheets):
         self.known(name, self.config["attack"]["attacks"], "attack", where)
 
     def judges(self, wildcards: Any) -> list[str]:
-        """Weights of the models that classify perturbations in figure 11."""
-        return [f"results/train/{judge}/weights.safetensors" for judge in self.config["figures"]["fig11"]["judges"]]
+        """Weights of the models that classify the perturbations of a data set's images.
+
+        Raises
+        ------
+        ValueError
+            If the configuration names none.
+        """
+        dataset, named = _get(wildcards, "dataset"), self.config["attack"]["perturbations"]["judges"]
+        judges = [judge for judge in named if self.fits(judge, dataset)]
+        if not judges:
+            raise ValueError(
+                f"configuration: attack.perturbations.judges names no model of '{dataset}': "
+                "list those that are to classify the perturbations"
+            )
+        return [f"results/train/{judge}/weights.safetensors" for judge in judges]
 
     def ball(self, wildcards: Any) -> Row:
         """Norm and eps of an attack."""

@@ -48,6 +48,8 @@ class Sheets:
         self.measures = self._options("compare", "measures")
         for name, row in self.models.items():
             self._check_model(name, row)
+        for judge in self.config["attack"]["perturbations"]["judges"]:
+            self.known(judge, self.models, "model", "configuration: attack.perturbations.judges")
         for name, row in self.datasets.items():
             if row.get("parent"):
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
@@ -89,6 +91,10 @@ class Sheets:
                 self.known(method, schema.load(kind)["$defs"], "method", where)
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
         return found
+
+    def unused_architecture(self, name: str) -> bool:
+        """Whether there is such an architecture, but no model of it."""
+        return name in self._architectures and all(row["arch"] != name for row in self.models.values())
 
     @cached_property
     def _architectures(self) -> frozenset[str]:

@@ -1,0 +1,93 @@
+"""Models that classify perturbations, and that no stage reads the options of a figure."""
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from imports import ROOT
+from workplace import ATTACK, Workplace
+
+JUDGES = ["vgg5-plain-s0", "resnet8-plain-s0"]
+FIG11 = {"dataset": "ten", "models": ["vgg5-plain-s1"], "attack": "weak"}
+
+
+def blocks(judges=(), **figures):
+    return {"attack": {"attacks": {"weak": ATTACK}, "perturbations": {"judges": list(judges)}}, "figures": figures}
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Workplace(tmp_path)
+
+
+def test_judges_are_those_of_the_data_set(place):
+    place.models([("ten", "vgg5", "plain", 0), ("ten", "resnet8", "plain", 0), ("two", "vgg5", "plain", 1)])
+    found = place.plan(**blocks([*JUDGES, "vgg5-plain-s1"]))
+    assert found.judges({"dataset": "ten"}) == [f"results/train/{judge}/weights.safetensors" for judge in JUDGES]
+    assert found.judges({"dataset": "two"}) == ["results/train/vgg5-plain-s1/weights.safetensors"]
+
+
+def test_cells_of_figure_11(place):
+    found = place.plan(**blocks(JUDGES, fig11=FIG11))
+    assert found.cells("fig11") == ["results/semantics/ten/vgg5-plain-s1/weak.parquet"]
+    assert found.beside("fig11") == ["results/perturb/perturbation/ten/vgg5-plain-s1/weak.lmdb"]
+
+
+@pytest.mark.parametrize(
+    ("judges", "figures", "message"),
+    [
+        (["gone"], {}, r"attack\.perturbations\.judges: unknown model 'gone'; known: "),
+        (
+            [],
+            {"fig11": FIG11},
+            r"attack\.perturbations\.judges names no model of 'ten': list those that are to classify",
+        ),
+        (
+            JUDGES,
+            {"fig11": FIG11 | {"judges": JUDGES}},
+            r"'figures\.fig11\.judges' is now 'attack\.perturbations\.judges'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_judges(place, judges, figures, message):
+    with pytest.raises(ValueError, match=r"^configuration: " + message):
+        place.plan(**blocks(judges, **figures))
+
+
+# Rules
+
+
+FIGURES_ALONE = {"plot.smk", "tabulate.smk"}
+WILDCARDS = {
+    "dataset": "ten",
+    "split": "test",
+    "model": "vgg5-plain-s1",
+    "attack": "weak",
+    "measure": "near",
+    "images": "natural",
+    "kind": "perturbation",
+    "file": "",
+}
+
+
+def asked(file):
+    """What the rules of a file ask the plan, by the name of a method or attribute."""
+    return set(re.findall(r"PLAN\.(\w+)", file.read_text(encoding="utf-8"))) - {"config", "pattern", "each_above"}
+
+
+RULES = [path for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")) if path.name not in FIGURES_ALONE]
+
+
+@pytest.mark.parametrize("file", RULES, ids=lambda path: path.stem)
+def test_a_stage_needs_no_figure(place, file):
+    found = place.plan(**blocks(JUDGES))
+    for name in asked(file) - {"download"}:
+        value = getattr(found, name)
+        if callable(value):
+            value(SimpleNamespace(**WILDCARDS))
+    assert "figures" not in file.read_text(encoding="utf-8")
+
+
+def test_the_rules_ask_the_plan():
+    assert {"judges", "attack", "test_store", "represented"} <= set().union(*map(asked, RULES))

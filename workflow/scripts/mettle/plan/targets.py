@@ -1,0 +1,241 @@
+"""Targets: what a requested path of `results` names, checked against what there is."""
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from mettle import schema
+from mettle.plan.figures import FIGURES
+
+if TYPE_CHECKING:
+    from mettle.plan.plan import Plan
+
+Names = Mapping[str, str]  # by wildcard
+Check = Callable[["Plan", Names], str | None]
+
+# Every file that a rule makes; of names that fewer paths can have, the wildcard is one of `_NARROWER`.
+PATHS = (
+    "results/prep/{dataset}/{split}.lmdb",
+    "results/prep/{dataset}/{split}.parquet",
+    "results/train/{model}/weights.safetensors",
+    "results/train/{trained}/epochs.parquet",
+    "results/train/{trained}/checkpoints",
+    "results/attack/{dataset}/{model}/{attack}.parquet",
+    "results/effectiveness/{dataset}/{model}.parquet",
+    "results/convergence/{dataset}/{model}.parquet",
+    "results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
+    "results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
+    "results/semantics/{dataset}/{model}/{attack}.parquet",
+    "results/pairs/{dataset}.parquet",
+    "results/invert/{dataset}/{model}.lmdb",
+    "results/invert/{dataset}/{model}.parquet",
+    "results/represent/{dataset}/{images}/{model}.parquet",
+    "results/represent/{dataset}/crossed/{model}",
+    "results/compare/{dataset}/{compared}/{measure}/{model}.parquet",
+    "results/subgroups/{dataset}/{compared}/{groups}/{measure}/{model}.parquet",
+    "results/agree/{dataset}/{compared}/{model}.parquet",
+    "results/probe/{dataset}/{model}.epochs.parquet",
+    "results/probe/{dataset}/{model}.parquet",
+    "results/probe_agree/{dataset}/{model}.parquet",
+    "results/tables/{figure}.parquet",
+    "results/tables/{figure}.html",
+    "results/figures/{drawn}.pdf",
+    "results/figures/{drawn}.png",
+    "results/tfds/{dataset}",
+    "results/tfds_perturb/{kind}/{dataset}/{model}/{attack}",
+)
+_NARROWER = {"trained": "model", "compared": "images", "drawn": "figure"}
+# Options of Snakemake behind which a path is no target.
+_OTHERS = {
+    "--report",
+    "--archive",
+    "--cleanup-metadata",
+    "--cm",
+    "--directory",
+    "-d",
+    "--wait-for-files",
+    "--export-cwl",
+}
+_GRAMMAR = [path.split("/")[1:] for path in PATHS]
+_STAGES = {parts[0] for parts in _GRAMMAR}
+
+
+def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
+    """Check the targets on a command line of Snakemake; rules, and paths outside `results`, are left to Snakemake.
+
+    Parameters
+    ----------
+    plan : what there is
+    arguments : of the command line
+
+    Raises
+    ------
+    ValueError
+        If a path names what there is not: the part of it, and what was meant or where it is configured.
+    """
+    for target in paths(arguments):
+        if text := unknown(plan, target):
+            raise ValueError(f"target '{target}': {text}")
+
+
+def paths(arguments: Iterable[str]) -> Iterator[str]:
+    """The paths below `results` that a command line names as targets, or behind `--until` and its like."""
+    option = ""
+    for argument in arguments:
+        if argument.startswith("-"):
+            option, _, argument = argument.partition("=")
+        if option not in _OTHERS and (path := os.path.normpath(argument)).startswith("results/"):
+            yield path
+
+
+def unknown(plan: "Plan", target: str) -> str | None:
+    """What is wrong with a path of `results`, or None: also for a stage that is none of ours and resembles none."""
+    stage, *rest = target.split("/")[1:]
+    if stage not in _STAGES:
+        meant = difflib.get_close_matches(stage, _STAGES, n=1, cutoff=0.8)
+        return f"unknown stage '{stage}': did you mean '{meant[0]}'?" if meant and rest else None
+    forms = [form for form in _GRAMMAR if form[0] == stage]
+    read = {_literal(form): names for form in forms if (names := _read(form, [stage, *rest])) is not None}
+    faults = {literal: _first_fault(plan, names) for literal, names in read.items()}
+    if None in faults.values():
+        return None
+    return faults[max(faults)] if faults else f"results/{stage} holds {', '.join(map(_shown, forms))}"
+
+
+def _read(form: list[str], parts: list[str]) -> Names | None:
+    """The names that a path has in a form; None if it is not of this form."""
+    if len(form) != len(parts):
+        return None
+    named = {}
+    for pattern, part in zip(form, parts, strict=True):
+        wildcard, ending = _wildcard(pattern)
+        if not part.endswith(ending) or (not wildcard and part != ending):
+            return None
+        named[wildcard] = part.removesuffix(ending)
+    return named
+
+
+def _first_fault(plan: "Plan", named: Names) -> str | None:
+    texts = (_CHECKS[wildcard](plan, named) for wildcard in named if wildcard)
+    return next(filter(None, texts), None)
+
+
+def _literal(form: list[str]) -> int:
+    """How much of a form is no name: of two that a path is of, the one with more is meant."""
+    return sum(len(_wildcard(pattern)[1]) for pattern in form)
+
+
+def _wildcard(pattern: str) -> tuple[str, str]:
+    """`{model}.parquet` to its wildcard and its ending; a part without a wildcard is all ending."""
+    found = re.fullmatch(r"\{(\w+)\}(.*)", pattern)
+    return (found[1], found[2]) if found else ("", pattern)
+
+
+def _shown(form: list[str]) -> str:
+    """A form below its stage, with the wildcards of the rules."""
+    return re.sub(r"\{(\w+)\}", lambda found: f"{{{_NARROWER.get(found[1], found[1])}}}", "/".join(form[1:]))
+
+
+# What is wrong with a name, given those before it in the path
+
+
+def _name(kind: str, name: str, known: Iterable[str], otherwise: str = "") -> str | None:
+    """A sentence about a name that is not known: what was meant, or else where such names are from."""
+    if name in (known := list(known)):
+        return None
+    meant = schema.suggest(name, known)
+    return f"unknown {kind} '{name}'{meant if 'did you mean' in meant or not otherwise else f': {otherwise}'}"
+
+
+def _dataset(plan: "Plan", named: Names) -> str | None:
+    return _name("data set", named["dataset"], plan.datasets, f"data sets are rows of {plan.config['datasets']}")
+
+
+def _split(plan: "Plan", named: Names) -> str | None:
+    row = plan.datasets[named["dataset"]]
+    return _name("split", named["split"], [row[key] for key in ("train", "test") if row[key]])
+
+
+def _model(plan: "Plan", named: Names) -> str | None:
+    return _of_dataset(plan, named["model"], named.get("dataset"))
+
+
+def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
+    """A model that is unknown, or cannot be evaluated on the data set."""
+    arch, sheets = model.partition("-")[0], plan.config["models"]
+    home = sheets if isinstance(sheets, str) else " or ".join(sheets)
+    if model not in plan.models and plan.unused_architecture(arch):
+        return f"no model has the architecture '{arch}': add a row to {home}"
+    if text := _name("model", model, plan.models, f"models are rows of {home}"):
+        return text
+    if dataset and not plan.fits(model, dataset):
+        return f"'{model}' is a model of '{plan.models[model]['dataset']}', not of '{dataset}'"
+    return None
+
+
+def _trained(plan: "Plan", named: Names) -> str | None:
+    name = named["trained"]
+    if name in plan.published:
+        return f"'{name}' is converted, not trained: it has weights alone"
+    return _of_dataset(plan, name, None)
+
+
+def _attack(plan: "Plan", named: Names) -> str | None:
+    name, entries = named["attack"], plan.config["attack"]["attacks"]
+    if name in plan.attacks:
+        return None
+    if name in entries:
+        return f"attack '{name}' has a grid: name one of its cells, {', '.join(plan.attack_grid(name))}"
+    if name in schema.load("attacks")["$defs"]:
+        return f"'{name}' is a method: add an entry with `method: {name}` to attack.attacks, and name the entry"
+    return _name("attack", name, plan.attacks, "attacks are the entries of attack.attacks")
+
+
+def _measure(plan: "Plan", named: Names) -> str | None:
+    name = named["measure"]
+    if name not in plan.measures and name in schema.load("measures")["$defs"]:
+        return f"measure '{name}' is not configured: add `{name}: {{}}` to compare.measures"
+    return _name("measure", name, plan.measures, "measures are the entries of compare.measures")
+
+
+def _figure(plan: "Plan", named: Names) -> str | None:
+    name, configured = named["figure"], plan.config["figures"]
+    if name not in configured and name in FIGURES:
+        return f"figure '{name}' is not configured: add it to `figures`"
+    return _name("figure", name, configured)
+
+
+def _drawn(plan: "Plan", named: Names) -> str | None:
+    name = named["drawn"]
+    if name in FIGURES and not FIGURES[name].drawn:
+        return f"'{name}' is a table without a drawing: results/tables/{name}.html"
+    return _figure(plan, {"figure": name})
+
+
+def _images(plan: "Plan", named: Names) -> str | None:
+    source = named["images"].removeprefix("inverted-")
+    if source != named["images"]:
+        return _of_dataset(plan, source, named["dataset"])
+    return _name("image set", source, ["natural", "train", "inverted-{model}"])
+
+
+def _one_of(kind: str, wildcard: str, *known: str) -> Check:
+    return lambda plan, named: _name(kind, named[wildcard], known)
+
+
+_CHECKS: dict[str, Check] = {
+    "dataset": _dataset,
+    "split": _split,
+    "model": _model,
+    "trained": _trained,
+    "attack": _attack,
+    "kind": _one_of("kind", "kind", "perturbation", "adversarial"),
+    "images": _images,
+    "compared": _one_of("image set", "compared", "natural", "inverted"),
+    "measure": _measure,
+    "groups": _one_of("groups", "groups", "agreement", "correctness", "confidence"),
+    "figure": _figure,
+    "drawn": _drawn,
+}
