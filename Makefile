@@ -57,9 +57,10 @@ dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 report: $(READY) ## results/report.html with figures, tables, captions and run times
 	$(BIN)/snakemake --profile profiles/local --report results/report.html
 
-docs: $(READY) ## write docs/tables.md and docs/measures.md from what they describe
+docs: $(READY) ## write docs/tables.md, measures.md and reruns.md from what they describe
 	$(BIN)/python docs/make_tables.py
 	$(BIN)/python docs/make_measures.py
+	$(BIN)/python docs/make_reruns.py
 
 clean: ## remove what was made; the environment stays
 	rm -rf results logs .snakemake benchmarks/results

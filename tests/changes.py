@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import cached_property
 
 import yaml
 
@@ -9,6 +10,7 @@ from mettle import schema
 from mettle.plan import Plan
 from told import jobs
 
+Change = tuple[str, dict, dict]  # key, what all jobs are told before, and after
 PGD = {"method": "pgd", "norm": "linf", "eps": "8/255", "steps": 2}
 PAIRS = {"datasets": ["digits", "photos"], "eps": [0, "8/255"], "threat": "linf"}
 TWO = ["resnet8-robust-s0", "vgg5-robust-s0"]
@@ -24,6 +26,7 @@ CONFIG = {
         },
         "effectiveness": {"steps": [1, 2, 5]},
         "convergence": {"steps": [0, 1, 2]},
+        "perturbations": {"judges": ["resnet8-plain-s0", "vgg5-plain-s0", "resnet50-plain-s0"]},
     },
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}, "far": {"method": "jaccard", "k": 9}}},
     "figures": {
@@ -38,7 +41,7 @@ CONFIG = {
         "fig8": OF_DIGITS,
         "fig9": OF_DIGITS | {"attack": "more"},
         "fig10": {"sweep": "grid", "attacks": ["weak", "strong"]},
-        "fig11": OF_DIGITS | {"judges": ["resnet8-plain-s0", "vgg5-plain-s0"], "attack": "weak"},
+        "fig11": OF_DIGITS | {"attack": "weak"},
         "fig12": {"models": TWO},
         "fig13": PAIRS,
         "fig14": PAIRS | {"measures": ["near", "far"]},
@@ -116,6 +119,11 @@ class Tree:
         (folder / "published.tsv").write_text(sheet(PUBLISHED))
         (folder / "published2.tsv").write_text(sheet(PUBLISHED).replace("0.9", "0.8"))
 
+    @cached_property
+    def base(self):
+        """What all jobs are told before any change."""
+        return self.told()
+
     def told(self, config=None, recipes=None, datasets=DATASETS, models=MODELS):
         """What all jobs are told under this configuration, recipes and sheets."""
         where = self.folder / "config"
@@ -189,8 +197,7 @@ ONE_EPS = {"eps": [0]}
 # Where another value must go with other keys or sheets: changes of the figure before, and of it after.
 FIGURES = {
     "accuracy.evaluations": ({}, {"evaluations": [{"datasets": ["digits"], "attacks": ["weak"]}]}),
-    **{f"{figure}.dataset": ({}, OF_PHOTOS) for figure in ("fig1", "fig8", "fig9")},
-    "fig11.dataset": ({}, OF_PHOTOS | {"judges": OF_PHOTOS["models"]}),
+    **{f"{figure}.dataset": ({}, OF_PHOTOS) for figure in ("fig1", "fig8", "fig9", "fig11")},
     "fig7.dataset": ({}, {"dataset": "part", "models": ["resnet50-plain-s0"]}),
     "fig5.dataset": ({}, {"dataset": "photos"}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
@@ -219,6 +226,7 @@ VALUES = {
     "models": ["again/models.tsv"],
     "recipes": "again/recipes",
     "sweeps": ["wide", "grid"],
+    "attack.perturbations.judges": ["resnet8-plain-s0", "resnet50-plain-s0"],
 }
 RECIPE_VALUES = {
     "loss_options": {"a": 1},
@@ -237,7 +245,7 @@ def of_config(tree):
     """Changes of every key of the configuration; options of attacks and measures by one example each."""
     rules = schema.load("config")
     filled = schema.check(CONFIG, "config", "here")
-    before = tree.told()
+    before = tree.base
     for path, sub in leaves(rules):
         if path in ("attack.attacks", "compare.measures"):
             example = {"attack.attacks": "weak.steps", "compare.measures": "near.k"}[path]
@@ -245,13 +253,18 @@ def of_config(tree):
             continue
         figure, _, option = path.removeprefix("figures.").partition(".")
         if path.startswith("figures.") and f"{figure}.{option}" in FIGURES:
-            one, two = FIGURES[f"{figure}.{option}"]
-            base = CONFIG["figures"][figure]
-            both = [put(CONFIG, f"figures.{figure}", base | change) for change in (one, two)]
-            yield path, *map(tree.told, both)
+            yield path, *(tree.told(_only(figure, change)) for change in FIGURES[f"{figure}.{option}"])
+        elif path.startswith("figures."):
+            value = other(at(filled, path), sub)
+            yield path, tree.told(_only(figure, {})), tree.told(_only(figure, {option: value}))
         else:
             value = VALUES.get(path) or other(at(filled, path), sub)
             yield path, before, tree.told(put(CONFIG, path, value))
+
+
+def _only(figure, change):
+    """The configuration with one figure, and options of it changed."""
+    return CONFIG | {"figures": {figure: CONFIG["figures"][figure] | change}}
 
 
 def of_recipe(tree):
@@ -323,14 +336,14 @@ def of_datasets(tree):
             continue
         row, value = DATASET_CELLS[column]
         text = DATASETS if column != "classes" else cell(DATASETS, "part", "classes", value)
-        yield column, tree.told(), tree.told(datasets=cell(text, row, column, value))
+        yield column, tree.base, tree.told(datasets=cell(text, row, column, value))
 
 
 def of_models(tree):
     """Changes of every column of models.tsv but those that the name of a model says."""
     for column in schema.load("models")["properties"]:
         if column not in NAMING:
-            yield column, tree.told(), tree.told(models=cell(MODELS, *_place(column)))
+            yield column, tree.base, tree.told(models=cell(MODELS, *_place(column)))
 
 
 def _place(column):

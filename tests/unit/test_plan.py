@@ -146,7 +146,7 @@ def fig5(**changes):
         ),
         (
             {"attack": {"attacks": {"weak": ATTACK | {"datasets": ["litle"]}}}},
-            r"^configuration: attack\.attacks\.weak: `datasets` is no key of an attack: put it under figures\.accuracy",
+            r"^configuration: attack\.attacks\.weak: 'datasets' is now 'figures\.accuracy\.evaluations': move it",
         ),
         (
             {"compare": {"measures": {"ckaa": {}}}},

@@ -2,8 +2,8 @@
 What the sheets name on this machine: folders, archives, checkpoints and lists, the inputs of the rules that read them.
 
 Snakemake makes again what is older than its input. A folder changes its time when something is added to it or taken
-away, so the folders of the classes are inputs, not the images in them: a thousand times to read, not a million. A source
-that was deleted once it was packed stays an input; see the rule `given` for one that is needed and not there.
+away, so the folders of the classes are inputs, not the images in them: a thousand times to read, not a million. A
+source that was deleted once it was packed stays an input; see the rule `given` for one that is needed and not there.
 """
 
 from collections.abc import Iterator, Mapping

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib import util
 from itertools import groupby
 from os.path import commonprefix
@@ -20,10 +21,14 @@ def known_architectures() -> frozenset[str]:
     spec = util.find_spec("timm")
     if spec is None or spec.origin is None:
         return frozenset()
-    names = set(known_keys("models/architectures.py", "ARCHITECTURES"))
-    for path in (Path(spec.origin).parent / "models").glob("*.py"):
-        names.update(re.findall(r"^@register_model\s+def (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
-    return frozenset(names)
+    return known_keys("models/architectures.py", "ARCHITECTURES") | _registered(Path(spec.origin).parent / "models")
+
+
+@cache
+def _registered(folder: Path) -> frozenset[str]:
+    """Models that the files of a folder register with timm."""
+    texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.py")]
+    return frozenset(name for text in texts for name in re.findall(r"^@register_model\s+def (\w+)", text, re.MULTILINE))
 
 
 def known_losses() -> frozenset[str]:

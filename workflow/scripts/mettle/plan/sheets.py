@@ -83,10 +83,6 @@ class Sheets:
         for entry, content in self.config[block][kind].items():
             for name, options in of_grid(entry, content):
                 where = f"configuration: {block}.{kind}.{name}"
-                if kind == "attacks" and "datasets" in options:
-                    raise ValueError(
-                        f"{where}: `datasets` is no key of an attack: put it under figures.accuracy.evaluations"
-                    )
                 method = options.get("method", name)
                 self.known(method, schema.load(kind)["$defs"], "method", where)
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
