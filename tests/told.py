@@ -5,7 +5,7 @@ import re
 from types import SimpleNamespace
 
 from imports import ROOT
-from mettle.plan import uncounted
+from mettle import plan as planning
 
 FOLDER = ROOT / "workflow" / "rules"
 _RULE = re.compile(r"^rule (\w+):\n", re.MULTILINE)
@@ -78,7 +78,8 @@ class _Grammar:
     def __init__(self, plan):
         same = lambda value, **other: value  # noqa: E731
         flags = dict.fromkeys(["report", "directory", "ancient", "update"], same)
-        self.names = {"PLAN": plan, "uncounted": uncounted, **flags}
+        functions = {name: getattr(planning, name) for name in planning.__all__}
+        self.names = {"PLAN": plan, **functions, **flags}
         common = (FOLDER / "common.smk").read_text().split("wildcard_constraints:")[1]
         self.constraints = self._keywords(common)
         self.inputs = {rule: self._call(parts.get("input", "")) for rule, parts in RULES.items()}

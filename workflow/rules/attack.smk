@@ -18,7 +18,8 @@ rule attack:
     """Attack a model on the held-out images of its data set, one row per image."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=PLAN.scored_store,
+        images=ancient(images_of(PLAN.scored_store)),
+        manifest=manifests_of(PLAN.scored_store),
     output:
         "results/attack/{dataset}/{model}/{attack}.parquet",
     log:
@@ -43,7 +44,8 @@ rule effectiveness:
     """Attack the checkpoints of a training by PGD with few and with many steps."""
     input:
         checkpoints="results/train/{model}/checkpoints",
-        images=PLAN.scored_store,
+        images=ancient(images_of(PLAN.scored_store)),
+        manifest=manifests_of(PLAN.scored_store),
     output:
         "results/effectiveness/{dataset}/{model}.parquet",
     log:
@@ -68,7 +70,8 @@ rule convergence:
     """Follow the loss of single images over the steps and random starts of PGD."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=PLAN.scored_store,
+        images=ancient(images_of(PLAN.scored_store)),
+        manifest=manifests_of(PLAN.scored_store),
     output:
         "results/convergence/{dataset}/{model}.parquet",
     log:
@@ -92,7 +95,8 @@ rule perturb:
     """Store what an attack adds to held-out images, or the attacked images, as an image store."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=PLAN.scored_store,
+        images=ancient(images_of(PLAN.scored_store)),
+        manifest=manifests_of(PLAN.scored_store),
     output:
         images="results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
         manifest="results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
@@ -117,7 +121,7 @@ rule semantics:
     """Classify the perturbations against one model by other models."""
     input:
         judges=PLAN.judges,
-        images="results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb",
+        images=ancient("results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb"),
         manifest="results/perturb/perturbation/{dataset}/{model}/{attack}.parquet",
     output:
         "results/semantics/{dataset}/{model}/{attack}.parquet",

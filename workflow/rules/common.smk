@@ -17,7 +17,7 @@ if not SCRIPTS.is_local:
 sys.path.insert(0, os.fspath(SCRIPTS))
 
 from mettle import files, overview
-from mettle.plan import Plan, check_targets, uncounted
+from mettle.plan import Plan, check_targets, images_of, manifests_of, uncounted
 
 
 configfile: str(files.found("config/config.yaml"))

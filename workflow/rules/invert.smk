@@ -12,7 +12,8 @@ OUTPUTS:  results/pairs/{dataset}.parquet
 rule pair:
     """Draw seeds and targets among the held-out images of a data set, shared by all models."""
     input:
-        images=PLAN.pair_store,
+        images=ancient(images_of(PLAN.pair_store)),
+        manifest=manifests_of(PLAN.pair_store),
     output:
         "results/pairs/{dataset}.parquet",
     log:
@@ -35,7 +36,8 @@ rule invert:
     input:
         weights="results/train/{model}/weights.safetensors",
         pairs="results/pairs/{dataset}.parquet",
-        images=PLAN.test_store,
+        images=ancient(images_of(PLAN.test_store)),
+        manifest=manifests_of(PLAN.test_store),
     output:
         images="results/invert/{dataset}/{model}.lmdb",
         manifest="results/invert/{dataset}/{model}.parquet",

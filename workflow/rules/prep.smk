@@ -14,7 +14,7 @@ rule prep:
         PLAN.dataset_source,
     output:
         images="results/prep/{dataset}/{split}.lmdb",
-        manifest="results/prep/{dataset}/{split}.parquet",
+        manifest=update("results/prep/{dataset}/{split}.parquet"),
     log:
         "logs/prep/{dataset}/{split}.log",
     benchmark:

@@ -11,7 +11,8 @@ OUTPUTS:  results/tfds/{dataset}
 rule publish:
     """Write a data set for TensorFlow Datasets, readable without TensorFlow."""
     input:
-        PLAN.stores,
+        images=ancient(images_of(PLAN.stores)),
+        manifests=manifests_of(PLAN.stores),
     output:
         directory("results/tfds/{dataset}"),
     log:
@@ -30,7 +31,7 @@ rule publish:
 rule publish_perturbed:
     """Write what an attack adds to images for TensorFlow Datasets, with the clean image that each belongs to."""
     input:
-        images="results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
+        images=ancient("results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb"),
         manifest="results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
     output:
         directory("results/tfds_perturb/{kind}/{dataset}/{model}/{attack}"),

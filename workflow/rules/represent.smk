@@ -14,7 +14,8 @@ rule represent:
     """Extract logits, predictions and penultimate features of a model on an image set."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=PLAN.image_set,
+        images=ancient(images_of(PLAN.image_set)),
+        manifest=manifests_of(PLAN.image_set),
     output:
         "results/represent/{dataset}/{images}/{model}.parquet",
     log:
@@ -37,11 +38,11 @@ rule cross:
     """Extract the same of a model and each model above it in the sheet, each on images inverted through the other."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images="results/invert/{dataset}/{model}.lmdb",
+        images=ancient("results/invert/{dataset}/{model}.lmdb"),
         manifest="results/invert/{dataset}/{model}.parquet",
         seen="results/represent/{dataset}/inverted-{model}/{model}.parquet",
         weights_above=PLAN.each_above("results/train/{model}/weights.safetensors"),
-        images_above=PLAN.each_above("results/invert/{dataset}/{model}.lmdb"),
+        images_above=ancient(PLAN.each_above("results/invert/{dataset}/{model}.lmdb")),
         manifests_above=PLAN.each_above("results/invert/{dataset}/{model}.parquet"),
         seen_above=PLAN.each_above(
             "results/represent/{dataset}/inverted-{model}/{model}.parquet"

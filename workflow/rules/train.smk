@@ -11,9 +11,12 @@ OUTPUTS:  results/train/{model}/weights.safetensors
 rule train:
     """Train a model from its recipe; a killed job goes on where it was."""
     input:
-        train=PLAN.train_store,
-        test=PLAN.test_store,
-        mixed=PLAN.mixed_store,
+        train=ancient(images_of(PLAN.train_store)),
+        train_manifest=manifests_of(PLAN.train_store),
+        test=ancient(images_of(PLAN.test_store)),
+        test_manifest=manifests_of(PLAN.test_store),
+        mixed=ancient(images_of(PLAN.mixed_store)),
+        mixed_manifest=manifests_of(PLAN.mixed_store),
         base=PLAN.base_weights,
     output:
         weights="results/train/{model}/weights.safetensors",
@@ -42,7 +45,7 @@ rule convert:
     input:
         PLAN.model_source,
     output:
-        weights="results/train/{model}/weights.safetensors",
+        weights=update("results/train/{model}/weights.safetensors"),
     log:
         "logs/convert/{model}.log",
     benchmark:

@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,10 +27,16 @@ def stems(folder: str | Path, ending: str) -> list[str]:
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def whole(path: str | Path, same: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
     """A temporary name beside a path, whose folder is made; the file becomes the path's if nothing fails.
 
     What was there stays until then. The name holds machine and process: jobs of two nodes may write the same file.
+
+    Parameters
+    ----------
+    path : file to write
+    same : (old, new) to whether two files hold the same but for what made them; then the bytes of the old one stay,
+        under a new time, so that nothing that follows from it is made again
 
     Raises
     ------
@@ -42,6 +48,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     tmp = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
     try:
         yield tmp
+        if same and path.exists() and same(path, tmp):
+            shutil.copyfile(path, tmp)
         tmp.replace(path)
     except Exception as error:
         if shutil.disk_usage(path.parent).free < _FULL:

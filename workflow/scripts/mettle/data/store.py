@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,8 @@ def write(
     """Write images as a store, under temporary names that are renamed at the end, the manifest last.
 
     Ids count the images from 0 in the order given, unless the images bring their own. If anything fails, nothing new
-    remains and an older store of the same name stays as it was.
+    remains and an older store of the same name stays as it was. If the images and all that is said of them are those of
+    an older store, its manifest stays, byte for byte.
 
     Parameters
     ----------
@@ -70,7 +72,7 @@ def write(
     """
     lmdb_path, manifest_path = Path(lmdb_path), Path(manifest_path)
     items = _checked(progress(items) if progress else items, classes)
-    with whole(manifest_path) as manifest, whole(lmdb_path) as images:
+    with whole(manifest_path, partial(tables.alike, table=table)) as manifest, whole(lmdb_path) as images:
         rows = _write_images(images, lmdb_path, items, table)
         _write_manifest(manifest, manifest_path, table, rows, provenance)
     return len(rows["id"])

@@ -19,6 +19,8 @@ REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std",
 def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     """Write a model's state, under a temporary name that is renamed at the end.
 
+    A file that holds the same, but for its provenance, stays as it is, under a new time.
+
     Parameters
     ----------
     path : file to write
@@ -29,8 +31,19 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     if missing := [key for key in REQUIRED if key not in about]:
         raise ValueError(f"{path}: metadata lacks {missing}")
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    with whole(path) as tmp:
+    with whole(path, _alike) as tmp:
         save_file(state, tmp, metadata={"mettle": json.dumps(about, sort_keys=True)})
+
+
+def _alike(one: Path, other: Path) -> bool:
+    """Whether two files hold the same weights and say the same of them, but for what made them."""
+    try:
+        (state, about), (others, abouts) = read(one), read(other)
+    except ValueError:
+        return False
+    said = [{key: value for key, value in found.items() if key != "provenance"} for found in (about, abouts)]
+    equal = state.keys() == others.keys() and all(torch.equal(state[key], others[key]) for key in state)
+    return equal and said[0] == said[1]
 
 
 def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -6,7 +6,8 @@ away, so the folders of the classes are inputs, not the images in them: a thousa
 source that was deleted once it was packed stays an input; see the rule `given` for one that is needed and not there.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ Row = dict[str, Any]
 # Readers that need no source, and those of them whose images depend on the seed. A test compares them with the readers.
 GENERATED = frozenset({"digits", "scenes"})
 DRAWN = frozenset({"scenes"})
+# Classes of what a reader reads, where it reads one data set.
+CLASSES = {"digits": 10, "scenes": 10, "cifar_ddpm": 10, "cifar10_python": 10, "cifar10_binary": 10}
+CLASSES |= {"cifar100_python": 100, "cifar100_binary": 100}
 _LISTS = ("subset", "names")
 
 
@@ -37,6 +41,23 @@ def images(row: Row, split: str, manifest: Path, where: str) -> list[str]:
         If the row needs a source and names none, or names a list that is not there.
     """
     return [*_source(row, split, manifest, where), *lists(row, where)]
+
+
+def check_classes(row: Row, split: str, where: str) -> None:
+    """Raise ValueError if the number of classes that a row states is not that of its source, as far as a look can tell.
+
+    That is before any job: one that fails would have lost the packed images of the row as it was.
+    """
+    found = CLASSES.get(row["reader"])
+    source = parse(row["source"], where) if row["source"] else Source("")
+    listed = any(row.get(key) for key in ("subset", "names", "parent_row"))  # then folders do not tell
+    if row["reader"] == "folder" and not listed and not source.member and (source.path / split).is_dir():
+        found = len(_class_folders(source.path, split, Path()))
+    if found not in (None, row["classes"]):
+        raise ValueError(
+            f"{where}: {row['source'] or 'the data set'} has {found} classes, but `classes` says {row['classes']}"
+            + ("; if some have no images, list all in the order of the labels in column `names`" * bool(row["source"]))
+        )
 
 
 def lists(row: Row, where: str) -> list[str]:
@@ -70,7 +91,8 @@ def absent(datasets: Mapping[str, Row], models: Mapping[str, Row]) -> dict[str, 
 
 
 def _absent(source: Source) -> str:
-    return "" if source.scheme or source.path.exists() else str(source.path)
+    made = source.path.parts[:1] == ("results",)  # by a rule, if at all
+    return "" if source.scheme or made or source.path.exists() else str(source.path)
 
 
 def _listed(path: str, where: str) -> Path:
@@ -88,18 +110,17 @@ def _source(row: Row, split: str, manifest: Path, where: str) -> list[str]:
     source = parse(row["source"], where)
     if source.remote or source.member or row["reader"] != "folder":
         return [str(source.path)]
-    return sorted(map(str, _classes(source.path, split, manifest))) or [str(source.path)]
+    return _class_folders(source.path, split, manifest) or [str(source.path / split / "CLASS")]
 
 
-def _classes(source: Path, split: str, manifest: Path) -> Iterator[Path]:
-    """The folder of a split and those of its classes: as they are, else as they were when the split was packed."""
-    folder = source / split
-    if folder.is_dir():
-        yield folder
-        yield from (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    elif not source.exists() and manifest.exists():
-        from mettle import tables
+def _class_folders(source: Path, split: str, manifest: Path) -> list[str]:
+    """Folders of the classes of a split as they are, else as they were when the split was packed, sorted."""
+    if (source / split).is_dir():
+        with os.scandir(source / split) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    if source.exists() or not manifest.exists():
+        return []
+    from mettle import tables
 
-        yield folder
-        packed = tables.read(manifest, tables.MANIFEST, ["source"])["source"]
-        yield from {(source / path).parent for path in packed}
+    packed = tables.read(manifest, tables.MANIFEST, ["source"])["source"]
+    return sorted({str((source / path).parent) for path in packed})

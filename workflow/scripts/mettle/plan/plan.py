@@ -23,6 +23,19 @@ def uncounted(value: Any) -> Callable[[Any, Any], Any]:
     return lambda wildcards, input: value(wildcards) if callable(value) else value
 
 
+def images_of(stores: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """Input function: the images among what another gives, stores and their manifests.
+
+    Rules take them as `ancient`: a manifest says all that its images hold, so that it alone tells whether they changed.
+    """
+    return lambda wildcards: [path for path in stores(wildcards) if path.endswith(".lmdb")]
+
+
+def manifests_of(stores: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """Input function: the manifests among what another gives."""
+    return lambda wildcards: [path for path in stores(wildcards) if not path.endswith(".lmdb")]
+
+
 class Plan(Sheets):
     """Which models, cells and figures there are, and what each job is told.
 
@@ -188,6 +201,7 @@ class Plan(Sheets):
     def content(self, wildcards: Any) -> Row:
         """What of the rows decides the images and labels of a data set."""
         row = self.prep_row(wildcards)
+        given.check_classes(row, _get(wildcards, "split"), f"{self.config['datasets']}, row '{row['dataset']}'")
         return {"version": row["version"]} | _without_splits(classes.named_by(self.datasets, row["dataset"]))
 
     def seed_of_images(self, wildcards: Any) -> int | None:

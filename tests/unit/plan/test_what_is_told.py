@@ -118,7 +118,6 @@ def test_a_checkpoint_is_an_input(tree):
 
 def test_class_folders_and_lists_are_inputs_and_images_are_not(tree):
     assert inputs(tree, "prep", "results/prep/photos/train.lmdb") == [
-        "raw/photos/train",
         "raw/photos/train/cat",
         "raw/photos/train/dog",
         "lists/two.txt",
