@@ -43,7 +43,7 @@ def main() -> None:
         runs = [lambda: plain(network, x)]  # noqa: B023 (called within the loop)
         for precision in ALLOWED:
             policy = Policy(torch.device("cpu"), precision)
-            model = policy.place(models.Classifier(copy.deepcopy(network), MEAN, STD).eval())
+            model = policy.place(models.Classifier(copy.deepcopy(network), MEAN, STD, 224).eval())
             runs.append(lambda model=model, policy=policy: ours(model, policy, x))
         (peer, (_, known)), *found = race(options.rounds, *runs)
         for precision, (seconds, (_, features)) in zip(ALLOWED, found, strict=True):

@@ -46,4 +46,4 @@ def resnet18() -> nn.Module:
     """ResNet-18 for 32x32 images (11.2 M weights), random weights; normalisation inside."""
     torch.manual_seed(0)
     network = cifar_stem(timm.create_model("resnet18", num_classes=10))
-    return models.Classifier(network, [0.5] * 3, [0.25] * 3).eval()
+    return models.Classifier(network, [0.5] * 3, [0.25] * 3, 32).eval()

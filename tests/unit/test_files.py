@@ -2,12 +2,22 @@
 
 import os
 import shutil
+import stat
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
-from mettle import files
+from mettle import files, models, represent, tables
+from mettle.data.item import Item, png
+from mettle.data.parts import Parts
+from mettle.data.store import write
+from mettle.plot.style import save
+from mettle.train.checkpoint import Checkpoint
 
 
 @pytest.fixture
@@ -70,3 +80,65 @@ def test_processes_of_several_machines_write_under_names_of_their_own(tmp_path, 
             names.append(tmp.name)
             tmp.touch()
     assert len(set(names)) == 2
+
+
+# Permissions: those of the umask, whoever writes
+
+
+def private(folder):
+    """As libraries do that write under a temporary name of their own."""
+    with files.whole(folder / "file") as tmp:
+        _, name = tempfile.mkstemp(dir=folder)  # of mode 0600
+        os.replace(name, tmp)
+
+
+def weights(folder):
+    model = models.create("resnet8", 2, 32, [0.5] * 3, [0.25] * 3, seed=0)
+    about = {"arch": "resnet8", "classes": 2, "size": 32, "resize": None, "interpolation": "bilinear"}
+    models.save(
+        folder / "w.safetensors", model, about | {"mean": [0.5] * 3, "std": [0.25] * 3, "threat": "none", "eps": 0}
+    )
+
+
+ROWS = {"dataset": ["d"], "images": ["natural"], "model": ["a"], "id": [0], "label": [1], "prediction": [1]}
+ROWS |= {"logits": np.ones((1, 2)), "features": np.ones((1, 3))}
+
+
+def table(folder):
+    tables.write(folder / "written.parquet", tables.REPRESENT, ROWS)
+    tables.stream(folder / "streamed.parquet", tables.REPRESENT, [ROWS])
+    tables.page(folder / "page.html", tables.REPRESENT, pd.DataFrame({"id": [1]}), {})
+
+
+def figure(folder):
+    save(Figure(), folder / "figure.png", folder / "figure.pdf")
+
+
+def store(folder):
+    items = [Item(png(np.zeros((4, 4, 3), np.uint8)), 0, "a", "made")]
+    write(folder / "test.lmdb", folder / "test.parquet", items)
+
+
+def states(folder):
+    Checkpoint(folder / "state", "f").save({"model": {}})
+    Parts(folder / "parts", ["f"], 1).save(0, {"id": np.arange(2)})
+
+
+def folders(folder):
+    with files.whole(folder / "kept" / "inverted-a" / "b.parquet") as tmp:
+        tmp.touch(0o600)
+    represent._settle(folder / "kept", folder / "settled")
+
+
+@pytest.mark.parametrize("kind", [private, weights, table, figure, store, states, folders])
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_files_and_folders_get_what_the_umask_gives(tmp_path, kind, umask, mode):
+    before = os.umask(umask)
+    try:
+        kind(tmp_path / "new")
+    finally:
+        os.umask(before)
+    made = list((tmp_path / "new").rglob("*"))
+    assert made
+    for path in made:
+        assert stat.S_IMODE(path.stat().st_mode) == mode | (0o111 & ~umask if path.is_dir() else 0), path.name

@@ -1,6 +1,8 @@
 """Stores as TFDS data sets: the same pixels, labels and ids come back, in the same order, without TensorFlow."""
 
 import io
+import os
+import stat
 import sys
 from dataclasses import replace
 
@@ -53,6 +55,16 @@ def test_pixels_labels_ids_and_sources_come_back_in_order(tmp_path):
     assert [example["id"] for example in found] == [3 * k for k in range(300)]
     assert [example["file_name"] for example in found] == [f"{k}.png".encode() for k in range(300)]
     assert "tensorflow" not in sys.modules
+
+
+def test_files_and_folders_get_what_the_umask_gives(tmp_path):
+    store, before = stored(tmp_path, "test", items(2)), os.umask(0o027)
+    try:
+        publish({"test": store}, tmp_path / "tfds")
+    finally:
+        os.umask(before)
+    modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "tfds").rglob("*")}
+    assert modes == {True: 0o750, False: 0o640}
 
 
 def test_splits_names_and_description_are_kept(tmp_path):

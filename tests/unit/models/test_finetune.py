@@ -36,7 +36,7 @@ def network(family, classes, size):
 
 def classifier(family, classes, size=32, seed=0, norm=OLD):
     torch.manual_seed(seed)
-    made = Classifier(network(family, classes, size), *norm)
+    made = Classifier(network(family, classes, size), *norm, size)
     with torch.no_grad():  # no two entries alike, whatever the initialisation
         for value in [*made.network.parameters(), *made.network.buffers()]:
             if value.is_floating_point():
@@ -172,7 +172,7 @@ def test_another_network_is_refused_unchanged(tmp_path, family, other):
 
 
 def test_another_width_is_refused(tmp_path):
-    old = Classifier(timm.create_model("resnet18", channels=(4, 4, 4, 4)), *OLD)
+    old = Classifier(timm.create_model("resnet18", channels=(4, 4, 4, 4)), *OLD, 32)
     with pytest.raises(ValueError, match=r"does not fit ResNet: it has \d+ of the \d+ values before the head$"):
         finetune(classifier("resnet", 5), saved(tmp_path / "w.safetensors", old, "thin", 1000), "new")
 
@@ -181,7 +181,7 @@ def test_another_width_is_refused(tmp_path):
 def test_the_head_is_found_where_its_name_and_form_differ(name):
     with torch.device("meta"):
         few, many = (timm.create_model(name, num_classes=classes) for classes in (3, 9))
-    heads = _heads(Classifier(few, *OLD))
+    heads = _heads(Classifier(few, *OLD, 224))
     shapes = {key: value.shape for key, value in many.state_dict().items()}
     differ = {key for key, value in few.state_dict().items() if shapes[key] != value.shape}
     assert differ and differ <= heads

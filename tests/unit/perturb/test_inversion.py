@@ -19,7 +19,7 @@ OPTIONS = {"steps": 40, "step_size": 0.125, "momentum": 0.9, "policy": CPU}
 def classifier(*layers):
     """Features are what the layers make of the images, minus 0.5, in a row."""
     torch.manual_seed(0)
-    return models.Classifier(nn.Sequential(*layers, nn.LazyLinear(5)), [0.5] * 3, [1.0] * 3).eval()
+    return models.Classifier(nn.Sequential(*layers, nn.LazyLinear(5)), [0.5] * 3, [1.0] * 3, 8).eval()
 
 
 def pixels(*behind):

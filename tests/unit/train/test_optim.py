@@ -99,10 +99,13 @@ class Two(torch.nn.Module):
             torch.nn.init.constant_(layer.weight, 0.5)
             layer.weight.grad = torch.tensor([[1.0, -2.0, 3.0], [4.0, 5.0, -6.0], [0.0, 0.0, 0.001]])
 
+    def forward(self, x):
+        return self.head(self.first(x.mean((2, 3))))
+
 
 @pytest.mark.parametrize("mode", ["norm", "value", "agc"])
 def test_clipping(mode):
-    net = models.Classifier(Two(), [0.5] * 3, [0.25] * 3)
+    net = models.Classifier(Two(), [0.5] * 3, [0.25] * 3, 3)
     first, last = net.network.first.weight, net.network.head.weight
     before = last.grad.clone()
     optim.clip(net, recipe(clip_norm=0.1, clip_mode=mode))
@@ -128,7 +131,7 @@ def test_agc_leaves_out_both_heads_of_a_distilled_transformer():
 
 
 def test_without_a_bound_gradients_stay():
-    net = models.Classifier(Two(), [0.5] * 3, [0.25] * 3)
+    net = models.Classifier(Two(), [0.5] * 3, [0.25] * 3, 3)
     net.network.first.weight.grad.fill_(100)
     optim.clip(net, recipe())
     assert net.network.first.weight.grad.min() == 100

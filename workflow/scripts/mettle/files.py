@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,8 @@ def stems(folder: str | Path, ending: str) -> list[str]:
 def whole(path: str | Path, same: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
     """A temporary name beside a path, whose folder is made; the file becomes the path's if nothing fails.
 
-    What was there stays until then. The name holds machine and process: jobs of two nodes may write the same file.
+    What was there stays until then. The name holds machine and process: jobs of two nodes may write the same file. The
+    file can be read by whom the umask lets, whatever the library that writes thinks of that.
 
     Parameters
     ----------
@@ -46,10 +48,12 @@ def whole(path: str | Path, same: Callable[[Path, Path], bool] | None = None) ->
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.tmp")
+    mode = _mode(tmp)
     try:
         yield tmp
         if same and path.exists() and same(path, tmp):
             shutil.copyfile(path, tmp)
+        tmp.chmod(mode)
         tmp.replace(path)
     except Exception as error:
         if shutil.disk_usage(path.parent).free < _FULL:
@@ -57,3 +61,11 @@ def whole(path: str | Path, same: Callable[[Path, Path], bool] | None = None) ->
         raise
     finally:
         tmp.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int:
+    """Permissions that a new file gets here: the umask's, or those that its folder hands down."""
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return mode

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models.architectures import build
+from mettle.models.heads import find
 
 
 class Classifier(nn.Module):
@@ -16,20 +18,23 @@ class Classifier(nn.Module):
     ----------
     network : module that maps normalised images to logits and ends in a linear layer (or 1x1 convolution)
     mean, std : per channel, in pixel range [0, 1]
+    size : side of the images in pixels
 
     Notes
     -----
     The penultimate vector is what enters the last linear layer, read there: `last(features) == logits` for every
-    architecture, whatever pooling, normalisation or token mixing it does before. A network that averages the logits of
-    two heads, such as a distilled DeiT (Touvron et al. 2021, arXiv:2012.12877), has the inputs of both one after the
-    other as its penultimate vector, for which the average is one linear layer again.
+    architecture, whatever pooling, normalisation or token mixing it does before. Which layer that is, is found by
+    running the network (see `heads.find`). A network that averages the logits of several heads, such as a distilled
+    DeiT (Touvron et al. 2021, arXiv:2012.12877), has the inputs of all, one after the other, as its penultimate vector,
+    for which the average is one linear layer again.
     """
 
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], size: int) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.size = network, size
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
+        self._heads: list[str] = []
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of images (n, 3, h, w) in [0, 1]."""
@@ -55,40 +60,67 @@ class Classifier(nn.Module):
                 )
         return logits, torch.cat([inputs[0].flatten(1) for inputs in seen], dim=1)
 
+    @torch.no_grad()
+    def check(self) -> None:
+        """Raise ValueError unless `last(features) == logits`, on two images of noise, to 1e-4 of the largest logit."""
+        noise = torch.rand(2, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
+        with frozen(self):
+            logits, features = self.both(noise.to(self.mean.device))
+        weight, bias = self._joined()
+        if features.shape[1] == weight.shape[1]:
+            found = F.linear(features, weight, bias)
+            limit = 1e-4 * float(logits.nan_to_num().abs().max())
+            if found.shape == logits.shape and torch.allclose(found, logits, rtol=0, atol=limit, equal_nan=True):
+                return
+        raise ValueError(
+            f"the logits of {type(self.network).__name__} are not what its last linear layer ({', '.join(self._heads)}) "
+            f"makes of its input, the penultimate vector: {_REMEDY}"
+        )
+
     @property
     def last(self) -> nn.Module:
         """The last linear layer; of several heads, the layer from all their inputs to the mean of their logits."""
         heads = self.heads
         if len(heads) == 1:
             return heads[0]
-        weight = torch.cat([head.weight for head in heads], dim=1) / len(heads)
+        weight, bias = self._joined()
         last = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device, dtype=weight.dtype)
-        last.weight = nn.Parameter(weight.detach())
-        last.bias = nn.Parameter(torch.stack([head.bias for head in heads]).mean(0).detach())
+        last.weight, last.bias = nn.Parameter(weight.detach()), nn.Parameter(bias.detach())
         return last
 
     @property
     def heads(self) -> list[nn.Module]:
-        """The linear layers that give logits: one, or the two of a distilled transformer."""
-        return [self._linear(found) for found in self.classifiers]
+        """The linear layers that give logits: one, or several whose mean they are; found in the first pass.
+
+        Raises
+        ------
+        ValueError
+            If there is none, or the network does not run on images of its size.
+        """
+        if not self._heads:
+            with frozen(self):
+                self._heads = find(self.network, self.mean.new_zeros(1, 3, self.size, self.size))
+        if not self._heads:
+            raise ValueError(f"no linear layer gives the logits of {type(self.network).__name__}: {_REMEDY}")
+        return [self.network.get_submodule(name) for name in self._heads]
 
     @property
     def classifiers(self) -> list[nn.Module]:
         """What the network calls its classifiers: each the last linear layer, or a module that holds it."""
         if not hasattr(self.network, "get_classifier"):
-            return [m for m in self.network.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1:]
+            return self.heads
         found = self.network.get_classifier()
         return list(found) if isinstance(found, tuple) else [found]
 
-    def _linear(self, classifier: nn.Module) -> nn.Module:
-        """The last linear layer of a classifier."""
-        layers = [m for m in classifier.modules() if isinstance(m, nn.Linear | nn.Conv2d)]
-        found = layers[0] if len(layers) == 1 else getattr(classifier, "fc", classifier)
-        if not isinstance(found, nn.Linear | nn.Conv2d):
-            raise ValueError(
-                f"{type(self.network).__name__} does not end in one linear layer but in {type(found).__name__}"
-            )
-        return found
+    def _joined(self) -> tuple[Tensor, Tensor]:
+        """Weight (classes, d) and bias (classes,) of the mean of all heads, as one layer of all their inputs."""
+        heads = self.heads
+        weight = torch.cat([head.weight.flatten(1) for head in heads], dim=1) / len(heads)
+        none = weight.new_zeros(len(weight))
+        return weight, torch.stack([none if head.bias is None else head.bias for head in heads]).mean(0)
+
+
+_REMEDY = "let its forward end in one nn.Linear, or in a 1x1 nn.Conv2d"
 
 
 def create(
@@ -103,7 +135,7 @@ def create(
     """A classifier with random weights that depend on the seed alone; `drop_path` is that of `build`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Classifier(build(arch, classes, size, drop_path), mean, std)
+        return Classifier(build(arch, classes, size, drop_path), mean, std, size)
 
 
 @contextmanager

@@ -34,5 +34,5 @@ def opened(
         raise ValueError(
             f"{weights}: {difference} in {store.path}: the model was trained on classes that are numbered differently"
         )
-    chosen = policy(threads, precision)
+    chosen = policy(threads, precision).suited(model)
     return chosen.place(model), taken_by(store, about, whole=whole), chosen

@@ -19,10 +19,16 @@ def start(
     recipe : the recipe
     base : file with weights to take over as far as they fit, or nothing
     say : writes a line of the log
+
+    Raises
+    ------
+    ValueError
+        If the network does not end in a linear layer, or `base` does not fit.
     """
     source, seed = recipe["input"], derive(row["seed"], "init")
     shape = (row["arch"], row["classes"], source["size"], source["mean"], source["std"])
     model = models.create(*shape, seed, drop_path=recipe["drop_path"])
+    model.check()
     if not base:
         return model, {}
     report = models.finetune(model, base[0], row["dataset"])

@@ -54,8 +54,9 @@ class Training:
         self.row, self.recipe, self.job, self.seed, self.crew = row, recipe, job, row["seed"], crew or Crew()
         self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
         threads = max(1, job.threads // self.crew.size)
-        self.policy, self.workers = self.crew.policy(models.policy(threads, recipe["precision"])), threads - 1
+        chosen, self.workers = self.crew.policy(models.policy(threads, recipe["precision"])), threads - 1
         model, self.report = start(row, recipe, base, self.say)
+        self.policy = chosen.suited(model)
         self.model = self.policy.place(model)
         with of_recipe(row["recipe"]):
             check(recipe, self.epochs)
