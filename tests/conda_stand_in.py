@@ -7,6 +7,7 @@ and needs nothing else. It cannot show that conda builds that environment.
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -22,8 +23,9 @@ def install(prefix: Path) -> Path:
     commands = prefix / "bin"
     commands.mkdir(parents=True)
     (commands / "activate").write_text(ACTIVATE)
-    path = os.pathsep.join(sys.path)
-    (commands / "conda").write_text(COMMAND.format(path=path, python=sys.executable, file=__file__, prefix=prefix))
+    words = {"path": os.pathsep.join(sys.path), "python": sys.executable, "file": __file__, "prefix": prefix}
+    text = COMMAND.format_map({name: shlex.quote(str(word)) for name, word in words.items()})
+    (commands / "conda").write_text(text)
     (commands / "conda").chmod(0o755)
     return commands
 

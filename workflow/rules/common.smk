@@ -1,6 +1,7 @@
 """Shared by all rule files: the configuration, the plan made from it and the sheets, and what a path level may be."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +16,10 @@ if not SCRIPTS.is_local:
         workflow.sourcecache.get_path(SCRIPTS.join("../..").join(path))
     SCRIPTS = Path(workflow.sourcecache.get_path(SCRIPTS.join("prep.py"))).parent
 sys.path.insert(0, os.fspath(SCRIPTS))
+if shlex.quote(sys.executable) != sys.executable:
+    # Snakemake puts it into commands without quotes (its issue 2645): without a folder, it needs none.
+    folder, sys.executable = os.path.split(sys.executable)
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 from mettle import files, overview
 from mettle.plan import Plan, check_targets, images_of, manifests_of, uncounted

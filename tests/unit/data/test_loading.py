@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mettle import schema
-from mettle.data import transforms
+from mettle.data import loading, transforms
 from mettle.data.item import Item, png
 from mettle.data.loading import ImageSet, Mixture, batches, shuffled, split, taken_by
 from mettle.data.store import Store, write
@@ -177,6 +177,40 @@ def test_number_of_workers_does_not_matter(store, name):
     for images.epoch in (0, 5):
         alone = collected(images, split(np.arange(9), 4))
         assert all(same(collected(images, split(np.arange(9), 3), workers=2), alone))
+
+
+@pytest.fixture
+def told(capfd):
+    """What was said of shared memory, once in a process."""
+    loading._say_that_it_is_full.cache_clear()
+    return lambda: [line for line in capfd.readouterr().err.splitlines() if line.startswith("mettle: /dev/shm is full")]
+
+
+def test_batches_come_whole_where_shared_memory_is_full(store, monkeypatch, told):
+    def full(tensor):
+        raise RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+
+    images, chosen = ImageSet(store, 32, 40), split(np.arange(9), 2)
+    expected = collected(images, chosen)
+    assert all(same(collected(images, chosen, 2), expected)) and not told()
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    assert all(same(collected(images, chosen, 2), expected))
+    assert len(told()) == 1
+
+
+def test_nothing_but_images_needs_shared_memory(store, monkeypatch):
+    # What the queue moves there by itself is lost without a word if there is no room.
+    monkeypatch.setattr(loading, "get_worker_info", lambda: "some")
+    images, labels, ids = loading._sent(ImageSet(store, 32, None).__getitems__([0, 1]))
+    assert images.is_shared() and isinstance(labels, np.ndarray) and isinstance(ids, np.ndarray)
+
+
+def test_where_processes_can_have_no_lock_there_is_one(store, monkeypatch, told):
+    def read_only():
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(loading.multiprocessing, "Lock", read_only)
+    assert len(collected(ImageSet(store, 32, 40), split(np.arange(9), 2), 2)) == 9 and len(told()) == 1
 
 
 def test_equal_images_are_changed_differently(tmp_path):

@@ -1,6 +1,7 @@
 """The frame around a job: log, seeds, provenance, progress, and one line for whatever failed."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mettle import flow
+from mettle import files, flow
 from mettle.flow import locks
 
 
@@ -107,9 +108,39 @@ def test_the_hash_is_that_of_the_parameters_without_the_revision(tmp_path):
     assert len(hashed()) == 16
 
 
-def test_provenance_outside_of_git_is_unknown(monkeypatch):
-    answer = SimpleNamespace(stdout="")
-    monkeypatch.setattr(flow.subprocess, "run", lambda *args, **kwargs: answer)
+def git(folder, *arguments):
+    subprocess.run(["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b", *arguments], check=True)
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository with a file in a folder, which is mettle's own."""
+    (tmp_path / "mettle").mkdir()
+    (tmp_path / "mettle" / "file").touch()
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message=all")
+    monkeypatch.setattr(files, "HOME", tmp_path)
+    return tmp_path
+
+
+def test_the_commit_is_told_whoever_owns_the_folder(repository, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    git_says = subprocess.run(["git", "-C", repository, "describe"], capture_output=True, text=True, check=False)
+    assert "dubious ownership" in git_says.stderr
+    found = flow._commit()
+    assert re.fullmatch("[0-9a-f]{12}", found)
+    (repository / "mettle" / "file").write_text("changed")
+    assert flow._commit() == f"{found}-dirty"
+
+
+def test_the_commit_of_a_repository_around_mettle_is_not_mettles(repository, monkeypatch):
+    monkeypatch.setattr(files, "HOME", repository / "mettle")
+    assert flow._commit() == "unknown"
+
+
+def test_without_git_the_commit_is_unknown(repository, monkeypatch):
+    monkeypatch.setenv("PATH", str(repository))
     assert flow._commit() == "unknown"
 
 

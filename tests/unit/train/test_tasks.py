@@ -1,8 +1,6 @@
 """A training across tasks of Slurm, started by a stand-in for srun that runs them on this machine."""
 
 import os
-import sys
-import textwrap
 
 import pytest
 from trainings import ADVERSARIAL, Job, differing, outputs, recipe, result, row, train
@@ -11,16 +9,16 @@ from mettle.train import tasks
 
 # Runs its command as many times as there are tasks, each with the variables that Slurm gives it.
 SRUN = """
-#!{python}
+#!/usr/bin/env python3
 import os, subprocess, sys
 options = dict(word.lstrip("-").split("=") for word in sys.argv[1:] if word.startswith("--"))
 command = [word for word in sys.argv[1:] if not word.startswith("--")]
 n = int(options["ntasks"])
-about = {{"SLURM_NTASKS": n, "SLURM_NTASKS_PER_NODE": options["ntasks-per-node"], "SLURM_NODELIST": "localhost"}}
+about = {"SLURM_NTASKS": n, "SLURM_NTASKS_PER_NODE": options["ntasks-per-node"], "SLURM_NODELIST": "localhost"}
 started = []
 for rank in range(n):
-    mine = about | {{"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "SLURM_NODEID": 0}}
-    env = os.environ | {{key: str(value) for key, value in mine.items()}}
+    mine = about | {"SLURM_PROCID": rank, "SLURM_LOCALID": rank, "SLURM_NODEID": 0}
+    env = os.environ | {key: str(value) for key, value in mine.items()}
     started.append(subprocess.Popen(command, env=env))
 sys.exit(max(process.wait() for process in started))
 """
@@ -38,7 +36,7 @@ class Logged(Job):
 def slurm(tmp_path, monkeypatch):
     program = tmp_path / "bin" / "srun"
     program.parent.mkdir()
-    program.write_text(textwrap.dedent(SRUN).format(python=sys.executable).lstrip())
+    program.write_text(SRUN.lstrip())
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "7")

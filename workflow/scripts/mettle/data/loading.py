@@ -1,15 +1,18 @@
 """From a store to batches of tensors: evaluation and training transforms, order, worker processes."""
 
+import multiprocessing
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mettle.data.store import Store
 from mettle.flow import derive
@@ -157,13 +160,17 @@ def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: i
     chosen : one array of positions per batch
     workers : processes that decode ahead; images in memory need none
     """
-    yield from DataLoader(
+    loaded = DataLoader(
         images,
         batch_sampler=[part.tolist() for part in chosen],
-        collate_fn=_as_is,
-        num_workers=0 if images.ready else workers,
+        collate_fn=_sent,
+        num_workers=0 if images.ready else _possible(workers),
         pin_memory=torch.cuda.is_available(),
     )
+    for batch in loaded:
+        if isinstance(batch[0], np.ndarray):
+            _say_that_it_is_full()
+        yield tuple(map(torch.as_tensor, batch))
 
 
 def split(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
@@ -209,5 +216,36 @@ def _seeded(seed: int) -> Iterator[None]:
             np.random.set_state(numpy)
 
 
-def _as_is(batch: Batch) -> Batch:
-    return batch
+def _possible(workers: int) -> int:
+    """So many processes, or none where there can be no lock between them."""
+    try:
+        multiprocessing.Lock()
+    except OSError:
+        _say_that_it_is_full()
+        return 0
+    return workers
+
+
+def _sent(batch: Batch) -> Batch | tuple[Tensor | np.ndarray, ...]:
+    """A batch as a worker sends it: images in shared memory, or as an array through a pipe where that is full.
+
+    Left to itself torch moves tensors there in a thread, and if that fails the batch never comes.
+    """
+    if get_worker_info() is None:
+        return batch
+    images, *others = batch
+    try:
+        images.share_memory_()
+    except RuntimeError:
+        images = images.numpy()
+    return images, *(other.numpy() for other in others)
+
+
+@cache
+def _say_that_it_is_full() -> None:
+    print(
+        "mettle: /dev/shm is full or cannot be written, so images are decoded by one process, or take a slower way "
+        "from several: give the container more shared memory, as in --shm-size=8g",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from mettle import files
 from mettle.flow import locks
 
 _PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "ripser", "lmdb")
@@ -177,8 +179,12 @@ def _terminate(signum: int, frame: Any) -> None:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    answer = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    """Commit of mettle's own folder, whoever owns it, and not of a repository that it is a part of."""
+    if not shutil.which("git"):
+        return "unknown"
+    command = ["git", "-c", f"safe.directory={files.HOME}", "describe", "--always", "--dirty", "--abbrev=12"]
+    env = os.environ | {"GIT_CEILING_DIRECTORIES": str(files.HOME.parent), "GIT_OPTIONAL_LOCKS": "0"}
+    answer = subprocess.run(command, cwd=files.HOME, env=env, capture_output=True, text=True, check=False)
     return answer.stdout.strip() or "unknown"
 
 
