@@ -9,7 +9,20 @@ from imports import ROOT, SCRIPTS, closure, imports, packages
 
 LIBRARY = SCRIPTS / "mettle"
 # Each may import those to its left.
-PRIMITIVES = ["files", "units", "schema", "tables", "plan", "flow", "data", "models", "perturb", "measures", "stats"]
+PRIMITIVES = [
+    "files",
+    "text",
+    "units",
+    "schema",
+    "tables",
+    "plan",
+    "flow",
+    "data",
+    "models",
+    "perturb",
+    "measures",
+    "stats",
+]
 STAGES = ["prep", "train", "attack", "invert", "represent", "compare", "probe", "tabulate", "plot", "publish"]
 STAGES += ["download", "overview"]
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")

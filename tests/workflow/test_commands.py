@@ -175,9 +175,14 @@ def test_an_unknown_model_in_a_path_is_said(tree):
         ("config/config.yaml", "    cka: {}", "    ckaa: {}", "compare.measures.ckaa: unknown method 'ckaa'"),
         ("config/config.yaml", "steps: 20", "stepz: 20", "unknown key 'stepz': did you mean 'steps'?"),
         ("config/config.yaml", "eps: 2.0", "eps: -2.0", "'eps' must be at least 0, got -2.0"),
-        ("config/models.tsv", "none\t0\t0", "none\t-1\t0", "config/models.tsv, row 'resnet8-digits_eps0-s0': 'eps'"),
+        (
+            "config/models.tsv",
+            "none\t0\t0",
+            "none\t-1\t0",
+            "config/models.tsv, line 2, row 'resnet8-digits_eps0-s0': 'eps'",
+        ),
         ("config/models.tsv", "\tresnet8\t", "\tresnet9\t", "the name must be arch-recipe-sSEED of the row"),
-        ("config/datasets.tsv", "\t10\t", "\tten\t", "config/datasets.tsv, row 'digits': 'classes' must be"),
+        ("config/datasets.tsv", "\t10\t", "\tten\t", "config/datasets.tsv, line 2, row 'digits': 'classes' must be"),
         ("config/recipes/digits_eps0.yaml", "epochs:", "epoch:", "config/recipes/digits_eps0.yaml: "),
     ],
 )

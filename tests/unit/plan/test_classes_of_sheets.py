@@ -22,9 +22,9 @@ PART = "part\tclassification\t{classes}\t0\tfolder\tresources/part\tfiles.txt\t\
 
 @pytest.fixture
 def plan(tmp_path):
-    def make(*rows):
+    def make(*rows, **recipe):
         (tmp_path / "recipes").mkdir(exist_ok=True)
-        (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE))
+        (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE | recipe))
         (tmp_path / "datasets.tsv").write_text(HEAD + "".join(rows))
         model = "resnet8-plain-s0\tbig\tresnet8\tplain\tnone\t0\t0\ttrain\n"
         (tmp_path / "models.tsv").write_text("model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n" + model)
@@ -91,3 +91,46 @@ def test_with_other_classes_images_are_compared_but_labels_are_not_scored(plan):
 def test_what_compares_labels_with_answers_asks_for_such_a_store():
     text = (Path(classes.__file__).parents[3] / "rules" / "attack.smk").read_text()
     assert text.count("PLAN.scored_store") == 4 and "PLAN.test_store" not in text
+
+
+# Sizes
+
+
+def shape(size, resize):
+    return {"input": RECIPE["input"] | {"size": size, "resize": resize}}
+
+
+def test_a_resize_below_the_input_is_refused(plan):
+    message = (
+        r"plain\.yaml: input\.resize is 16, less than input\.size 32: images would get a black border; set it to 32 or"
+    )
+    with pytest.raises(ValueError, match=message):
+        plan(BIG, PART.format(classes=100), **shape(32, 16))
+    for resize in (32, 36):
+        plan(BIG, PART.format(classes=100), **shape(32, resize))
+
+
+@pytest.mark.parametrize("size", [31, 33, 64])
+def test_images_of_another_size_need_a_resize(plan, size):
+    sheet = BIG.replace("\t0\t", f"\t{size}\t"), PART.format(classes=100)
+    message = (
+        rf"row 'resnet8-plain-s0', recipe 'plain': images of 'big' have {size} pixels a side, but input.size is 32: set"
+    )
+    with pytest.raises(ValueError, match=message):
+        plan(*sheet)
+    plan(*sheet, **shape(32, 40))
+    plan(*sheet, **shape(size, None))
+
+
+def test_so_do_those_of_another_data_set(plan):
+    sheet = BIG, PART.format(classes=100).replace("\t0\t", "\t64\t")
+    with pytest.raises(ValueError, match="row 'resnet8-plain-s0': images of 'part' have 64 pixels a side, but input"):
+        plan(*sheet).test_store(CELL)
+    assert plan(*sheet, **shape(32, 64)).test_store(CELL)
+
+
+def test_so_do_those_that_are_mixed_in(plan):
+    sheet = BIG, PART.format(classes=100).replace("\t0\t", "\t64\t")
+    with pytest.raises(ValueError, match="recipe 'plain': images of 'part' have 64 pixels a side"):
+        plan(*sheet, mix={"dataset": "part"})
+    plan(*sheet, mix={"dataset": "part"}, augment={"random_resized_crop": True})

@@ -7,18 +7,48 @@ names the file and the key or row.
 
 import copy
 import difflib
-import io
+import json
+import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pandas as pd
 import yaml
 
-from mettle import files
+from mettle import text
 
 FOLDER = Path(__file__).parents[2] / "schemas"
+_TYPES = {  # in words
+    "integer": "an integer",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "array": "a list",
+    "object": "a block of keys",
+    "null": "null",
+}
+_RULES = {
+    "minimum": "must be at least {}",
+    "exclusiveMinimum": "must be more than {}",
+    "maximum": "must be at most {}",
+    "exclusiveMaximum": "must be less than {}",
+    "const": "must be {}",
+    "uniqueItems": "has an entry that appears twice",
+    "minItems": "needs at least {} entries",
+    "maxItems": "takes at most {} entries",
+    "minProperties": "needs at least {} keys",
+}
+_INTEGER = re.compile("[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_VALIDATOR = jsonschema.validators.extend(  # infinity and "not a number" are no numbers here: they pass every bound
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "number",
+        lambda _, value: isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value),
+    ),
+)
 
 
 def check(value: Any, schema: str, where: str) -> Any:
@@ -37,7 +67,7 @@ def check(value: Any, schema: str, where: str) -> Any:
     """
     rules = load(schema)
     filled = _fill(copy.deepcopy(value), rules)
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(rules).iter_errors(filled))
+    error = jsonschema.exceptions.best_match(_VALIDATOR(rules).iter_errors(filled))
     if error is not None:
         raise ValueError(f"{where}: {_sentence(error)}")
     return filled
@@ -65,9 +95,12 @@ def suggest(word: str, known: Any) -> str:
 
 
 def read_yaml(path: str | Path) -> Any:
-    """Contents of a YAML file; a syntax error names the file and line."""
+    """Contents of a YAML file; a syntax error, or a key that appears twice in a block, names the file and line."""
     try:
-        return yaml.safe_load(files.found(path).read_text(encoding="utf-8")) or {}
+        loader = yaml.SafeLoader(text.read(path))
+        node = loader.get_single_node()
+        _check_keys(node, path)
+        return (loader.construct_document(node) if node else None) or {}
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist") from error
     except yaml.YAMLError as error:
@@ -75,48 +108,83 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
-    """Rows of a tab-separated sheet by the name in their first column, each checked.
+    """Rows of a tab-separated sheet by name, each checked; the name is the first column that the schema requires.
 
-    A line that starts with # is a comment; elsewhere in a line the sign is one like any other.
+    Taken as meant, whoever wrote the sheet: UTF-8 or UTF-16, any line ends, blanks around cells (no-break ones too),
+    quotation marks of a spreadsheet around cells, empty cells at the end or none, blank lines. A line that starts with
+    # is a comment; elsewhere in a line the sign is one like any other.
+
+    Raises
+    ------
+    ValueError
+        One sentence with the file and the number of the line for whatever cannot be read as a row.
     """
-    try:
-        text = files.found(path).read_text(encoding="utf-8")
-        lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-        frame = pd.read_csv(io.StringIO(lines), sep="\t", dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(f"{path} cannot be read as a tab-separated sheet: {' '.join(str(error).split())}") from error
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes the first cells for an index when all rows are long
-        raise ValueError(f"{path} cannot be read as a tab-separated sheet: rows have more cells than the head")
     rules = load(schema)
+    key = rules["required"][0]
+    try:
+        (number, head), *lines = text.lines(path) or [(1, [""])]
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read as a tab-separated sheet: {' '.join(str(error).split())}") from error
+    columns = _columns(head, rules, f"{path}, line {number}")
     rows: dict[str, dict[str, Any]] = {}
-    for position, record in enumerate(frame.to_dict("records"), start=2):
-        name = record[frame.columns[0]]
-        where = f"{path}, row '{name or position}'"
-        rows_value = {key: _typed(value, rules["properties"].get(key, {}), key, where) for key, value in record.items()}
-        if name in rows:
-            raise ValueError(f"{where}: stands twice in the sheet")
-        rows[name] = check({key: value for key, value in rows_value.items() if value != ""}, schema, where)
+    first: dict[str, int] = {}
+    for number, cells in lines:
+        row = _row(columns, cells, f"{path}, line {number}")
+        where = f"{path}, line {number}, row '{row.get(key, '')}'"
+        if empty := [name for name in rules["required"] if name not in row]:
+            raise ValueError(f"{where}: column '{empty[0]}' is empty")
+        if row[key] in rows:
+            raise ValueError(f"{where}: appears twice in the sheet, first in line {first[row[key]]}")
+        rows[row[key]], first[row[key]] = check(row, schema, where), number
     return rows
 
 
-def _typed(text: str, rules: dict, key: str, where: str) -> Any:
-    """A cell as the type its schema asks for."""
-    text = text.strip()
-    kind = {"integer": int, "number": lambda cell: float(_number(cell))}.get(rules.get("type"))
-    if not text or kind is None:
-        return text
-    try:
-        return kind(text)
-    except ValueError as error:
-        raise ValueError(f"{where}: '{key}' must be a {rules['type']}, got '{text}'") from error
+def _check_keys(node: yaml.Node | None, path: str | Path) -> None:
+    """Raise ValueError for a key that appears twice in a block: YAML would take the last."""
+    if not isinstance(node, yaml.CollectionNode):
+        return
+    seen = set()
+    for part in node.value:
+        key, value = part if isinstance(node, yaml.MappingNode) else (None, part)
+        if key is not None and key.value in seen:
+            raise ValueError(f"{path}, line {key.start_mark.line + 1}: key '{key.value}' appears twice in its block")
+        seen |= {key.value} if isinstance(key, yaml.ScalarNode) else set()
+        _check_keys(value, path)
+
+
+def _columns(head: list[str], rules: dict, where: str) -> list[str]:
+    """Names of the columns."""
+    columns = text.filled(head)
+    if len(columns) < 2:
+        raise ValueError(f"{where}: the head of the sheet has no tabs: save it as tab-separated text")
+    for position, name in enumerate(columns):
+        if not name:
+            raise ValueError(f"{where}: column {position + 1} has no name")
+        if name in columns[:position]:
+            raise ValueError(f"{where}: column '{name}' appears twice")
+        if name not in rules["properties"]:
+            raise ValueError(f"{where}: unknown column '{name}'{suggest(name, rules['properties'])}")
+    if missing := [name for name in rules["required"] if name not in columns]:
+        raise ValueError(f"{where}: column '{missing[0]}' is missing")
+    return columns
+
+
+def _row(columns: list[str], cells: list[str], where: str) -> dict[str, str]:
+    """Cells of a row by column, without the empty ones."""
+    cells = text.filled(cells)
+    if len(cells) > len(columns):
+        raise ValueError(f"{where}: has {len(cells)} cells for {len(columns)} columns, the last one '{cells[-1]}'")
+    if len(cells) == 1:
+        raise ValueError(f"{where}: has one cell only, '{cells[0]}': tabs separate the cells of a row, not spaces")
+    return {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
 
 
 def _fill(value: Any, rules: dict) -> Any:
-    """Defaults for absent keys and numbers for fractions, wherever the schema describes `properties` and `items`."""
+    """Defaults for absent keys and numbers for text, wherever the schema describes `properties` and `items`."""
     if isinstance(value, list):
         return [_fill(entry, rules.get("items", {})) for entry in value]
-    if isinstance(value, str) and "number" in rules.get("type", ""):
-        return _number(value)
+    if isinstance(value, str | float):
+        return _number(value, _kinds(rules))
     if not isinstance(value, dict):
         return value
     value = dict(value)  # blocks that share an anchor in YAML are one object, and may have other defaults
@@ -128,13 +196,23 @@ def _fill(value: Any, rules: dict) -> Any:
     return value
 
 
-def _number(text: str) -> Any:
-    """A fraction such as 4/255 as a number; any other text as it is."""
-    try:
-        over, under = text.split("/")
-        return float(over) / float(under)
-    except (ValueError, ZeroDivisionError):
-        return text
+def _kinds(rules: dict) -> list[str]:
+    kinds = rules.get("type", [])
+    return [kinds] if isinstance(kinds, str) else kinds
+
+
+def _number(value: str | float, kinds: list[str]) -> Any:
+    """Text that is a number, as 4/255 or 1e-3, which YAML takes for text, as one where the schema wants one."""
+    if isinstance(value, str) and "integer" in kinds and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, str) and {"number", "integer"} & {*kinds}:
+        over, slash, under = value.partition("/")
+        parts = [over, under] if slash else [over]
+        if all(_FLOAT.fullmatch(part.strip()) for part in parts) and (not slash or float(under)):
+            value = float(over) / float(under) if slash else float(over)
+    if isinstance(value, float) and "integer" in kinds and value.is_integer():
+        return int(value)
+    return value
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
@@ -151,14 +229,15 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"key '{'.'.join(filter(None, [key, missing]))}' is missing"
     if error.validator == "enum":
         return f"'{key}' is '{error.instance}'{suggest(error.instance, error.validator_value)}"
-    rule = {
-        "minimum": f"must be at least {error.validator_value}",
-        "exclusiveMinimum": f"must be more than {error.validator_value}",
-        "maximum": f"must be at most {error.validator_value}",
-        "type": f"must be of type {error.validator_value}",
-        "pattern": f"may only hold letters, digits, and what {error.validator_value} allows",
-        "propertyNames": "has a name that is not allowed",
-        "uniqueItems": "may hold nothing twice",
-        "minItems": f"needs at least {error.validator_value} {'entry' if error.validator_value == 1 else 'entries'}",
-    }.get(error.validator, error.message)
-    return f"'{key}' {rule}, got {error.instance!r}" + error.schema.get("hint", "").format(error.instance)
+    got = repr(error.instance) if not isinstance(error.instance, bool | type(None)) else json.dumps(error.instance)
+    return f"'{key}' {_rule(error)}, got {got}" + error.schema.get("hint", "").format(error.instance)
+
+
+def _rule(error: jsonschema.ValidationError) -> str:
+    """What a value has to be, in words."""
+    if error.validator == "pattern":
+        return error.schema["words"]
+    bound = error.validator_value
+    if error.validator == "type":
+        return "must be " + " or ".join(_TYPES[kind] for kind in ([bound] if isinstance(bound, str) else bound))
+    return _RULES[error.validator].format(bound).replace(" 1 entries", " 1 entry").replace(" 1 keys", " 1 key")

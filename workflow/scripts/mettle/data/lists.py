@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mettle import files
+from mettle import files, text
 
 
 def read_list(path: str | Path) -> list[str]:
@@ -15,8 +15,7 @@ def read_list(path: str | Path) -> list[str]:
     """
     if not files.found(path).is_file():
         raise ValueError(f"the list {path} does not exist")
-    lines = files.found(path).read_text(encoding="utf-8").splitlines()
-    names = [name for line in lines if (name := line.partition("#")[0].strip())]
+    names = [name for line in text.read(path).split("\n") if (name := line.partition("#")[0].strip(text.BLANK))]
     if not names:
         raise ValueError(f"the list {path} holds no names")
     if len(set(names)) < len(names):

@@ -8,6 +8,7 @@ from typing import Any
 from mettle import schema
 from mettle.plan import classes, given, names, sources
 from mettle.plan.figures import FIGURES
+from mettle.plan.recipes import check_fits
 from mettle.plan.sheets import Row, Sheets, of_grid
 
 
@@ -237,13 +238,14 @@ class Plan(Sheets):
         Raises
         ------
         ValueError
-            If the path names a data set that the model cannot be evaluated on.
+            If the path names a data set that the model cannot be evaluated on, or takes images of no other size from.
         """
         model = _get(wildcards, "model")
         dataset = self.models[model]["dataset"]
         asked = _get(wildcards, "dataset", dataset)
         if asked not in self.datasets or not self.fits(model, asked):
             raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
+        check_fits(self.recipe({"model": model}), self.datasets[asked], self.where(model))
         return self.store(asked, "test")
 
     def scored_store(self, wildcards: Any) -> list[str]:

@@ -63,6 +63,12 @@ class Recipes:
         """A recipe with defaults, and where it was written."""
         recipe = schema.check(recipe, "recipe", where)
         known(recipe["loss"], _losses(), "loss", where)
+        shape = recipe["input"]
+        if shape["resize"] is not None and shape["resize"] < shape["size"]:
+            raise ValueError(
+                f"{where}: input.resize is {shape['resize']}, less than input.size {shape['size']}: images would get a "
+                f"black border; set it to {shape['size']} or more"
+            )
         return recipe, where
 
     def _expand(self, sweep: str) -> None:
@@ -85,6 +91,16 @@ class Recipes:
                 row |= {"threat": attack["norm"], "eps": attack["eps"], "source": "train", "base": grid["finetune"]}
                 model = f"{grid['arch']}-{name}-s{seed}"
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
+
+
+def check_fits(recipe: Row, dataset: Row, where: str) -> None:
+    """Raise ValueError for images that a recipe takes as they are, but of another size than its input."""
+    size, stored = recipe["input"]["size"], dataset["size"]
+    if stored and stored != size and recipe["input"]["resize"] is None:
+        raise ValueError(
+            f"{where}: images of '{dataset['dataset']}' have {stored} pixels a side, but input.size is {size}: set "
+            "input.resize of the recipe"
+        )
 
 
 # What training takes from a recipe and a converted checkpoint does not need.

@@ -8,7 +8,7 @@ from typing import Any
 
 from mettle import schema
 from mettle.plan import classes, names, sources
-from mettle.plan.recipes import Recipes, known
+from mettle.plan.recipes import Recipes, check_fits, known
 from mettle.units import eps_text
 
 Row = dict[str, Any]
@@ -110,7 +110,11 @@ class Sheets:
             self.known(row["base"], self.models, "model", f"{where}, column base")
         recipe = self.recipes.get(row["recipe"], where, trains=row["source"] == "train")
         if "mix" in recipe:
-            self.known(recipe["mix"]["dataset"], self.datasets, "data set", f"recipe '{row['recipe']}': mix.dataset")
+            mixed, in_recipe = recipe["mix"]["dataset"], f"recipe '{row['recipe']}'"
+            self.known(mixed, self.datasets, "data set", f"{in_recipe}: mix.dataset")
+            if not recipe["augment"]["random_resized_crop"]:
+                check_fits(recipe, self.datasets[mixed], in_recipe)
+        check_fits(recipe, self.datasets[row["dataset"]], f"{where}, recipe '{row['recipe']}'")
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
         if attack["norm"] != row["threat"] or not isclose(attack["eps"], row["eps"], rel_tol=_ROUNDED):
             raise ValueError(
