@@ -27,7 +27,7 @@ rule figure:
     conda:
         "../../envs/plot.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
     script:
         "../scripts/figure.py"
