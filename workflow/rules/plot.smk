@@ -27,6 +27,6 @@ rule figure:
     conda:
         "../../envs/plot.yaml"
     params:
-        revision=1,
+        revision=2,
     script:
         "../scripts/figure.py"

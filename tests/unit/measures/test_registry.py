@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from mettle import measures
 from mettle.measures import MEASURES, base
+from mettle.measures.base import shown
+from mettle.measures.functional import FUNCTIONAL
 
 SMALL = {"points": 40, "trials": 2}  # for options that make a measure slow
 
@@ -306,3 +308,17 @@ def test_centring_far_from_the_origin(dtype):
     assert y.dtype == dtype
     assert np.abs(y.mean(axis=0, dtype=np.float64)).max() < 1e-6
     np.testing.assert_allclose(y, x.astype(np.float64) - x.mean(axis=0, dtype=np.float64), atol=1e-5)
+
+
+@pytest.mark.parametrize("about", [*MEASURES.values(), *FUNCTIONAL.values()], ids=[*MEASURES, *FUNCTIONAL])
+def test_the_formula_of_a_display_is_what_it_computes(about):
+    words = about.formula.replace("−", "-").replace("π", "math.pi").replace("ln 2", "math.log(2)")
+    for value in (0.1, 0.5, 0.693):
+        assert eval(words.format(value)) == pytest.approx(about.display(value), abs=1e-15)
+    same = all(about.display(value) == value for value in (0.1, 0.5))
+    assert (shown(about.label, about.formula, "x") == about.label) == same == about.higher_is_alike
+
+
+def test_what_figures_show_names_the_value_of_the_table():
+    assert shown("CKA", "{}", "cka") == "CKA"
+    assert shown("Procrustes similarity", "1 - {} / 2", "p_2") == "Procrustes similarity = 1 - p_2 / 2"

@@ -40,7 +40,7 @@ def fig9():
         BALL
         | {"model": model, "source": source, "eps": eps, "attack": "autoattack", "measure": "accuracy", "n": 100}
         | ({"lo": 0.4, "hi": 0.6} if source == "here" else {"lo": None, "hi": None})
-        | {"value": 0.5, "note": None}
+        | {"value": 0.5, "note": None, "clean": 0.5}
         for model, source, eps in values
     ]
 
@@ -49,7 +49,8 @@ def fig10():
     return [
         BALL
         | {"model": f"a-{cell}-s0", "cell": f"mixup {cell}", "attack": attack, "measure": "accuracy", "n": 100}
-        | {"value": value, "lo": value - 0.1, "hi": value + 0.1, "note": None}
+        | {"value": value, "lo": value - 0.1, "hi": value + 0.1, "note": None, "clean": None}
+        | {"swept": None, "at": None, "other": None}
         for cell, robust in (("x", 0.2), ("y", 0.6), ("z", 0.4))
         for attack, value in (("clean", 0.8), ("apgd_linf", robust))
     ]
@@ -139,6 +140,7 @@ def test_figure_9_has_eps_in_units_of_a_grey_level(drawn):
     assert ours.lines[0].get_xdata().tolist() == pytest.approx([0, 4, 8])
     assert len(ours.collections) == 2 and len(published.collections) == 0, "intervals where there are some"
     assert "1/255" in ours.get_xlabel()
+    assert [ours.get_title(), published.get_title()] == ["d", "published, ImageNet"]
 
 
 @pytest.mark.parametrize("drawn", ["fig10"], indirect=True)

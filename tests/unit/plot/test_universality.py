@@ -180,15 +180,35 @@ def test_the_same_table_gives_the_same_bytes(figure, tmp_path):
 
 @pytest.mark.parametrize("drawn", ROWS, indirect=True)
 def test_no_text_leaves_the_figure_or_covers_another(drawn):
-    outside = beyond_the_axes(drawn)
-    texts = [text for text in drawn.findobj(pyplot.Text) if text.get_text() and text not in outside]
+    texts_have_room(drawn)
+
+
+def texts_have_room(figure):
+    """No text of a drawn figure leaves it or covers another."""
+    outside = beyond_the_axes(figure)
+    texts = [text for text in figure.findobj(pyplot.Text) if text.get_text() and text not in outside]
     boxes = [text.get_window_extent() for text in texts]
-    whole = drawn.bbox.padded(1)
+    whole = figure.bbox.padded(1)
     for text, box in zip(texts, boxes, strict=True):
         assert whole.containsx(box.x0) and whole.containsx(box.x1), text
         assert whole.containsy(box.y0) and whole.containsy(box.y1), text
     for (text, box), (other, under) in combinations(zip(texts, boxes, strict=True), 2):
         assert not box.padded(-1).overlaps(under), (text, other)
+
+
+def linf(row):
+    """A row of the same with radii in steps of 8-bit images."""
+    return row | {"eps": {0.5: 4 / 255, 3.0: 8 / 255}.get(row["eps"], row["eps"]), "norm": row["norm"] and "linf"}
+
+
+@pytest.mark.parametrize("figure", ROWS)
+def test_radii_are_written_in_steps_of_8_bit_images_everywhere(figure, tmp_path):
+    make, declared = plot.FIGURES[figure]
+    drawn = make(tables.read(write(figure, tmp_path, list(map(linf, ROWS[figure]()))), declared))
+    texts = [text.get_text() for text in drawn.findobj(pyplot.Text)]
+    pyplot.close(drawn)
+    assert any("4/255" in text or "8/255" in text for text in texts)
+    assert not [text for text in texts if "0.01568" in text or "0.0313" in text]
 
 
 @pytest.mark.parametrize("drawn", ["fig1"], indirect=True)
@@ -212,7 +232,7 @@ def test_figure_1_turns_headers_that_would_not_fit(tmp_path):
 def test_figures_2_and_3_have_a_panel_per_measure_with_all_pairs(drawn, request):
     inverted = request.node.callspec.params["drawn"] == "fig3"
     labels = [axis.get_ylabel() for axis in drawn.axes]
-    expected = ["CKA", "Procrustes similarity", "−RTD", "Jaccard (kNN)"]
+    expected = ["CKA", "Procrustes similarity\n= 1 - procrustes / 2", "−RTD\n= −rtd", "Jaccard (kNN)"]
     assert labels == [f"{label}\non inverted images" if inverted else label for label in expected]
     for axis, missing in zip(drawn.axes, (0, 0, 1, 0), strict=True):
         assert ticks(axis.get_xticklabels()) == ["one", "two"]
@@ -248,7 +268,9 @@ def test_figure_4_has_agreement_with_bounds_above_jsd_similarity(drawn):
     one, two, below, _ = drawn.axes
     assert [axis.get_title() for axis in (one, two)] == ["one", "two"]
     assert ticks(one.get_xticklabels()) == ["0", "0.5", "3"] and ticks(two.get_xticklabels()) == ["0", "0.5"]
-    assert one.get_ylabel() == "agreement" and below.get_ylabel() == "JSD similarity"
+    assert (
+        one.get_ylabel() == "agreement\n= 1 - disagreement" and below.get_ylabel() == "JSD similarity\n= 1 - jsd / ln 2"
+    )
     assert below.get_xlabel() == "training eps (L2)"
     assert [y for _, y in diamonds(one)] == pytest.approx([1 - 0.3 * 1.05] * 3)
     assert [y for _, y in diamonds(below)] == pytest.approx([1 - 0.2 * 1.05 / np.log(2)] * 3)
@@ -261,7 +283,7 @@ def test_figure_4_has_agreement_with_bounds_above_jsd_similarity(drawn):
 
 @pytest.mark.parametrize("drawn", ["fig13"], indirect=True)
 def test_figure_13_has_ordered_pairs_and_no_bounds(drawn):
-    assert drawn.axes[0].get_ylabel() == "agreement\non inverted images"
+    assert drawn.axes[0].get_ylabel() == "agreement\n= 1 - disagreement\non inverted images"
     assert len(points(drawn.axes[0])) == 3 * 12
     assert legend(drawn) == ["mean, 95 % interval"]
 

@@ -40,6 +40,8 @@ class Measure:
         Axis label of the displayed value.
     display : callable
         From the raw value to a number that is higher the more alike.
+    formula : str
+        The same in words, with braces for the raw value.
     reference : str
         Where the definition stands.
     options : mapping
@@ -61,6 +63,7 @@ class Measure:
     display: Callable[[float], float]
     reference: str
     options: Mapping[str, Any]
+    formula: str = "{}"
     symmetric: bool = True
     table: Callable[[Sequence[Any]], np.ndarray] | None = None
 
@@ -72,6 +75,17 @@ RIGID = INVARIANCES - {"invertible linear"}  # a permutation of the columns is a
 def same(value: float) -> float:
     """Return `value`: the display of a measure whose raw value already grows with likeness."""
     return value
+
+
+def shown(label: str, formula: str, name: str) -> str:
+    """What figures show of a measure: its label, and how it is made of the table's value where it is another number.
+
+    Parameters
+    ----------
+    label, formula : of the measure
+    name : what the table calls the raw value
+    """
+    return label if formula == "{}" else f"{label} = {formula.format(name)}"
 
 
 def check(features: Any, name: str) -> np.ndarray:

@@ -61,6 +61,8 @@ class Functional:
         Axis label of the displayed value.
     display : callable
         From the raw value to a number that is higher the more alike.
+    formula : str
+        The same in words, with braces for the raw value.
     reference : str
         Where the definition stands.
     """
@@ -71,6 +73,7 @@ class Functional:
     self_value: float
     label: str
     display: Callable[[float], float]
+    formula: str
     reference: str
 
 
@@ -185,7 +188,7 @@ _SURVEY = "Klabunde et al. 2025 (arXiv:2305.06329), functional similarity"
 
 FUNCTIONAL: dict[str, Functional] = {
     "disagreement": Functional(
-        disagreement, False, (0.0, 1.0), 0.0, "agreement", lambda value: 1 - value, f"{_SURVEY}, disagreement"
+        disagreement, False, (0.0, 1.0), 0.0, "agreement", lambda x: 1 - x, "1 - {}", f"{_SURVEY}, disagreement"
     ),
     "normalised_disagreement": Functional(
         normalised_disagreement,
@@ -194,13 +197,21 @@ FUNCTIONAL: dict[str, Functional] = {
         0.0,
         "normalised agreement",
         lambda value: 1 - value,
+        "1 - {}",
         f"{_SURVEY}, error-corrected disagreement; Fort et al. 2019 (arXiv:1912.02757)",
     ),
-    "kappa": Functional(kappa, True, (-1.0, 1.0), 1.0, "Cohen's kappa", float, "Cohen 1960"),
+    "kappa": Functional(kappa, True, (-1.0, 1.0), 1.0, "Cohen's kappa", float, "{}", "Cohen 1960"),
     "jsd": Functional(
-        jsd, False, (0.0, LN2), 0.0, "JSD similarity", lambda value: 1 - value / LN2, "Lin 1991, equation 5.1"
+        jsd,
+        False,
+        (0.0, LN2),
+        0.0,
+        "JSD similarity",
+        lambda value: 1 - value / LN2,
+        "1 - {} / ln 2",
+        "Lin 1991, equation 5.1",
     ),
     "churn": Functional(
-        churn, False, (0.0, np.inf), 0.0, "negative churn", lambda value: -value, f"{_SURVEY}, surrogate churn"
+        churn, False, (0.0, np.inf), 0.0, "negative churn", lambda value: -value, "−{}", f"{_SURVEY}, surrogate churn"
     ),
 }

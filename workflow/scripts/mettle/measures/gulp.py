@@ -94,6 +94,7 @@ MEASURE = Measure(
     invariances=RIGID,
     label="−GULP",
     display=lambda value: -value,
+    formula="−{}",
     reference="Boix-Adsera et al. 2022 (arXiv:2210.06545), plug-in estimate of the squared distance",
     options={"ridge": 0.01},
 )

@@ -68,6 +68,7 @@ MEASURE = Measure(
     invariances=RIGID,
     label="Procrustes similarity",
     display=lambda value: (2 - value) / 2,
+    formula="1 - {} / 2",
     reference="Ding et al. 2021 (arXiv:2108.01661), section 2",
     options={},
 )

@@ -266,6 +266,7 @@ MEASURE = Measure(
     invariances=RIGID,
     label="−RTD",
     display=lambda value: -value,
+    formula="−{}",
     reference="Barannikov et al. 2022 (arXiv:2201.00058), algorithms 1 and 2",
     options={"points": 500, "trials": 10, "seed": 0, "engine": "auto"},
 )

@@ -74,6 +74,7 @@ MEASURE = Measure(
     invariances=RIGID,
     label="−RTD-Lite",
     display=rtd.MEASURE.display,
+    formula=rtd.MEASURE.formula,
     reference="Tulchinskii et al. 2025 (arXiv:2503.11910), algorithm 2",
     options={"points": 500, "trials": 10, "seed": 0},
 )

@@ -81,6 +81,7 @@ MEASURE = Measure(
     invariances=RIGID,
     label="shape similarity",
     display=lambda value: 1 - 2 * value / math.pi,
+    formula="1 - {} / (π/2)",
     reference="Williams et al. 2021 (arXiv:2110.14739), angular distance over the orthogonal group",
     options={"alpha": 1.0},
 )

@@ -103,6 +103,7 @@ MAGNITUDE = Measure(
     invariances=RIGID - {"translation", "isotropic scaling"},
     label="−difference of magnitude",
     display=lambda value: -value,
+    formula="−{}",
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, magnitude",
     options={},
 )
@@ -117,6 +118,7 @@ CONCENTRICITY = Measure(
     invariances=RIGID - {"translation"},
     label="likeness of concentricity",
     display=lambda value: 1 - value / 2,
+    formula="1 - {} / 2",
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, concentricity",
     options={},
 )

@@ -10,7 +10,7 @@ import seaborn
 from matplotlib import pyplot
 from matplotlib.figure import Figure, SubFigure
 
-from mettle.plot.style import PAGE, short, style
+from mettle.plot.style import PAGE, footnote, marked, short, style
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -29,6 +29,7 @@ def draw(table: pd.DataFrame) -> Figure:
         if len(examples):
             _examples(above, examples, models)
         _shares(below, table[table["measure"] == "accuracy"], models)
+        footnote(figure, table)
     return figure
 
 
@@ -42,7 +43,7 @@ def _examples(figure: SubFigure, table: pd.DataFrame, models: list[str]) -> None
             axis.set_xticks([])
             axis.set_yticks([])
             axis.grid(False)
-        line[0].set_ylabel(short(model, "here"), rotation=0, ha="right", va="center")
+        line[0].set_ylabel(_label(table, model), rotation=0, ha="right", va="center")
 
 
 def _shares(figure: SubFigure, table: pd.DataFrame, models: list[str]) -> None:
@@ -51,7 +52,11 @@ def _shares(figure: SubFigure, table: pd.DataFrame, models: list[str]) -> None:
     wide = wide.loc[models]
     options = {"annot": True, "fmt": ".2f", "cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 0.5}
     seaborn.heatmap(wide, ax=axis, **options)
-    axis.set_yticklabels([short(model, "here") for model in wide.index], rotation=0)
+    axis.set_yticklabels([_label(table, model) for model in wide.index], rotation=0)
     axis.set_xticklabels([short(model, "here") for model in wide.columns], rotation=0)
     axis.set_ylabel("perturbation against")
     axis.set_xlabel("share that this model gives the true class")
+
+
+def _label(table: pd.DataFrame, model: str) -> str:
+    return marked(short(model, "here"), table[table["model"] == model])

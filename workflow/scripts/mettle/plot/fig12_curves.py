@@ -1,12 +1,14 @@
 """Figure 12: learning curves, with the accuracy under one and under many steps of PGD where it was measured."""
 
+from itertools import cycle
+
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mettle.plot.style import PAGE, PALETTE, share_axis, short, style
+from mettle.plot.style import PAGE, PALETTE, footnote, marked, share_axis, short, style
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -18,21 +20,23 @@ def draw(table: pd.DataFrame) -> Figure:
     """
     models = list(dict.fromkeys(table["model"]))
     steps = sorted(set(table["steps"]) - {0})
-    colours = dict(zip(steps, PALETTE[1:], strict=False))
+    colours = {0: PALETTE[0]} | dict(zip(steps, cycle(PALETTE[1:]), strict=False))
     with style():
         columns = min(len(models), 4)
         lines = -(-len(models) // columns)
-        size = (PAGE * max(columns, 2) / 4, 1.8 * lines + 0.3)
+        size = (PAGE * max(columns, 2) / 4, 1.8 * lines + 0.4)
         figure, axes = pyplot.subplots(lines, columns, figsize=size, squeeze=False, sharey=True)
         for axis, model in zip(axes.flat, models, strict=False):
             _panel(axis, table[table["model"] == model], colours)
-            axis.set_title(short(model, "here"))
+            axis.set_title(marked(short(model, "here"), table[table["model"] == model]))
         for axis in axes.flat[len(models) :]:
             axis.remove()
         handles = {}
         for axis in figure.axes:
             handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False)
+        ncols = len(handles) if columns > 3 else 2
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=ncols, frameon=False)
+        footnote(figure, table)
     return figure
 
 
@@ -41,11 +45,16 @@ def _panel(axis: Axes, table: pd.DataFrame, colours: dict[int, str]) -> None:
     seen = table[table["measure"] == "training"]
     axis.plot(seen["epoch"] + 1, seen["value"], color="0.6", ls=":", lw=1, label="training")
     for steps, line in table[table["measure"] == "held out"].groupby("steps"):
-        colour = colours.get(steps, PALETTE[0])
+        colour = colours[steps]
         axis.fill_between(line["epoch"] + 1, line["lo"], line["hi"], color=colour, alpha=0.2, lw=0)
-        label = f"held out, PGD-{steps}" if steps else "held out, clean"
+        label = (f"held out, PGD-{steps}" if steps else "held out, clean") + _images(table, line)
         axis.plot(line["epoch"] + 1, line["value"], color=colour, marker="o", ms=2, lw=1, label=label)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axis.set_xlabel("epoch")
-    axis.set_ylim(0, 1)
-    share_axis(axis)
+    share_axis(axis, full=True)
+
+
+def _images(table: pd.DataFrame, line: pd.DataFrame) -> str:
+    """The number of images of a line, where lines of held-out images rest on different numbers."""
+    held = table.loc[table["measure"] == "held out", "n"]
+    return f" ({line['n'].max():,} images)" if held.nunique() > 1 else ""

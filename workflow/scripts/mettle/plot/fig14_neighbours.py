@@ -8,7 +8,8 @@ from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from mettle.measures import get
-from mettle.plot.pairs import boxes, colours_of, legends, on_inverted, similarity
+from mettle.measures.base import shown
+from mettle.plot.pairs import boxes, colours_of, in_lines, legends, on_inverted, similarity
 from mettle.plot.style import PAGE, eps_label, style
 
 
@@ -31,7 +32,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set_title(dataset)
             axis.set_xlabel("neighbours k")
             axis.grid(False, axis="x")
-        label = get(table["method"].iloc[0]).label
+        about = get(table["method"].iloc[0])
+        label = in_lines(shown(about.label, about.formula, table["method"].iloc[0]))
         axes[0, 0].set_ylabel(label + (" on inverted images" if on_inverted(table) else ""))
         legends(figure, table, colours, eps_label(table))
     return figure

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mettle.plot.style import PAGE, style
+from mettle.units import eps_text
 
 _LARGEST = 0.95  # inches: side of an image where there is room
 _LETTER, _LOSS = 0.066, 0.14  # inches: width of a letter of a title, height of the line below an image
@@ -49,7 +50,7 @@ def _title(table: pd.DataFrame, measure: str, model: str) -> str:
         return measure
     parts = model.split("-")
     seed = f" ({parts[2]})" if len(parts) == 3 and parts[2] != "s0" else ""
-    return f"{parts[0]}{seed}\neps {table.loc[table['model'] == model, 'eps'].iloc[0]:g}"
+    return f"{parts[0]}{seed}\neps {eps_text(table.loc[table['model'] == model, 'eps'].iloc[0])}"
 
 
 def _image(axis: Axes, rows: pd.DataFrame) -> None:

@@ -11,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mettle.measures.base import shown
 from mettle.measures.functional import FUNCTIONAL
-from mettle.plot.pairs import boxes, colours_of, displayed, mean_handle, on_inverted
+from mettle.plot.pairs import boxes, colours_of, displayed, in_lines, mean_handle, on_inverted
 from mettle.plot.style import COLUMN, PAGE, eps_label, share_axis, style
+from mettle.units import eps_text
 
 MEASURES = ("disagreement", "jsd")
 BOUNDS = {
@@ -40,7 +42,8 @@ def draw(table: pd.DataFrame) -> Figure:
             column[0].set_title(dataset)
             column[1].set_xlabel(eps_label(table))
         for axis, measure in zip(axes[:, 0], MEASURES, strict=True):
-            axis.set_ylabel(FUNCTIONAL[measure].label + inverted)
+            about = FUNCTIONAL[measure]
+            axis.set_ylabel(in_lines(shown(about.label, about.formula, measure)) + inverted)
         share_axis(axes[0, 0])
         _legend(figure, set(_bounds(table)["measure"]))
     return figure
@@ -53,7 +56,7 @@ def _column(axes: Sequence[Axes], table: pd.DataFrame, colours: dict[float, tupl
     for axis, measure in zip(axes, MEASURES, strict=True):
         part = table[table["measure"] == measure]
         boxes(axis, displayed(part, [FUNCTIONAL[measure].display] * len(part)), "eps", colours)
-        axis.set_xticks(range(len(levels)), [f"{eps:g}" for eps in levels])
+        axis.set_xticks(range(len(levels)), [eps_text(eps) for eps in levels])
         axis.grid(False, axis="x")
     for measure, line in _bounds(table).groupby("measure"):
         places, values = [levels.index(eps) for eps in line["eps"]], line["value"].tolist()

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 
 from mettle.plot.pairs import axis_label, similarity
 from mettle.plot.style import AGREE, COLUMN, DISAGREE, eps_label, style
+from mettle.units import eps_text
 
 Groups = dict[str, tuple[str, str, float]]  # by name: label, colour, opacity
 
@@ -65,7 +66,7 @@ def _panel(axis: Axes, table: pd.DataFrame, groups: Groups) -> None:
     axis.set_title(axis_label(table))
     axis.set_xlabel(eps_label(table) if axis.get_subplotspec().is_last_row() else "")
     axis.set_ylabel("")
-    axis.set_xticks(range(len(levels)), [f"{eps:g}" for eps in levels])
+    axis.set_xticks(range(len(levels)), [eps_text(eps) for eps in levels])
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.12 * (high - low))
     tests = table[table["subgroup"].str.contains("_matched - ")]

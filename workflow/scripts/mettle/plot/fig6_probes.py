@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from mettle.plot.pairs import box, displayed, mean_handle
 from mettle.plot.style import COLUMN, NATURAL, PAGE, PROBES, shades, share_axis, style
+from mettle.units import eps_text
 
 HEADS = {"pretrained": ("pretrained", NATURAL), "probe": ("probes", PROBES)}
 IMAGES = {"natural": "held-out images", "train": "training images"}
@@ -37,7 +38,7 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set_title(f"{dataset}, {IMAGES.get(images, images)}")
         for axis in axes.flat[len(panels) :]:
             axis.remove()
-        axes[0, 0].set_yticks(range(len(heads)), [f"{HEADS[head][0]}, eps {eps:g}" for head, eps in heads])
+        axes[0, 0].set_yticks(range(len(heads)), [f"{HEADS[head][0]}, eps {eps_text(eps)}" for head, eps in heads])
         axes[0, 0].set_ylim(len(heads) - 0.4, -0.6)
         own = Line2D([], [], **OWN, label="probes of one model")
         handles = [mean_handle()] + [own] * bool(len(_own(table)))

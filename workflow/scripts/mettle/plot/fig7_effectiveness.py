@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mettle.plot.style import PAGE, share_axis, short, style
+from mettle.plot.style import PAGE, footnote, marked, share_axis, short, style
 
-ROWS = {"accuracy": "accuracy", "gap": "loss below that of most steps"}
+ROWS = {"accuracy": "accuracy", "gap": "loss below that\nof most steps"}
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -32,11 +32,12 @@ def draw(table: pd.DataFrame) -> Figure:
             own = table[(table["source"] == source) & (table["model"] == model)]
             for row, measure in enumerate(ROWS):
                 _panel(axes[row, column], own[own["measure"] == measure], measure, colours)
-            axes[0, column].set_title(short(model, source))
+            axes[0, column].set_title(marked(short(model, source), own))
             axes[1, column].set_xlabel("epoch")
         for row, text in enumerate(ROWS.values()):
             axes[row, 0].set_ylabel(text)
         _legend(figure, axes)
+        footnote(figure, table)
     return figure
 
 
@@ -47,9 +48,7 @@ def _panel(axis: Axes, table: pd.DataFrame, measure: str, colours: dict[int, tup
         look = {"color": colours[step], "lw": 1, "marker": "o", "ms": 2, "ls": "-" if step else ":"}
         axis.plot(line["epoch"] + 1, line["value"], label=label, **look)
     axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    if measure == "accuracy":
-        axis.set_ylim(0, 1)
-    share_axis(axis)
+    share_axis(axis, full=measure == "accuracy")
 
 
 def _colours(steps: list[int]) -> dict[int, tuple]:

@@ -8,7 +8,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mettle.plot.style import AGREE, DISAGREE, PAGE, short, style
+from mettle.plot.style import AGREE, DISAGREE, PAGE, footnote, marked, short, style
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -24,12 +24,14 @@ def draw(table: pd.DataFrame) -> Figure:
         lines = -(-len(models) // columns)
         figure, axes = pyplot.subplots(lines, columns, figsize=(PAGE, 1.7 * lines), squeeze=False)
         for axis, (source, model) in zip(axes.flat, models, strict=False):
-            _panel(axis, table[(table["source"] == source) & (table["model"] == model)])
-            axis.set_title(short(model, source))
+            own = table[(table["source"] == source) & (table["model"] == model)]
+            _panel(axis, own)
+            axis.set_title(marked(short(model, source), own))
         for axis in axes.flat[len(models) :]:
             axis.remove()
         for row in axes:
             row[0].set_ylabel("cross-entropy (nats)")
+        footnote(figure, table)
     return figure
 
 

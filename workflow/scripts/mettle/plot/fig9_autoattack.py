@@ -8,40 +8,41 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mettle.plot.style import COLUMN, PALETTE, share_axis, short, style
-
-MARKERS = "osD^v"
+from mettle.plot.style import COLUMN, footnote, looks, marked, share_axis, short, style
+from mettle.units import NORMS
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel for ours and one for published curves, with 95 % intervals.
+    """One panel per data set of ours, and one for published curves, with 95 % intervals.
 
     Parameters
     ----------
     table : rows of table `fig9`
     """
-    sources = list(dict.fromkeys(table["source"]))
+    panels = list(dict.fromkeys(zip(table["source"], table["dataset"], strict=True)))
     with style():
-        size = (COLUMN * (1 + 0.75 * (len(sources) - 1)), 2.2)
-        figure, axes = pyplot.subplots(1, len(sources), figsize=size, squeeze=False, sharey=True)
-        for axis, source in zip(axes[0], sources, strict=True):
-            _panel(axis, table[table["source"] == source], source)
-        axes[0, 0].set_ylabel("accuracy")
+        size = (COLUMN * (1 + 0.75 * (len(panels) - 1)), 2.2)
+        figure, axes = pyplot.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True)
+        for axis, (source, dataset) in zip(axes[0], panels, strict=True):
+            _panel(axis, table[(table["source"] == source) & (table["dataset"] == dataset)])
+            axis.set_title(dataset if source == "here" else "published, ImageNet")
+        axes[0, 0].set_ylabel("accuracy under AutoAttack")
+        footnote(figure, table)
     return figure
 
 
-def _panel(axis: Axes, table: pd.DataFrame, source: str) -> None:
+def _panel(axis: Axes, table: pd.DataFrame) -> None:
     norm = next(iter(table["norm"].dropna()))
     unit = 1 / 255 if norm == "linf" else 1
-    lines = table.astype({"value": float, "lo": float, "hi": float}).groupby("model", sort=False)
-    for (model, line), colour, marker in zip(lines, PALETTE, MARKERS, strict=False):
+    several = table.groupby("model")["n"].nunique().max() > 1
+    lines = table.astype({"value": float, "lo": float, "hi": float}).groupby(["model", "n"], sort=False)
+    for ((model, n), line), (colour, marker) in zip(lines, looks(len(lines)), strict=True):
         line = line.sort_values("eps")
         eps = line["eps"].astype(float) / unit
         if line["lo"].notna().all():
             axis.fill_between(eps, line["lo"], line["hi"], color=colour, alpha=0.2, lw=0)
-        axis.plot(eps, line["value"], color=colour, marker=marker, ms=2.5, lw=1, label=short(model, "here"))
-    axis.set_xlabel("eps (Linf, 1/255)" if norm == "linf" else "eps (L2)")
-    axis.set_ylim(0, 1)
-    share_axis(axis)
-    axis.set_title("AutoAttack" if source == "here" else "published, ImageNet")
+        label = short(model, "here") + (f"\n({n:,} images)" if several else "")
+        axis.plot(eps, line["value"], color=colour, marker=marker, ms=2.5, lw=1, label=marked(label, line))
+    axis.set_xlabel(f"eps ({NORMS[norm]}, 1/255)" if norm == "linf" else f"eps ({NORMS[norm]})")
+    share_axis(axis, full=True)
     axis.legend(frameon=False, loc="upper right")

@@ -11,7 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mettle.measures import get
+from mettle.measures.base import shown
 from mettle.plot.style import COLUMN, INVERTED, NATURAL, shades
+from mettle.units import eps_text
 
 FEW = 60  # pairs; of so many a box shows each one, and no outliers
 CHANCE = {"floor": (":", "independent features"), "baseline": ("--", "images permuted")}
@@ -42,10 +44,17 @@ def similarity(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def axis_label(table: pd.DataFrame) -> str:
-    """Label of a measure of representational similarity, with the measure's own name where it is a variant."""
+    """Label of a measure of representational similarity; a variant is named, and how a distance is turned."""
     measure, method = table[["measure", "method"]].iloc[0]
-    label = get(method).label
-    return label if measure == method else f"{label} ({measure})"
+    about = get(method)
+    if measure != method and about.formula == "{}":
+        return f"{about.label} ({measure})"
+    return in_lines(shown(about.label, about.formula, measure))
+
+
+def in_lines(label: str) -> str:
+    """An axis label with its formula below it."""
+    return label.replace(" = ", "\n= ")
 
 
 def on_inverted(table: pd.DataFrame) -> bool:
@@ -132,7 +141,7 @@ def mean_handle() -> Line2D:
 def legends(figure: Figure, table: pd.DataFrame, colours: dict[float, tuple], title: str) -> None:
     """Above the panels the colours of eps; below them the mean, and what chance gives if it is drawn."""
     above: list[Artist] = [Patch(alpha=0, label=title)]
-    above += [Patch(facecolor=colour, edgecolor="0.3", lw=0.6, label=f"{eps:g}") for eps, colour in colours.items()]
+    above += [Patch(facecolor=colour, edgecolor="0.3", lw=0.6, label=eps_text(eps)) for eps, colour in colours.items()]
     look = {"frameon": False, "columnspacing": 1.2, "handlelength": 1.4}
     figure.legend(handles=above, loc="outside upper center", ncols=len(above), **look)
     below = [mean_handle()]

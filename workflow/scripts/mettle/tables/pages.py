@@ -12,13 +12,15 @@ import pandas as pd
 
 from mettle.files import whole
 from mettle.tables.columns import Table
+from mettle.units import eps_text
 
 
 def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mapping[str, Any], note: str = "") -> None:
     """Write rows as an HTML page for people, sorted by a click on a column's head.
 
     The page has the table's description, a hint on every column and, at its end, how the table was made. Columns that
-    hold nothing are left out; numbers are rounded to four decimals.
+    hold nothing are left out. Numbers are rounded to four decimals, those below 0.001 to two digits; radii are written
+    as `units.eps_text` does.
 
     Parameters
     ----------
@@ -30,7 +32,8 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
     """
     shown = frame.dropna(axis="columns", how="all")
     heads = "".join(f'<th title="{escape(table.columns[name].text)}">{name}</th>' for name in shown)
-    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>\n" for row in shown.itertuples(index=False))
+    lines = (zip(shown, row, strict=True) for row in shown.itertuples(index=False))
+    rows = "".join(f"<tr>{''.join(_cell(name, value) for name, value in line)}</tr>\n" for line in lines)
     title = re.sub(r"^fig(?=\d)", "Numbers of figure ", table.name)
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     body = f"<h1>{title}</h1><p>{_text(table.text)}</p><p>{_text(note)}</p>"
@@ -40,10 +43,11 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
         tmp.write_text(html, encoding="utf-8")
 
 
+_LONG = 60  # letters of a text that is broken into lines
 _STYLE = (
     "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}h2{font-size:1em;margin-top:2em}"
     "td,th{padding:.2em .7em;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right}"
-    "td{white-space:nowrap}td:last-child{white-space:normal}p:empty{display:none}"
+    "td{white-space:nowrap}td.long{white-space:normal;min-width:24em}p:empty{display:none}"
     "th{cursor:pointer;position:sticky;top:0;background:#fff}"
 )
 
@@ -52,7 +56,8 @@ _SORT = """
 const body = document.querySelector("tbody");
 document.querySelectorAll("th").forEach((head, i) => head.addEventListener("click", () => {
   const down = head.dataset.down = head.dataset.down === "1" ? -1 : 1;
-  const text = row => row.cells[i].textContent, number = row => text(row) ? Number(text(row)) : -Infinity;
+  const text = row => row.cells[i].textContent;
+  const number = row => text(row) ? Number(row.cells[i].dataset.value ?? text(row)) : -Infinity;
   const numbers = body.querySelector(`td.n:nth-child(${i + 1})`);
   const compare = (a, b) => numbers ? number(a) - number(b) : text(a).localeCompare(text(b));
   body.append(...[...body.rows].sort((a, b) => down * compare(a, b)));
@@ -71,11 +76,19 @@ def _made(provenance: Mapping[str, Any]) -> str:
     return f"<h2>How this table was made</h2><dl>{items}</dl>"
 
 
-def _cell(value: Any) -> str:
+def _cell(name: str, value: Any) -> str:
     if pd.isna(value):
         return "<td></td>"
+    if name == "eps":
+        return f'<td class="n" data-value="{float(value)!r}">{eps_text(value)}</td>'
     if isinstance(value, int | np.integer):
         return f'<td class="n">{value}</td>'
     if isinstance(value, float | np.floating):
-        return f'<td class="n">{round(float(value), 4):g}</td>'
-    return f"<td>{escape(str(value))}</td>"
+        return f'<td class="n">{_rounded(float(value))}</td>'
+    kind = ' class="long"' if len(str(value)) > _LONG else ""
+    return f"<td{kind}>{escape(str(value))}</td>"
+
+
+def _rounded(value: float) -> str:
+    """Four decimals; two digits of what they would hide."""
+    return f"{value:.2g}" if 0 < abs(value) < 1e-3 else f"{round(value, 4):g}"

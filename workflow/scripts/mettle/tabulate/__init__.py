@@ -13,6 +13,9 @@ from typing import Any
 import pandas as pd
 
 from mettle import tables
+from mettle.measures import MEASURES
+from mettle.measures.base import shown
+from mettle.measures.functional import FUNCTIONAL
 from mettle.tabulate import accuracy, light_recipe, universality
 
 Row = dict[str, Any]
@@ -71,9 +74,20 @@ def tabulate(
     rows = made.rows(tables.concat(cells, made.cells), options, beside)
     tables.write(table, made.table, rows, provenance)
     frame = tables.read(table, made.table).drop(columns="image", errors="ignore")
-    note = ""
+    note = _turned(frame)
     if "model" in frame and (frame["model"] == "all").any():  # a page is for people: means, not every pair
         means = frame[frame["model"] == "all"]
-        note = f"Shown: {len(means)} rows over all pairs (model is `all`) of the {len(frame)} rows in `{table}`."
-        frame = means
+        where = f"Shown: {len(means)} rows over all pairs (model is `all`) of the {len(frame)} rows in `{table}`."
+        note, frame = f"{where} {note}".strip(), means
     tables.page(page, made.table, frame, provenance, note)
+
+
+def _turned(frame: pd.DataFrame) -> str:
+    """What figures show of distances, as they show every measure so that up is more alike."""
+    measures = frame[["measure", "method"]] if "method" in frame else frame[["measure"]].assign(method=frame["measure"])
+    turned = []
+    for measure, method in measures.drop_duplicates().itertuples(index=False):
+        about = MEASURES.get(method) or FUNCTIONAL.get(method)
+        if about and about.formula != "{}":
+            turned.append(f"`{measure}` as {shown(about.label, about.formula, measure)}")
+    return f"Values are as measured. Figures show {', '.join(turned)}." if turned else ""
