@@ -22,11 +22,12 @@ CONFIG = {
         "attacks": {
             "weak": PGD,
             "strong": PGD | {"steps": 20},
-            "more": {"method": "pgd", "norm": "linf", "steps": 2, "grid": {"eps": ["4/255", "8/255"]}},
+            "more": {"method": "autoattack", "norm": "linf", "grid": {"eps": ["4/255", "8/255"]}},
+            "most": {"method": "autoattack", "norm": "linf", "grid": {"eps": ["4/255", "8/255"]}},
         },
         "effectiveness": {"steps": [1, 2, 5]},
         "convergence": {"steps": [0, 1, 2]},
-        "perturbations": {"judges": ["resnet8-plain-s0", "vgg5-plain-s0", "resnet50-plain-s0"]},
+        "perturbations": {"judges": ["resnet8-plain-s0", "vgg5-plain-s0", "resnet50-bare-s0"]},
     },
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}, "far": {"method": "jaccard", "k": 9}}},
     "figures": {
@@ -60,14 +61,16 @@ PLAIN = {
     "checkpoints": [0],
 }
 BALL = {"norm": "linf", "eps": "8/255", "steps": 1}
-RECIPES = {"plain": PLAIN, "robust": PLAIN | {"loss": "adversarial", "attack": BALL}}
+ROBUST = {"loss": "adversarial", "attack": BALL}
+BARE = {key: value for key, value in PLAIN.items() if key != "mix"}
+RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "tough": BARE | ROBUST}
 DATASETS = """
 dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home
 digits|classification|10|64|digits||||train|test||1|||
 scenes|classification|10|64|scenes||||train|test||1|||
-photos|classification|2|64|folder|raw/photos|lists/two.txt|lists/names.txt|train|test||1|free||somewhere
-shapes|classification|2|64|folder|raw/photos||||test||1|||
-part|classification|2|64|folder|raw/photos|lists/files.txt|||test|photos|1|||
+photos|classification|5|64|folder|raw/photos|lists/two.txt|lists/names.txt|train|test||1|free||somewhere
+shapes|classification|5|64|folder|raw/photos||||test||1|||
+part|classification|5|64|folder|raw/photos|lists/files.txt|||test|photos|1|||
 packed|classification|10|64|cifar10_python|raw/packed.tar.gz|||train|test||1|||
 """
 MODELS = """
@@ -76,10 +79,10 @@ resnet8-plain-s0|digits|resnet8|plain|none|0|0|train|||
 vgg5-plain-s0|digits|vgg5|plain|none|0|0|train|||
 resnet8-robust-s0|digits|resnet8|robust|linf|8/255|0|train|||
 vgg5-robust-s0|digits|vgg5|robust|linf|8/255|0|train|||resnet8-plain-s0
-resnet18-plain-s0|photos|resnet18|plain|none|0|0|raw/a.pt||timm|
-resnet18-robust-s0|photos|resnet18|robust|linf|8/255|0|raw/a.pt||timm|
-resnet50-plain-s0|photos|resnet50|plain|none|0|0|train|||
-resnet50-robust-s0|photos|resnet50|robust|linf|8/255|0|train|||
+resnet18-bare-s0|photos|resnet18|bare|none|0|0|raw/a.pt||timm|
+resnet18-tough-s0|photos|resnet18|tough|linf|8/255|0|raw/a.pt||timm|
+resnet50-bare-s0|photos|resnet50|bare|none|0|0|train|||
+resnet50-tough-s0|photos|resnet50|tough|linf|8/255|0|train|||
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -88,7 +91,7 @@ resnet8-robust-s0|linf|8/255|digits|0.9|0.5|a paper
 GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"optimizer.lr": [0.01, 0.02]}}
 # Files that no figure needs.
 MORE = ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
-MORE += [f"results/tfds_perturb/{kind}/photos/resnet50-robust-s0/weak" for kind in ("perturbation", "adversarial")]
+MORE += [f"results/tfds_perturb/{kind}/photos/resnet50-tough-s0/weak" for kind in ("perturbation", "adversarial")]
 
 
 def sheet(text):
@@ -192,13 +195,13 @@ def other(value, rules):
 # Changes: key, and what all jobs are told before and after
 
 
-OF_PHOTOS = {"dataset": "photos", "models": ["resnet50-plain-s0", "resnet50-robust-s0"]}
+OF_PHOTOS = {"dataset": "photos", "models": ["resnet50-bare-s0", "resnet50-tough-s0"]}
 ONE_EPS = {"eps": [0]}
 # Where another value must go with other keys or sheets: changes of the figure before, and of it after.
 FIGURES = {
     "accuracy.evaluations": ({}, {"evaluations": [{"datasets": ["digits"], "attacks": ["weak"]}]}),
     **{f"{figure}.dataset": ({}, OF_PHOTOS) for figure in ("fig1", "fig8", "fig9", "fig11")},
-    "fig7.dataset": ({}, {"dataset": "part", "models": ["resnet50-plain-s0"]}),
+    "fig7.dataset": ({}, {"dataset": "part", "models": ["resnet50-bare-s0"]}),
     "fig5.dataset": ({}, {"dataset": "photos"}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
@@ -209,12 +212,12 @@ FIGURES = {
     },
     **{f"{figure}.threat": (ONE_EPS, ONE_EPS | {"threat": "l2"}) for figure in ("fig13", "fig14", "fig15")},
     "fig5.models": ({}, {"models": TWO, "eps": ["8/255"]}),
-    "fig6.models": ({}, {"models": OF_PHOTOS["models"] + ["resnet18-plain-s0"], "eps": [0]}),
+    "fig6.models": ({}, {"models": OF_PHOTOS["models"] + ["resnet18-bare-s0"], "eps": [0]}),
     **{
         f"{figure}.models": ({"datasets": ["digits"]}, {"datasets": ["digits"], "models": TWO, "eps": ["8/255"]})
         for figure in ("fig2", "fig3", "fig4", "fig13", "fig14", "fig15")
     },
-    "fig9.attack": ({}, {"attack": "weak"}),
+    "fig9.attack": ({}, {"attack": "most"}),
     "fig10.sweep": ({}, {"sweep": "wide"}),
     "fig11.attack": ({}, {"attack": "strong"}),
     "published.attack": ({}, {"attack": "weak"}),
@@ -226,7 +229,7 @@ VALUES = {
     "models": ["again/models.tsv"],
     "recipes": "again/recipes",
     "sweeps": ["wide", "grid"],
-    "attack.perturbations.judges": ["resnet8-plain-s0", "resnet50-plain-s0"],
+    "attack.perturbations.judges": ["resnet8-plain-s0", "resnet50-bare-s0"],
 }
 RECIPE_VALUES = {
     "loss_options": {"a": 1},
@@ -281,13 +284,19 @@ def of_recipe(tree):
         recipes, models = dict(RECIPES), MODELS
         filled = schema.check(RECIPES["robust"], "recipe", "here")
         value = "trades" if path == "loss" else RECIPE_VALUES.get(path) or other(at(filled, path), sub)
-        robust_only = path == "loss" or path.startswith("attack.")
-        for name in ["robust"] if robust_only else RECIPES:
+        for name in _with(path):
             recipes[name] = put(recipes[name], path, value)
         if path in ("attack.eps", "attack.norm"):
             attack = recipes["robust"]["attack"]
             models = models.replace("|linf|8/255|", f"|{attack['norm']}|{attack['eps']}|")
         yield path, before, tree.told(SMALL, recipes, models=models)
+
+
+def _with(path):
+    """Recipes that can have a key: those with the block that it is in."""
+    if path == "loss" or path.startswith("attack."):
+        return ["robust", "tough"]
+    return ["plain", "robust"] if path.startswith("mix.") else list(RECIPES)
 
 
 def cell(text, row, column, value):
@@ -305,7 +314,7 @@ def cell(text, row, column, value):
 
 # Row and other value of each column.
 DATASET_CELLS = {
-    "classes": ("photos", "3"),
+    "classes": ("photos", "6"),
     "size": ("photos", "0"),
     "reader": ("packed", "cifar10_binary"),
     "source": ("packed", "raw/other.tar.gz"),
@@ -320,9 +329,9 @@ DATASET_CELLS = {
     "home": ("photos", "elsewhere"),
 }
 MODEL_CELLS = {
-    "source": ("resnet18-plain-s0", "raw/b.pt"),
-    "sha256": ("resnet18-plain-s0", "0" * 64),
-    "format": ("resnet18-plain-s0", "bai"),
+    "source": ("resnet18-bare-s0", "raw/b.pt"),
+    "sha256": ("resnet18-bare-s0", "0" * 64),
+    "format": ("resnet18-bare-s0", "bai"),
     "base": ("vgg5-robust-s0", "vgg5-plain-s0"),
 }
 # Columns of a model that make another model of it, whose name changes with them; threat and eps follow from the recipe.

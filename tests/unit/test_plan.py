@@ -657,9 +657,9 @@ def test_a_model_can_start_from_another(place):
 
 
 def test_a_recipe_can_mix_in_another_data_set(place):
-    place.recipe("mixed", {"extends": "plain", "mix": {"dataset": "big", "ratio": 0.3}})
+    place.recipe("mixed", {"extends": "plain", "mix": {"dataset": "little", "ratio": 0.3}})
     place.sheet([*SHEET, ("little", "vgg5", "mixed", "none", 0, 0, "train")])
-    assert place.plan().mixed_store({"model": "vgg5-mixed-s0"})[0] == "results/prep/big/train.lmdb"
+    assert place.plan().mixed_store({"model": "vgg5-mixed-s0"})[0] == "results/prep/little/train.lmdb"
     assert place.plan().mixed_store({"model": "vgg5-plain-s0"}) == []
     place.recipe("mixed", {"extends": "plain", "mix": {"dataset": "bigg"}})
     with pytest.raises(ValueError, match=r"recipe 'mixed': mix\.dataset: unknown data set 'bigg'"):

@@ -92,7 +92,7 @@ def test_a_data_set_added_to_an_evaluation_makes_its_own_cells_only(tree):
 
 
 def test_a_model_at_the_end_of_the_sheet_changes_no_cell(tree):
-    row = "resnet50-plain-s1|photos|resnet50|plain|none|0|1|train|||\n"
+    row = "resnet50-bare-s1|photos|resnet50|bare|none|0|1|train|||\n"
     changed, new = told.again(tree.told(), tree.told(models=changes.MODELS + row))
     assert changed <= {"tabulate_figure"} and {"train", "compare"} <= new
 
@@ -113,7 +113,7 @@ def inputs(tree, rule, path, **sheets):
 
 
 def test_a_checkpoint_is_an_input(tree):
-    assert inputs(tree, "convert", "results/train/resnet18-plain-s0/weights.safetensors") == ["raw/a.pt"]
+    assert inputs(tree, "convert", "results/train/resnet18-bare-s0/weights.safetensors") == ["raw/a.pt"]
 
 
 def test_class_folders_and_lists_are_inputs_and_images_are_not(tree):

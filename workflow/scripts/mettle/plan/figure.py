@@ -1,8 +1,10 @@
 """What a figure or summary table is to the plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from mettle.plan.limits import check_attack
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan
@@ -41,3 +43,11 @@ def check_models(plan: "Plan", options: Options, where: str) -> None:
         plan.known(model, plan.models, "model", f"{where}.models")
         if not plan.fits(model, options["dataset"]):
             raise ValueError(f"{where}.models: '{model}' is not a model of '{options['dataset']}'")
+
+
+def check_entry(plan: "Plan", entry: str, datasets: Iterable[str], where: str) -> None:
+    """Raise ValueError for an entry of `attack.attacks` that is unknown, or cannot be on one of these data sets."""
+    plan.known_attack(entry, where)
+    for attack in plan.attack_grid(entry):
+        for dataset in datasets:
+            check_attack(plan, attack, dataset, where)

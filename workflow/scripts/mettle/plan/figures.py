@@ -4,7 +4,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from mettle import files
-from mettle.plan.figure import Figure, Options
+from mettle.plan.figure import Figure, Options, check_entry
 from mettle.plan.light_recipe import LIGHT_RECIPE
 from mettle.plan.universality import UNIVERSALITY
 
@@ -22,7 +22,7 @@ def _check_accuracy(plan: "Plan", options: Options, where: str) -> None:
         for dataset in one["datasets"]:
             plan.known(dataset, plan.datasets, "data set", f"{where}.evaluations.{number}.datasets")
         for attack in one["attacks"]:
-            plan.known_attack(attack, f"{where}.evaluations.{number}.attacks")
+            check_entry(plan, attack, one["datasets"], f"{where}.evaluations.{number}.attacks")
 
 
 def published_cells(plan: "Plan", options: Options) -> list[str]:
@@ -37,7 +37,8 @@ def published_cells(plan: "Plan", options: Options) -> list[str]:
 
 
 def _check_published(plan: "Plan", options: Options, where: str) -> None:
-    plan.known_attack(options["attack"], f"{where}.attack")
+    images = dict.fromkeys(row["images"] for row in plan.published_numbers(options["numbers"]))
+    check_entry(plan, options["attack"], [name for name in images if name in plan.datasets], f"{where}.attack")
     if not published_cells(plan, options):
         raise ValueError(f"{where}: no model of {options['numbers']} is in the sheets with an attack of its eps")
 

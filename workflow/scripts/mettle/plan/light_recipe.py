@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mettle import files
-from mettle.plan.figure import Figure, Options, check_models
+from mettle.plan.figure import Figure, Options, check_entry, check_models
+from mettle.plan.limits import check_attack
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan
@@ -35,7 +36,7 @@ def _fig9_cells(plan: "Plan", options: Options) -> list[str]:
 
 def _check_fig9(plan: "Plan", options: Options, where: str) -> None:
     check_models(plan, options, where)
-    plan.known_attack(options["attack"], f"{where}.attack")
+    check_entry(plan, options["attack"], [options["dataset"]], f"{where}.attack")
     method = plan.attacks[plan.attack_grid(options["attack"])[0]]["method"]
     if method != "autoattack":
         raise ValueError(
@@ -62,6 +63,8 @@ def _check_fig10(plan: "Plan", options: Options, where: str) -> None:
     plan.known(options["sweep"], plan.config["sweeps"], "sweep", f"{where}.sweep")
     for attack in options["attacks"]:
         plan.known(attack, plan.attacks, "attack", f"{where}.attacks")
+        for dataset in {plan.models[model]["dataset"] for model in plan.models_of_sweep(options["sweep"])}:
+            check_attack(plan, attack, dataset, f"{where}.attacks")
 
 
 def _fig11_cells(plan: "Plan", options: Options) -> list[str]:
@@ -72,6 +75,7 @@ def _fig11_cells(plan: "Plan", options: Options) -> list[str]:
 def _check_fig11(plan: "Plan", options: Options, where: str) -> None:
     check_models(plan, options, where)
     plan.known(options["attack"], plan.attacks, "attack", f"{where}.attack")
+    check_attack(plan, options["attack"], options["dataset"], f"{where}.attack")
     plan.judges(options)  # a sentence where the data set has none
 
 

@@ -103,6 +103,18 @@ def check_fits(recipe: Row, dataset: Row, where: str) -> None:
         )
 
 
+def check_epochs(recipe: Row) -> None:
+    """Raise ValueError if a recipe keeps weights of epochs that it has not, or chooses by what it never measures."""
+    epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
+    if late := [epoch for epoch in recipe["checkpoints"] if epoch >= epochs]:
+        raise ValueError(f"checkpoints: epochs {late} are never reached, the last of {epochs} is {epochs - 1}")
+    validation = recipe["validation"]
+    if validation["select"] == "best" and "attack" in recipe and not 0 < validation["every"] <= epochs:
+        raise ValueError(
+            f"validation.select is 'best', but validation.every {validation['every']} measures none of {epochs} epochs"
+        )
+
+
 # What training takes from a recipe and a converted checkpoint does not need.
 _TRAINING = ("epochs", "batch_size", "optimizer", "schedule")
 _NEEDS = {
@@ -127,6 +139,10 @@ def _check_training(recipe: Row, where: str) -> None:
             f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' goes by the divergence from "
             "the clean answer, not by classes: set it to 'none'"
         )
+    try:
+        check_epochs(recipe)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 @cache

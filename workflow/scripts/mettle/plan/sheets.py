@@ -13,6 +13,8 @@ from mettle.units import eps_text
 
 Row = dict[str, Any]
 
+# Where the methods of attacks and measures are registered.
+_REGISTRIES = {"attacks": ("perturb/__init__.py", "ATTACKS"), "measures": ("measures/__init__.py", "MEASURES")}
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5
 
@@ -46,6 +48,10 @@ class Sheets:
         self.models = self._read_models()
         self.attacks = self._options("attack", "attacks")
         self.measures = self._options("compare", "measures")
+        for block in ("effectiveness", "convergence"):
+            steps = self.config["attack"][block]["steps"]
+            if steps != sorted(set(steps)):
+                raise ValueError(f"configuration: attack.{block}.steps must ascend, got {steps}")
         for name, row in self.models.items():
             self._check_model(name, row)
         for judge in self.config["attack"]["perturbations"]["judges"]:
@@ -84,6 +90,11 @@ class Sheets:
             for name, options in of_grid(entry, content):
                 where = f"configuration: {block}.{kind}.{name}"
                 method = options.get("method", name)
+                if method not in schema.load(kind)["$defs"] and method in names.known_keys(*_REGISTRIES[kind]):
+                    raise ValueError(
+                        f"{where}: the options of method '{method}' are not described: add them to "
+                        f"workflow/schemas/{kind}.schema.yaml"
+                    )
                 self.known(method, schema.load(kind)["$defs"], "method", where)
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
         return found
@@ -106,12 +117,11 @@ class Sheets:
             raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {eps_text(row['eps'])}")
         if (arches := self._architectures) and row["arch"] not in arches:
             raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
-        if row.get("base"):
-            self.known(row["base"], self.models, "model", f"{where}, column base")
+        self._check_base(name)
         recipe = self.recipes.get(row["recipe"], where, trains=row["source"] == "train")
         if "mix" in recipe:
             mixed, in_recipe = recipe["mix"]["dataset"], f"recipe '{row['recipe']}'"
-            self.known(mixed, self.datasets, "data set", f"{in_recipe}: mix.dataset")
+            self._check_mix(row, mixed, f"{in_recipe}: mix.dataset")
             if not recipe["augment"]["random_resized_crop"]:
                 check_fits(recipe, self.datasets[mixed], in_recipe)
         check_fits(recipe, self.datasets[row["dataset"]], f"{where}, recipe '{row['recipe']}'")
@@ -123,6 +133,22 @@ class Sheets:
             )
         if row["eps"] != attack["eps"]:
             row["eps"] = attack["eps"]  # models are grouped by it, to the last digit
+
+    def _check_base(self, name: str) -> None:
+        """Raise ValueError for a base that is unknown, or that starts from the model itself."""
+        line = [name]
+        while base := self.models[line[-1]].get("base"):
+            self.known(base, self.models, "model", f"{self.where(line[-1])}, column base")
+            if base in line:
+                raise ValueError(f"{self.where(name)}, column base: leads back to itself, {' -> '.join([*line, base])}")
+            line.append(base)
+
+    def _check_mix(self, row: Row, mixed: str, where: str) -> None:
+        """Raise ValueError for a data set that is unknown, or cannot have the classes of the model's own."""
+        self.known(mixed, self.datasets, "data set", where)
+        if not classes.alike(self.datasets, row["dataset"], mixed):
+            few, many = (self.datasets[name]["classes"] for name in (mixed, row["dataset"]))
+            raise ValueError(f"{where}: '{mixed}' has {few} classes, '{row['dataset']}' of the model has {many}")
 
 
 def of_grid(name: str, content: Row) -> list[tuple[str, Row]]:

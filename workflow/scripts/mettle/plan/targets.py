@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mettle import schema
 from mettle.plan.figures import FIGURES
+from mettle.plan.limits import check_attack, check_measure
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan
@@ -149,6 +150,15 @@ def _name(kind: str, name: str, known: Iterable[str], otherwise: str = "") -> st
     return f"unknown {kind} '{name}'{meant if 'did you mean' in meant or not otherwise else f': {otherwise}'}"
 
 
+def _said(check: Callable[[], None]) -> str | None:
+    """What a check that raises says."""
+    try:
+        check()
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _dataset(plan: "Plan", named: Names) -> str | None:
     return _name("data set", named["dataset"], plan.datasets, f"data sets are rows of {plan.config['datasets']}")
 
@@ -185,7 +195,7 @@ def _trained(plan: "Plan", named: Names) -> str | None:
 def _attack(plan: "Plan", named: Names) -> str | None:
     name, entries = named["attack"], plan.config["attack"]["attacks"]
     if name in plan.attacks:
-        return None
+        return _said(lambda: check_attack(plan, name, named["dataset"], "attack.attacks"))
     if name in entries:
         return f"attack '{name}' has a grid: name one of its cells, {', '.join(plan.attack_grid(name))}"
     if name in schema.load("attacks")["$defs"]:
@@ -195,7 +205,9 @@ def _attack(plan: "Plan", named: Names) -> str | None:
 
 def _measure(plan: "Plan", named: Names) -> str | None:
     name = named["measure"]
-    if name not in plan.measures and name in schema.load("measures")["$defs"]:
+    if name in plan.measures:
+        return _said(lambda: check_measure(plan, name, named["compared"], "compare.measures"))
+    if name in schema.load("measures")["$defs"]:
         return f"measure '{name}' is not configured: add `{name}: {{}}` to compare.measures"
     return _name("measure", name, plan.measures, "measures are the entries of compare.measures")
 

@@ -1,10 +1,12 @@
 """Figures 1 to 6 and 13 to 15, of the universality study (Klabunde et al. 2025, arXiv:2510.19427)."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import isclose
 from typing import TYPE_CHECKING
 
 from mettle.plan.figure import Figure, Options, check_models
+from mettle.plan.limits import check_measure
 from mettle.units import eps_text
 
 if TYPE_CHECKING:
@@ -95,12 +97,13 @@ def _of_pairs(plan: "Plan", options: Options) -> Options:
     return {"models": list(dict.fromkeys(name for _, name in shown(plan, options))), "k": neighbours}
 
 
-def _check_pairs(plan: "Plan", options: Options, where: str) -> None:
+def _check_pairs(plan: "Plan", options: Options, where: str, images: str = "natural") -> None:
     datasets = _datasets(options)
     for dataset in datasets:
         plan.known(dataset, plan.datasets, "data set", f"{where}.{'datasets' if 'datasets' in options else 'dataset'}")
     for measure in options.get("measures", []):
         plan.known(measure, plan.measures, "measure", f"{where}.measures")
+        check_measure(plan, measure, images, f"{where}.measures")
     for model in options["models"] or []:
         plan.known(model, plan.models, "model", f"{where}.models")
         if not any(plan.fits(model, dataset) for dataset in datasets):
@@ -131,11 +134,15 @@ def _or(datasets: list[str]) -> str:
     return "' or '".join(datasets)
 
 
-def _check_by_k(plan: "Plan", options: Options, where: str) -> None:
-    _check_pairs(plan, options, where)
+def _check_by_k(plan: "Plan", options: Options, where: str, images: str = "natural") -> None:
+    _check_pairs(plan, options, where, images)
     for measure in options["measures"]:
         if "k" not in plan.measures[measure]:
             raise ValueError(f"{where}.measures: '{measure}' has no number of neighbours k")
+
+
+def _inverted(check: Callable) -> Callable[["Plan", Options, str], None]:
+    return partial(check, images="inverted")
 
 
 _PAIRS = {"told": _of_pairs, "draws": True}  # of every table of pairs
@@ -143,7 +150,7 @@ _PAIRS = {"told": _of_pairs, "draws": True}  # of every table of pairs
 UNIVERSALITY = {
     "fig1": Figure("inverted images", _fig1_cells, check_models, _fig1_beside, _fig1_told),
     "fig2": Figure("similarity on natural images", _compared("natural"), _check_pairs, **_PAIRS),
-    "fig3": Figure("similarity on inverted images", _compared("inverted"), _check_pairs, **_PAIRS),
+    "fig3": Figure("similarity on inverted images", _compared("inverted"), _inverted(_check_pairs), **_PAIRS),
     "fig4": Figure("agreement on natural images", _agreeing("natural"), _check_pairs, _answers("natural"), **_PAIRS),
     "fig5": Figure("similarity on agreeing and disagreeing images", _fig5_cells, _check_pairs, **_PAIRS),
     "fig6": Figure("agreement of probes", _fig6_cells, _check_pairs, **_PAIRS),
@@ -151,5 +158,5 @@ UNIVERSALITY = {
         "agreement on inverted images", _agreeing("inverted"), _check_pairs, _answers("inverted"), **_PAIRS
     ),
     "fig14": Figure("Jaccard by neighbours, natural images", _compared("natural"), _check_by_k, **_PAIRS),
-    "fig15": Figure("Jaccard by neighbours, inverted images", _compared("inverted"), _check_by_k, **_PAIRS),
+    "fig15": Figure("Jaccard by neighbours, inverted images", _compared("inverted"), _inverted(_check_by_k), **_PAIRS),
 }

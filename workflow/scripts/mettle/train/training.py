@@ -17,8 +17,9 @@ from mettle.files import whole
 from mettle.flow import Job, derive, fingerprint, sha256_of
 from mettle.models.weights import read
 from mettle.perturb import Draws
+from mettle.plan.recipes import check_epochs
 from mettle.train import loggers, optim, validate
-from mettle.train.check import check, of_recipe
+from mettle.train.check import of_recipe
 from mettle.train.checkpoint import Checkpoint
 from mettle.train.ema import Average
 from mettle.train.images import Images
@@ -59,7 +60,7 @@ class Training:
         self.policy = chosen.suited(model)
         self.model = self.policy.place(model)
         with of_recipe(row["recipe"]):
-            check(recipe, self.epochs)
+            check_epochs(recipe)
             self.images = Images(row, recipe, train, test, mixed)
             order = self.images.order(0)
             self._parts(min(order, key=len))  # as small as any of any epoch: if it has a share for all, all have
