@@ -58,6 +58,7 @@ PLAIN = {
     "input": {"size": 32, "resize": 40, "mean": [0.5] * 3, "std": [0.25] * 3},
     "augment": {"auto_augment": "augmix-m3"},
     "mix": {"dataset": "scenes"},
+    "validation": {"every": 1},
     "checkpoints": [0],
 }
 BALL = {"norm": "linf", "eps": "8/255", "steps": 1}
@@ -278,7 +279,7 @@ def of_recipe(tree):
             yield (
                 path,
                 before,
-                tree.told(SMALL, {"base": PLAIN, "plain": {"extends": "base"}, "robust": RECIPES["robust"]}),
+                tree.told(SMALL, RECIPES | {"base": PLAIN, "plain": {"extends": "base"}}),
             )
             continue
         recipes, models = dict(RECIPES), MODELS

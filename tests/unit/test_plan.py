@@ -697,7 +697,7 @@ def test_cells_of_figures_7_to_9(kept):
     assert found.beside("fig7") == ["resources/published/attack_effectiveness.csv"]
     assert kept.plan(**figure("fig7", published=False)).beside("fig7") == []
     assert kept.plan(**figure("fig8")).cells("fig8") == ["results/convergence/little/vgg5-kept-s0.parquet"]
-    grid = {key: value for key, value in ATTACK.items() if key != "eps"} | {"grid": {"eps": [0.5, 1.0]}}
+    grid = {"method": "autoattack", "norm": "l2", "grid": {"eps": [0.5, 1.0]}}
     found = kept.plan(attack={"attacks": {"weak": grid}}, **figure("fig9", attack="weak"))
     where = "results/attack/little/vgg5-kept-s0"
     assert found.cells("fig9") == [f"{where}/weak_eps0_5.parquet", f"{where}/weak_eps1.parquet"]

@@ -90,7 +90,10 @@ def test_with_other_classes_images_are_compared_but_labels_are_not_scored(plan):
 
 def test_what_compares_labels_with_answers_asks_for_such_a_store():
     text = (Path(classes.__file__).parents[3] / "rules" / "attack.smk").read_text()
-    assert text.count("PLAN.scored_store") == 4 and "PLAN.test_store" not in text
+    assert (
+        text.count("images_of(PLAN.scored_store)") == text.count("manifests_of(PLAN.scored_store)") == 4
+        and "PLAN.test_store" not in text
+    )
 
 
 # Sizes
