@@ -1,0 +1,260 @@
+"""Numbers of every rule on a few real images and networks with seeded weights: what tests/golden/rules.csv records.
+
+`python tests/golden_rules.py --write` records them anew, after a change that moves numbers on purpose.
+"""
+
+import csv
+import itertools
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+sys.path.append(str(Path(__file__).parents[1] / "workflow" / "scripts"))
+
+from mettle import compare, data, models, represent, schema, tables, tabulate, train
+from mettle.attack import convergence, effectiveness, evaluate, semantics
+from mettle.data import digits, scenes
+from mettle.invert import images as inversion
+from mettle.invert import pair
+from mettle.probe import agreement, training
+
+TABLE = Path(__file__).parent / "golden" / "rules.csv"
+N, BATCH = 48, 16
+ABOUT = {"size": 32, "resize": None, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.25] * 3}
+BALL = {"norm": "l2", "eps": 0.5}
+ATTACKS = {
+    "pgd": {"steps": 3, "early_stop": False},
+    "apgd": {"steps": 5, "early_stop": False},
+    "fab": {"steps": 3, "targets": 2},
+    "square": {"queries": 20},
+    "autoattack": {"steps": 3, "targets": 2, "queries": 20},
+}
+RECIPE = {
+    "epochs": 1,
+    "batch_size": 16,
+    "loss": "adversarial",
+    "optimizer": {"name": "sgd", "lr": 0.01, "weight_decay": 5e-4},
+    "schedule": {"name": "cosine"},
+    "attack": {"norm": "l2", "eps": 0.5, "steps": 2},
+    "augment": {"crop_padding": 2, "horizontal_flip": True, "mixup": 0.5},
+    "input": {key: ABOUT[key] for key in ("size", "mean", "std")},
+    "validation": {"every": 1, "steps": 2},
+}
+
+
+class Job:
+    """What a running job is to a stage."""
+
+    seed, threads, gpus, tasks, nodes, waited = 0, 1, 0, 1, 1, False
+    provenance = types.MappingProxyType({"rule": "golden", "revision": 1})
+
+    def say(self, text):
+        """Nothing."""
+
+    def progress(self, items, *rest):
+        return items
+
+
+class Numbers:
+    """The numbers, rule by rule, made in a folder."""
+
+    def __init__(self, folder):
+        self.folder, self.job = folder, Job()
+        self.job.provenance = dict(Job.provenance)
+        self.rows = []
+
+    def note(self, rule, quantity, value, tolerance=1e-4):
+        """Keep a number with the greatest difference that another processor may make, relative to it."""
+        self.rows.append((rule, quantity, float(value), tolerance))
+
+    def path(self, name):
+        return self.folder / name
+
+    def all(self):
+        self.prep()
+        for name, arch in (("a", "resnet8"), ("b", "vgg5")):
+            self.convert(name, arch)
+        self.attack()
+        self.studies()
+        self.train()
+        self.invert()
+        self.represent()
+        self.compare()
+        self.probe()
+        self.tabulate()
+        return self.rows
+
+    def prep(self):
+        for split in ("train", "test"):
+            items = itertools.islice(digits.read(None, split, 10, 0), 200 if split == "train" else N)
+            data.write(self.path(f"{split}.lmdb"), self.path(f"{split}.parquet"), items)
+        self.store = data.Store(self.path("test.lmdb"))
+        self.note("prep", "digits", self.store.arrays().mean())
+        made = self.path("scenes.lmdb")
+        data.write(made, made.with_suffix(".parquet"), (scenes.scene(0, "test", index) for index in range(8)))
+        self.note("prep", "scenes", data.Store(made).arrays().mean(), 1e-3)
+
+    def convert(self, name, arch):
+        source = self.path(f"{name}.pt")
+        torch.save(self.network(arch).state_dict(), source)
+        row = {"model": f"{arch}-shown-s0", "dataset": "digits", "arch": arch, "recipe": "shown", "classes": 10}
+        row |= {"threat": "none", "eps": 0.0, "seed": 0, "source": str(source), "format": "timm"}
+        target = self.path(name) / "weights.safetensors"
+        train.convert(row, {"input": ABOUT}, target, self.job)
+        state = models.load(target)[0].state_dict()
+        self.note("convert", arch, sum(value.double().abs().sum() for value in state.values()))
+
+    def network(self, arch):
+        """Random layers with a head that is fitted to the training images, so that most answers are right."""
+        model = models.create(arch, 10, 32, ABOUT["mean"], ABOUT["std"], 1).eval()
+        store = data.Store(self.path("train.lmdb"))
+        images = torch.from_numpy(store.arrays()).permute(0, 3, 1, 2).float() / 255
+        with torch.no_grad():
+            features = model.both(images)[1].double()
+            wanted = 5 * torch.nn.functional.one_hot(torch.from_numpy(store.labels), 10).double()
+            square = features.T @ features
+            ridge = 1e-3 * square.trace() / len(square) * torch.eye(len(square), dtype=torch.float64)
+            model.last.weight.copy_(torch.linalg.solve(square + ridge, features.T @ wanted).T)
+            model.last.bias.zero_()
+        return model.network
+
+    def attack(self):
+        for method, own in ATTACKS.items():
+            options = schema.check({"method": method} | BALL | own, f"attacks/{method}", "here")
+            keys = {"dataset": "digits", "split": "test", "model": "a", "attack": method}
+            given = (self.path("a/weights.safetensors"), self.path("test.lmdb"), keys, options, "fp32", BATCH)
+            found = evaluate.evaluate(*given, self.path("resume"), self.job)
+            self.note("attack", f"{method}, loss", found["loss"].mean())
+            self.note("attack", f"{method}, distance", found["distance"].mean())
+
+    def studies(self):
+        blocks = schema.check({"figures": {}}, "config", "here")["attack"]
+        weights, keys = self.path("a/weights.safetensors"), {"dataset": "digits", "split": "test", "model": "a"}
+        models.save(self.path("kept/epoch-000.safetensors"), *models.load(weights))
+        options = blocks["effectiveness"] | BALL | {"steps": [1, 3], "seeds": 2, "images": N}
+        given = (self.path("kept"), self.path("test.lmdb"), keys, options, "fp32", BATCH, self.path("resume"))
+        rows = effectiveness.effectiveness(*given, self.job)
+        self.note("effectiveness", "loss", np.mean([row["value"] for row in rows if row["measure"] == "loss"]))
+        options = blocks["convergence"] | BALL | {"steps": [0, 1, 3], "seeds": 2, "images": 2}
+        rows = convergence.convergence(weights, self.path("test.lmdb"), keys, options, "fp32", BATCH, self.job)
+        self.note("convergence", "loss", np.mean([row["value"] for row in rows]))
+        attack = schema.check({"method": "pgd", "steps": 3} | BALL, "attacks/pgd", "here")
+        batches = semantics.perturbations(
+            weights, self.path("test.lmdb"), keys | {"attack": "pgd"}, attack, N, "fp32", BATCH, self.job
+        )
+        made = self.path("perturbed.lmdb")
+        data.write_perturbed(made, made.with_suffix(".parquet"), self.store, batches, "perturbation", 0.5, "l2")
+        self.note("perturb", "picture", data.Store(made).arrays().std())
+        keys = {"dataset": "digits", "model": "a", "attack": "pgd"} | BALL
+        found = semantics.classify([self.path("b/weights.safetensors")], made, keys, "fp32", BATCH, self.job)
+        self.note("semantics", "sum of classes", sum(found["prediction"]), 5)
+
+    def train(self):
+        recipe = schema.check(RECIPE, "recipe", "here")
+        row = {"model": "resnet8-tiny-s0", "dataset": "digits", "arch": "resnet8", "recipe": "tiny", "seed": 0}
+        row |= {"threat": "l2", "eps": 0.5, "classes": 10, "source": "train"}
+        stores = [self.path(f"{split}.lmdb") for split in ("train", "test")]
+        outputs = [self.path(name) for name in ("t.safetensors", "t.parquet", "t")]
+        train.train(row, recipe, *stores, *outputs, self.job)
+        epochs = tables.read(outputs[1], tables.EPOCHS)
+        for column in ("train_loss", "test_loss"):
+            self.note("train", column, epochs[column].iloc[0], 2e-3)
+
+    def invert(self):
+        drawn = pair.pairs(self.store, 8, 0, {"dataset": "digits", "split": "test"})
+        self.note("pair", "products of ids", (np.asarray(drawn["id"]) * np.asarray(drawn["seed_id"])).sum(), 0)
+        tables.write(self.path("pairs.parquet"), tables.PAIRS, drawn)
+        options = {"steps": 5, "step_size": 0.125, "momentum": 0.9, "batch_size": 8}
+        for name in ("a", "b"):
+            written = self.path(f"invert/{name}.lmdb"), self.path(f"invert/{name}.parquet")
+            given = (self.path(f"{name}/weights.safetensors"), self.path("test.lmdb"), self.path("pairs.parquet"))
+            keys = {"dataset": "digits", "model": name}
+            inversion.write_inverted(*written, *given, keys, options, "fp32", self.path("resume"), self.job)
+            losses = tables.read(written[1], tables.INVERTED)["loss"]
+            self.note("invert", f"loss, {name}", losses.mean())
+
+    def represent(self):
+        for images, store in (("natural", "test"), ("train", "train"), ("inverted-a", "invert/a")):
+            for name in ("a", "b"):
+                keys = {"dataset": "digits", "images": images, "model": name}
+                weights, path = self.path(f"{name}/weights.safetensors"), self.path(f"{images}/{name}.parquet")
+                given = (weights, self.path(f"{store}.lmdb"), keys, None, "fp32", BATCH, self.job)
+                tables.stream(path, tables.REPRESENT, represent.extract(*given))
+                features = tables.vectors(path, tables.REPRESENT, "features")
+                rule = "represent" if not images.startswith("inverted") else "cross"
+                self.note(rule, f"{images}, {name}", np.square(features.astype(float)).mean() ** 0.5)
+
+    def compare(self):
+        first, second = compare.paired(
+            [self.path("natural/b.parquet"), self.path("natural/a.parquet")], "natural", "b", ["a"]
+        )
+        keys = {"dataset": "digits", "norm": None, "eps": 0.0}
+        for method in ("cka", "procrustes"):
+            given = (first, second, keys | {"measure": method}, {"method": method})
+            row = compare.similarities(*given, 2, True, 0, iter)[0]
+            for column in ("value", "baseline", "floor"):
+                self.note("compare", f"{method}, {column}", row[column])
+        for row in compare.subgroups(
+            first, second, keys | {"measure": "procrustes"}, {"method": "procrustes"}, "confidence", 3, 0, iter
+        ):
+            self.note("subgroups", row["subgroup"], row["value"])
+        for row in compare.agreements(first, second, keys, iter):
+            if row["measure"] in ("jsd", "disagreement"):
+                self.note("agree", row["measure"], row["value"])
+
+    def probe(self):
+        options = schema.check({"figures": {}}, "config", "here")["probe"] | {"probes": 2, "epochs": 2}
+        for name in ("a", "b"):
+            keys = {"dataset": "digits", "model": name}
+            files = {images: self.path(f"{images}/{name}.parquet") for images in ("train", "natural")}
+            probes, epochs = training.train(files, keys, options, 10, self.job)
+            self.note("probe", f"loss, {name}", epochs[-1]["loss"])
+            answers = training.answers(probes, files, keys, 64)
+            tables.stream(self.path(f"probe/{name}.parquet"), tables.PROBE, answers)
+        own, others = self.path("probe/b.parquet"), [self.path("probe/a.parquet")]
+        rows = agreement.agreements(own, others, {"dataset": "digits", "norm": None, "eps": 0.0})
+        self.note("probe_agree", "mean", np.mean([row["value"] for row in rows]), 0.05)
+
+    def tabulate(self):
+        rng = np.random.default_rng(0)
+        pairs = list(itertools.combinations("abcde", 2))
+        keys = {"dataset": "d", "images": "natural", "norm": None, "eps": 0.0, "measure": "cka", "n": 9, "lo": None}
+        keys |= {"hi": None, "note": None, "method": "cka"}
+        groups = ("agree", "disagree", "agree_matched", "disagree_matched")
+        rows = [
+            keys | {"model": a, "model_b": b, "subgroup": group, "value": rng.random()}
+            for a, b in pairs
+            for group in groups
+        ]
+        options = {"models": list("abcde"), "resamples": 99, "seed": 0}
+        made = tabulate.TABULATIONS["fig5"].rows(pd.DataFrame(rows), options, [])
+        for row in made[-2:]:
+            for column in ("value", "lo", "hi", "p"):
+                self.note("tabulate_figure", f"{row['subgroup']}, {column}", row[column], 1e-9)
+
+
+def computed():
+    """Rule, quantity, value, tolerance."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Numbers(Path(folder)).all()
+
+
+def recorded():
+    """The same, as they are recorded."""
+    with TABLE.open(newline="") as file:
+        return [
+            (row["rule"], row["quantity"], float(row["value"]), float(row["tolerance"])) for row in csv.DictReader(file)
+        ]
+
+
+if __name__ == "__main__":
+    if "--write" in sys.argv:
+        with TABLE.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["rule", "quantity", "value", "tolerance"])
+            writer.writerows((rule, what, f"{value:.12g}", f"{most:g}") for rule, what, value, most in computed())
