@@ -21,7 +21,7 @@ $(READY): requirements.txt requirements.lock
 	@touch $@
 
 demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
+	@$(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
 
 test: $(READY) ## every test, in a process more than there are cores, since some wait for Slurm
 	$(BIN)/pytest -n $$(($(CORES) + 1)) --dist worksteal

@@ -121,9 +121,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capsys):
 
 
 def test_a_queue_that_does_not_answer_is_said(slurm, tmp_path, capsys):
-    (tmp_path / "squeue").write_text(
-        "#!/bin/sh\necho 'slurm_load_jobs error: none\\nNo such host' >&2\nexit 1\n"
-    )
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: none\\nNo such host' >&2\nexit 1\n")
     assert begin.left_jobs(tmp_path, expected=True) == []
     said = "squeue fails, so whether an earlier run left jobs is unknown: slurm_load_jobs error: none No such host"
     assert said in capsys.readouterr().err
