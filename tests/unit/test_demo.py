@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import signal
 import subprocess
 import sys
 
