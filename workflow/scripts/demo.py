@@ -37,7 +37,7 @@ def main() -> int:
     status, output = run([*SNAKEMAKE, "--cores", options.cores, "--rerun-incomplete", "--show-failed-logs", *wanted])
     if status:
         with suppress(OSError):  # the terminal is closed
-            print("".join(output[-60:]) + "\n" + why(status, output), flush=True)
+            print(why(status, output), flush=True)
         return status
     if made() == before:
         print("Nothing to be done: everything is up to date.")
@@ -121,19 +121,19 @@ def _at_work(running: dict[str, str]) -> str:
 
 
 def why(status: int, output: list[str]) -> str:
-    """Why the demo has not finished, and what to do."""
-    text = "".join(output)
+    """Why the demo has not finished, and what to do; the last lines of the output unless it was stopped."""
+    text, tail = "".join(output), "".join(output[-60:])
     if status - 128 in STOPS:
         return "Stopped: the same command goes on where it was."
     if "Directory cannot be locked" in text:
         program = shlex.quote(os.path.relpath(Path(sys.executable).with_name("snakemake")))
         return (
-            "Another run is at work in this folder, or one that was killed has left its lock; if there is no other, "
+            f"{tail}\nAnother run is at work in this folder, or one that was killed has left its lock; if there is no other, "
             f"`{program} --unlock` takes it away, and the same command goes on where it was."
         )
     if re.search("^Error in rule", text, re.MULTILINE):
-        return "The demo did not finish: the output above names the job that failed and shows its log."
-    return "The demo did not finish: the last lines above say why."
+        return f"{tail}\nThe demo did not finish: the output above names the job that failed and shows its log."
+    return f"{tail}\nThe demo did not finish: the last lines above say why."
 
 
 def made() -> dict[Path, float]:
