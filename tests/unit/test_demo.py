@@ -61,6 +61,25 @@ def test_a_stopped_demo_ends_snakemake_properly_and_says_how_to_go_on(tmp_path, 
     assert not (tmp_path / "lock").exists()
 
 
+def test_snakemake_is_ended_when_its_jobs_cannot_be_shown(tmp_path, monkeypatch):
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+
+    def closed(lines, output, bar):
+        output += itertools.islice(lines, 3)
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "follow", closed)
+    before = [signal.getsignal(number) for number in demo.STOPS]
+    try:
+        with pytest.raises(OSError, match="Input/output error"):
+            demo.run([sys.executable, "stand_in.py"])
+    finally:
+        for number, handler in zip(demo.STOPS, before, strict=True):
+            signal.signal(number, handler)
+    assert not (tmp_path / "lock").exists()
+
+
 def test_the_bar_shows_at_once_how_many_jobs_there_are_and_which_are_at_work():
     screen, output = io.StringIO(), []
     with tqdm(file=screen, mininterval=0) as bar:

@@ -70,13 +70,20 @@ def run(command: list[str]) -> tuple[int, list[str]]:
         with tqdm(desc="start", unit="job", mininterval=1, leave=False, smoothing=0, disable=None) as bar:
             follow(process.stdout, output, bar)
         return process.wait(), output
-    except Stopped as stopped:
-        for number in STOPS:
-            signal.signal(number, signal.SIG_IGN)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
-        output += process.communicate()[0].splitlines(keepends=True)
-        return 128 + stopped.args[0], output
+    except BaseException as error:  # also of a terminal that is closed
+        _end(process, output)
+        if isinstance(error, Stopped):
+            return 128 + error.args[0], output
+        raise
+
+
+def _end(process: subprocess.Popen, output: list[str]) -> None:
+    """End Snakemake and its jobs as a Ctrl-C does, and wait for them."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    output += process.communicate()[0].splitlines(keepends=True)
 
 
 class Stopped(Exception):
@@ -128,8 +135,8 @@ def why(status: int, output: list[str]) -> str:
     if "Directory cannot be locked" in text:
         program = shlex.quote(os.path.relpath(Path(sys.executable).with_name("snakemake")))
         return (
-            f"{tail}\nAnother run is at work in this folder, or one that was killed has left its lock; if there is no other, "
-            f"`{program} --unlock` takes it away, and the same command goes on where it was."
+            f"{tail}\nAnother run is at work in this folder, or one that was killed has left its lock; if there is no "
+            f"other, `{program} --unlock` takes it away, and the same command goes on where it was."
         )
     if re.search("^Error in rule", text, re.MULTILINE):
         return f"{tail}\nThe demo did not finish: the output above names the job that failed and shows its log."
