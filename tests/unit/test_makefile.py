@@ -31,7 +31,7 @@ def test_without_a_terminal_nothing_is_removed_unless_it_is_told_to(folder):
     assert (folder / "results" / "train" / "a").exists()
     code, out, err = clean(folder, "YES=1")
     assert code == 0 and "total" in out and not err
-    assert sorted(os.listdir(folder)) == [".venv", "Makefile"]
+    assert sorted(path.name for path in folder.iterdir()) == [".venv", "Makefile"]
     assert clean(folder) == (0, "Nothing has been made.\n", "")
 
 
