@@ -21,7 +21,7 @@ $(READY): requirements.txt requirements.lock
 	@touch $@
 
 demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
+	@$(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
 
 test: $(READY) ## every test, in a process more than there are cores, since some wait for Slurm
 	$(BIN)/pytest -n $$(($(CORES) + 1)) --dist worksteal
@@ -62,5 +62,16 @@ docs: $(READY) ## write docs/tables.md, measures.md and reruns.md from what they
 	$(BIN)/python docs/make_measures.py
 	$(BIN)/python docs/make_reruns.py
 
-clean: ## remove what was made; the environment stays
-	rm -rf results logs .snakemake benchmarks/results
+MADE := results logs .snakemake benchmarks/results
+
+clean: ## remove what was made, once you say yes (or YES=1); the environment stays
+	@made=$$(ls -d $(MADE) 2>/dev/null); \
+	[ "$$made" ] || { echo "Nothing has been made."; exit 0; }; \
+	du -sch $$made; \
+	echo "$$(ls results/train 2>/dev/null | wc -l) trained or converted models are among it."; \
+	if [ "$(YES)" != 1 ]; then \
+		[ -t 0 ] || { echo "Nothing was removed: make clean YES=1 removes it without asking." >&2; exit 1; }; \
+		printf "Remove all of it? [y/N] "; read -r answer; \
+		[ "$$answer" = y ] || { echo "Nothing was removed."; exit 1; }; \
+	fi; \
+	rm -rf $$made

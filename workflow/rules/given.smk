@@ -7,10 +7,6 @@ OUTPUTS:  paths in column `source` of config/datasets.tsv and config/models.tsv,
 """
 
 
-localrules:
-    given,
-
-
 rule given:
     """Say which source of the sheets is not there, and how to get it."""
     output:
@@ -21,6 +17,7 @@ rule given:
         "benchmarks/results/given/{path}.tsv"
     wildcard_constraints:
         path=PLAN.absent_paths,
+    localrule: True
     conda:
         "../../envs/download.yaml"
     params:

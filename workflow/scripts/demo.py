@@ -1,10 +1,15 @@
 """`make demo`: runs the whole chain at demo scale and names the figures and tables it made."""
 
 import argparse
+import os
 import re
+import shlex
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,6 +18,8 @@ from mettle import schema, tables
 from mettle.plan import Plan
 
 ACCURACY = "results/tables/accuracy.parquet"
+SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, `kill`, a terminal that is closed
 
 
 def main() -> int:
@@ -27,12 +34,10 @@ def main() -> int:
         return print(error) or 2
     started = time.monotonic()
     before = made()
-    status, output = run(["snakemake", "--cores", options.cores, "--rerun-incomplete", "--show-failed-logs", *wanted])
+    status, output = run([*SNAKEMAKE, "--cores", options.cores, "--rerun-incomplete", "--show-failed-logs", *wanted])
     if status:
-        print(
-            "".join(output[-60:])
-            + "\nThe demo did not finish: the output above names the job that failed and shows its log."
-        )
+        with suppress(OSError):  # the terminal is closed
+            print(why(status, output), flush=True)
         return status
     if made() == before:
         print("Nothing to be done: everything is up to date.")
@@ -53,20 +58,89 @@ def targets(figures: list[str]) -> list[str]:
 
 
 def run(command: list[str]) -> tuple[int, list[str]]:
-    """Exit status and output of Snakemake, with a bar that counts its jobs."""
-    output = []
-    with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
-        tqdm(desc="start", unit="job", mininterval=1 if sys.stderr.isatty() else 30, delay=1, smoothing=0) as bar,
-    ):
-        for line in process.stdout:
-            output.append(line)
-            if found := re.match(r"(\d+) of (\d+) steps", line):
-                bar.total = int(found[2])
-                bar.update(int(found[1]) - bar.n)
-            elif found := re.match(r"(?:local)?rule (\w+):", line):
-                bar.set_description(found[1], refresh=False)
-    return process.returncode, output
+    """Exit status and output of Snakemake, with a bar of its jobs; what ends this process ends Snakemake properly."""
+    output: list[str] = []
+    for number in STOPS:
+        signal.signal(number, _stop)
+    # In a session of its own, so that a Ctrl-C reaches it once and from here.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        with tqdm(desc="start", unit="job", mininterval=1, leave=False, smoothing=0, disable=None) as bar:
+            follow(process.stdout, output, bar)
+        return process.wait(), output
+    except BaseException as error:  # also of a terminal that is closed
+        _end(process, output)
+        if isinstance(error, Stopped):
+            return 128 + error.args[0], output
+        raise
+
+
+def _end(process: subprocess.Popen, output: list[str]) -> None:
+    """End Snakemake and its jobs as a Ctrl-C does, and wait for them."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+    output += process.communicate()[0].splitlines(keepends=True)
+
+
+class Stopped(Exception):
+    """A signal that ends the demo, by its number."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped(number)
+
+
+def follow(lines: Iterable[str], output: list[str], bar: tqdm) -> None:
+    """Keep what Snakemake says, and show how many jobs there are, how many are done and which rules are at work.
+
+    Without a terminal, that is a line each time a job ends and half a minute has passed.
+    """
+    running: dict[str, str] = {}
+    rule, spoken = "", time.monotonic()
+    for line in lines:
+        output.append(line)
+        if found := re.match(r"(?:local)?rule (\w+):", line):
+            rule = found[1]
+        elif found := re.match(r" +jobid: (\d+)", line):
+            running[found[1]] = rule
+        elif found := re.match(r"Finished jobid: (\d+)", line):
+            running.pop(found[1], None)
+        elif found := re.match(r"(\d+) of (\d+) steps", line):
+            bar.total, bar.n = int(found[2]), int(found[1])
+            if bar.disable and time.monotonic() - spoken > 30:
+                spoken = time.monotonic()
+                print(f"{found[1]} of {found[2]} jobs done, at work: {_at_work(running)}", flush=True)
+        elif found := re.match(r"total +(\d+)$", line):
+            bar.total = int(found[1])
+            if bar.disable:
+                print(f"{bar.total} jobs to go", flush=True)
+        else:
+            continue
+        bar.set_description(_at_work(running))
+
+
+def _at_work(running: dict[str, str]) -> str:
+    return ", ".join(sorted(set(running.values()))) or "start"
+
+
+def why(status: int, output: list[str]) -> str:
+    """Why the demo has not finished, and what to do; the last lines of the output unless it was stopped."""
+    text, tail = "".join(output), "".join(output[-60:])
+    if status - 128 in STOPS:
+        return "Stopped: the same command goes on where it was."
+    if "Directory cannot be locked" in text:
+        program = shlex.quote(os.path.relpath(Path(sys.executable).with_name("snakemake")))
+        return (
+            f"{tail}\nAnother run is at work in this folder, or one that was killed has left its lock; if there is no "
+            f"other, `{program} --unlock` takes it away, and the same command goes on where it was."
+        )
+    if re.search("^Error in rule", text, re.MULTILINE):
+        return f"{tail}\nThe demo did not finish: the output above names the job that failed and shows its log."
+    return f"{tail}\nThe demo did not finish: the last lines above say why."
 
 
 def made() -> dict[Path, float]:

@@ -74,14 +74,15 @@ def slurm(tmp_path, monkeypatch):
     return queue
 
 
-def test_only_the_jobs_of_this_folder_are_ended(slurm, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("executor", ["slurm", "local"])
+def test_only_the_jobs_of_this_folder_are_ended(executor, slurm, tmp_path, monkeypatch, capsys):
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
     slurm.write_text(
         f"5|rule_train_wildcards_a|{here}\n6|rule_train|{here}/../other\n7|mine|{here}\n8|rule_prep|{here}\n"
     )
-    begin.begin()
+    begin.begin(executor)
     assert (tmp_path / "cancelled").read_text() == "5 8\n"
     assert "mettle: ends 2 jobs that an earlier run left in Slurm: 5, 8\n" in capsys.readouterr().err
 
@@ -95,11 +96,11 @@ def test_nobodys_jobs_are_ended_while_another_run_lives(slurm, tmp_path, monkeyp
     env = os.environ | {"PYTHONPATH": str(Path(begin.__file__).parents[2])}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as other:
         assert other.stdout.readline() == "True\n"
-        begin.begin()
+        begin.begin("slurm")
         assert not (tmp_path / "cancelled").exists()
         other.kill()
     begin._HELD.pop().close()
-    begin.begin()
+    begin.begin("slurm")
     assert (tmp_path / "cancelled").read_text() == "5\n"
 
 
@@ -120,9 +121,30 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capsys):
 
 
 def test_a_queue_that_does_not_answer_is_said(slurm, tmp_path, capsys):
-    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: cannot connect' >&2\nexit 1\n")
-    assert begin.left_jobs(tmp_path) == []
-    assert "squeue fails, so whether an earlier run left jobs is unknown: slurm_load_jobs" in capsys.readouterr().err
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: none\\nNo such host' >&2\nexit 1\n")
+    assert begin.left_jobs(tmp_path, expected=True) == []
+    said = "squeue fails, so whether an earlier run left jobs is unknown: slurm_load_jobs error: none No such host"
+    assert said in capsys.readouterr().err
+
+
+def test_a_slurm_that_nobody_asked_for_may_be_none(slurm, tmp_path, monkeypatch, capfd):
+    # As where there is Slurm's client, but no cluster: four lines.
+    (tmp_path / "squeue").write_text("#!/bin/sh\necho 'squeue: error: resolve_ctls_from_dns_srv' >&2\nexit 1\n")
+    monkeypatch.chdir(tmp_path)
+    begin.begin("local")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_slurm_that_hangs_is_waited_for_shortly_where_nobody_asked_for_it(slurm, tmp_path, monkeypatch):
+    waited = []
+
+    def hang(command, timeout, **options):
+        waited.append(timeout)
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(begin.subprocess, "run", hang)
+    assert begin.left_jobs(tmp_path, expected=False) == begin.left_jobs(tmp_path, expected=True) == []
+    assert waited == [10, 60]
 
 
 @pytest.mark.parametrize(("stderr", "gone"), [("Invalid job id specified", True), ("down", False)])
@@ -140,4 +162,4 @@ def test_jobs_that_do_not_end_are_said(slurm, tmp_path, monkeypatch):
 
 def test_where_there_is_no_slurm_nothing_is_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert begin.left_jobs(tmp_path) == []
+    assert begin.left_jobs(tmp_path, expected=True) == []

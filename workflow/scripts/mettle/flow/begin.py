@@ -22,11 +22,17 @@ _GRACE = 120  # seconds that ended jobs may take to save their state
 _HELD: list[IO] = []
 
 
-def begin() -> None:
-    """Put the working directory in order, unless another run is at work in it; says on stderr what it did."""
+def begin(executor: str) -> None:
+    """Put the working directory in order, unless another run is at work in it; says on stderr what it did.
+
+    Parameters
+    ----------
+    executor : Snakemake's; whatever it is, jobs that an earlier run left in Slurm are ended, but a Slurm that does not
+        answer is only spoken of where it is `slurm`
+    """
     if not _first(Path(".snakemake/runs.lock")):
         return
-    if jobs := left_jobs(Path.cwd()):
+    if jobs := left_jobs(Path.cwd(), expected=executor == "slurm"):
         _say(f"ends {len(jobs)} jobs that an earlier run left in Slurm: {', '.join(jobs)}")
         end(jobs)
     for folder in _FOLDERS:
@@ -98,13 +104,22 @@ def _times(folder: Path) -> Iterator[tuple[str, int]]:
 # Jobs
 
 
-def left_jobs(folder: Path) -> list[str]:
-    """Ids of this user's Slurm jobs that a Snakemake in this folder has submitted; none where there is no Slurm."""
+def left_jobs(folder: Path, expected: bool) -> list[str]:
+    """Ids of this user's Slurm jobs that a Snakemake in this folder has submitted; none where there is no Slurm.
+
+    Parameters
+    ----------
+    folder : the working directory
+    expected : whether there has to be a Slurm; else one that does not answer soon is none, as where there is only its
+        client, and nothing is said
+    """
     if not shutil.which("squeue"):
         return []
-    answer = _squeue("--me", "--format=%i|%k|%Z")
+    answer = _squeue("--me", "--format=%i|%k|%Z", seconds=60 if expected else 10)
     if answer.returncode:
-        _say(f"squeue fails, so whether an earlier run left jobs is unknown: {answer.stderr.strip()}")
+        if expected:
+            why = " ".join(answer.stderr.split())
+            _say(f"squeue fails, so whether an earlier run left jobs is unknown: {why}")
         return []
     rows = [line.split("|", 2) for line in answer.stdout.splitlines() if line.count("|") >= 2]
     # The comment is how the executor for Slurm marks its jobs.
@@ -131,12 +146,12 @@ def _gone(answer: subprocess.CompletedProcess) -> bool:
     return "Invalid job id" in answer.stderr or not (answer.returncode or answer.stdout.strip())
 
 
-def _squeue(*arguments: str) -> subprocess.CompletedProcess:
+def _squeue(*arguments: str, seconds: int = 60) -> subprocess.CompletedProcess:
     command = ["squeue", "--noheader", *arguments]
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", "no answer in a minute")
+        return subprocess.CompletedProcess(command, 1, "", f"no answer in {seconds} s")
 
 
 def _say(text: str) -> None:

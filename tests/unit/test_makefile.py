@@ -1,0 +1,45 @@
+"""`make clean`: nothing that was made goes without a yes."""
+
+import os
+import pty
+import shutil
+import subprocess
+
+import pytest
+
+from imports import ROOT
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder in which two models were trained."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in ("results/train/a", "results/train/b", ".venv"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path
+
+
+def clean(folder, *arguments, stdin=subprocess.DEVNULL):
+    command = ["make", "--silent", "clean", *arguments]
+    answer = subprocess.run(command, cwd=folder, stdin=stdin, capture_output=True, text=True, check=False)
+    return answer.returncode, answer.stdout, answer.stderr
+
+
+def test_without_a_terminal_nothing_is_removed_unless_it_is_told_to(folder):
+    code, out, err = clean(folder)
+    assert code and "2 trained or converted models" in out and "make clean YES=1" in err
+    assert (folder / "results" / "train" / "a").exists()
+    code, out, err = clean(folder, "YES=1")
+    assert code == 0 and "total" in out and not err
+    assert sorted(path.name for path in folder.iterdir()) == [".venv", "Makefile"]
+    assert clean(folder) == (0, "Nothing has been made.\n", "")
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", False), ("n", True), ("", True), ("yes please", True)])
+def test_at_a_terminal_it_asks(folder, answer, left):
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    code, out, _ = clean(folder, stdin=theirs)
+    assert "Remove all of it? [y/N]" in out and (folder / "results").exists() == left == bool(code)
+    for end in (ours, theirs):
+        os.close(end)
