@@ -203,3 +203,40 @@ def test_a_source_with_another_sha256_is_refused(paths, archive):
     archive.write_bytes(archive.read_bytes() + b"x")
     with pytest.raises(ValueError, match=r"cifar-10-binary\.tar\.gz has SHA-256 [0-9a-f]{64}, the row says " + right):
         prep.prepare(row("cifar10_binary", archive, sha256=right), "test", *paths)
+
+
+def test_images_of_another_size_than_the_row_says_are_refused(paths, tree):
+    assert prep.prepare(row("folder", tree, 2, size=0), "test", *paths) == 2
+    Image.new("RGB", (9, 9), "red").save(tree / "test" / "cat" / "1.jpg")
+    message = (
+        r"^test/dog/1\.jpg has 9x7 pixels, but `size` of row 'my_folder' in config/datasets\.tsv says 9: if "
+        r"images vary, write 0 and set input\.resize of the recipes$"
+    )
+    with pytest.raises(ValueError, match=message):
+        prep.prepare(row("folder", tree, 2, size=9), "test", *paths)
+    Image.new("RGB", (9, 9), "red").save(tree / "test" / "dog" / "1.jpg")
+    assert prep.prepare(row("folder", tree, 2, size=9), "test", *paths) == 2
+
+
+def test_the_size_of_any_reader_is_compared(paths):
+    assert prep.prepare(row("digits", size=32), "test", *paths) == 500
+    with pytest.raises(
+        ValueError, match=r"^sklearn digits .* has 32x32 pixels, but `size` of row 'my_digits' in .* says 28"
+    ):
+        prep.prepare(row("digits", size=28), "test", *paths)
+
+
+def test_a_store_holds_the_pictures_that_a_person_sees(paths, tree):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (9, 7), "red").save(tree / "test" / "cat" / "1.jpg", exif=exif)
+    Image.new("RGBA", (5, 5), (255, 0, 0, 0)).save(tree / "test" / "dog" / "1.jpg", "PNG")
+    prep.prepare(row("folder", tree, 2), "test", *paths)
+    store = Store(paths[0])
+    assert store.image(0).size == (7, 9) and store.image(1).getpixel((2, 2)) == (255, 255, 255)
+    frames = [Image.new("L", (5, 5), level) for level in (0, 9)]
+    frames[0].save(tree / "test" / "cat" / "2.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(
+        ValueError, match=r"cat/2\.gif cannot be read as an image: it is a GIF of 2 frames: keep one of"
+    ):
+        prep.prepare(row("folder", tree, 2), "test", *paths)

@@ -22,7 +22,7 @@ rule prep:
     conda:
         "../../envs/prep.yaml"
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.seed_of_images,
         content=PLAN.content,
         dataset=uncounted(PLAN.prep_row),

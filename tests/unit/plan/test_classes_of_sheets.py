@@ -137,3 +137,19 @@ def test_so_do_those_that_are_mixed_in(plan):
     with pytest.raises(ValueError, match="recipe 'plain': images of 'part' have 64 pixels a side"):
         plan(*sheet, mix={"dataset": "part"})
     plan(*sheet, mix={"dataset": "part"}, augment={"random_resized_crop": True})
+
+
+def test_sizes_of_a_converted_model_are_compared_too(plan, tmp_path):
+    sheet = BIG, PART.format(classes=100).replace("\t0\t", "\t64\t")
+    plan(*sheet)
+    (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump({"input": RECIPE["input"]}))
+    sheet = tmp_path / "models.tsv"
+    sheet.write_text(sheet.read_text().replace("\ttrain\n", "\ta.pt\n"))
+    places = {"datasets": "datasets.tsv", "models": "models.tsv", "recipes": "recipes"}
+    found = Plan({key: str(tmp_path / value) for key, value in places.items()} | {"figures": {}})
+    assert found.test_store({"model": "resnet8-plain-s0"}) == [
+        "results/prep/big/val.lmdb",
+        "results/prep/big/val.parquet",
+    ]
+    with pytest.raises(ValueError, match="images of 'part' have 64 pixels a side"):
+        found.test_store(CELL)

@@ -1,11 +1,12 @@
 """Prep stage: a data set as downloaded or generated, packed as one store per split."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mettle import data
 from mettle.data import archives, classes
+from mettle.data.pixels import size_of
 from mettle.data.readers import Reader, reader
 from mettle.flow import verify
 from mettle.plan.sources import parse
@@ -72,7 +73,21 @@ def _items(dataset: dict[str, Any], split: str, chosen: Reader, source: Path | N
             classes.folders(dataset, source)  # raises where splits differ
         options["names"] = names
     items = chosen.read(source, split, dataset["classes"], seed, **options)
+    if dataset.get("size"):
+        items = _sized(items, dataset["size"], f"row '{dataset['dataset']}'")
     return items if names is None else classes.checked(items, names, own=bool(dataset.get("names")))
+
+
+def _sized(items: Iterable[data.Item], side: int, where: str) -> Iterator[data.Item]:
+    """The images, if all of them are squares of the row's `size`."""
+    for item in items:
+        width, height = size_of(item.data)
+        if (width, height) != (side, side):
+            raise ValueError(
+                f"{item.source} has {width}x{height} pixels, but `size` of {where} in config/datasets.tsv says {side}: "
+                "if images vary, write 0 and set input.resize of the recipes"
+            )
+        yield item
 
 
 def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Any]:

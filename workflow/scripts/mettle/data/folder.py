@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mettle.data.classes import Known, class_folders
-from mettle.data.item import Item, check_classes, decode
+from mettle.data.item import Item, check_classes
 from mettle.data.lists import read_list
+from mettle.data.pixels import plain
 
 _BATCH = 256  # files in memory at a time
 _REMEDY = "; if some classes have no images here, list all of them in the order of the labels in column `names`"
@@ -16,7 +17,7 @@ _REMEDY = "; if some classes have no images here, list all of them in the order 
 def read(
     source: Path, split: str, classes: int, seed: int, subset: Path | None = None, names: Known | None = None
 ) -> Iterator[Item]:
-    """Images of `source/split/class/file`, classes and files sorted by name, the files' bytes as they are.
+    """Images of `source/split/class/file`, classes and files sorted by name, the files' bytes as they are if `plain`.
 
     Every file is decoded once to see that it is whole. Hidden files are passed over, symbolic links followed.
 
@@ -34,7 +35,7 @@ def read(
     Raises
     ------
     ValueError
-        If the split's folder or a class is missing or empty, a file cannot be decoded as an image, or something that
+        If the split's folder or a class is missing or empty, a file cannot be decoded as one picture, or something that
         `subset` lists is not there or is there twice, or a folder is none of `names`.
     """
     folder = source / split
@@ -87,9 +88,8 @@ def _items(source: Path, files: list[tuple[Path, int]]) -> Iterator[Item]:
 def _item(source: Path, path: Path, label: int) -> Item:
     if not path.is_file():
         raise ValueError(f"{path} is no file: a class folder may hold images only")
-    data = path.read_bytes()
     try:
-        decode(data)
+        data = plain(path.read_bytes())
     except Exception as error:  # PIL raises a dozen kinds for damaged files
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
     return Item(data, label, path.parent.name, path.relative_to(source).as_posix())

@@ -1,14 +1,15 @@
 """
 Classification sets of TensorFlow Datasets, by name: `tfds/caltech101`, `tfds/cifar10:3.0.2`, `tfds/name/config`.
 
-Read without TensorFlow from files in the array_record format. The encoded images are taken as they are.
+Read without TensorFlow from files in the array_record format. The encoded images are taken as they are if `plain`.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mettle.data.item import Item, check_classes, decode
+from mettle.data.item import Item, check_classes
+from mettle.data.pixels import plain
 
 
 def read(name: str, source: Path, split: str, classes: int, seed: int) -> Iterator[Item]:
@@ -76,13 +77,13 @@ def _items(examples: Any, image: str, label: str, names: list[str], where: str) 
     for row, example in enumerate(examples):
         here = f"{where}, image {row}{_file_name(example)}"
         try:
-            decode(example[image])
+            data = plain(example[image])
         except Exception as error:  # PIL raises a dozen kinds for damaged files
             raise ValueError(f"{here} cannot be read: {error}") from error
         number = int(example[label])
         if not 0 <= number < len(names):
             raise ValueError(f"{here}: label {number} is out of range 0..{len(names) - 1}")
-        yield Item(example[image], number, names[number], here)
+        yield Item(data, number, names[number], here)
 
 
 def _file_name(example: dict[str, Any]) -> str:

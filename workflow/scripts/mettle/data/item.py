@@ -20,7 +20,7 @@ class Item:
 
     Attributes
     ----------
-    data : encoded image; a folder's file as it is, anything else a lossless PNG
+    data : encoded image, `plain` (`mettle.data.pixels`): a file as it is, or a lossless PNG
     label : class index, from 0
     class_name : name of the class
     source : where the image came from: file, archive member with row, or generator with seed and index

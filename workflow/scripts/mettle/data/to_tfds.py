@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mettle.data.item import decode, png
+from mettle.data.pixels import plain
 from mettle.data.store import Store
 
 Value = str | int | float
@@ -124,6 +125,7 @@ def _examples(
 
 def _rgb(data: bytes) -> bytes:
     """The encoded image as it is where every decoder makes three channels of it, else as lossless PNG."""
+    data = plain(data)
     with Image.open(io.BytesIO(data)) as image:
         if image.format in ("PNG", "JPEG") and image.mode == "RGB":
             return data

@@ -245,7 +245,7 @@ class Plan(Sheets):
         asked = _get(wildcards, "dataset", dataset)
         if asked not in self.datasets or not self.fits(model, asked):
             raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
-        check_fits(self.recipe({"model": model}), self.datasets[asked], self.where(model))
+        check_fits(self.preprocessing({"model": model}), self.datasets[asked], self.where(model))
         return self.store(asked, "test")
 
     def scored_store(self, wildcards: Any) -> list[str]:
