@@ -32,7 +32,10 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     about = about | {"input_range": [0, 1]}
     if missing := [key for key in REQUIRED if key not in about]:
         raise ValueError(f"{path}: metadata lacks {missing}")
-    state = {key: value.detach().cpu().clone().contiguous() for key, value in model.state_dict().items()}
+    state = {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in model.state_dict().items()
+    }
     with whole(path, _alike) as tmp:
         save_file(state, tmp, metadata={"mettle": json.dumps(about, sort_keys=True)})
 
