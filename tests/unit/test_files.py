@@ -89,7 +89,7 @@ def private(folder):
     """As libraries do that write under a temporary name of their own."""
     with files.whole(folder / "file") as tmp:
         _, name = tempfile.mkstemp(dir=folder)  # of mode 0600
-        os.replace(name, tmp)
+        Path(name).replace(tmp)
 
 
 def weights(folder):

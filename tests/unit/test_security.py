@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from imports import ROOT
 from mettle import models, schema
 from mettle.data import cifar
 from mettle.data.parts import Parts
+from mettle.models import published
 from mettle.models.published import FORMATS
 from mettle.train.checkpoint import Checkpoint
 from unsafe import unsafe
@@ -46,13 +48,22 @@ ZIP = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 
 
 @ZIP
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", ["", *FORMATS])
 def test_a_published_checkpoint_runs_nothing(tmp_path, evil, name, zipped):
     path = tmp_path / "c.pth"
-    torch.save({"model": {"weight": torch.ones(2)}, "more": evil}, path, _use_new_zipfile_serialization=zipped)
-    # The MadryLab format has objects of its library in every file, so there they become inert; here its names lack.
-    with pytest.raises(ValueError, match=r"c\.pth (cannot be read safely as a checkpoint|is not in MadryLab format): "):
-        FORMATS[name].read(path)
+    # Checkpoints hold objects of the programs that wrote them, which become inert.
+    weights = {"0.weight": torch.ones(2, 2), "0.bias": torch.ones(2), "0.evil": evil}
+    whole = {"model": {"mean": torch.ones(3), "std": torch.ones(3)} | weights, "more": evil, "state_dict": evil}
+    torch.save(whole, path, _use_new_zipfile_serialization=zipped)
+    found = published.read(path, nn.Linear(2, 2), name)
+    assert set(found.state) == {"weight", "bias"} and found.normaliser is not None
+
+
+@ZIP
+def test_a_checkpoint_that_is_one_object_runs_nothing(tmp_path, evil, zipped):
+    torch.save(evil, tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"c\.pth: it holds a whole object of \S+, which no one but its code can open"):
+        published.read(tmp_path / "c.pth", nn.Linear(2, 2))
 
 
 @ZIP
@@ -117,7 +128,7 @@ SOURCES = sorted(
 # Calls that are allowed, and why.
 ALLOWED = {
     # Its `pickle_module` is our Unpickler, which looks up tensors and plain containers only: tried above.
-    "workflow/scripts/mettle/models/madry.py": ["torch.load"],
+    "workflow/scripts/mettle/models/unpickled.py": ["torch.load"],
 }
 
 
@@ -132,7 +143,7 @@ def test_a_source_calls_nothing_that_runs_data(path):
 
 
 def test_the_one_unpickler_that_torch_is_given_is_ours():
-    text = (ROOT / "workflow/scripts/mettle/models/madry.py").read_text()
+    text = (ROOT / "workflow/scripts/mettle/models/unpickled.py").read_text()
     assert re.findall(r"torch\.load\(.*\)", text) == [
         'torch.load(file, map_location="cpu", pickle_module=_Pickle, weights_only=False)'
     ]

@@ -8,7 +8,7 @@ import torchvision
 from torch import nn
 
 from mettle import models, train
-from mettle.models import madry
+from mettle.models import published
 
 CIFAR = [[0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]]
 IMAGENET = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]
@@ -193,5 +193,5 @@ def test_a_checkpoint_for_cifar_answers_as_its_network(tmp_path, arch):
 
 def test_a_classifier_of_that_name_in_another_network_stays(tmp_path):
     network = torchvision.models.DenseNet(8, (1, 1), 8, num_classes=10)
-    found = madry.read(checkpoint(tmp_path / "c.pt", network, IMAGENET))
-    assert "classifier.weight" in found and set(found) == {*network.state_dict(), "mean", "std"}
+    found = published.read(checkpoint(tmp_path / "c.pt", network, IMAGENET), network, "madry")
+    assert "classifier.weight" in found.state and set(found.state) == set(network.state_dict())

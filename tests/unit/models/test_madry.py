@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mettle import flow, models, train
-from mettle.models import madry
+from mettle.models import published
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 ZIP = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -70,19 +70,27 @@ def checkpoint(path, state, zipped=True, key="model", **extra):
     return path
 
 
+def read(path, form="madry"):
+    return published.read(path, source().network, form)
+
+
 def same(found, model):
     network = model.network.state_dict()
-    assert set(found) == {*network, "mean", "std"}
-    assert all(torch.equal(found[key], value) for key, value in network.items())
-    assert all(torch.equal(found[key], getattr(model, key).flatten()) for key in ("mean", "std"))
+    assert set(found.state) == set(network)
+    assert all(torch.equal(found.state[key], value) for key, value in network.items())
+    assert found.normaliser.mean == model.mean.flatten().tolist()
+    assert found.normaliser.std == model.std.flatten().tolist()
 
 
 @ZIP
 @pytest.mark.parametrize("key", ["model", "state_dict"])
 @pytest.mark.parametrize("inner", ["module.model.", "module.model.model."])
-def test_reads_the_network_under_its_own_names(tmp_path, zipped, key, inner):
+@pytest.mark.parametrize("form", ["madry", ""])
+def test_reads_the_network_under_its_own_names(tmp_path, zipped, key, inner, form):
     made = source()
-    same(madry.read(checkpoint(tmp_path / "c.pt", wrapped(made, inner), zipped, key)), made)
+    found = read(checkpoint(tmp_path / "c.pt", wrapped(made, inner), zipped, key), form)
+    same(found, made)
+    assert found.taken.startswith(f"takes `{key}`; names behind `{inner}`; ")
 
 
 @ZIP
@@ -90,7 +98,7 @@ def test_reads_the_network_under_its_own_names(tmp_path, zipped, key, inner):
 def test_a_malicious_pickle_runs_nothing_and_its_weights_load(tmp_path, zipped, kind):
     made, evil = source(), tmp_path / "evil"
     path = checkpoint(tmp_path / "c.pt", wrapped(made), zipped, schedule=kind(evil), more=[kind(evil)])
-    same(madry.read(path), made)
+    same(read(path), made)
     assert not evil.exists()
     torch.load(path, weights_only=False)
     assert evil.exists(), "the pickle of this test is harmless, so it tests nothing"
@@ -100,15 +108,15 @@ def test_a_malicious_pickle_runs_nothing_and_its_weights_load(tmp_path, zipped, 
 def test_objects_with_state_and_items_are_inert(tmp_path, zipped):
     made, evil = source(), tmp_path / "evil"
     path = checkpoint(tmp_path / "c.pt", wrapped(made), zipped, odd=Full(evil), args=types.SimpleNamespace(a={1, 2}))
-    same(madry.read(path), made)
+    same(read(path), made)
     assert not evil.exists()
 
 
 @ZIP
-def test_a_malicious_object_among_the_weights_is_refused_unrun(tmp_path, zipped):
+def test_a_malicious_object_among_the_weights_is_left_out_unrun(tmp_path, zipped):
     state = wrapped(source()) | {"module.model.evil": Call(tmp_path / "evil")}
-    with pytest.raises(ValueError, match=r"is not in MadryLab format: no tensors under `model` or `state_dict`$"):
-        madry.read(checkpoint(tmp_path / "c.pt", state, zipped))
+    found = read(checkpoint(tmp_path / "c.pt", state, zipped))
+    assert all(isinstance(value, torch.Tensor) for value in found.state.values())
     assert not (tmp_path / "evil").exists()
 
 
@@ -117,7 +125,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "c.pt"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"c\.pt is not a whole checkpoint: "):
-        madry.read(path)
+        read(path)
 
 
 @ZIP
@@ -127,28 +135,40 @@ def test_a_truncated_checkpoint_is_refused_wherever_it_ends(tmp_path, zipped):
     for share in (0.0001, 0.01, 0.1, 0.3, 0.5, 0.9, 0.999):
         path.write_bytes(whole[: int(share * len(whole))])
         with pytest.raises(ValueError, match=r"cut\.pt is not a whole checkpoint: "):
-            madry.read(path)
+            read(path)
 
 
 @pytest.mark.parametrize("whole", [torch.ones(3), {"weights": {}}, {"model": 3}, {"model": {"a": 1}}, [1, 2]])
 def test_another_object_than_a_checkpoint_is_refused(tmp_path, whole):
     torch.save(whole, tmp_path / "c.pt")
-    with pytest.raises(ValueError, match=r"c\.pt is not in MadryLab format: no tensors under `model` or `state_dict`$"):
-        madry.read(tmp_path / "c.pt")
+    with pytest.raises(
+        ValueError, match=r"c\.pt: it holds no weights by name, but .*: save its weights alone, by torch"
+    ):
+        read(tmp_path / "c.pt")
 
 
-@pytest.mark.parametrize("key", ["mean", "std"])
-def test_a_missing_normaliser_is_named(tmp_path, key):
+@pytest.mark.parametrize(
+    ("key", "kept", "words"),
+    [("mean", "std", ("standard deviation", "mean")), ("std", "mean", ("mean", "standard dev"))],
+)
+def test_half_a_normaliser_is_named(tmp_path, key, kept, words):
     state = wrapped(source())
     del state[f"module.normalizer.new_{key}"]
-    with pytest.raises(ValueError, match=rf"is not in MadryLab format: no key 'module\.normalizer\.new_{key}'$"):
-        madry.read(checkpoint(tmp_path / "c.pt", state))
+    has, lacks = words
+    told = rf"c\.pt: it has the {has} of a normaliser, `module\.normalizer\.new_{kept}`, but not its {lacks}"
+    with pytest.raises(ValueError, match=told):
+        read(checkpoint(tmp_path / "c.pt", state))
 
 
-def test_a_checkpoint_without_network_is_refused(tmp_path):
-    state = {key: value for key, value in wrapped(source()).items() if not key.startswith("module.model.")}
-    with pytest.raises(ValueError, match=r"is not in MadryLab format: no key starts with 'module\.model\.'$"):
-        madry.read(checkpoint(tmp_path / "c.pt", state))
+def test_a_checkpoint_without_normaliser_is_not_of_this_format(tmp_path):
+    state = {key: value for key, value in wrapped(source()).items() if "normalize" not in key}
+    path = checkpoint(tmp_path / "c.pt", state)
+    with pytest.raises(
+        ValueError,
+        match=r"c\.pt: it is not in MadryLab format, for it has no normaliser: leave column `format` empty$",
+    ):
+        read(path)
+    assert read(path, "").normaliser is None
 
 
 def test_sha256_is_compared_when_the_row_has_one(tmp_path):
@@ -202,12 +222,16 @@ def test_a_converted_model_answers_as_its_source(tmp_path, job, zipped, inner):
 
 def test_another_architecture_is_refused_with_the_list(tmp_path, job):
     path, target = checkpoint(tmp_path / "c.pt", wrapped(source())), tmp_path / "weights.safetensors"
-    with pytest.raises(ValueError, match=r"c\.pt does not fit Vgg: missing network\.features\.0\.weight; .* more$"):
+    with pytest.raises(
+        ValueError,
+        match=r"c\.pt \(`model`\) does not fit Vgg: missing features\.0\.weight; .* more; extra .* more; "
+        r"fc\.weight has shape",
+    ):
         train.convert(row(path, arch="vgg5"), RECIPE, target, job)
     with pytest.raises(
         ValueError,
-        match=r"does not fit CifarResNet: network\.fc\.weight has shape \(10, 64\), expected \(7, 64\); "
-        r"network\.fc\.bias has shape \(10,\), expected \(7,\)$",
+        match=r"does not fit CifarResNet: fc\.weight has shape \(10, 64\), expected \(7, 64\); "
+        r"fc\.bias has shape \(10,\), expected \(7,\)$",
     ):
         train.convert(row(path, classes=7), RECIPE, target, job)
     assert not target.exists()

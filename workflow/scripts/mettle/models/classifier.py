@@ -72,9 +72,10 @@ class Classifier(nn.Module):
             limit = 1e-4 * float(logits.nan_to_num().abs().max())
             if found.shape == logits.shape and torch.allclose(found, logits, rtol=0, atol=limit, equal_nan=True):
                 return
+        net, layer = type(self.network).__name__, ", ".join(self._heads)
         raise ValueError(
-            f"the logits of {type(self.network).__name__} are not what its last linear layer ({', '.join(self._heads)}) "
-            f"makes of its input, the penultimate vector: {_REMEDY}"
+            f"the logits of {net} are not what its last linear layer ({layer}) makes of its input, "
+            f"the penultimate vector: {_REMEDY}"
         )
 
     @property

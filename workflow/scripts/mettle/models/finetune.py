@@ -49,7 +49,7 @@ def finetune(model: Classifier, path: str | Path, dataset: str) -> Report:
     if given < wanted / 2:
         raise ValueError(
             f"{path} ({about['arch']}) does not fit {type(model.network).__name__}: "
-            f"it has {given} of the {wanted} values before the head"
+            f"it has {given} of the {wanted} values before the head: {_difference(own, heads, found)}"
         )
     model.network.load_state_dict(fits, strict=False)
     same = {key for key in fits if key in old and old[key].shape == fits[key].shape}
@@ -60,6 +60,15 @@ def finetune(model: Classifier, path: str | Path, dataset: str) -> Report:
         "missing": [key for key in own if key not in heads and key not in fits],
         "unexpected": [key for key in found if key not in heads and key not in fits],
     }
+
+
+def _difference(own: dict[str, Tensor], heads: set[str], found: dict[str, Tensor]) -> str:
+    """What of a network's entries a file does not have, and what it has in their place."""
+    missing = [key for key in own if key not in heads and key not in found]
+    shapes = [key for key in own if key not in heads and key in found and found[key].shape != own[key].shape]
+    parts = [f"missing {key}{weights.like(key, own, found)}" for key in missing]
+    parts += [f"{key} has shape {tuple(found[key].shape)}, expected {tuple(own[key].shape)}" for key in shapes]
+    return weights.shortened(parts, 3)
 
 
 def _heads(model: Classifier) -> set[str]:

@@ -1,104 +1,178 @@
-"""Published checkpoints by format, each read without running what is pickled in it."""
+"""
+Published checkpoints: the weights of a network, wherever they are in a file and whatever stands before their names.
 
-import pickle
-import re
-from collections.abc import Callable
+They are sought by the names of the network that they are for. Of several sets of weights, those are taken that timm
+takes (`timm.models.load_state_dict`): averaged ones before others, then `state_dict`, then `model`.
+"""
+
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from mettle.models import madry
+from mettle.models import copies, normaliser, renamed, unpickled
+from mettle.models.normaliser import Normaliser
+from mettle.models.weights import COUNTER
+
+State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Format:
-    """How to read a checkpoint.
+    """How a kind of checkpoint names the entries of a network.
 
     Attributes
     ----------
-    read : path to the state of the network under its own names; also `mean` and `std` (3,) if the file has them
+    rename : state under its own names to state under those of our networks
     about : what such a file holds
     """
 
-    read: Callable[[str | Path], dict[str, Tensor]]
+    rename: Callable[[State], State]
     about: str
 
 
-# A model behind its normaliser: the names that the two have in Sequential(normalizer, model).
-_WRAPPED = (("0.", "1."), ("normalize.", "model."), ("normalizer.", "model."))
+FORMATS = {
+    "timm": Format(dict, "names of timm's and torchvision's networks, or of your own"),
+    "madry": Format(renamed.madry, "names of MadryLab's `robustness` library"),
+    "bai": Format(renamed.bai, "names of the GELU ResNet-50 of Bai et al. 2021"),
+}
 
 
-def read_timm(path: str | Path) -> dict[str, Tensor]:
-    """Weights of a timm network.
+@dataclass(frozen=True)
+class Published:
+    """What is taken from a checkpoint.
+
+    Attributes
+    ----------
+    state : of the network; where its names are not there, what comes nearest
+    normaliser : mean and standard deviation of the input, if the file has them
+    label : keys that lead to the weights in the file, joined by points; empty for the file itself
+    taken : what was taken, and what was not, in words
+    """
+
+    state: State
+    normaliser: Normaliser | None
+    label: str
+    taken: str
+
+
+def read(path: str | Path, network: nn.Module, form: str = "") -> Published:
+    """The weights of a network in a checkpoint.
 
     Parameters
     ----------
-    path : a safetensors file, as timm publishes them; or a state saved by torch, bare or under the key `model` or
-        `state_dict`; names may start with `module.`, and the network may stand behind a normaliser with buffers `mean`
-        and `std`
+    path : safetensors, or a file of `torch.save`; nothing in it is run
+    network : that the weights are for; their shapes are not compared
+    form : key of `FORMATS`; empty to see which one fits
 
     Raises
     ------
     ValueError
-        If the file is no such checkpoint, or holds objects other than tensors and plain values.
+        If the file is no whole checkpoint, or it is not clear what in it are the weights and the normaliser.
     """
+    whole = _opened(path)
     try:
-        whole = load_file(path) if _is_safetensors(path) else torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(f"{path} cannot be read safely as a checkpoint: {str(error).splitlines()[0]}") from error
-    except (SafetensorError, EOFError, OSError, RuntimeError, ValueError, LookupError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {str(error) or 'it is empty'}") from error
-    if isinstance(whole, dict):
-        whole = next((whole[key] for key in ("model", "state_dict") if isinstance(whole.get(key), dict)), whole)
-    if not isinstance(whole, dict) or not whole or not all(isinstance(value, Tensor) for value in whole.values()):
-        raise ValueError(f"{path} is not in timm format: no tensors by name, under `model`, or under `state_dict`")
-    return _unwrapped({str(key).removeprefix("module."): value for key, value in whole.items()})
+        return _found(whole, network.state_dict().keys(), [form] if form else list(FORMATS))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
-def _is_safetensors(path: str | Path) -> bool:
-    """Whether a file begins as safetensors do: the length of a head, and the head, in JSON. A name may say nothing."""
+def _found(whole: Any, names: Set[str], forms: list[str]) -> Published:
+    needed = {name for name in names if not name.endswith(COUNTER)}
+    sets = dict(_sets(whole))
+    label = _chosen(sets, needed, forms) if sets else _refuse(whole)
+    form, state, fits = _fitting(sets[label], needed, forms)
+    if not fits:
+        nearest = copies.behind(state, copies.nearest(state, needed))
+        return Published(FORMATS[form].rename(nearest), None, label, "nothing")
+    prefix = copies.one(fits, needed)
+    spare = {f"{prefix}{name}": value for name, value in fits[prefix].items() if name not in names}
+    beside = {name: value for name, value in state.items() if not name.startswith(tuple(fits))}
+    normal = normaliser.find(spare | beside)
+    if forms == ["madry"] and normal is None:
+        raise ValueError("it is not in MadryLab format, for it has no normaliser: leave column `format` empty")
+    known = normal.names if normal else ()
+    own = {name: value for name, value in fits[prefix].items() if f"{prefix}{name}" not in known}
+    left = [f"`{other}`" for other in sets if other != label] + [name for name in beside if name not in known]
+    left += [f"{other}*" for other in fits if other != prefix]
+    return Published(own, normal, label, _sentence(label, prefix, form, normal, left))
+
+
+def _fitting(state: State, needed: Set[str], forms: list[str]) -> tuple[str, State, dict[str, State]]:
+    """The first format under whose names the network is there, the state, and its copies by prefix, or no copies."""
+    state = copies.plain(state)
+    for names in (state, copies.plain(state, "module")):  # a part of the network alone may be data-parallel
+        for form in forms:
+            if fits := copies.find(names, needed, FORMATS[form].rename):
+                return form, names, fits
+    return forms[0], state, {}
+
+
+def _sentence(label: str, prefix: str, form: str, normal: Normaliser | None, left: list[str]) -> str:
+    parts = [f"takes `{label}`" if label else "takes what the file holds"]
+    parts += [f"names behind `{prefix}`"] * bool(prefix) + [FORMATS[form].about] * (form != "timm")
+    if left:
+        parts.append("leaves out " + ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else ""))
+    return "; ".join([*parts, f"normaliser {normal.where}" if normal else "normaliser of the recipe"])
+
+
+# Sets of weights in a file
+
+# timm's order, with other names for averaged weights.
+_FIRST = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema", "state_dict", "model")
+_OF_TRAINING = ("optim", "sched", "scaler")
+
+
+def _opened(path: str | Path) -> Any:
+    """What a file holds. safetensors begin with the length of a head, and the head, in JSON; a name may say nothing."""
     with Path(path).open("rb") as file:
-        return file.read(9)[8:] == b"{"
+        if file.read(9)[8:] != b"{":
+            return unpickled.read(path)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
 
 
-def _unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The network's state by its own names, and `mean` and `std` (3,) where it stands behind a normaliser."""
-    for normaliser, network in _WRAPPED:
-        if all(key.startswith((normaliser, network)) for key in state):
-            found = {key.removeprefix(network): value for key, value in state.items() if key.startswith(network)}
-            return found | {
-                key.removeprefix(normaliser): value.flatten()
-                for key, value in state.items()
-                if key.startswith(normaliser)
-            }
-    return state
+def _sets(value: Any, *keys: str) -> Iterator[tuple[str, State]]:
+    """Tensors by name, some of two dimensions or more, and the keys that lead to them, joined by points."""
+    if not isinstance(value, dict) or any(part in key for key in keys for part in _OF_TRAINING):
+        return
+    named = {key: entry for key, entry in value.items() if isinstance(key, str)}
+    tensors = {key: entry for key, entry in named.items() if isinstance(entry, Tensor)}
+    if any(entry.ndim > 1 for entry in tensors.values()):
+        yield ".".join(keys), tensors
+    for key, entry in named.items():
+        yield from _sets(entry, *keys, key)
 
 
-def read_bai(path: str | Path) -> dict[str, Tensor]:
-    """
-    Weights of the GELU ResNet-50 of Bai et al. 2021 (arXiv:2111.05464) as those of `resnet50_gelu`.
-
-    There, each normalisation is eight batch normalisations without weights, chosen by kind of image, and one affine map
-    behind. They see halves of a batch as different channels, so that their statistics are twice as long. At test time
-    the first half of the first one is in use; with the affine map it is an ordinary batch normalisation.
-    """
-    found = {}
-    for key, value in read_timm(path).items():
-        if match := re.fullmatch(r"(.+)\.bn(\d)\.proxy_bn\.(\w+)", key):
-            name, which, entry = match.groups()
-            if which == "0":
-                found[f"{name}.{entry}"] = value[: len(value) // 2] if value.ndim else value
-        else:
-            found[key.replace(".aff.bnconv.", ".")] = value.flatten() if ".aff.bnconv." in key else value
-    return found
+def _chosen(sets: dict[str, State], needed: Set[str], forms: list[str]) -> str:
+    """Label of the set to take: the only one, the first in timm's order, or the only one that has the network."""
+    if len(sets) == 1:
+        return next(iter(sets))
+    for first in _FIRST:
+        if len(named := [label for label in sets if label.partition(".")[0] == first]) == 1:
+            return named[0]
+    if len(fits := [label for label, state in sets.items() if _fitting(state, needed, forms)[2]]) == 1:
+        return fits[0]
+    shown = ", ".join(f"`{label}`" for label in fits or sets)
+    raise ValueError(
+        f"it holds several sets of weights, {shown}: save one of them alone, by torch.save(file[key], path)"
+    )
 
 
-FORMATS = {
-    "madry": Format(madry.read, "DataParallel(AttackerModel) of MadryLab's `robustness` library"),
-    "timm": Format(read_timm, "state of a timm network, as timm (safetensors), RobustBench and many papers publish it"),
-    "bai": Format(read_bai, "GELU ResNet-50 of Bai et al. 2021 with eight ghost batch normalisations"),
-}
+def _refuse(whole: Any) -> NoReturn:
+    """Say what a file without weights by name holds."""
+    keys = sorted(whole, key=lambda key: key not in (*_FIRST, "net", "network")) if isinstance(whole, dict) else [""]
+    for key in keys:
+        entry = whole[key] if isinstance(whole, dict) else whole
+        if isinstance(entry, unpickled.Inert):
+            under = f", under `{key}`," if key else ""
+            what = f"a whole object of {entry.of}, which no one but its code can open"
+            raise ValueError(f"it holds{under} {what}: {unpickled.SAVE}")
+    what = (", ".join(map(str, whole)) or "nothing") if isinstance(whole, dict) else f"a {type(whole).__name__}"
+    raise ValueError(f"it holds no weights by name, but {what}: {unpickled.SAVE}")

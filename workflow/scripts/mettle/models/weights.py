@@ -1,13 +1,15 @@
 """Weights on disk: safetensors, with all that is needed to rebuild the network in the metadata."""
 
+import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from mettle.files import whole
 from mettle.models.classifier import Classifier, create
@@ -30,7 +32,10 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     about = about | {"input_range": [0, 1]}
     if missing := [key for key in REQUIRED if key not in about]:
         raise ValueError(f"{path}: metadata lacks {missing}")
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    state = {
+        key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, value in model.state_dict().items()
+    }
     with whole(path, _alike) as tmp:
         save_file(state, tmp, metadata={"mettle": json.dumps(about, sort_keys=True)})
 
@@ -94,23 +99,40 @@ def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]
     return model.eval(), about
 
 
-def fill(model: Classifier, state: dict[str, Tensor], path: str | Path) -> None:
-    """Put a state into a model, all of it or nothing.
+# BatchNorm's count of batches, which files older than 2018 do not have and which torch does not ask for either.
+COUNTER = "num_batches_tracked"
+
+
+def fill(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
+    """Put a state into a model, all of it or nothing; counts of batches that it lacks stay what they are.
 
     Raises
     ------
     ValueError
-        With all missing keys, extra keys and differing shapes.
+        With all missing keys and what the state may have in their place, extra keys and differing shapes.
     """
     own = model.state_dict()
-    wrong = [f"missing {key}" for key in own if key not in state]
-    wrong += [f"extra {key}" for key in state if key not in own]
-    wrong += [
+    state = {key: value for key, value in own.items() if key.endswith(COUNTER)} | state
+    missing = [f"missing {key}{like(key, own, state)}" for key in own if key not in state]
+    extra = [f"extra {key}" for key in state if key not in own]
+    shapes = [
         f"{key} has shape {tuple(state[key].shape)}, expected {tuple(own[key].shape)}"
         for key in own
         if key in state and state[key].shape != own[key].shape
     ]
-    if wrong:
-        shown = "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if len(wrong) > 20 else "")
-        raise ValueError(f"{path} does not fit {type(model.network).__name__}: {shown}")
+    if wrong := [shortened(parts, 8) for parts in (missing, extra, shapes) if parts]:
+        name = type(getattr(model, "network", model)).__name__
+        raise ValueError(f"{path} does not fit {name}: {'; '.join(wrong)}")
     model.load_state_dict(state)
+
+
+def like(key: str, own: dict[str, Tensor], state: dict[str, Tensor]) -> str:
+    """What a state has in place of a missing key: the nearest name of that shape among those that it has too many."""
+    others = [name for name, value in state.items() if name not in own and value.shape == own[key].shape]
+    nearest = difflib.get_close_matches(key, others, n=1, cutoff=0)
+    return f" (the file has {nearest[0]} of its shape)" if nearest else ""
+
+
+def shortened(parts: Sequence[str], most: int) -> str:
+    """Parts of a message, joined; of more than so many, how many more."""
+    return "; ".join(parts[:most]) + (f"; and {len(parts) - most} more" if len(parts) > most else "")

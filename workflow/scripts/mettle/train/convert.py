@@ -6,8 +6,7 @@ from typing import Any
 from mettle import models
 from mettle.data import archives
 from mettle.flow import Job, sha256_of, verify
-from mettle.models import weights
-from mettle.models.published import FORMATS
+from mettle.models import normaliser, published, weights
 from mettle.plan.sources import Source, parse
 from mettle.train.loop import about
 
@@ -18,17 +17,17 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
     Parameters
     ----------
     row : row of models.tsv, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, whose download is
-        there; `format` is a key of `mettle.models.published.FORMATS`
-    recipe : recipe that the model was trained with, for size and preprocessing of its input; mean and standard
-        deviation are the checkpoint's where it has them
+        there; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits
+    recipe : its block `input`, for size and preprocessing of the images; mean and standard deviation are the
+        checkpoint's where it has them
     target : file to write
     job : log, provenance
 
     Raises
     ------
     ValueError
-        If the file differs from the row's SHA-256, is no such checkpoint, or does not fit the architecture; or if what
-        is behind `#` cannot be taken out of it.
+        If the file differs from the row's SHA-256, is no such checkpoint, or does not fit the architecture; if its
+        network does not end in a linear layer; or if what is behind `#` cannot be taken out of it.
     FileNotFoundError
         If nothing is at the source's path.
     """
@@ -38,15 +37,31 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
     digest = row.get("sha256") or sha256_of(path)
     if not row.get("sha256"):
         job.say(f"{path} has SHA-256 {digest}: put it into column `sha256` of row '{row['model']}' to have it checked")
-    with archives.taken(path, origin.member) as checkpoint:
-        found = FORMATS[row["format"]].read(checkpoint)
-    given = {key: found.pop(key).float().tolist() for key in ("mean", "std") if key in found}
-    recipe = recipe | {"input": recipe["input"] | given}
-    source = recipe["input"]
-    model = models.create(row["arch"], row["classes"], source["size"], source["mean"], source["std"], seed=0)
-    state = {f"network.{key}": value for key, value in found.items()}
-    weights.fill(model, state | {"mean": model.mean, "std": model.std}, path)
-    models.save(target, model, about(row, recipe, job) | {"source": row["source"], "sha256": digest})
+    model, source = _network(row, recipe["input"], path, origin.member, job)
+    models.save(target, model, about(row, {"input": source}, job) | {"source": row["source"], "sha256": digest})
+
+
+def _network(
+    row: dict[str, Any], source: dict[str, Any], path: Path, member: str, job: Job
+) -> tuple[models.Classifier, dict[str, Any]]:
+    """The network with the checkpoint's weights, and how images reach it."""
+    mean, std = source["mean"], source["std"]
+    network = models.create(row["arch"], row["classes"], source["size"], mean, std, seed=0).network
+    with archives.taken(path, member) as checkpoint:
+        found = published.read(checkpoint, network, row["format"])
+    weights.fill(network, found.state, f"{path} (`{found.label}`)" if found.label else path)
+    if found.normaliser:
+        mean, std = found.normaliser.mean, found.normaliser.std
+    normaliser.check(mean, std, f"recipe '{row['recipe']}': input")
+    normaliser.once(network.state_dict(), mean, std, f"recipe '{row['recipe']}'")
+    model = models.Classifier(network, mean, std, source["size"])
+    model.check()
+    job.say(f"{found.taken}: mean {_shown(mean)}, std {_shown(std)}")
+    return model, source | {"mean": mean, "std": std}
+
+
+def _shown(values: list[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 def _local(source: Source, model: str, job: Job) -> Path:

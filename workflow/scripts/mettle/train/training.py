@@ -19,7 +19,7 @@ from mettle.models.weights import read
 from mettle.perturb import Draws
 from mettle.plan.recipes import check_epochs
 from mettle.train import loggers, optim, validate
-from mettle.train.check import of_recipe
+from mettle.train.check import check_statistics, of_recipe
 from mettle.train.checkpoint import Checkpoint
 from mettle.train.ema import Average
 from mettle.train.images import Images
@@ -63,7 +63,9 @@ class Training:
             check_epochs(recipe)
             self.images = Images(row, recipe, train, test, mixed)
             order = self.images.order(0)
-            self._parts(min(order, key=len))  # as small as any of any epoch: if it has a share for all, all have
+            smallest = min(order, key=len)  # as small as any of any epoch: if it has a share for all, all have
+            self._parts(smallest)
+            check_statistics(self.model, smallest, recipe, self.crew.size)
         self.updates = len(order)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
         self.average = Average(self.model, recipe["ema"]) if recipe["ema"] else None
