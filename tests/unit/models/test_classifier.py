@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import pytest
-import timm
 import torch
 from torch import nn
 
