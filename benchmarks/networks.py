@@ -34,7 +34,8 @@ def small(robust: bool, eps: float, epochs: int = 12) -> nn.Module:
         inputs, labels = x[chosen], y[chosen]
         if robust:
             draws = Draws(update, chosen)
-            inputs = pgd_last(model, inputs, labels, norm="linf", eps=eps, steps=5, draws=draws, policy=policy)
+            ball = {"norm": "linf", "eps": eps, "steps": 5, "step_size": 0.3 * eps}
+            inputs = pgd_last(model, inputs, labels, draws=draws, policy=policy, **ball)
         optimizer.zero_grad()
         F.cross_entropy(model(inputs), labels).backward()
         optimizer.step()

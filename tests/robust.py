@@ -50,6 +50,7 @@ def robust(norm: str) -> tuple[nn.Module, Tensor, Tensor]:
                     norm=norm,
                     eps=eps,
                     steps=3,
+                    step_size=0.5 * eps,
                     draws=Draws(epoch, index),
                     policy=models.Policy(torch.device("cpu")),
                 )

@@ -25,7 +25,7 @@ rule compare:
     conda:
         "../../envs/compare.yaml"
     params:
-        revision=3,
+        revision=4,
         seed=PLAN.seed_of_scores,
         measure=PLAN.measure,
         pair=PLAN.pairs,
@@ -51,7 +51,7 @@ rule subgroups:
     conda:
         "../../envs/compare.yaml"
     params:
-        revision=3,
+        revision=4,
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,

@@ -57,7 +57,8 @@ def test_numbers_are_those_of_the_attack(rows, checkpoints, digit_store, job):
     y = torch.from_numpy(store.labels[chosen])
     model, _ = models.load(checkpoints / "epoch-010.safetensors")
     draws = Draws(derive(job.seed, "effectiveness", 1), store.ids[chosen])
-    found = pgd_last(model, x, y, norm="linf", eps=0.1, steps=5, draws=draws, policy=models.policy(1))
+    ball = {"norm": "linf", "eps": 0.1, "steps": 5, "step_size": 1.5 * 0.1 / 5}
+    found = pgd_last(model, x, y, draws=draws, policy=models.policy(1), **ball)
     with torch.no_grad():
         logits = model(found).double()
     row = rows[(rows["epoch"] == 10) & (rows["steps"] == 5) & (rows["seed"] == 1)].set_index("measure")["value"]

@@ -95,9 +95,25 @@ def test_unfit_features_are_refused_by_model_images_and_file(tmp_path, columns, 
 def test_fewer_images_than_k_are_refused(tmp_path):
     a, b = write(tmp_path, "a"), write(tmp_path, "b", seed=1)
     with pytest.raises(
-        ValueError, match=r"jaccard of a on natural images \(.*\): at least 201 images are needed, got 120"
+        ValueError, match=r"jaccard of a on natural images \(.*\): at least 202 images are needed, got 120"
     ):
         run([a], [b], {"method": "jaccard", "k": 200})
+
+
+def test_a_pair_without_a_score_is_named(tmp_path):
+    a, b = write(tmp_path, "a", n=10, width=6), write(tmp_path, "b", n=10, width=6, seed=1)
+    message = r"^svcca of a on natural images \(.*\) and b on natural images \(.*\): \d and \d components of 10 images"
+    with pytest.raises(ValueError, match=message):
+        run([a], [b], {"method": "svcca"})
+
+
+def test_a_floor_that_is_refused_is_null_with_a_reason(tmp_path):
+    few = np.random.default_rng(0).normal(size=(20, 2))
+    features = {"features": few @ np.random.default_rng(1).normal(size=(2, 40))}
+    a, b = (write(tmp_path, name, n=20, **features) for name in "ab")
+    (row,) = run([a], [b], {"method": "svcca"}, floor=True)
+    assert row["value"] == pytest.approx(1) and row["floor"] is None
+    assert row["note"].startswith("no floor: 18 and 18 components of 20 images have some in common")
 
 
 def test_one_image_is_refused(tmp_path):

@@ -51,10 +51,10 @@ def test_matching_works_when_disagreement_is_the_larger_group(tmp_path):
 def test_a_group_too_small_for_the_measure_says_so(tmp_path):
     rows, _, _ = subgroup_rows(tmp_path, JACCARD, disagree=3)
     assert rows["disagree"]["value"] is None
-    assert rows["disagree"]["note"] == "3 images in the group, jaccard needs 6"
+    assert rows["disagree"]["note"] == "3 images in the group, jaccard needs 7"
     assert rows["agree"]["value"] is not None
     assert rows["agree_matched"]["value"] is None
-    assert rows["agree_matched"]["note"] == "3 images in the smaller group, jaccard needs 6"
+    assert rows["agree_matched"]["note"] == "3 images in the smaller group, jaccard needs 7"
 
 
 def test_correctness_splits_by_whether_both_are_right(tmp_path):

@@ -121,8 +121,9 @@ def test_pwcca_asks_how_well_the_first_explains_the_units_of_the_second():
     assert measures.compare("pwcca", x, y) == pytest.approx(1 / 2)
 
 
-def test_pwcca_needs_images_that_leave_its_weights_defined():
-    needed = measures.get("pwcca").min_images(8)
+@pytest.mark.parametrize("name", ["cca", "pwcca"])
+def test_no_correlation_is_1_whatever_the_features_from_min_images_on(name):
+    needed = measures.get(name).min_images(8)
     x, y = np.random.default_rng(0).normal(size=(2, needed, 8))
     assert correlations(x, y)[0].max() < 1 - 1e-6
     assert correlations(x[1:], y[1:])[0].max() == pytest.approx(1)
@@ -130,7 +131,7 @@ def test_pwcca_needs_images_that_leave_its_weights_defined():
 
 def test_min_images():
     needed = {name: measures.get(name).min_images(512) for name in ("cca", "svcca", "pwcca")}
-    assert needed == {"cca": 514, "svcca": 3, "pwcca": 1025}
+    assert needed == {"cca": 1025, "svcca": 3, "pwcca": 1025}
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,22 @@ def test_options_without_meaning(name, options, message):
     x = np.random.default_rng(0).normal(size=(20, 3))
     with pytest.raises(ValueError, match=f"^{name} of x: {message}$"):
         measures.compare(name, x, x, **options)
+
+
+def test_svcca_refuses_a_pair_that_keeps_too_many_components():
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 512))
+    message = r"^29 and 29 components of 30 images have some in common whatever the features: more images"
+    with pytest.raises(ValueError, match=message):
+        measures.compare("svcca", x, y)
+    a, b = (prepare_svcca(z, variance=0.4) for z in (x, y))
+    assert a.basis.shape[1] + b.basis.shape[1] < 30
+    assert measures.get("svcca").score(a, b) < 0.8
+
+
+def test_components_that_just_fit_share_nothing_by_force():
+    x, y = np.random.default_rng(1).normal(size=(2, 41, 20))
+    found, _ = correlations(x, y)
+    assert found.max() < 1 - 1e-6
+    assert measures.compare("svcca", x, y, variance=1) == pytest.approx(found.mean())
+    with pytest.raises(ValueError, match=r"^20 and 20 components of 40 images have some in common"):
+        measures.compare("svcca", x[1:], y[1:], variance=1)

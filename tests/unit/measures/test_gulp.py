@@ -96,9 +96,9 @@ def test_a_dead_unit_changes_nothing():
 
 def test_min_images():
     needed = measures.get("gulp").min_images
-    assert (needed(100), needed(100, ridge=0)) == (2, 102)
-    x = np.random.default_rng(0).normal(size=(9, 8))
-    with pytest.raises(ValueError, match=r"^gulp of x: at least 10 images are needed, got 9$"):
+    assert (needed(100), needed(100, ridge=0)) == (3, 201)
+    x = np.random.default_rng(0).normal(size=(16, 8))
+    with pytest.raises(ValueError, match=r"^gulp of x: at least 17 images are needed, got 16$"):
         measures.compare("gulp", x, x, ridge=0)
 
 

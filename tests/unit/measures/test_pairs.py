@@ -44,7 +44,7 @@ def test_pairwise_names_the_model():
         measures.pairwise("cka", features | {"short": features["net4"][1:]})
     with pytest.raises(ValueError, match=r"^bad: 1 of 320 features are NaN"):
         measures.pairwise("cka", features | {"bad": np.where(np.arange(320).reshape(80, 4) == 7, np.nan, 1)})
-    with pytest.raises(ValueError, match=r"^jaccard of net4: at least 81 images are needed, got 80$"):
+    with pytest.raises(ValueError, match=r"^jaccard of net4: at least 82 images are needed, got 80$"):
         measures.pairwise("jaccard", features, k=80)
     assert measures.pairwise("cka", {})[1].shape == (0, 0)
 

@@ -35,6 +35,8 @@ def compare(name, x, y):
 
 
 def needed(name, width):
+    if name == "svcca":  # of features that vary in all their dimensions
+        return MEASURES["cca"].min_images(width)
     return MEASURES[name].min_images(width, **MEASURES[name].options | small(name))
 
 
@@ -171,8 +173,48 @@ def test_features_are_left_alone_and_taken_in_any_type(name):
     assert (x == before).all()
 
 
+# Options under which measures look at something else, and so need other numbers of images.
+OPTIONS = [
+    *(pytest.param(name, small(name), id=name) for name in MEASURES if name != "svcca"),
+    *(("jaccard", {"k": 1, "self_policy": policy}) for policy in ("exclude", "zero")),
+    ("jaccard", {"k": 2, "self_policy": "include"}),
+    *((name, {"k": 1}) for name in ("rank", "rank_jaccard")),
+    *((name, {"points": 3, "trials": 2}) for name in ("rtd", "rtd_lite")),
+    ("rsa", {"points": 3}),
+    ("gulp", {"ridge": 0}),
+    ("shape", {"alpha": 0}),
+    ("shape", {"alpha": 0.5}),
+    ("cka_minibatch", {"batch": 4}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_independent_features_are_not_equal_at_the_fewest_images(name, options):
+    measure = MEASURES[name]
+    n = measure.min_images(4, **measure.options | options)
+    scores = []
+    for seed in range(4):
+        x, y = np.random.default_rng(seed).normal(size=(2, n, 4))
+        scores.append(measures.compare(name, x, y, **options))
+    assert any(abs(score - measure.self_value) > 1e-3 for score in scores)
+    assert np.ptp(scores) > 1e-6, "a score that does not depend on the features"
+
+
+@pytest.mark.parametrize("name", ["cca", "svcca", "pwcca", "shape", "gulp"])
+def test_whatever_looks_at_spans_refuses_those_that_exhaust_the_images(name):
+    options = {"shape": {"alpha": 0}, "gulp": {"ridge": 0}}.get(name, {})
+    x, y = np.random.default_rng(0).normal(size=(2, 140, 64))
+    for n in (10, 60, 66, 100):
+        with pytest.raises(ValueError, match=r"images"):
+            measures.compare(name, x[:n], y[:n], **options)
+    measure, found = MEASURES[name], measures.compare(name, x, y, **options)
+    assert abs(found - measure.self_value) > 0.25
+
+
 @every
 def test_works_at_min_images_and_not_below(name):
+    if name == "svcca":  # it depends on the components that are kept, see test_cca
+        return
     n = needed(name, 8)
     x, y = features(0, n=n), features(1, n=n)
     assert math.isfinite(compare(name, x, y))

@@ -191,7 +191,7 @@ def test_min_images():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"points": 1}, "points must be a whole number of at least 2, got 1"),
+        ({"points": 2}, "points must be a whole number of at least 3, got 2"),
         ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"points": 21}, "at least 21 images are needed, got 20"),

@@ -69,7 +69,7 @@ def test_min_images():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"points": 1}, "points must be a whole number of at least 2, got 1"),
+        ({"points": 2}, "points must be a whole number of at least 3, got 2"),
         ({"points": 41}, "at least 41 images are needed, got 40"),
         ({"trials": 0}, "trials must be a whole number of at least 1, got 0"),
         ({"seed": 0.5}, "seed must be a whole number of at least 0, got 0.5"),

@@ -27,7 +27,7 @@ def by_rotation(x, y, alpha):
 @pytest.mark.parametrize(("d", "e"), [(3, 4), (10, 6)])
 def test_equals_the_best_rotation(alpha, d, e):
     rng = np.random.default_rng(d)
-    x, y = rng.normal(size=(20, d)) @ rng.normal(size=(d, d)) - 4, rng.normal(size=(20, e))
+    x, y = rng.normal(size=(21, d)) @ rng.normal(size=(d, d)) - 4, rng.normal(size=(21, e))
     assert measures.compare("shape", x, y, alpha=alpha) == pytest.approx(by_rotation(x, y, alpha), abs=1e-9)
 
 
@@ -91,9 +91,9 @@ def test_floor_of_wide_independent_features():
 
 def test_min_images():
     needed = measures.get("shape").min_images
-    assert (needed(100), needed(100, alpha=0.1), needed(100, alpha=0)) == (2, 2, 102)
-    x = np.random.default_rng(0).normal(size=(9, 8))
-    with pytest.raises(ValueError, match=r"^shape of x: at least 10 images are needed, got 9$"):
+    assert (needed(100), needed(100, alpha=0.1), needed(100, alpha=0)) == (3, 3, 201)
+    x = np.random.default_rng(0).normal(size=(16, 8))
+    with pytest.raises(ValueError, match=r"^shape of x: at least 17 images are needed, got 16$"):
         measures.compare("shape", x, x, alpha=0)
 
 

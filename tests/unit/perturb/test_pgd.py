@@ -1,5 +1,7 @@
 """PGD: exact where the answer is known, never outside the ball, never weaker for more effort."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mettle import models
-from mettle.perturb import Draws, confine, norm, pgd, pgd_last, pgd_trace
+from mettle import models, schema
+from mettle.perturb import Draws, confine, norm, pgd, pgd_last, pgd_trace, step_size
 from mettle.perturb.pgd import uniform_start
 
 CPU = models.policy(1)
@@ -96,6 +98,7 @@ def test_attacked_images_lie_inside_ball_and_pixel_range(name, eps, seed, steps,
     model, x = small_net(seed % 5), images(6, seed).mul(3).sub(1).clamp(0, 1)
     y = torch.arange(6)
     options = {"norm": name, "eps": eps, "steps": steps, "early_stop": early, "restarts": 2}
+    options["step_size"] = 2.5 * eps / max(steps, 1)
     attacked, _ = pgd(model, x, y, draws=draws(6, seed), policy=CPU, **options)
     difference = attacked.numpy().astype(np.float64) - x.numpy().astype(np.float64)
     flat = difference.reshape(6, -1)
@@ -126,7 +129,14 @@ def test_restarts_never_help_the_defender_and_start_where_they_should(name):
     eps = 0.3 if name == "l2" else 0.02
     fooled, queries = [], []
     for restarts in (1, 4):
-        options = {"norm": name, "eps": eps, "steps": 2, "restarts": restarts, "early_stop": True}
+        options = {
+            "norm": name,
+            "eps": eps,
+            "steps": 2,
+            "step_size": 1.25 * eps,
+            "restarts": restarts,
+            "early_stop": True,
+        }
         attacked, spent = pgd(model, x, y, draws=draws(24), policy=CPU, **options)
         fooled.append(model(attacked).argmax(1) != y)
         queries.append(spent)
@@ -138,7 +148,7 @@ def test_restarts_never_help_the_defender_and_start_where_they_should(name):
 def test_early_stop_gives_the_same_accuracy():
     model, x = small_net(), images(64)
     y = model(x).argmax(1)
-    options = {"norm": "l2", "eps": 0.4, "steps": 10, "draws": draws(64), "policy": CPU}
+    options = {"norm": "l2", "eps": 0.4, "steps": 10, "step_size": 0.1, "draws": draws(64), "policy": CPU}
     slow, slow_queries = pgd(model, x, y, **options)
     fast, fast_queries = pgd(model, x, y, early_stop=True, **options)
     assert (model(slow).argmax(1) == y).equal(model(fast).argmax(1) == y)
@@ -149,7 +159,8 @@ def test_early_stop_gives_the_same_accuracy():
 def test_misclassified_images_are_left_alone_by_early_stop():
     model, x = small_net(), images(8)
     y = (model(x).argmax(1) + 1) % 10
-    attacked, queries = pgd(model, x, y, norm="l2", eps=1.0, draws=draws(8), steps=5, early_stop=True, policy=CPU)
+    options = {"norm": "l2", "eps": 1.0, "steps": 5, "step_size": 0.5}
+    attacked, queries = pgd(model, x, y, draws=draws(8), early_stop=True, policy=CPU, **options)
     assert attacked.equal(x)
     assert (queries == 1).all()
 
@@ -179,7 +190,7 @@ def test_zero_gradient_moves_nothing_and_gives_no_nan():
             return torch.zeros(len(x), 10) + 0 * x.sum()
 
     x = images(4)
-    options = {"norm": "l2", "eps": 1.0, "steps": 3, "random_start": False}
+    options = {"norm": "l2", "eps": 1.0, "steps": 3, "step_size": 0.8, "random_start": False}
     attacked, _ = pgd(Constant(), x, torch.zeros(4, dtype=torch.long), draws=draws(4), policy=CPU, **options)
     assert attacked.equal(x)
 
@@ -187,7 +198,7 @@ def test_zero_gradient_moves_nothing_and_gives_no_nan():
 def test_last_iterate_equals_pgd_on_a_linear_model_and_restores_the_model():
     model, x = Linear().train(), images(8, low=0.3, high=0.7)
     y = (model(x)[:, 1] > 0).long()
-    options = {"norm": "l2", "eps": 0.1, "steps": 5, "policy": CPU}
+    options = {"norm": "l2", "eps": 0.1, "steps": 5, "step_size": 0.03, "policy": CPU}
     last = pgd_last(model, x, y, **options)
     best, _ = pgd(model, x, y, draws=draws(8), random_start=False, **options)
     torch.testing.assert_close(last, best)
@@ -209,13 +220,48 @@ def test_a_trace_holds_the_loss_of_every_iterate(name, random_start):
         torch.testing.assert_close(trace[:, steps], expected)
 
 
-def test_a_step_is_one_and_a_half_radii_over_the_number_of_steps():
-    model, x = small_net(), images(8)
-    y = model(x).argmax(1)
-    options = {"norm": "l2", "eps": 0.4, "steps": 3, "policy": CPU}
-    default = pgd_last(model, x, y, **options)
-    assert default.equal(pgd_last(model, x, y, step_size=1.5 * 0.4 / 3, **options))
-    assert not default.equal(pgd_last(model, x, y, step_size=2.5 * 0.4 / 3, **options))
+# The length of a step
+
+
+HOMES = [
+    ("attacks/pgd:step_size", 2.5, 20),
+    ("recipe:attack.step_size", 1.5, 20),
+    ("recipe:validation.steps", 1.5, 20),
+    ("config:attack.effectiveness.steps", 1.5, 20),
+    ("config:attack.convergence.step_size", 1.5, 10),
+]
+
+
+@pytest.mark.parametrize(("home", "times", "over"), HOMES)
+def test_the_default_step_is_what_the_schema_says(home, times, over):
+    options = {"norm": "linf", "eps": 8 / 255, "steps": 20}
+    assert step_size(options, home) == times * (8 / 255) / over
+    assert step_size(options | {"step_size": None}, home) == times * (8 / 255) / over
+    assert step_size(options | {"step_size": 0.3}, home) == 0.3
+    assert step_size(options, home, 5) == times * (8 / 255) / min(over, 5 if over == 20 else over)
+
+
+def test_without_steps_there_is_a_length_still():
+    assert step_size({"eps": 0.5, "steps": 0}, "attacks/pgd:step_size") == 1.25
+
+
+def stated(rules):
+    """Everything in a schema that has a default step."""
+    for sub in [*rules.get("properties", {}).values(), *rules.get("$defs", {}).values()]:
+        if "relative_step" in sub:
+            yield sub
+        yield from stated(sub)
+
+
+def test_descriptions_and_the_caption_state_the_number_of_the_schema():
+    found = [sub for file in ("attacks", "recipe", "config") for sub in stated(schema.load(file))]
+    assert len(found) == len(HOMES)
+    for sub in found:
+        paper = "Madry et al. 2018" if sub["relative_step"] == 2.5 else "Debenedetti et al. 2023"
+        assert re.search(rf": {sub['relative_step']}[^:]* \({paper}\)", sub["description"])
+    effectiveness = schema.load("config")["properties"]["attack"]["properties"]["effectiveness"]["properties"]["steps"]
+    caption = (schema.FOLDER.parent / "report" / "fig7.rst").read_text(encoding="utf-8")
+    assert f"step {effectiveness['relative_step']} eps / steps" in caption
 
 
 @pytest.mark.parametrize("name", ["l2", "linf"])
@@ -227,7 +273,8 @@ def test_another_objective_is_what_rises(name):
     def divergence(logits, index):
         return nn.functional.kl_div(logits.log_softmax(1), clean[index], reduction="none").sum(1)
 
-    options = {"norm": name, "eps": 0.3 if name == "l2" else 0.02, "steps": 10, "draws": draws(8), "policy": CPU}
+    eps = 0.3 if name == "l2" else 0.02
+    options = {"norm": name, "eps": eps, "steps": 10, "step_size": eps / 5, "draws": draws(8), "policy": CPU}
     every = torch.arange(8)
     by_loss, by_divergence = (pgd_last(model, x, y, objective=o, **options) for o in (None, divergence))
     found = [divergence(model(z).detach(), every) for z in (by_loss, by_divergence)]
@@ -242,7 +289,7 @@ def test_attack_leaves_batch_statistics_alone():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10)).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    pgd_last(model, images(8), torch.arange(8), norm="linf", eps=0.1, steps=3, policy=CPU)
+    pgd_last(model, images(8), torch.arange(8), norm="linf", eps=0.1, steps=3, step_size=0.05, policy=CPU)
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -261,7 +308,8 @@ def test_cpu_and_gpu_agree():
     for device in ("cpu", "cuda"):
         policy = models.Policy(torch.device(device))
         on = model.to(device)
-        options = {"norm": "l2", "eps": 0.4, "steps": 10, "draws": Draws(0, range(64), device), "policy": policy}
+        options = {"norm": "l2", "eps": 0.4, "steps": 10, "step_size": 0.1}
+        options |= {"draws": Draws(0, range(64), device), "policy": policy}
         attacked, _ = pgd(on, x.to(device), y.to(device), **options)
         outcome.append((on(attacked).argmax(1) != y.to(device)).cpu())
     assert (outcome[0] != outcome[1]).float().mean() <= 0.02

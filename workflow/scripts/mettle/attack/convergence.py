@@ -15,7 +15,7 @@ from mettle.attack import flags
 from mettle.data.loading import ImageSet, batches, split
 from mettle.data.store import Store
 from mettle.flow import Job, derive
-from mettle.perturb import Draws, pgd_trace
+from mettle.perturb import Draws, pgd_trace, step_size
 
 Row = dict[str, Any]
 
@@ -47,7 +47,7 @@ def convergence(
             f"attack.convergence.images asks for {options['images']}"
         )
     keys = keys | {key: options[key] for key in ("norm", "eps")}
-    size = options["step_size"] or 1.5 * options["eps"] / 10
+    size = step_size(options, "config:attack.convergence.step_size")
     ball = {"norm": options["norm"], "eps": options["eps"], "steps": max(options["steps"]), "step_size": size}
     note = _doubts(model, source, split(known, batch), policy)
     rows = []

@@ -20,7 +20,7 @@ from mettle.data.parts import Parts
 from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.flow import Job, derive, sha256_of
-from mettle.perturb import Draws, pgd_last
+from mettle.perturb import Draws, pgd_last, step_size
 from mettle.stats import share
 
 Row = dict[str, Any]
@@ -107,4 +107,5 @@ def _attacked(
     for number in range(options["seeds"]):
         draws = Draws(derive(seed, "effectiveness", number), ids, clean.device)
         for steps in options["steps"]:
-            yield (steps, number), pgd_last(model, clean, labels, steps=steps, draws=draws, policy=policy, **ball)
+            ball |= {"steps": steps, "step_size": step_size(options, "config:attack.effectiveness.steps", steps)}
+            yield (steps, number), pgd_last(model, clean, labels, draws=draws, policy=policy, **ball)

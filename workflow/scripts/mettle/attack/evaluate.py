@@ -18,7 +18,7 @@ from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.flow import Job, sha256_of
 from mettle.models import Policy
-from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack
+from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size
 from mettle.perturb.losses import margin, random_targets
 from mettle.units import eps_text
 
@@ -132,6 +132,8 @@ def attacked(
     """
     method, eps = options["method"], options["eps"]
     own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
+    if "step_size" in own:
+        own["step_size"] = step_size(options, f"attacks/{method}:step_size")
     ours = options.get("engine", "mettle") == "mettle"
     run = ATTACKS[method].run if ours else partial(pyautoattack, method)
     draws = Draws(seed, ids, clean.device)

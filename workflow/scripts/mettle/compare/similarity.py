@@ -39,15 +39,15 @@ def similarities(
     Raises
     ------
     ValueError
-        If two files hold different images, or the measure is undefined for a model; names models and files.
+        If two files hold different images, or the measure is undefined for a model or pair; names models and files.
     """
     method, options = method_of(options)
-    known: dict[tuple[int, int, int], float] = {}  # floors by n, width and width
+    known: dict[tuple[int, int, int], Row] = {}  # floors by n, width and width
 
-    def floor_of(n: int, p: int, q: int) -> float | None:
-        if floor and (n, p, q) not in known:
-            known[n, p, q] = measures.floor(method, n, p, q, derive(seed, "floor", method), **options)
-        return known.get((n, p, q))
+    def floor_of(*size: int) -> Row:
+        if floor and size not in known:
+            known[size] = _floor(method, size, derive(seed, "floor", method), options)
+        return known.get(size, {"floor": None})
 
     rows, sizes = [], []
     path = state = None
@@ -59,7 +59,15 @@ def similarities(
             sizes.append((len(one.ids), one.features.shape[1], other.features.shape[1]))
         del one, other  # before the next one is read
     state = None  # independent features take the room of real ones
-    return [row | {"floor": floor_of(*size)} for row, size in zip(rows, sizes, strict=True)]
+    return [row | floor_of(*size) for row, size in zip(rows, sizes, strict=True)]
+
+
+def _floor(method: str, size: tuple[int, int, int], seed: int, options: Row) -> Row:
+    """The columns of the score of independent features, which keep more components than real ones: svcca may refuse."""
+    try:
+        return {"floor": measures.floor(method, *size, seed, **options)}
+    except ValueError as error:
+        return {"floor": None, "note": f"no floor: {error}"}
 
 
 def _pair(
@@ -70,7 +78,10 @@ def _pair(
     both = not measure.symmetric and not one.images.startswith("inverted-")
 
     def score(second: Any) -> list[float]:
-        return [measure.score(state, second), *([measure.score(second, state)] if both else [])]
+        try:
+            return [measure.score(state, second), *([measure.score(second, state)] if both else [])]
+        except ValueError as error:
+            raise ValueError(f"{method} of {one} and {other}: {error}") from error
 
     values = score(prepared(method, other, options))
     chance = []

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, one_of, paired, real, same, snap
-from mettle.measures.spectrum import Spectrum, more_than_dimensions, spectrum
+from mettle.measures.spectrum import Spectrum, more_than_both, spectrum
 
 _POWERS = {"mean": 1, "mean_square": 2}
 
@@ -29,8 +29,8 @@ class Subspace:
 
 
 def min_images(width: int, **_: Any) -> int:
-    """Two more images than dimensions: with fewer, the features of a model of this width span everything."""
-    return more_than_dimensions(width)
+    """More images than both widths together: with fewer, some correlations are 1 whatever the features."""
+    return more_than_both(width)
 
 
 def prepare(features: np.ndarray, statistic: str = "mean") -> Subspace:
@@ -40,7 +40,7 @@ def prepare(features: np.ndarray, statistic: str = "mean") -> Subspace:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= d + 2.
+        Row i comes from image i; n >= 2d + 1.
     statistic : {"mean", "mean_square"}
         What is reported of the canonical correlations: their mean, or the mean of their squares.
 
@@ -62,12 +62,13 @@ def score(a: Subspace, b: Subspace) -> float:
     -------
     float
         In [0, 1]; 1 if the narrower model is a linear map of the other, whatever the map. Independent features of
-        ranks p >= q have squared correlations of p / (n-1) on average, and once p + q exceeds n - 1 some are 1.
+        ranks p >= q have squared correlations of p / (n-1) on average.
 
     Raises
     ------
     ValueError
-        If the numbers of images differ.
+        If the numbers of images differ, or if p + q exceeds n - 1: so many dimensions have some in common whatever the
+        features.
 
     Notes
     -----
@@ -76,6 +77,12 @@ def score(a: Subspace, b: Subspace) -> float:
     p and q stand for the widths, so that dead units do not count.
     """
     paired(len(a.basis), len(b.basis))
+    (n, p), q = a.basis.shape, b.basis.shape[1]
+    if p + q > n - 1:
+        raise ValueError(
+            f"{p} and {q} components of {n} images have some in common whatever the features: more images than both "
+            "together are needed, or fewer components (svcca: a smaller `variance`)"
+        )
     correlations = np.linalg.svd(a.basis.T @ b.basis, compute_uv=False)
     return snap(np.mean(correlations**a.power), 0.0, 1.0)
 
@@ -87,8 +94,9 @@ def prepare_svcca(features: np.ndarray, variance: float = 0.99) -> Subspace:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 3. Fewer images than dimensions are allowed, but see `score`: a span of p
-        components correlates with any other by about the root of p / (n-1).
+        Row i comes from image i; n >= 3. There may be fewer images than dimensions where few components are kept:
+        `score` refuses a pair that keeps more than n - 1 together. A span of p components correlates with any other
+        by about the root of p / (n-1).
     variance : float
         Share of the variance that the components explain together, from 0 to 1; the fewest that do are kept,
         and at least one.
@@ -110,11 +118,6 @@ def prepare_svcca(features: np.ndarray, variance: float = 0.99) -> Subspace:
     return Subspace(parts.basis[:, : np.searchsorted(explained, variance * explained[-1]) + 1])
 
 
-def min_images_pwcca(width: int, **_: Any) -> int:
-    """More images than both widths together; with fewer, several correlations are 1, and their weights arbitrary."""
-    return 2 * width + 1
-
-
 def prepare_pwcca(features: np.ndarray) -> Spectrum:
     """
     One model's part of PWCCA.
@@ -129,7 +132,7 @@ def prepare_pwcca(features: np.ndarray) -> Spectrum:
     ValueError
         If there are too few images, or if the features are constant over images.
     """
-    enough(len(features), min_images_pwcca(features.shape[1]))
+    enough(len(features), min_images(features.shape[1]))
     return spectrum(features)
 
 
@@ -190,7 +193,7 @@ SVCCA = Measure(
 PWCCA = Measure(
     prepare=prepare_pwcca,
     score=score_pwcca,
-    min_images=min_images_pwcca,
+    min_images=min_images,
     higher_is_alike=True,
     range=(0.0, 1.0),
     self_value=1.0,

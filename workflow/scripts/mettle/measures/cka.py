@@ -131,14 +131,15 @@ def prepare_biased(features: np.ndarray) -> Centred:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 2. Computed in as many digits as in `prepare`.
+        Row i comes from image i; n >= 3: two centred images are alike in any features. Computed in as many digits as in
+        `prepare`.
 
     Raises
     ------
     ValueError
-        If there are fewer than 2 images, or if the features are constant over images.
+        If there are fewer than 3 images, or if the features are constant over images.
     """
-    return _prepare(features, hsic=_biased, needed=2)
+    return _prepare(features, hsic=_biased, needed=3)
 
 
 def score_biased(a: Centred, b: Centred) -> float:
@@ -297,7 +298,7 @@ UNBIASED = Measure(
 BIASED = Measure(
     prepare=prepare_biased,
     score=score_biased,
-    min_images=lambda width, **_: 2,
+    min_images=lambda width, **_: 3,
     higher_is_alike=True,
     range=(0.0, 1.0),
     self_value=1.0,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired, real
-from mettle.measures.spectrum import more_than_dimensions, spectrum
+from mettle.measures.spectrum import more_than_both, spectrum
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Smoother:
 
 
 def min_images(width: int, ridge: float = 0.01, **_: Any) -> int:
-    """Two, or two more than dimensions without `ridge`, where fewer images are fitted exactly by any features."""
+    """Three, or more than both widths together without `ridge`, which then looks at the spans alone, as CCA does."""
     real("ridge", ridge, 0)
-    return more_than_dimensions(width) if ridge == 0 else 2
+    return more_than_both(width) if ridge == 0 else 3
 
 
 def prepare(features: np.ndarray, ridge: float = 0.01) -> Smoother:
@@ -39,7 +39,7 @@ def prepare(features: np.ndarray, ridge: float = 0.01) -> Smoother:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 2, and n >= d + 2 if `ridge` is 0. Centred, and scaled to a variance of 1 in
+        Row i comes from image i; n >= 3, and n >= 2d + 1 if `ridge` is 0. Centred, and scaled to a variance of 1 in
         sum over dimensions.
     ridge : float
         Regularisation lambda >= 0, in units of that variance. Directions with less are hardly looked at; 0 looks at

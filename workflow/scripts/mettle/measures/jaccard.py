@@ -1,9 +1,24 @@
 """Overlap of nearest neighbours, their ranks, and both."""
 
+from typing import Any
+
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, paired, same
+from mettle.measures.base import RIGID, Measure, enough, paired, same
 from mettle.measures.neighbours import OPTIONS, min_images, overlap, prepare
+
+
+def min_images_of_sets(width: int, **options: Any) -> int:
+    """One image more than `neighbours.min_images`: where all are neighbours, the sets are equal in any features."""
+    return min_images(width, **options) + 1
+
+
+def prepare_sets(
+    features: np.ndarray, k: int = 10, metric: str = "cosine", self_policy: str = "exclude", centre: bool = True
+) -> np.ndarray:
+    """`neighbours.prepare`, of enough images for the sets of neighbours to differ."""
+    enough(len(features), min_images_of_sets(features.shape[1], k=k, self_policy=self_policy))
+    return prepare(features, k, metric, self_policy, centre)
 
 
 def score(a: np.ndarray, b: np.ndarray) -> float:
@@ -96,9 +111,9 @@ def _ranks(count: np.ndarray, nearness: np.ndarray, k: int) -> np.ndarray:
 _KLABUNDE = "Klabunde et al. 2025 (arXiv:2305.06329), neighbourhood-based measures"
 
 MEASURE = Measure(
-    prepare=prepare,
+    prepare=prepare_sets,
     score=score,
-    min_images=min_images,
+    min_images=min_images_of_sets,
     higher_is_alike=True,
     range=(0.0, 1.0),
     self_value=1.0,

@@ -15,9 +15,12 @@ _SELF = {"exclude": np.inf, "include": -np.inf, "zero": 0.5}  # distance to itse
 
 
 def min_images(width: int, k: int = 10, self_policy: str = "exclude", **_: Any) -> int:
-    """Fewest images that leave every image `k` neighbours; ValueError if `k` is no count."""
-    whole("k", k, 1)
-    return k + 1 if self_policy == "exclude" else k
+    """Fewest images that leave every image `k` neighbours, and at least three.
+
+    A ValueError if `k` is no count, or leaves no neighbour but the image itself.
+    """
+    whole("k", k, 2 if self_policy == "include" else 1)
+    return max(k + 1 if self_policy == "exclude" else k, 3)
 
 
 def prepare(
@@ -31,7 +34,7 @@ def prepare(
     features : (n, d) array
         Row i comes from image i.
     k : int
-        Neighbours per image.
+        Neighbours per image; at least 2 if the image itself is always one of them.
     metric : {"cosine", "euclidean"}
         Nearness: largest cosine, or smallest distance.
     self_policy : {"exclude", "include", "zero"}

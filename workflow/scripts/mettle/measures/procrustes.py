@@ -12,7 +12,7 @@ def prepare(features: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 2.
+        Row i comes from image i; n >= 3: two centred images are alike in any features.
 
     Returns
     -------
@@ -22,9 +22,9 @@ def prepare(features: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        If there are fewer than 2 images, or if the features are constant over images.
+        If there are fewer than 3 images, or if the features are constant over images.
     """
-    enough(len(features), 2)
+    enough(len(features), 3)
     return thin(unit(features, features.dtype))
 
 
@@ -61,7 +61,7 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
 MEASURE = Measure(
     prepare=prepare,
     score=score,
-    min_images=lambda width, **_: 2,
+    min_images=lambda width, **_: 3,
     higher_is_alike=False,
     range=(0.0, 2.0),
     self_value=0.0,

@@ -37,8 +37,8 @@ class Clouds:
 
 
 def min_images(width: int, points: int = 500, **_: Any) -> int:
-    """As many images as one subsample holds; ValueError if `points` is no count from 2 on."""
-    whole("points", points, 2)
+    """As many images as one subsample holds; ValueError if `points` is no count from 3 on."""
+    whole("points", points, 3)
     return points
 
 
@@ -51,7 +51,8 @@ def prepare(features: np.ndarray, points: int = 500, trials: int = 10, seed: int
     features : (n, d) array
         Row i comes from image i.
     points : int
-        Images per subsample, at least 2. RTD grows with it: compare only scores of equal `points`.
+        Images per subsample, at least 3: two are alike in any features. RTD grows with it: compare only scores of equal
+        `points`.
     trials : int
         Subsamples, at least 1.
     seed : int

@@ -9,7 +9,7 @@ from mettle.measures.base import RIGID, Measure
 
 
 def min_images(width: int, points: int = 500, **_: Any) -> int:
-    """As many images as one subsample holds; ValueError if `points` is no count from 2 on."""
+    """As many images as one subsample holds; ValueError if `points` is no count from 3 on."""
     return rtd.min_images(width, points)
 
 

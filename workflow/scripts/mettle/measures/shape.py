@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired, real, thin, unit
-from mettle.measures.spectrum import more_than_dimensions, spectrum
+from mettle.measures.spectrum import more_than_both, spectrum
 
 
 def min_images(width: int, alpha: float = 1.0, **_: Any) -> int:
-    """Two, or two more than dimensions at an `alpha` of 0, where fewer images all whiten to the same shape."""
+    """Three, or more than both widths together at an `alpha` of 0, which looks at the spans alone, as CCA does."""
     real("alpha", alpha, 0, 1)
-    return more_than_dimensions(width) if alpha == 0 else 2
+    return more_than_both(width) if alpha == 0 else 3
 
 
 def prepare(features: np.ndarray, alpha: float = 1.0) -> np.ndarray:
@@ -22,7 +22,7 @@ def prepare(features: np.ndarray, alpha: float = 1.0) -> np.ndarray:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 2, and n >= d + 2 if `alpha` is 0.
+        Row i comes from image i; n >= 3, and n >= 2d + 1 if `alpha` is 0.
     alpha : float
         From 1, features as they are (the Procrustes distance as an angle), to 0, features whitened (CCA as an angle).
 

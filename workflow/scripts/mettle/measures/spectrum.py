@@ -53,3 +53,12 @@ def more_than_dimensions(width: int) -> int:
     With fewer, any two models of that width span the same space, and whatever only looks at the span finds them equal.
     """
     return width + 2
+
+
+def more_than_both(width: int) -> int:
+    """
+    Fewest images that two subspaces of `width` dimensions need not share any of, once they are centred.
+
+    With fewer, some canonical correlations are 1 whatever the features, nearly all of them at two more than `width`.
+    """
+    return 2 * width + 1

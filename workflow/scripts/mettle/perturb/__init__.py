@@ -12,6 +12,7 @@ from mettle.perturb.oracle import named
 from mettle.perturb.peer import pyautoattack
 from mettle.perturb.pgd import pgd, pgd_last, pgd_trace
 from mettle.perturb.square import square
+from mettle.perturb.steps import step_size
 
 
 @dataclass(frozen=True)
@@ -54,4 +55,5 @@ __all__ = [
     "pgd_trace",
     "pyautoattack",
     "square",
+    "step_size",
 ]

@@ -22,7 +22,7 @@ def pgd(
     draws: Draws,
     policy: Policy,
     steps: int,
-    step_size: float | None = None,
+    step_size: float,
     random_start: bool = True,
     restarts: int = 1,
     targets: Tensor | None = None,
@@ -41,7 +41,7 @@ def pgd(
     draws : random numbers of these images
     policy : device and precision of the passes
     steps : gradient steps
-    step_size : length of a step; 2.5 eps / steps if not given (Madry et al. 2018, section 5)
+    step_size : length of a step, in pixel range; see `steps.step_size`
     random_start : start uniformly in the ball, else at the image
     restarts : independent starts, of which the worst counts
     targets : (n,) classes to move towards; without it, away from `labels`
@@ -57,7 +57,6 @@ def pgd(
     oracle = Oracle(model, labels, policy, targets, draws.ids)
     objective = objective or cross_entropy(labels, targets)
     worst = Worst(images)
-    size = 2.5 * eps / max(steps, 1) if step_size is None else step_size
     with frozen(model):
         if random_start or early_stop or steps == 0:
             worst.look(oracle, worst.standing(early_stop=False), images, objective)
@@ -76,7 +75,7 @@ def pgd(
                     active, current, gradient = active[keep], current[keep], gradient[keep]
                     if not len(active):
                         break
-                current = _step(current, images[active], gradient, norm, eps, size)
+                current = _step(current, images[active], gradient, norm, eps, step_size)
             if len(active):
                 worst.look(oracle, active, current, objective)
     return confine(worst.images, images, norm, eps), oracle.queries
@@ -90,7 +89,7 @@ def pgd_last(
     norm: str,
     eps: float,
     steps: int,
-    step_size: float | None = None,
+    step_size: float,
     draws: Draws | None = None,
     start: Tensor | None = None,
     objective: Objective | None = None,
@@ -98,9 +97,8 @@ def pgd_last(
 ) -> Tensor:
     """Last iterate of one run of PGD, one pass cheaper than `pgd`: for training, not for evaluation.
 
-    It begins at `start` (n, 3, h, w), at a random point where `draws` are given instead, else at the image. The step is
-    1.5 eps / steps where none is given (Debenedetti et al. 2023, arXiv:2209.07399); the other parameters are those of
-    `pgd`.
+    It begins at `start` (n, 3, h, w), at a random point where `draws` are given instead, else at the image. The other
+    parameters are those of `pgd`.
     """
     if start is None:
         start = _begin(images, norm, eps, draws)
@@ -117,14 +115,14 @@ def pgd_trace(
     norm: str,
     eps: float,
     steps: int,
-    step_size: float | None = None,
+    step_size: float,
     draws: Draws | None = None,
     policy: Policy,
 ) -> Tensor:
     """Cross-entropy of every iterate of one run of PGD, float32 (n, steps + 1), from the start to the last.
 
-    The parameters are those of `pgd_last`. With a `step_size` of its own, k steps are the start of any longer run:
-    its first k + 1 columns.
+    The parameters are those of `pgd_last`. With the same `step_size`, k steps are the start of any longer run: its
+    first k + 1 columns.
     """
     objective, every = cross_entropy(labels), torch.arange(len(images), device=images.device)
     with frozen(model):
@@ -155,15 +153,14 @@ def _run(
     norm: str,
     eps: float,
     steps: int,
-    step_size: float | None,
+    step_size: float,
 ) -> tuple[Tensor, list[Tensor]]:
     """Last iterate of a run from `current`, and the objective of all iterates before it."""
-    size = 1.5 * eps / max(steps, 1) if step_size is None else step_size
     every = torch.arange(len(images), device=images.device)
     values = []
     for _ in range(steps):
         _, value, gradient = ascent(model, current, every, objective, policy)
-        current = _step(current, images, gradient, norm, eps, size)
+        current = _step(current, images, gradient, norm, eps, step_size)
         values.append(value)
     return current, values
 

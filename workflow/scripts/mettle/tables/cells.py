@@ -173,8 +173,8 @@ RUN = {
 
 EFFECTIVENESS = Table(
     "effectiveness",
-    "Accuracy and mean loss under PGD by training epoch, steps and seed: last iterate, step 1.5 eps / steps, random "
-    "start; lo and hi are the 95 % Wilson interval of an accuracy.",
+    "Accuracy and mean loss under PGD by training epoch, steps and seed: last iterate from a random start; "
+    "lo and hi are the 95 % Wilson interval of an accuracy.",
     keys("dataset", "split", "model", "norm", "eps", "measure") | RUN | RESULT,
 )
 

@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from mettle import perturb
+
 
 def eps_at(attack: dict[str, Any], epoch: float) -> float:
     """Radius of the training attack.
@@ -33,5 +35,5 @@ def eps_at(attack: dict[str, Any], epoch: float) -> float:
 
 def step_size(attack: dict[str, Any], eps: float) -> float:
     """Length of a step at the radius of now: that of the final radius unless `tie_step_size`."""
-    size = attack["step_size"] or 1.5 * attack["eps"] / attack["steps"]
+    size = perturb.step_size(attack, "recipe:attack.step_size")
     return size * eps / attack["eps"] if attack["tie_step_size"] else size

@@ -11,7 +11,7 @@ from mettle import models
 from mettle.data.loading import ImageSet, batches, split
 from mettle.flow import derive
 from mettle.models import Policy
-from mettle.perturb import Draws, pgd_last
+from mettle.perturb import Draws, pgd_last, step_size
 from mettle.train.parallel import Crew
 
 
@@ -60,7 +60,7 @@ def robust(
     workers: int = 0,
     crew: Crew | None = None,
 ) -> list[float]:
-    """Accuracy under PGD at full eps, for each number of steps: step 1.5 eps / steps, random start, last iterate.
+    """Accuracy under PGD at full eps, for each number of steps: random start, last iterate.
 
     The starts depend on the images alone, so that epochs and models can be compared. Other parameters are those of
     `evaluate`.
@@ -72,6 +72,7 @@ def robust(
         draws = Draws(derive("validation"), ids, policy.device)
         for k, count in enumerate(steps):
             options = {"norm": attack["norm"], "eps": attack["eps"], "steps": count}
+            options["step_size"] = step_size(options, "recipe:validation.steps")
             attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, **options)
             with torch.no_grad(), models.frozen(model), policy.autocast():
                 correct[k] += (model(attacked).argmax(1) == labels).sum().item()
