@@ -1,20 +1,18 @@
-"""What figures of the light recipe are told by the plan."""
-
-import types
+"""What figures of the light recipe are told by the plan, and refuse."""
 
 import pytest
 
 from mettle import schema
 from mettle.plan import Plan
-from mettle.plan.light_recipe import _check_fig9
 
 
-def of_paper():
+@pytest.fixture
+def config():
     return schema.read_yaml("config/config.yaml")
 
 
-def test_figure_10_is_told_the_values_of_each_cell_of_its_grid():
-    plan = Plan(of_paper())
+def test_figure_10_is_told_the_values_of_each_cell_of_its_grid(config):
+    plan = Plan(config)
     told = plan.figure("fig10")
     assert set(told["values"]) == set(told["cells"]) == set(plan.models_of_sweep("scenes_ablation"))
     model = next(name for name in told["cells"] if "mixup0_8" in name and "linear" in name)
@@ -25,16 +23,16 @@ def test_figure_10_is_told_the_values_of_each_cell_of_its_grid():
     }
 
 
-def test_figure_9_refuses_a_grid_over_anything_but_eps():
-    grids = {"one": {"eps": [0.1]}, "two": {"eps": [0.1], "steps": [1, 2]}}
-    attacks = {name: {"method": "pgd", "grid": grid} for name, grid in grids.items()}
-    plan = types.SimpleNamespace(
-        config={"attack": {"attacks": attacks}}, known=lambda *args: None, known_attack=lambda *args: None, datasets={}
-    )
-    _check_fig9(plan, {"dataset": "d", "attack": "one"}, "figures.fig9")
+def test_figure_9_refuses_a_grid_over_anything_but_eps(config):
+    grid = {"eps": ["4/255", "8/255"], "steps": [1, 2]}
+    config["attack"]["attacks"]["both"] = {"method": "pgd", "norm": "linf", "grid": grid}
+    config["figures"] = {"fig9": config["figures"]["fig9"] | {"attack": "both"}}
     expected = (
-        r"^figures\.fig9\.attack: the grid of 'two' varies 'steps', but the figure's axis is eps: "
+        r"^configuration: figures\.fig9\.attack: the grid of 'both' varies 'steps', but the figure's axis is eps: "
         "name an attack with a grid over eps alone$"
     )
     with pytest.raises(ValueError, match=expected):
-        _check_fig9(plan, {"dataset": "d", "attack": "two"}, "figures.fig9")
+        Plan(config)
+    del grid["steps"]
+    config["attack"]["attacks"]["both"]["steps"] = 2
+    assert len(Plan(config).cells("fig9")) == 4
