@@ -151,12 +151,17 @@ def made() -> dict[Path, float]:
 
 
 def summary() -> str:
-    """Accuracy by recipe and attack, mean over models."""
+    """Accuracy by data set, number of images, recipe and attack, mean over models."""
     frame = tables.read(ACCURACY, tables.ACCURACY)
+    frame = frame[frame["measure"] == "accuracy"].astype({"value": float})
     frame["recipe"] = frame["model"].str.split("-").str[1]
-    wide = frame.astype({"value": float}).pivot_table(index="recipe", columns="attack", values="value", sort=False)
-    text = wide.round(3).to_string(na_rep="")
-    return f"\nAccuracy by training recipe, clean and attacked, mean over models:\n{text}"
+    wide = frame.pivot_table(index=["dataset", "n", "recipe"], columns="attack", values="value", sort=False)
+    wide = wide.rename_axis(index={"n": "images"})
+    text = f"\nAccuracy by training recipe, clean and attacked, mean over models:\n{wide.round(3).to_string(na_rep='')}"
+    doubtful = frame.loc[frame["note"].notna(), "model"].unique()
+    if len(doubtful):
+        text += f"\nIn doubt, see column note of {ACCURACY.replace('.parquet', '.html')}: {', '.join(doubtful)}"
+    return text
 
 
 if __name__ == "__main__":

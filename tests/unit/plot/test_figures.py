@@ -140,7 +140,7 @@ def test_figure_9_has_eps_in_units_of_a_grey_level(drawn):
     assert ours.lines[0].get_xdata().tolist() == pytest.approx([0, 4, 8])
     assert len(ours.collections) == 2 and len(published.collections) == 0, "intervals where there are some"
     assert "1/255" in ours.get_xlabel()
-    assert [ours.get_title(), published.get_title()] == ["d", "published, ImageNet"]
+    assert [ours.get_title(), published.get_title()] == ["d, autoattack", "published, ImageNet, autoattack"]
 
 
 @pytest.mark.parametrize("drawn", ["fig10"], indirect=True)

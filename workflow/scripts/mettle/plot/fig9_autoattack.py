@@ -3,6 +3,8 @@
 After Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399).
 """
 
+import re
+
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -25,10 +27,16 @@ def draw(table: pd.DataFrame) -> Figure:
         figure, axes = pyplot.subplots(1, len(panels), figsize=size, squeeze=False, sharey=True)
         for axis, (source, dataset) in zip(axes[0], panels, strict=True):
             _panel(axis, table[(table["source"] == source) & (table["dataset"] == dataset)])
-            axis.set_title(dataset if source == "here" else "published, ImageNet")
-        axes[0, 0].set_ylabel("accuracy under AutoAttack")
+            axis.set_title(f"{dataset}, {_attack(table)}" if source == "here" else "published, ImageNet, autoattack")
+        axes[0, 0].set_ylabel("accuracy")
         footnote(figure, table)
     return figure
+
+
+def _attack(table: pd.DataFrame) -> str:
+    """Name of the attack, without the radius that its cells have in theirs."""
+    ours = table[(table["source"] == "here") & (table["attack"] != "clean")]
+    return re.sub(r"_eps[0-9_]+$", "", ours["attack"].iloc[0])
 
 
 def _panel(axis: Axes, table: pd.DataFrame) -> None:
