@@ -6,7 +6,7 @@ FIGURES ?= accuracy fig5
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help env demo test check envs pins fix bench dag report docs clean
+.PHONY: help env demo test check envs pins raise stays fix bench dag report docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -38,6 +38,12 @@ envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run 
 
 pins: $(READY) ## write envs/*.yaml from what the scripts import and requirements.lock
 	$(BIN)/python envs/check.py --write
+
+raise: $(READY) ## after a change of code that moves numbers: make raise RULES="attack compare"
+	$(BIN)/python tests/revisions.py raise $(RULES)
+
+stays: $(READY) ## after a change of code that moves none: compare recorded numbers, then note the code of every rule
+	$(BIN)/python tests/revisions.py stays
 
 fix: $(READY) ## format everything
 	$(BIN)/ruff check --fix .

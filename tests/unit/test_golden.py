@@ -5,7 +5,6 @@ import pytest
 import golden_rules
 from told import RULES
 
-pytestmark = pytest.mark.golden
 # What computes no numbers: files of others fetched or missing, what is handed on, and drawings.
 WITHOUT = {"given", "download", "publish", "publish_perturbed", "figure"}
 
