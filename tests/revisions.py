@@ -13,6 +13,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from functools import cache
 
 import yaml
 
@@ -28,6 +29,7 @@ PLUMBING = re.compile(
 )
 
 
+@cache
 def digest(path):
     """Digest of what a module does: its syntax without docstrings."""
     tree = ast.parse(path.read_text())
@@ -48,6 +50,7 @@ def scripts():
     return found
 
 
+@cache
 def modules(script):
     """Modules that decide the numbers of a script, with their digests, by their path in the folder of scripts."""
     paths = {path.relative_to(SCRIPTS).as_posix(): path for path in closure(script)}
