@@ -19,7 +19,7 @@ import told  # noqa: E402
 HEAD = """# What a change makes again
 
 Before each run Snakemake compares every file with what it was made from, and makes again what has changed, and what
-follows from it. Three things count:
+follows from it. `profiles/default`, which Snakemake takes up by itself, leaves three reasons:
 
 - the **parameters** of a rule: what its numbers depend on, and nothing else. No batch size, no device, no text for people
   is among them, and a seed only where something is drawn;
@@ -47,7 +47,8 @@ Likewise `figures.FIGURE.*` concerns the table of that figure. What it shows in 
 """
 
 MODELS = """
-A new name in `dataset` is a new data set. `home` stands in the description of the data sets that are handed on
+A new name in `dataset` is a new data set. A `sha256` that is filled in or corrected is compared when the file is read next;
+`--forcerun prep` (or `convert`, for models) compares now. `home` stands in the description of the data sets that are handed on
 (`results/tfds`), and nowhere else.
 
 ## models.tsv
@@ -90,9 +91,13 @@ FOOT = """
 | a file is replaced by one with an older time than what was made from it (`cp -p`, `rsync -t`) | `touch` it |
 | a folder of torchvision or TFDS changes further down | `touch` the folder that `source` names |
 | the file behind an address changes | delete it in `resources/downloads`, or write another `version` into the row |
-| a file of more than 1 GB gets a new time and is the same | `snakemake --touch -- TARGET`: takes what is there as up to date |
+| a file of more than 1 GB gets a new time and is the same | `snakemake --cores 1 --touch -- TARGET`: takes what is there as up to date |
 | the code of a network, loss, measure or attack of your own | `--forcerun` with the first rule that runs it: `train convert` for a network, `train` for a loss, `compare subgroups` for a measure, `attack` for an attack |
 | the library itself, by `git pull` | nothing: where numbers change, the rule's revision is raised with the code (`workflow/revisions.lock`) |
+
+What is made again and comes out as it was keeps its bytes (stores of images, converted weights), and nothing follows from
+it, in the next run: within one run Snakemake makes all that follows, since it decides before it starts. After a mere copy or
+`touch` of a large folder, make its store first and by itself: `snakemake --cores 2 results/prep/NAME/train.lmdb`.
 
 A source that was deleted after it was packed or converted is not missed until it is needed again. Then the rule `given` fails
 before anything else starts, with the path and how to get the data.
