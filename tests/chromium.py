@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
+
+from waits import FAR, until
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
@@ -64,26 +65,21 @@ class Chromium:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def wait(self, script, seconds=20, **where):
+    def wait(self, script, **where):
         """Value of an expression, as soon as it is true."""
-        end = time.monotonic() + seconds
-        while not (value := self.run(script, **where)):
-            assert time.monotonic() < end, f"not true within {seconds} s: {script}"
-            time.sleep(0.05)
-        return value
+        return until(script, lambda: self.run(script, **where))
 
-    def frame(self, sign, seconds=20):
+    def frame(self, sign):
         """Where `run` finds the frame in which an expression is true, as soon as there is one."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+
+        def found():
             self.run("0")  # reads what has been told in the meantime
             gone = {said["executionContextId"] for said in self.told("Runtime.executionContextDestroyed")}
             there = {said["context"]["id"] for said in self.told("Runtime.executionContextCreated")} - gone
-            for where in ({"contextId": number} for number in sorted(there, reverse=True)):
-                if self.run(sign, **where):
-                    return where
-            time.sleep(0.05)
-        raise AssertionError(f"true in no frame within {seconds} s: {sign}")
+            frames = ({"contextId": number} for number in sorted(there, reverse=True))
+            return next((where for where in frames if self.run(sign, **where)), None)
+
+        return until(sign, found)
 
     def told(self, method):
         """Parameters of all events of one kind."""
@@ -96,7 +92,7 @@ class Chromium:
     def close(self):
         """End the browser."""
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(FAR)
         for end in (self._in, self._out):
             with contextlib.suppress(OSError):
                 os.close(end)

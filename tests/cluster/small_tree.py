@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 import trees
 from mettle import tables
+from waits import FAR
 
 MODEL = "resnet8-plain-s0"
 FIGURES = ["results/figures/fig4.pdf", "results/figures/fig5.pdf"]
@@ -102,10 +103,10 @@ class Tree:
                 load_file(path)
 
 
-def ended(process, code=0, seconds=300):
+def ended(process, code=0):
     """What a Snakemake said, once it has ended with a status."""
     try:
-        process.wait(seconds)
+        process.wait(FAR)
     finally:
         process.kill()
         said = process.said.read_text()

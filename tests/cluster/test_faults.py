@@ -20,7 +20,7 @@ def training(cluster, tree, states=("RUNNING",)):
 def under_way(cluster, tree, *arguments):
     """A Snakemake whose training job has finished an epoch."""
     process = tree.start(WEIGHTS, *arguments)
-    cluster.until("an epoch is over", lambda: tree.epoch() >= 1 and training(cluster, tree), 240)
+    cluster.until("an epoch is over", lambda: tree.epoch() >= 1 and training(cluster, tree))
     return process
 
 

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from mettle.flow import locks
+from waits import FAR
 
 FORK = multiprocessing.get_context("fork")
 
@@ -27,21 +28,21 @@ def other(function, *arguments):
     there = FORK.Event()
     process = FORK.Process(target=function, args=(*arguments, there.set), daemon=True)
     process.start()
-    assert there.wait(20)
+    assert there.wait(FAR)
     return process
 
 
 def hold_file(path, there):
     with locks.alone(path, print):
         there()
-        time.sleep(60)
+        time.sleep(FAR)
 
 
 def hold_gpus(count, there):
     os.environ["CUDA_VISIBLE_DEVICES"] = "0,1,5"
     with locks.gpus(count, print):
         there()
-        time.sleep(60)
+        time.sleep(FAR)
 
 
 def test_alone_nobody_waits(tmp_path):

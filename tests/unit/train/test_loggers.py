@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from trainings import ADVERSARIAL, Job, outputs, recipe, row
 from mettle import tables
 from mettle.train import loggers, loop
 from mettle.train.record import scalars, sentence
+from waits import until
 
 OPTIONS = {"wandb": {"project": "mettle", "mode": "offline"}}
 
@@ -57,10 +57,7 @@ def test_weights_and_biases_writes_a_run_offline(tmp_path):
     logger.close()
     (folder,) = (tmp_path / "logs" / "wandb").glob("offline-run-*-m-0123")
     (file,) = folder.glob("run-m-0123.wandb")
-    deadline = time.monotonic() + 30  # its service writes at its leisure
-    while b"loss" not in file.read_bytes():
-        assert time.monotonic() < deadline, "the run does not hold what was logged"
-        time.sleep(0.05)
+    until("the run holds what was logged", lambda: b"loss" in file.read_bytes())  # its service writes at its leisure
 
 
 def test_an_unknown_logger_is_named():

@@ -32,6 +32,7 @@ from mettle.data.loading import ImageSet
 from mettle.data.store import Store
 from mettle.train import loop, validate
 from mettle.train.checkpoint import Checkpoint
+from waits import until_alive
 
 SCRIPTS = Path(loop.__file__).parents[2]
 
@@ -121,11 +122,7 @@ def test_killed_outright_it_goes_on_to_the_same_end(tmp_path, stores, reference)
     script.write_text(textwrap.dedent(SCRIPT).format(paths=paths, stores=[*map(str, stores)], outputs=names))
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 60
-        while not (resume / "last.pt").exists():
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline, "no state after a minute"
-            time.sleep(0.01)
+        until_alive(process, "a state is saved", (resume / "last.pt").exists)
         time.sleep(0.25)  # some steps on, maybe in the middle of writing
         assert process.poll() is None, "it ended before it could be killed"
         process.kill()

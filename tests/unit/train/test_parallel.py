@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from trainings import ADVERSARIAL, SGD, Job, differing, outputs, recipe, row, ru
 from mettle import models, tables
 from mettle.train import loop
 from mettle.train.parallel import Crew, launch, share
+from waits import FAR, until_alive
 
 SCRIPTS = Path(loop.__file__).parents[2]
 
@@ -64,7 +64,11 @@ PLAIN = models.Architecture(Plain, "convolution", "none")
 def launched(folder, stores, options, devices=2, delay=0, **other):
     script = folder / "script.py"
     script.parent.mkdir(parents=True, exist_ok=True)
-    fields = {"paths": [str(Path(__file__).parent), str(SCRIPTS)], "options": json.dumps(options), "row": other}
+    fields = {
+        "paths": [str(Path(__file__).parent), str(Path(__file__).parents[2]), str(SCRIPTS)],
+        "options": json.dumps(options),
+        "row": other,
+    }
     fields |= {"stores": [*map(str, stores)], "outputs": [*map(str, outputs(folder))]}
     script.write_text(textwrap.dedent(SCRIPT).format(devices=devices, delay=delay, **fields))
     # As inside an allocation of Slurm, which must not be mistaken for a launcher.
@@ -76,7 +80,7 @@ def launched(folder, stores, options, devices=2, delay=0, **other):
 
 def finished(process, code=0):
     try:
-        out, error = process.communicate(timeout=120)
+        out, error = process.communicate(timeout=FAR)
     finally:
         process.kill()
     assert process.returncode == code, error
@@ -135,11 +139,7 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
     options = recipe(**ADVERSARIAL, batch_norm="average", optimizer=SLOW, ema=0.5)
     process = launched(tmp_path / "cut", stores, options, delay=0.2)
     state = outputs(tmp_path / "cut")[2] / "last.pt"
-    deadline = time.monotonic() + 60
-    while not state.exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline, "no state after a minute"
-        time.sleep(0.02)
+    until_alive(process, "a state is saved", state.exists)
     process.send_signal(signal.SIGTERM)
     _, error = finished(process, code=1)
     assert error.strip().splitlines()[-1].startswith("asked to end: the state of training is saved"), error
