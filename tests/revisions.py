@@ -34,7 +34,11 @@ def digest(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
                 node.body = node.body[1:] or [ast.Pass()]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
 
@@ -94,7 +98,9 @@ def read():
 def write(lock):
     """Write the lock, a line per rule and module."""
     lines = [HEAD, "rules:\n"]
-    lines += [f"  {rule}: {{revision: {a['revision']}, code: '{a['code']}'}}\n" for rule, a in sorted(lock["rules"].items())]
+    lines += [
+        f"  {rule}: {{revision: {a['revision']}, code: '{a['code']}'}}\n" for rule, a in sorted(lock["rules"].items())
+    ]
     lines += ["modules:\n", *(f"  {name}: '{code}'\n" for name, code in sorted(lock["modules"].items()))]
     LOCK.write_text("".join(lines))
 

@@ -259,6 +259,7 @@ NAMES = [
     *(("normalizer.mean", "normalizer.std", "model."), ("data_normalizer.mean", "data_normalizer.std", "backbone.")),
     *(("mean", "std", ""), ("mean", "std", "model."), ("mu", "sigma", ""), ("mu", "std", "model.")),
     *(("normalize.means", "normalize.sds", "model."), ("_mean", "_std", "_model."), ("pixel_mean", "pixel_std", "")),
+    *(("in_data_mean", "in_data_std", ""), ("MEAN", "STD", "model.")),
     *(("model.mean", "model.std", "model."), ("preprocess.new_mean", "preprocess.new_std", "network.")),
 ]
 
@@ -306,6 +307,10 @@ WRONG = {
     "of unknown names": (
         {"pre.shift": MEAN.view(1, 3, 1, 1)},
         f"`pre.shift` of 3 values may be part of a normaliser of unknown names: {ALONG}",
+    ),
+    "a convolution that shifts": (
+        {"sub_mean.bias": MEAN, "sub_mean.weight": torch.eye(3).view(3, 3, 1, 1)},
+        f"`sub_mean.bias` of 3 values may be part of a normaliser of unknown names: {ALONG}",
     ),
     "running statistics": (
         {"0.norm.running_mean": MEAN, "0.norm.running_var": STD},

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 # How they are called: normalize.mean, 0.std, normalizer.new_mean, pixel_mean, mu and sigma, means and sds.
-_NAMES = {"mean": r"((?!running)[a-z]*_)?(?:means?|mu)", "std": r"([a-z]*_)?(?:stds?|sds?|stdevs?|sigmas?)"}
+_NAMES = {"mean": r"((?!running)[a-z_]*_)?(?:means?|mu)", "std": r"([a-z_]*_)?(?:stds?|sds?|stdevs?|sigmas?)"}
 
 
 class Normaliser(NamedTuple):
@@ -94,8 +94,8 @@ def _pairs(state: Mapping[str, Tensor]) -> dict[str, list]:
     for name, value in state.items():
         parent, _, last = name.rpartition(".")
         for place, pattern in enumerate(_NAMES.values()):
-            if value.numel() in (1, 3) and (match := re.fullmatch(pattern, last)):
-                found.setdefault((parent, match[1] or ""), [None, None])[place] = (name, value)
+            if value.numel() in (1, 3) and (match := re.fullmatch(pattern, last, re.IGNORECASE)):
+                found.setdefault((parent, (match[1] or "").lower()), [None, None])[place] = (name, value)
     return {next(one[0] for one in both if one): both for both in found.values()}
 
 
@@ -107,4 +107,5 @@ def _numbers(mean: tuple[str, Tensor], std: tuple[str, Tensor]) -> Normaliser:
 def _may_be(name: str, value: Tensor) -> bool:
     """Whether a tensor looks like numbers of the three channels of an input."""
     shaped = tuple(value.shape) in ((1, 3, 1, 1), (3, 1, 1))
-    return value.is_floating_point() and (shaped or (tuple(value.shape) == (3,) and "norm" in name.lower()))
+    named = tuple(value.shape) == (3,) and re.search("norm|mean|std", name, re.IGNORECASE)
+    return value.is_floating_point() and bool(shaped or named)
