@@ -276,6 +276,22 @@ def test_a_network_with_its_normaliser(tmp_path, names, shape, outer):
     assert found.taken.endswith(f"; normaliser `{outer}{mean}` and `{outer}{std}`")
 
 
+@pytest.mark.parametrize(
+    "form", [lambda x: x, lambda x: x.view(1, 3, 1, 1), torch.Tensor.tolist, lambda x: tuple(x.tolist())]
+)
+def test_a_normaliser_beside_the_set_of_weights(tmp_path, form):
+    whole = {"state_dict": prefixed(state(), "module."), "mean": form(MEAN), "std": form(STD), "epoch": 3}
+    found = read(saved(tmp_path / "c.pth", whole), net())
+    same(found, state())
+    assert found.normaliser.mean == pytest.approx(MEAN.tolist()) and found.normaliser.std == pytest.approx(STD.tolist())
+    assert found.taken == "takes `state_dict`; names behind `module.`; normaliser `mean` and `std`"
+
+
+def test_what_is_no_normaliser_beside_the_set_of_weights_is_left(tmp_path):
+    whole = {"model": state(), "mean": 0.91, "std": [0.1], "means": "of five seeds"}
+    assert read(saved(tmp_path / "c.pth", whole), net()).normaliser is None
+
+
 def test_a_normaliser_in_safetensors_and_of_one_number(tmp_path):
     whole = {"normalize.mean": torch.tensor([0.25]), "normalize.std": torch.tensor(0.5)}
     save_file(whole | prefixed(state(), "model."), tmp_path / "download.pth")

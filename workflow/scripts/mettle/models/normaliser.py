@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 # How they are called: normalize.mean, 0.std, normalizer.new_mean, pixel_mean, mu and sigma, means and sds.
@@ -55,6 +56,18 @@ def find(state: Mapping[str, Tensor]) -> Normaliser | None:
 _REMEDY = "save the network's weights alone, and write input.mean and input.std into the recipe"
 
 
+def loose(whole: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Entries of a file that are called as a normaliser's and are tensors, or lists of three numbers."""
+    numbers = {key: value for key, value in whole.items() if isinstance(key, str) and _numeric(value)}
+    found = {key: torch.as_tensor(value) for key, value in numbers.items()}
+    return {key: value for key, value in found.items() if any(re.fullmatch(p, key, re.I) for p in _NAMES.values())}
+
+
+def _numeric(value: Any) -> bool:
+    listed = isinstance(value, list | tuple) and len(value) == 3 and all(isinstance(one, float | int) for one in value)
+    return listed or isinstance(value, Tensor)
+
+
 def check(mean: list[float], std: list[float], what: str) -> None:
     """Raise ValueError unless mean and standard deviation are of pixels in [0, 1].
 
@@ -94,7 +107,7 @@ def _pairs(state: Mapping[str, Tensor]) -> dict[str, list]:
     for name, value in state.items():
         parent, _, last = name.rpartition(".")
         for place, pattern in enumerate(_NAMES.values()):
-            if value.numel() in (1, 3) and (match := re.fullmatch(pattern, last, re.IGNORECASE)):
+            if value.numel() in (1, 3) and (match := re.fullmatch(pattern, last, re.I)):
                 found.setdefault((parent, (match[1] or "").lower()), [None, None])[place] = (name, value)
     return {next(one[0] for one in both if one): both for both in found.values()}
 
@@ -107,5 +120,5 @@ def _numbers(mean: tuple[str, Tensor], std: tuple[str, Tensor]) -> Normaliser:
 def _may_be(name: str, value: Tensor) -> bool:
     """Whether a tensor looks like numbers of the three channels of an input."""
     shaped = tuple(value.shape) in ((1, 3, 1, 1), (3, 1, 1))
-    named = tuple(value.shape) == (3,) and re.search("norm|mean|std", name, re.IGNORECASE)
+    named = tuple(value.shape) == (3,) and re.search("norm|mean|std", name, re.I)
     return value.is_floating_point() and bool(shaped or named)
