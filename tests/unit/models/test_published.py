@@ -287,6 +287,12 @@ def test_a_normaliser_beside_the_set_of_weights(tmp_path, form):
     assert found.taken == "takes `state_dict`; names behind `module.`; normaliser `mean` and `std`"
 
 
+def test_a_single_number_called_mean_is_no_normaliser(tmp_path):
+    whole = prefixed(state(), "model.") | {"train_loss.mean": torch.tensor(0.3)}
+    found = read(saved(tmp_path / "c.pth", {"state_dict": whole}), net())
+    assert found.normaliser is None and "leaves out train_loss.mean" in found.taken
+
+
 def test_what_is_no_normaliser_beside_the_set_of_weights_is_left(tmp_path):
     whole = {"model": state(), "mean": 0.91, "std": [0.1], "means": "of five seeds"}
     assert read(saved(tmp_path / "c.pth", whole), net()).normaliser is None

@@ -37,7 +37,7 @@ def find(state: Mapping[str, Tensor]) -> Normaliser | None:
         If one of the two numbers lacks, there are several that differ, they are not in pixel range [0, 1], or there is
         what may be a normaliser under a name that is not known.
     """
-    found = _pairs(state)
+    found = {name: both for name, both in _pairs(state).items() if all(both) or state[name].numel() > 1}
     for name, (mean, std) in found.items():
         if mean is None or std is None:
             has, lacks = ("mean", "standard deviation") if std is None else ("standard deviation", "mean")
