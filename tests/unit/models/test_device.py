@@ -118,7 +118,7 @@ def test_evaluations_open_a_network_in_the_layout_that_it_runs_in(opened):
     with torch.inference_mode():
         logits, features = model.both(x)
     assert logits.shape == (4, 5) and features.shape == (4, 3600)
-    options = {"method": "pgd", "norm": "linf", "eps": 0.03, "steps": 3}
+    options = {"method": "pgd", "norm": "linf", "eps": 0.03, "steps": 3, "step_size": 0.02}
     columns = attack_batch(faster(model, images, policy), x, labels, range(4), options, 0, policy)
     assert (columns["loss"] > columns["clean_loss"]).all()
     found = invert(model, x, x.flip(0), steps=2, step_size=0.1, momentum=0.9, policy=policy)

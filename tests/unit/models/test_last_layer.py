@@ -98,7 +98,7 @@ def classifier(network):
 
 
 def ends_in(model, *names):
-    model.check()
+    model.check("here")
     assert model._heads == list(names)
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -146,7 +146,7 @@ def test_the_search_leaves_modes_flags_and_hooks_alone():
     model = classifier(Auxiliary()).train()
     model.network.stem.weight.requires_grad_(False)
     with torch.inference_mode():
-        model.check()
+        model.check("here")
     assert all(module.training for module in model.modules())
     assert [name for name, value in model.named_parameters() if not value.requires_grad] == ["network.stem.weight"]
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -180,8 +180,8 @@ def test_heads_of_timm_that_its_get_classifier_does_not_tell(kind):
 
 def test_a_network_of_timm_that_adds_a_maximum_is_refused():
     small = {"layers": FOUR, "embed_dims": (12, 24, 24, 24), "num_heads": FOUR, "stem_hidden_dim": 8}
-    with pytest.raises(ValueError, match=rf"^the logits of VOLO are not what its last linear layer .* {REMEDY}"):
-        classifier(VOLO(num_classes=7, img_size=32, **small)).check()
+    with pytest.raises(ValueError, match=rf"^here: the logits of VOLO are not what its last linear layer .* {REMEDY}"):
+        classifier(VOLO(num_classes=7, img_size=32, **small)).check("here")
 
 
 # Networks without penultimate vector
@@ -219,10 +219,10 @@ class Pooled(nn.Module):
 def test_a_network_whose_features_do_not_give_its_logits_is_refused(kind, layer):
     with pytest.raises(
         ValueError,
-        match=rf"^the logits of {kind.__name__} are not what its last linear layer \({layer}\) makes of its input, "
-        rf"the penultimate vector: {REMEDY}",
+        match=rf"^here: the logits of {kind.__name__} are not what its last linear layer \({layer}\) makes of its "
+        rf"input, the penultimate vector: {REMEDY}",
     ):
-        classifier(kind()).check()
+        classifier(kind()).check("here")
 
 
 class Constant(nn.Module):
@@ -237,13 +237,18 @@ class Means(nn.Module):
 
 @pytest.mark.parametrize("kind", [Constant, Means])
 def test_a_network_without_linear_layer_is_refused(kind):
-    with pytest.raises(ValueError, match=rf"^no linear layer gives the logits of {kind.__name__}: {REMEDY}"):
-        classifier(kind()).check()
+    with pytest.raises(ValueError, match=rf"^here: no linear layer gives the logits of {kind.__name__}: {REMEDY}"):
+        classifier(kind()).check("here")
 
 
 def test_a_network_that_does_not_run_on_its_images_is_told():
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
-    with pytest.raises(ValueError, match=r"^Sequential does not run on 3 x 32 x 32 images: mat1 and mat2 shapes"):
-        classifier(network).check()
-    with pytest.raises(ValueError, match=r"^Sequential does not run on 3 x 32 x 32 images: .* to have 1 channels"):
-        classifier(nn.Sequential(nn.Conv2d(1, 4, 32), nn.Flatten())).check()
+    with pytest.raises(
+        ValueError,
+        match=r"^here: Sequential does not run on 3 x 32 x 32 images \(input\.size of its recipe\): mat1 and ",
+    ):
+        classifier(network).check("here")
+    with pytest.raises(
+        ValueError, match=r"^here: Sequential does not run on 3 x 32 x 32 images .*: .* to have 1 channels"
+    ):
+        classifier(nn.Sequential(nn.Conv2d(1, 4, 32), nn.Flatten())).check("here")

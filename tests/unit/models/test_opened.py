@@ -8,6 +8,7 @@ from mettle import models
 from mettle.data.item import Item, png
 from mettle.data.loading import taken_by
 from mettle.data.store import Store, write
+from mettle.models.small import CifarResNet
 
 STATISTICS = {"mean": [0.5] * 3, "std": [0.25] * 3}
 ABOUT = {"arch": "resnet8", "classes": 3, "size": 24, "resize": 28, "interpolation": "bilinear"}
@@ -20,6 +21,14 @@ def store(tmp_path):
     items = (Item(png(image), 0, "a", "made") for image in images)
     write(tmp_path / "test.lmdb", tmp_path / "test.parquet", items)
     return Store(tmp_path / "test.lmdb")
+
+
+def test_opening_costs_few_passes(tmp_path, store, monkeypatch):
+    models.save(tmp_path / "weights.safetensors", models.create("resnet8", 3, 24, **STATISTICS, seed=0), ABOUT)
+    passed, forward = [], CifarResNet.forward
+    monkeypatch.setattr(CifarResNet, "forward", lambda self, x: passed.append(len(x)) or forward(self, x))
+    models.opened(tmp_path / "weights.safetensors", store, 1, "fp32")
+    assert passed == [1, 2, 1], "where the head is, what it makes of its input, the memory layout"
 
 
 @pytest.mark.parametrize("whole", [False, True])

@@ -259,6 +259,7 @@ NAMES = [
     *(("normalizer.mean", "normalizer.std", "model."), ("data_normalizer.mean", "data_normalizer.std", "backbone.")),
     *(("mean", "std", ""), ("mean", "std", "model."), ("mu", "sigma", ""), ("mu", "std", "model.")),
     *(("normalize.means", "normalize.sds", "model."), ("_mean", "_std", "_model."), ("pixel_mean", "pixel_std", "")),
+    *(("in_data_mean", "in_data_std", ""), ("MEAN", "STD", "model.")),
     *(("model.mean", "model.std", "model."), ("preprocess.new_mean", "preprocess.new_std", "network.")),
 ]
 
@@ -273,6 +274,28 @@ def test_a_network_with_its_normaliser(tmp_path, names, shape, outer):
     same(found, state())
     assert (found.normaliser.mean, found.normaliser.std) == (MEAN.tolist(), STD.tolist())
     assert found.taken.endswith(f"; normaliser `{outer}{mean}` and `{outer}{std}`")
+
+
+@pytest.mark.parametrize(
+    "form", [lambda x: x, lambda x: x.view(1, 3, 1, 1), torch.Tensor.tolist, lambda x: tuple(x.tolist())]
+)
+def test_a_normaliser_beside_the_set_of_weights(tmp_path, form):
+    whole = {"state_dict": prefixed(state(), "module."), "mean": form(MEAN), "std": form(STD), "epoch": 3}
+    found = read(saved(tmp_path / "c.pth", whole), net())
+    same(found, state())
+    assert found.normaliser.mean == pytest.approx(MEAN.tolist()) and found.normaliser.std == pytest.approx(STD.tolist())
+    assert found.taken == "takes `state_dict`; names behind `module.`; normaliser `mean` and `std`"
+
+
+def test_a_single_number_called_mean_is_no_normaliser(tmp_path):
+    whole = prefixed(state(), "model.") | {"train_loss.mean": torch.tensor(0.3)}
+    found = read(saved(tmp_path / "c.pth", {"state_dict": whole}), net())
+    assert found.normaliser is None and "leaves out train_loss.mean" in found.taken
+
+
+def test_what_is_no_normaliser_beside_the_set_of_weights_is_left(tmp_path):
+    whole = {"model": state(), "mean": 0.91, "std": [0.1], "means": "of five seeds"}
+    assert read(saved(tmp_path / "c.pth", whole), net()).normaliser is None
 
 
 def test_a_normaliser_in_safetensors_and_of_one_number(tmp_path):
@@ -306,6 +329,10 @@ WRONG = {
     "of unknown names": (
         {"pre.shift": MEAN.view(1, 3, 1, 1)},
         f"`pre.shift` of 3 values may be part of a normaliser of unknown names: {ALONG}",
+    ),
+    "a convolution that shifts": (
+        {"sub_mean.bias": MEAN, "sub_mean.weight": torch.eye(3).view(3, 3, 1, 1)},
+        f"`sub_mean.bias` of 3 values may be part of a normaliser of unknown names: {ALONG}",
     ),
     "running statistics": (
         {"0.norm.running_mean": MEAN, "0.norm.running_var": STD},

@@ -1,12 +1,16 @@
-"""Stems for 32 pixels: tokens, strides, maps, and weights that go on fitting."""
+"""Stems for 32 pixels: tokens, strides, maps, and weights that go on fitting; networks for grey images."""
+
+import copy
 
 import pytest
+import timm
 import torch
 from timm.models.xcit import Xcit
 from torch import nn
 
 from mettle import models
-from mettle.models.stems import cifar_stem, restride
+from mettle.models import Classifier, Folded, Policy, folded
+from mettle.models.stems import cifar_stem, grey, restride
 
 
 def xcit(classes=4):
@@ -92,3 +96,32 @@ def test_the_cifar_stem_is_initialised_as_the_rest():
 
     conv = cifar_stem(timm.create_model("resnet18")).conv1
     assert conv.weight.std().item() == pytest.approx((2 / (64 * 9)) ** 0.5, rel=0.1)
+
+
+def one_channel():
+    torch.manual_seed(0)
+    conv = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    return nn.Sequential(conv, nn.Flatten(), nn.Linear(4 * 30 * 30, 5)).eval()
+
+
+@pytest.mark.parametrize(
+    "build", [one_channel, lambda: timm.create_model("resnet10t", in_chans=1, num_classes=5).eval()]
+)
+def test_a_network_for_grey_images_takes_three_equal_channels(build):
+    known = build()
+    found = grey(copy.deepcopy(known))
+    assert list(found.state_dict()) == list(known.state_dict())
+    x = torch.rand(2, 1, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(found(x.expand(2, 3, 32, 32)), known(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_grey_network_is_a_classifier_like_any_other():
+    model = Classifier(grey(one_channel()), [0.5] * 3, [0.25] * 3, 32)
+    model.check("here")
+    assert isinstance(folded(model, torch.rand(1, 3, 32, 32)), Folded)
+    placed = Policy(torch.device("cpu")).suited(copy.deepcopy(model)).place(copy.deepcopy(model))
+    x = torch.rand(2, 3, 32, 32, requires_grad=True)
+    torch.testing.assert_close(placed(x), model(x), rtol=1e-4, atol=1e-5)
+    gradient = torch.autograd.grad(model(x).square().sum(), x)[0]
+    torch.testing.assert_close(gradient, gradient[:, :1].expand_as(gradient), rtol=1e-4, atol=1e-6)

@@ -95,6 +95,7 @@ def test_a_network_without_penultimate_vector_is_not_trained(stores, monkeypatch
     made = Architecture(lambda classes, size: nn.Sequential(Norm(), nn.LogSoftmax(1)), "", "")
     monkeypatch.setitem(models.ARCHITECTURES, "norm", made)
     with pytest.raises(
-        ValueError, match=r"^the logits of Sequential are not what its last linear layer \(0\.fc\) makes"
+        ValueError,
+        match=r"^architecture 'norm': the logits of Sequential are not what its last linear layer \(0\.fc\) makes",
     ):
         training(stores, recipe(), arch="norm")

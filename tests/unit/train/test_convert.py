@@ -154,7 +154,10 @@ def test_a_network_whose_features_do_not_give_its_logits_is_refused(tmp_path, jo
     scale = [1 if what == "loaded" else 2]
     made = models.Architecture(lambda classes, size: Own(scale[0]), "", "")
     monkeypatch.setitem(models.ARCHITECTURES, "own", made)
-    with pytest.raises(ValueError, match=r"^the logits of Own are not what its last linear layer \(fc\) makes of its"):
+    where = {"converted": "architecture 'own'", "loaded": r".*w\.safetensors"}[what]
+    with pytest.raises(
+        ValueError, match=rf"^{where}: the logits of Own are not what its last linear layer \(fc\) makes"
+    ):
         train.convert(asked, {"input": RECIPE["input"] | IDENTITY}, tmp_path / "w.safetensors", job)
         scale[0] = 2
         models.load(tmp_path / "w.safetensors")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -60,9 +61,20 @@ class Classifier(nn.Module):
                 )
         return logits, torch.cat([inputs[0].flatten(1) for inputs in seen], dim=1)
 
+    def check(self, where: str | Path) -> None:
+        """Raise ValueError unless `last(features) == logits`, on two images of noise, to 1e-4 of the largest logit.
+
+        Parameters
+        ----------
+        where : file or architecture, for the message
+        """
+        try:
+            self._check()
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+
     @torch.no_grad()
-    def check(self) -> None:
-        """Raise ValueError unless `last(features) == logits`, on two images of noise, to 1e-4 of the largest logit."""
+    def _check(self) -> None:
         noise = torch.rand(2, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
         with frozen(self):
             logits, features = self.both(noise.to(self.mean.device))

@@ -58,7 +58,9 @@ def _run(network: nn.Module, images: Tensor) -> Tensor:
     except (RuntimeError, ValueError, AssertionError) as error:
         size = " x ".join(map(str, images.shape[2:]))
         reason = str(error).strip().split("\n")[0]
-        raise ValueError(f"{type(network).__name__} does not run on 3 x {size} images: {reason}") from error
+        raise ValueError(
+            f"{type(network).__name__} does not run on 3 x {size} images (input.size of its recipe): {reason}"
+        ) from error
 
 
 def _nearest(logits: Tensor, made: dict[Any, str]) -> Iterator[str]:

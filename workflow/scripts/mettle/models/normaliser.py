@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 # How they are called: normalize.mean, 0.std, normalizer.new_mean, pixel_mean, mu and sigma, means and sds.
-_NAMES = {"mean": r"((?!running)[a-z]*_)?(?:means?|mu)", "std": r"([a-z]*_)?(?:stds?|sds?|stdevs?|sigmas?)"}
+_NAMES = {"mean": r"((?!running)[a-z_]*_)?(?:means?|mu)", "std": r"([a-z_]*_)?(?:stds?|sds?|stdevs?|sigmas?)"}
 
 
 class Normaliser(NamedTuple):
@@ -36,7 +37,7 @@ def find(state: Mapping[str, Tensor]) -> Normaliser | None:
         If one of the two numbers lacks, there are several that differ, they are not in pixel range [0, 1], or there is
         what may be a normaliser under a name that is not known.
     """
-    found = _pairs(state)
+    found = {name: both for name, both in _pairs(state).items() if all(both) or state[name].numel() > 1}
     for name, (mean, std) in found.items():
         if mean is None or std is None:
             has, lacks = ("mean", "standard deviation") if std is None else ("standard deviation", "mean")
@@ -53,6 +54,18 @@ def find(state: Mapping[str, Tensor]) -> Normaliser | None:
 
 
 _REMEDY = "save the network's weights alone, and write input.mean and input.std into the recipe"
+
+
+def loose(whole: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Entries of a file that are called as a normaliser's and are tensors, or lists of three numbers."""
+    numbers = {key: value for key, value in whole.items() if isinstance(key, str) and _numeric(value)}
+    found = {key: torch.as_tensor(value) for key, value in numbers.items()}
+    return {key: value for key, value in found.items() if any(re.fullmatch(p, key, re.I) for p in _NAMES.values())}
+
+
+def _numeric(value: Any) -> bool:
+    listed = isinstance(value, list | tuple) and len(value) == 3 and all(isinstance(one, float | int) for one in value)
+    return listed or isinstance(value, Tensor)
 
 
 def check(mean: list[float], std: list[float], what: str) -> None:
@@ -94,8 +107,8 @@ def _pairs(state: Mapping[str, Tensor]) -> dict[str, list]:
     for name, value in state.items():
         parent, _, last = name.rpartition(".")
         for place, pattern in enumerate(_NAMES.values()):
-            if value.numel() in (1, 3) and (match := re.fullmatch(pattern, last)):
-                found.setdefault((parent, match[1] or ""), [None, None])[place] = (name, value)
+            if value.numel() in (1, 3) and (match := re.fullmatch(pattern, last, re.I)):
+                found.setdefault((parent, (match[1] or "").lower()), [None, None])[place] = (name, value)
     return {next(one[0] for one in both if one): both for both in found.values()}
 
 
@@ -107,4 +120,5 @@ def _numbers(mean: tuple[str, Tensor], std: tuple[str, Tensor]) -> Normaliser:
 def _may_be(name: str, value: Tensor) -> bool:
     """Whether a tensor looks like numbers of the three channels of an input."""
     shaped = tuple(value.shape) in ((1, 3, 1, 1), (3, 1, 1))
-    return value.is_floating_point() and (shaped or (tuple(value.shape) == (3,) and "norm" in name.lower()))
+    named = tuple(value.shape) == (3,) and re.search("norm|mean|std", name, re.I)
+    return value.is_floating_point() and bool(shaped or named)

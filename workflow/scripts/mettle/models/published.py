@@ -92,12 +92,12 @@ def _found(whole: Any, names: Set[str], forms: list[str]) -> Published:
     prefix = copies.one(fits, needed)
     spare = {f"{prefix}{name}": value for name, value in fits[prefix].items() if name not in names}
     beside = {name: value for name, value in state.items() if not name.startswith(tuple(fits))}
-    normal = normaliser.find(spare | beside)
+    normal = normaliser.find(spare | beside | (normaliser.loose(whole) if label else {}))
     if forms == ["madry"] and normal is None:
         raise ValueError("it is not in MadryLab format, for it has no normaliser: leave column `format` empty")
     known = normal.names if normal else ()
     own = {name: value for name, value in fits[prefix].items() if f"{prefix}{name}" not in known}
-    left = [f"`{other}`" for other in sets if other != label] + [name for name in beside if name not in known]
+    left = [f"`{other}`" for other in sets if other not in (label, "")] + [name for name in beside if name not in known]
     left += [f"{other}*" for other in fits if other != prefix]
     return Published(own, normal, label, _sentence(label, prefix, form, normal, left))
 

@@ -1,8 +1,8 @@
-"""First layers of published networks, changed so that networks for 224 pixels take images of 32."""
+"""What stands first in a network, changed: stems for 224 pixels take 32, networks for grey images three channels."""
 
 import math
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def restride(network: nn.Module, stride: int) -> nn.Module:
@@ -49,3 +49,22 @@ def cifar_stem(network: nn.Module) -> nn.Module:
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     network.maxpool = nn.Identity()
     return network
+
+
+def grey(network: nn.Module) -> nn.Module:
+    """Let a network for one channel take images of three, by their mean; names and shapes of its weights stay.
+
+    Images here have three channels, equal ones where they are grey. Under attack they need not be equal: the mean of
+    three changes of at most eps is one of at most eps, so that Linf balls are those of one channel; an L2 ball is that
+    of one channel with radius eps / sqrt(3).
+
+    Parameters
+    ----------
+    network : takes (n, 1, h, w); changed in place
+    """
+    network.register_forward_pre_hook(_mean_of_channels)
+    return network
+
+
+def _mean_of_channels(network: nn.Module, args: tuple[Tensor]) -> Tensor:
+    return args[0].mean(1, keepdim=True)

@@ -95,7 +95,7 @@ def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]
     for key in ("mean", "std"):
         if not torch.allclose(getattr(model, key).flatten(), torch.tensor(about[key], dtype=torch.float32)):
             raise ValueError(f"{path}: {key} in the weights differs from {about[key]} in the metadata")
-    model.check()
+    model.check(path)
     return model.eval(), about
 
 

@@ -55,7 +55,7 @@ def _network(
     normaliser.check(mean, std, f"recipe '{row['recipe']}': input")
     normaliser.once(network.state_dict(), mean, std, f"recipe '{row['recipe']}'")
     model = models.Classifier(network, mean, std, source["size"])
-    model.check()
+    model.check(f"architecture '{row['arch']}'")
     job.say(f"{found.taken}: mean {_shown(mean)}, std {_shown(std)}")
     return model, source | {"mean": mean, "std": std}
 

@@ -28,7 +28,7 @@ def start(
     source, seed = recipe["input"], derive(row["seed"], "init")
     shape = (row["arch"], row["classes"], source["size"], source["mean"], source["std"])
     model = models.create(*shape, seed, drop_path=recipe["drop_path"])
-    model.check()
+    model.check(f"architecture '{row['arch']}'")
     if not base:
         return model, {}
     report = models.finetune(model, base[0], row["dataset"])
