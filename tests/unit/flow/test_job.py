@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from imports import SCRIPTS, packages
 from mettle import files, flow
 from mettle.flow import locks
 
@@ -96,6 +97,19 @@ def test_provenance_says_what_made_a_file(tmp_path):
     assert found["versions"]["numpy"] == np.__version__ and "mettle" in found["versions"]
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["commit"]
+
+
+# Packages that the scripts import and no number passes through: those that read settings, fetch, count, log and draw.
+ASIDE = {
+    *("jsonschema", "pyyaml", "tqdm", "requests", "huggingface-hub", "tensorboard", "wandb", "matplotlib", "seaborn"),
+    *("snakemake", *(f"snakemake-storage-plugin-{name}" for name in ("gcs", "http", "s3", "zenodo"))),
+}
+
+
+def test_provenance_names_every_package_that_numbers_pass_through():
+    used = set().union(*(packages(path) for path in SCRIPTS.glob("*.py")))
+    assert used - ASIDE == set(flow._PACKAGES)
+    assert used >= ASIDE
 
 
 def test_the_hash_is_that_of_the_parameters_without_the_revision(tmp_path):

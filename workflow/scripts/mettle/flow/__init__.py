@@ -28,7 +28,12 @@ from tqdm import tqdm
 from mettle import files
 from mettle.flow import locks
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "ripser", "lmdb")
+# Packages of others that numbers pass through; a test finds those that are missing here.
+_PACKAGES = (
+    *("torch", "torchvision", "timm", "lightning-fabric", "safetensors", "numpy", "scipy", "scikit-learn", "numba"),
+    *("pandas", "pyarrow", "lmdb", "pillow", "simplejpeg", "tensorflow-datasets", "array-record", "pyautoattack"),
+    *("ripser", "ripserplusplus", "giotto-ph", "pot"),
+)
 _RESOURCES = {"gpus": ("gpu", 0), "tasks": ("tasks", 1), "nodes": ("nodes", 1)}
 
 
