@@ -57,7 +57,7 @@ def effect(checkpoints, store, job, folder):
 
 
 def perturb(checkpoints, store, job):
-    attack = schema.check({"method": "pgd", "steps": 1, "datasets": []} | BALL, "attacks/pgd", "here")
+    attack = schema.check({"method": "pgd", "steps": 1} | BALL, "attacks/pgd", "here")
     keys = {"dataset": "digits", "model": "m", "attack": "pgd"}
     return semantics.perturbations(checkpoints / "epoch-010.safetensors", store, keys, attack, 6, "fp32", 4, job)
 

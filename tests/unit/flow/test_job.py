@@ -5,6 +5,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -218,6 +220,27 @@ def test_progress_of_an_iterator_has_no_total_unless_told(tmp_path, clock):
     assert lines_of(tmp_path, clock, iter("ab"), 61)[1][0] == "12:00:00 images: 1 of ?, 61 s each"
     assert lines_of(tmp_path, clock, iter("ab"), 61, total=2)[1][0] == "12:00:00 images: 1 of 2, 61 s each"
     assert lines_of(tmp_path, clock, iter(""), 61) == ([], [])
+
+
+def test_progress_speaks_while_one_item_takes_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "_MINUTE", 0.02)
+    with flow.job(snakemake(tmp_path)) as job:
+        for _ in job.progress(["slow"], "images"):
+            until = time.monotonic() + 20
+            while "the next for" not in (tmp_path / "logs" / "compare.log").read_text() and time.monotonic() < until:
+                time.sleep(0.01)
+    assert re.search(r"images: 1 of 1 done, the next for \d s", (tmp_path / "logs" / "compare.log").read_text())
+
+
+def test_progress_that_is_left_early_speaks_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "_MINUTE", 0.01)
+    before = threading.active_count()
+    with flow.job(snakemake(tmp_path)) as job:
+        items = job.progress(range(3), "images")
+        next(items)
+        assert threading.active_count() == before + 1
+        items.close()
+        assert threading.active_count() == before
 
 
 def test_a_job_that_can_go_on_is_alone_at_its_folder(tmp_path):
