@@ -207,6 +207,7 @@ def peak(method: str, times: int) -> str:
         y = model(x).argmax(1)  # so that every image is attacked to the end
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     ball = {"norm": "linf", "eps": 1e-5, "draws": Draws(0, range(len(x))), "policy": policy}
+    ball |= {"step_size": 1e-6} if method == "pgd" else {}
     options = {key: value * times if key != "targets" else value for key, value in LENGTHS[method].items()}
     ATTACKS[method].run(model, x, y, **ball, **options)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

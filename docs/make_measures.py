@@ -43,7 +43,8 @@ one model.
   canonical correlations there are 1: independent features of 512 dimensions would get a `cca` of 0.998 from 514 images.
   So `cca` and `pwcca`, `gulp` with a `ridge` of 0 and `shape` with an `alpha` of 0 need more images than both widths
   together. `svcca` counts the components that it keeps instead of the widths, and refuses a pair that keeps too many:
-  it serves few images where the features vary in few directions, or with a smaller `variance`. `linear_regression` needs more images than dimensions, and many more for a low floor:
+  it serves few images where the features vary in few directions, or with a smaller `variance`.
+  `linear_regression` needs more images than dimensions, and many more for a low floor:
   independent features explain d / (n - 1), and their squared canonical correlations are as large on average. With few
   images, take `cka`, or `gulp` with its `ridge`.
 - No other measure is settled by the number of images either: `jaccard` refuses as many neighbours as there are images,
@@ -71,8 +72,8 @@ OTHERS = (
     ),
     (
         "`pwcca`: weights are inner products of the canonical variables with the units of the second model",
-        "google/svcca, and `resi` after it, leave the whitening out of the variables and take the narrower model; where "
-        "that is the second, they index the first by it, which fails",
+        "google/svcca, and `resi` after it, leave the whitening out of the variables and take the narrower model; "
+        "where that is the second, they index the first by it, which fails",
         "0.08 where it was noticed; 0.01 to 0.08 on made features of equal widths",
     ),
     (

@@ -23,6 +23,16 @@ def run(checkpoints, digit_store, job, resume):
     return pd.DataFrame(found, dtype=object)
 
 
+def test_the_log_has_the_accuracy_of_every_checkpoint(checkpoints, digit_store, job, tmp_path):
+    said = []
+    told = types.SimpleNamespace(**vars(job) | {"say": said.append})
+    found = run(checkpoints, digit_store, told, tmp_path / "resume")
+    last = found[(found["epoch"] == 10) & (found["measure"] == "accuracy")]
+    means = last.groupby("steps")["value"].mean()
+    expected = f"clean {means[0]:.4f}, PGD-1 {means[1]:.4f}, PGD-5 {means[5]:.4f}"
+    assert said[-1] == f"epoch-010: {expected}" and said[0].startswith("epoch-000: clean ")
+
+
 @pytest.fixture(scope="module")
 def rows(checkpoints, digit_store, job, tmp_path_factory):
     return run(checkpoints, digit_store, job, tmp_path_factory.mktemp("resume"))
@@ -75,14 +85,23 @@ def test_a_killed_job_goes_on_with_the_checkpoints_that_are_left(rows, checkpoin
     class Killed(Exception):
         pass
 
-    def one(items, *rest):
-        yield items[0]
+    def one(items, text, *rest):
+        if text != "checkpoints":
+            return items
+        return (item if item == 0 else die() for item in items)
+
+    def die():
         raise Killed
 
     with pytest.raises(Killed):
         run(checkpoints, digit_store, types.SimpleNamespace(**vars(job) | {"progress": one}), tmp_path / "resume")
     seen = []
-    counted = types.SimpleNamespace(**vars(job) | {"progress": lambda items, *rest: seen.extend(items) or items})
+
+    def count(items, text, *rest):
+        seen.extend(items if text == "checkpoints" else ())
+        return items
+
+    counted = types.SimpleNamespace(**vars(job) | {"progress": count})
     again = run(checkpoints, digit_store, counted, tmp_path / "resume")
     assert seen == [1] and not (tmp_path / "resume").exists()
     pd.testing.assert_frame_equal(again, rows)

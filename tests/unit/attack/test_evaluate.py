@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import tempfile
 import types
 
@@ -258,9 +259,25 @@ def test_a_killed_evaluation_goes_on_with_the_same_result(weights, store, tmp_pa
     job = types.SimpleNamespace(**vars(JOB) | {"say": said.append})
     monkeypatch.setattr(evaluate, "attack_batch", lambda *given: attacked.append(given[3]) or real(*given))
     pd.testing.assert_frame_equal(pd.DataFrame(evaluate.evaluate(*here, tmp_path / "resume", job)), whole)
-    assert said == ["goes on with 2 of 4 batches done"]
+    shares = [(whole[key] == whole["label"]).mean() for key in ("prediction", "clean_prediction")]
+    assert said[0].startswith("resuming: 2 of 4 batches: accuracy ")
+    last = f"4 of 4 batches: accuracy {shares[0]:.4f} of {len(whole)} images, clean {shares[1]:.4f}"
+    assert len(said) == 3 and said[-1] == last
     assert sorted(itertools.chain(*attacked)) == Store(store).ids.tolist(), "a batch was attacked twice or never"
     assert not (tmp_path / "resume").exists()
+
+
+def test_the_log_has_what_stands_after_each_member(weights, store, tmp_path):
+    said = []
+    job = types.SimpleNamespace(**vars(JOB) | {"say": said.append})
+    given = {"method": "autoattack", "norm": "linf", "eps": 0.02, "steps": 2, "queries": 3, "images": 20}
+    rules = schema.check(given | {"attacks": ["apgd_ce", "square"]}, "attacks/autoattack", "here")
+    found = evaluate.evaluate(weights, store, KEYS, rules, "fp32", 20, tmp_path / "resume", job)
+    left = int((np.array(found["prediction"]) == np.array(found["label"])).sum())
+    assert [line.partition(":")[0] for line in said[:2]] == ["batch 1 of 1"] * 2
+    assert re.fullmatch(r"batch 1 of 1: after apgd_ce \d+ of 20 images stand", said[0])
+    assert said[1] == f"batch 1 of 1: after square {left} of 20 images stand"
+    assert said[2].startswith(f"1 of 1 batches: accuracy {left / 20:.4f} of 20 images, clean ")
 
 
 @pytest.mark.parametrize("change", ["options", "seed", "batch", "precision"])
@@ -282,7 +299,7 @@ def test_answers_of_another_origin_are_not_taken(weights, store, tmp_path, monke
     given = options(steps=3) if change == "options" else options()
     precision, batch = "bf16" if change == "precision" else "fp32", 20 if change == "batch" else 16
     evaluate.evaluate(weights, store, KEYS, given, precision, batch, tmp_path, job)
-    assert said == []
+    assert len(said) and not said[0].startswith("resuming")
 
 
 # Bad input and doubtful models

@@ -5,12 +5,15 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from imports import SCRIPTS, packages
 from mettle import files, flow
 from mettle.flow import locks
 
@@ -96,6 +99,19 @@ def test_provenance_says_what_made_a_file(tmp_path):
     assert found["versions"]["numpy"] == np.__version__ and "mettle" in found["versions"]
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["commit"]
+
+
+# Packages that the scripts import and no number passes through: those that read settings, fetch, count, log and draw.
+ASIDE = {
+    *("jsonschema", "pyyaml", "tqdm", "requests", "huggingface-hub", "tensorboard", "wandb", "matplotlib", "seaborn"),
+    *("snakemake", *(f"snakemake-storage-plugin-{name}" for name in ("gcs", "http", "s3", "zenodo"))),
+}
+
+
+def test_provenance_names_every_package_that_numbers_pass_through():
+    used = set().union(*(packages(path) for path in SCRIPTS.glob("*.py")))
+    assert used - ASIDE == set(flow._PACKAGES)
+    assert used >= ASIDE
 
 
 def test_the_hash_is_that_of_the_parameters_without_the_revision(tmp_path):
@@ -204,6 +220,27 @@ def test_progress_of_an_iterator_has_no_total_unless_told(tmp_path, clock):
     assert lines_of(tmp_path, clock, iter("ab"), 61)[1][0] == "12:00:00 images: 1 of ?, 61 s each"
     assert lines_of(tmp_path, clock, iter("ab"), 61, total=2)[1][0] == "12:00:00 images: 1 of 2, 61 s each"
     assert lines_of(tmp_path, clock, iter(""), 61) == ([], [])
+
+
+def test_progress_speaks_while_one_item_takes_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "_MINUTE", 0.02)
+    with flow.job(snakemake(tmp_path)) as job:
+        for _ in job.progress(["slow"], "images"):
+            until = time.monotonic() + 20
+            while "the next for" not in (tmp_path / "logs" / "compare.log").read_text() and time.monotonic() < until:
+                time.sleep(0.01)
+    assert re.search(r"images: 1 of 1 done, the next for \d s", (tmp_path / "logs" / "compare.log").read_text())
+
+
+def test_progress_that_is_left_early_speaks_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "_MINUTE", 0.01)
+    before = threading.active_count()
+    with flow.job(snakemake(tmp_path)) as job:
+        items = job.progress(range(3), "images")
+        next(items)
+        assert threading.active_count() == before + 1
+        items.close()
+        assert threading.active_count() == before
 
 
 def test_a_job_that_can_go_on_is_alone_at_its_folder(tmp_path):

@@ -81,7 +81,8 @@ def _known(
     order = np.random.default_rng(seed).permutation(len(source))
     found: list[np.ndarray] = []
     chosen = split(order, batch)
-    for part, (images, labels, _) in zip(chosen, batches(source, chosen, job.threads - 1), strict=True):
+    left = job.progress(batches(source, chosen, job.threads - 1), "looking for images that it classifies", len(chosen))
+    for part, (images, labels, _) in zip(chosen, left, strict=True):
         with models.frozen(model):
             correct = (model(policy.move(images)).argmax(1).cpu() == labels).numpy()
         found.append(part[correct])

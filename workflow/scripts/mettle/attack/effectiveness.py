@@ -61,10 +61,18 @@ def effectiveness(
     made_from += [precision, torch.__version__, job.provenance["revision"]]
     parts = Parts(resume, made_from, len(files))
     for number in job.progress(parts.left, "checkpoints", len(parts.left)):
-        parts.save(number, _sums(files[number], store, keys["dataset"], options, precision, batch, job))
+        found = _sums(files[number], store, keys["dataset"], options, precision, batch, job)
+        parts.save(number, found)
+        job.say(f"{files[number].stem}: {_spoken(found)}")
     sums = pd.DataFrame(parts.collect())
     sums["epoch"] = np.repeat([int(file.stem.removeprefix("epoch-")) for file in files], len(sums) // len(files))
     return [row for cell in sums.to_dict("records") for row in _rows(keys, options, cell)]
+
+
+def _spoken(sums: dict[str, np.ndarray]) -> str:
+    """Accuracy by number of steps, mean over seeds, for the log."""
+    shares = pd.Series(sums["correct"] / sums["n"]).groupby(sums["steps"]).mean()
+    return ", ".join(f"PGD-{steps} {share:.4f}" if steps else f"clean {share:.4f}" for steps, share in shares.items())
 
 
 def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
@@ -84,7 +92,8 @@ def _sums(
     model, source, policy = models.opened(weights, store, job.threads, precision)
     chosen = split(shared(len(source), options["images"], job.seed, dataset), batch)
     sums: dict[tuple[int, int], np.ndarray] = {}
-    for clean, labels, ids in batches(source, chosen, job.threads - 1):
+    left = batches(source, chosen, job.threads - 1)
+    for clean, labels, ids in job.progress(left, weights.stem, len(chosen)):
         clean, labels = policy.move(clean), labels.to(policy.device)
         _, flagged = flags.look(model, clean, labels, ids.tolist())
         doubtful = [float(flagged[key].sum()) for key in tables.FLAGS]

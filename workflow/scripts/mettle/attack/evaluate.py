@@ -1,6 +1,6 @@
 """Every held-out image of a data set, clean and attacked, one row each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,16 +59,53 @@ def evaluate(
     chosen = split(shared(len(source), options["images"], job.seed, keys["dataset"]), batch)
     made_from = [sha256_of(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
     parts = Parts(resume, [*made_from, policy.device.type, job.provenance["revision"]], len(chosen))
+    standing = Standing(job, len(chosen))
+    for number in parts.done:
+        standing.add(parts.load(number))
     if parts.done:
-        job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
+        job.say(f"resuming: {standing}")
     left = batches(source, [chosen[i] for i in parts.left], job.threads - 1)
     for number, (clean, labels, ids) in zip(parts.left, job.progress(left, "attack", len(parts.left)), strict=True):
         place = (policy.move(clean), labels.to(policy.device), ids.tolist())
-        parts.save(number, attack_batch(model, *place, options, job.seed, policy))
+        columns = attack_batch(model, *place, options, job.seed, policy, standing.member)
+        parts.save(number, columns)
+        standing.add(columns)
+        job.say(str(standing))
     columns = parts.collect()
     n = len(columns["id"])
     constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": flags.note(columns)}
     return {key: [value] * n for key, value in constant.items()} | columns
+
+
+class Standing:
+    """Accuracy so far, for the log.
+
+    Parameters
+    ----------
+    job : whose log it is
+    batches : how many there are
+    """
+
+    def __init__(self, job: Job, batches: int) -> None:
+        self.job, self.batches = job, batches
+        self.done = self.images = self.clean = self.attacked = 0
+
+    def add(self, columns: dict[str, np.ndarray]) -> None:
+        """Take in the answers to a batch."""
+        self.done += 1
+        self.images += len(columns["label"])
+        self.clean += int((columns["clean_prediction"] == columns["label"]).sum())
+        self.attacked += int((columns["prediction"] == columns["label"]).sum())
+
+    def member(self, text: str) -> None:
+        """Say what a member of the attack left of the batch that is under attack."""
+        self.job.say(f"batch {self.done + 1} of {self.batches}: {text}")
+
+    def __str__(self) -> str:
+        clean, attacked = (hits / self.images for hits in (self.clean, self.attacked))
+        return (
+            f"{self.done} of {self.batches} batches: accuracy {attacked:.4f} of {self.images} images, clean {clean:.4f}"
+        )
 
 
 def faster(model: nn.Module, source: ImageSet, policy: Policy) -> nn.Module:
@@ -85,6 +122,7 @@ def attack_batch(
     options: dict[str, Any],
     seed: int,
     policy: Policy,
+    say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, np.ndarray]:
     """Answers to one batch: what comes out of the attack is checked against ball and pixel range, and judged in fp32.
 
@@ -94,7 +132,7 @@ def attack_batch(
         If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
     """
     clean_logits, flagged = flags.look(model, clean, labels, ids)
-    images, queries = attacked(model, clean, labels, ids, options, seed, policy)
+    images, queries = attacked(model, clean, labels, ids, options, seed, policy, say)
     logits = judge(model, images)
     columns = {
         "id": np.asarray(ids),
@@ -119,6 +157,7 @@ def attacked(
     options: dict[str, Any],
     seed: int,
     policy: Policy,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Tensor, Tensor]:
     """Attacked images of one batch, and the passes spent on each.
 
@@ -129,6 +168,7 @@ def attacked(
     options : options of the attack with defaults filled in
     seed : seed of the run
     policy : device and precision
+    say : is told how many images stand after each member of AutoAttack
     """
     method, eps = options["method"], options["eps"]
     own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
@@ -136,6 +176,8 @@ def attacked(
         own["step_size"] = step_size(options, f"attacks/{method}:step_size")
     ours = options.get("engine", "mettle") == "mettle"
     run = ATTACKS[method].run if ours else partial(pyautoattack, method)
+    if ours and method == "autoattack":
+        own["say"] = say
     draws = Draws(seed, ids, clean.device)
     if options.get("target", "none") != "none":
         own["targets"] = choose_targets(options["target"], judge(model, clean), labels, draws)

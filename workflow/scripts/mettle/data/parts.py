@@ -42,6 +42,11 @@ class Parts:
         self.remove()
         return columns
 
+    def load(self, number: int) -> dict[str, np.ndarray]:
+        """The answers to one batch that is done."""
+        with np.load(self._path(number), allow_pickle=False) as part:
+            return dict(part)
+
     def each(self, key: str) -> Iterator[np.ndarray]:
         """One column, batch after batch."""
         for number in range(self.n):

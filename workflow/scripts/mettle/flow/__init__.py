@@ -13,9 +13,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -28,7 +29,13 @@ from tqdm import tqdm
 from mettle import files
 from mettle.flow import locks
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow", "ripser", "lmdb")
+# Packages of others that numbers pass through; a test finds those that are missing here.
+_PACKAGES = (
+    *("torch", "torchvision", "timm", "lightning-fabric", "safetensors", "numpy", "scipy", "scikit-learn", "numba"),
+    *("pandas", "pyarrow", "lmdb", "pillow", "simplejpeg", "tensorflow-datasets", "array-record", "pyautoattack"),
+    *("ripser", "ripserplusplus", "giotto-ph", "pot"),
+)
+_MINUTE = 60.0  # seconds that a log may say nothing
 _RESOURCES = {"gpus": ("gpu", 0), "tasks": ("tasks", 1), "nodes": ("nodes", 1)}
 
 
@@ -61,18 +68,42 @@ class Job:
         print(f"{time.strftime('%H:%M:%S')} {text}", file=self.log, flush=True)
 
     def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterator:
-        """The items, counted: a bar on a terminal, and a line a minute in the log."""
+        """The items, counted: a bar on a terminal, and a line a minute in the log, also while one item takes longer."""
         total = len(items) if total is None and hasattr(items, "__len__") else total
         started = spoken = time.monotonic()
         bar = tqdm(items, desc=text, total=total, leave=False, disable=not sys.__stderr__.isatty(), file=sys.__stderr__)
         done = 0
-        for done, item in enumerate(bar, start=1):
-            yield item
-            if time.monotonic() - spoken >= 60:
-                spoken = time.monotonic()
-                self.say(f"{text}: {done} of {total or '?'}, {(spoken - started) / done:.3g} s each")
+
+        def waiting() -> None:
+            if (seconds := time.monotonic() - spoken) >= _MINUTE:
+                self.say(f"{text}: {done} of {total or '?'} done, the next for {seconds:.0f} s")
+
+        with _every_minute(waiting):
+            for done, item in enumerate(bar, start=1):
+                yield item
+                if time.monotonic() - spoken >= _MINUTE:
+                    spoken = time.monotonic()
+                    self.say(f"{text}: {done} of {total or '?'}, {(spoken - started) / done:.3g} s each")
         if spoken > started:
             self.say(f"{text}: {done} done in {time.monotonic() - started:.0f} s")
+
+
+@contextmanager
+def _every_minute(call: Callable[[], None]) -> Iterator[None]:
+    """Call something once a minute in a thread of its own, until the block ends."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(_MINUTE):
+            call()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager

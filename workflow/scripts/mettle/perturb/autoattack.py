@@ -54,6 +54,7 @@ def autoattack(
     steps: int = 100,
     targets: int = 9,
     queries: int = 5000,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Tensor, Tensor]:
     """Images that fool the model under any of several attacks.
 
@@ -64,6 +65,7 @@ def autoattack(
     steps : iterations of APGD and FAB
     targets : wrong classes that APGD-T and FAB-T aim at, the most likely first; at most all
     queries : forward passes of Square
+    say : is told after each member how many images still stand
 
     Returns
     -------
@@ -93,4 +95,5 @@ def autoattack(
             )
             spent[index] += passes
             worst.look(oracle, index, found, loss)
+            say(f"after {name} {len(worst.standing())} of {len(images)} images stand")
     return worst.images, spent + oracle.queries

@@ -11,7 +11,7 @@ def step_size(options: dict[str, Any], rules: str, steps: int | None = None) -> 
     Parameters
     ----------
     options : with `norm`, `eps` and, unless `steps` is given, `steps`; `step_size`, if it is there and no null, wins
-    rules : place of the default in the schemas: a file, perhaps a definition, and a property, `recipe:attack.step_size`.
+    rules : where the schemas state the default: file, perhaps a definition, and property, `recipe:attack.step_size`.
         Its keyword `relative_step` is a multiple of eps over the number of steps: 2.5 in evaluation (Madry et al. 2018,
         arXiv:1706.06083, section 5), 1.5 in training and in the studies of the light recipe (Debenedetti et al. 2023,
         arXiv:2209.07399). With the keyword `over`, the number of steps is always that
