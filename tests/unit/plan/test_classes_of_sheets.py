@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from imports import ROOT
+from mettle import schema
+from mettle.data.classes import known
 from mettle.plan import Plan, classes
 
 RECIPE = {
@@ -50,6 +53,12 @@ def test_labels_come_from_the_row_and_its_parent(plan):
         "train": "train",
         "test": "val",
     }
+
+
+def test_the_shipped_5000_images_have_the_1000_classes_of_imagenet():
+    rows = schema.read_sheet(ROOT / "config" / "datasets.tsv", "datasets")
+    found = known(classes.named_by(rows, "imagenet_rb5000"))
+    assert len(found.names) == 1000 and found.names == sorted(found.names) and found.of == rows["imagenet"]["names"]
 
 
 def test_a_parent_with_other_classes_names_none(plan):
