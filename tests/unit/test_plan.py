@@ -673,7 +673,7 @@ def test_models_are_read_from_several_sheets(place):
     both = [str(place.folder / "models.tsv"), str(other)]
     assert list(place.plan(models=both).models)[-1] == "resnet8-plain-s5"
     other.write_text(f"{head}\n{rows[0]}\n")
-    with pytest.raises(ValueError, match=r"more\.tsv, row 'resnet8-plain-s0': stands in .*models\.tsv too$"):
+    with pytest.raises(ValueError, match=r"more\.tsv, row 'resnet8-plain-s0': appears in .*models\.tsv too$"):
         place.plan(models=both)
 
 

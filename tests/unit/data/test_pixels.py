@@ -189,6 +189,16 @@ def test_an_orientation_that_turns_nothing_keeps_the_bytes(value):
     assert plain(data) is data
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("notes", [b"", b"nonsense" * 5, b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01" * 9])
+def test_damaged_notes_of_a_camera_turn_nothing(notes):
+    data, body = file(RGB, "JPEG"), b"Exif\0\0" + notes
+    data = data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
+    assert plain(data) is data
+    alpha = raw_png(WITH_ALPHA, 8, 6, (b"eXIf", notes))
+    assert np.abs(decode_array(plain(alpha)) - on_white(RGB, ALPHA)).max() <= 1
+
+
 def test_half_an_image_is_refused():
     for data in (file(WITH_ALPHA), file(DEEP), turned("JPEG")):
         with pytest.raises((OSError, SyntaxError, ValueError)):

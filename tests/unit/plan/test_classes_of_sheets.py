@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from imports import ROOT
+from mettle import schema
+from mettle.data.classes import known
 from mettle.plan import Plan, classes
 
 RECIPE = {
@@ -22,7 +25,7 @@ PART = "part\tclassification\t{classes}\t0\tfolder\tresources/part\tfiles.txt\t\
 
 @pytest.fixture
 def plan(tmp_path):
-    def make(*rows, **recipe):
+    def make(*rows, figures=None, **recipe):
         (tmp_path / "recipes").mkdir(exist_ok=True)
         (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE | recipe))
         (tmp_path / "datasets.tsv").write_text(HEAD + "".join(rows))
@@ -30,7 +33,7 @@ def plan(tmp_path):
         (tmp_path / "models.tsv").write_text("model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n" + model)
         places = {"datasets": "datasets.tsv", "models": "models.tsv", "recipes": "recipes"}
         config = {key: str(tmp_path / value) for key, value in places.items()}
-        return Plan(config | {"attack": {"attacks": {"weak": ATTACK}}, "figures": {}})
+        return Plan(config | {"attack": {"attacks": {"weak": ATTACK}}, "figures": figures or {}})
 
     return make
 
@@ -50,6 +53,12 @@ def test_labels_come_from_the_row_and_its_parent(plan):
         "train": "train",
         "test": "val",
     }
+
+
+def test_the_shipped_5000_images_have_the_1000_classes_of_imagenet():
+    rows = schema.read_sheet(ROOT / "config" / "datasets.tsv", "datasets")
+    found = known(classes.named_by(rows, "imagenet_rb5000"))
+    assert len(found.names) == 1000 and found.names == sorted(found.names) and found.of == rows["imagenet"]["names"]
 
 
 def test_a_parent_with_other_classes_names_none(plan):
@@ -86,6 +95,18 @@ def test_with_other_classes_images_are_compared_but_labels_are_not_scored(plan):
     for groups in ({}, {"groups": "agreement"}, {"groups": "confidence"}):
         assert found.represented(CELL | {"images": "natural"} | groups)
     assert found.image_set(CELL | {"images": "natural"}) == found.stores(CELL)
+
+
+def test_a_table_of_accuracies_holds_what_can_be_scored(plan):
+    shown = {"accuracy": {"evaluations": [{"datasets": ["big", "part"], "attacks": ["weak"]}]}}
+    found = plan(BIG, PART.format(classes=100), figures=shown)
+    assert found.cells("accuracy") == [
+        f"results/attack/{name}/resnet8-plain-s0/weak.parquet" for name in ("big", "part")
+    ]
+    with pytest.raises(
+        ValueError, match="answers with the 100 classes of 'big', but labels are the 10 classes of 'part'"
+    ):
+        plan(BIG, PART.format(classes=10), figures=shown)
 
 
 def test_what_compares_labels_with_answers_asks_for_such_a_store():

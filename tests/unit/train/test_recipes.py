@@ -108,7 +108,8 @@ def test_the_best_weights_are_those_of_the_most_robust_epoch(tmp_path, stores, m
     assert epochs["selected"].tolist() == [epoch == best for epoch in range(4)]
     kept = models.load(tmp_path / "kept" / f"epoch-00{best}.safetensors")[0]
     assert differing(kept.state_dict(), state) == []
-    assert models.load(tmp_path / "weights.safetensors")[1]["epoch"] == best
+    about = models.load(tmp_path / "weights.safetensors")[1]
+    assert about["epoch"] == best and about["class_names"] == Store(stores[0]).class_names
 
 
 def test_without_an_attack_the_best_is_the_most_accurate(tmp_path, stores, monkeypatch):

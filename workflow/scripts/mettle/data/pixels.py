@@ -37,8 +37,8 @@ def plain(data: bytes) -> bytes:
             if _is_plain(image, data):
                 decode_array(data)
                 return data
-            image.load()
-            return png(np.asarray(_seen(ImageOps.exif_transpose(image))))
+            turned = ImageOps.exif_transpose if _is_turned(image) else Image.Image.copy
+            return png(np.asarray(_seen(turned(image))))
     except UnidentifiedImageError as error:  # its own message names a buffer in memory
         raise ValueError("its bytes are in no known image format") from error
 
@@ -81,9 +81,16 @@ def _check(image: Image.Image, data: bytes) -> None:
 
 
 def _is_plain(image: Image.Image, data: bytes) -> bool:
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
     clear = image.mode in _PLAIN and "transparency" not in image.info
-    return clear and not turned and _depth(image, data) <= 8
+    return clear and not _is_turned(image) and _depth(image, data) <= 8
+
+
+def _is_turned(image: Image.Image) -> bool:
+    """Whether viewers turn or mirror an image; notes of a camera that are damaged say nothing."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+    except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):  # PIL knows all of these
+        return False
 
 
 def _seen(image: Image.Image) -> Image.Image:

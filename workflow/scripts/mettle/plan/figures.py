@@ -21,6 +21,9 @@ def _check_accuracy(plan: "Plan", options: Options, where: str) -> None:
     for number, one in enumerate(options["evaluations"]):
         for dataset in one["datasets"]:
             plan.known(dataset, plan.datasets, "data set", f"{where}.evaluations.{number}.datasets")
+            models = [model for model in plan.models if plan.fits(model, dataset)]
+            if models and not any(plan.scores(model, dataset) for model in models):
+                plan.scored_store({"model": models[0], "dataset": dataset})  # says why
         for attack in one["attacks"]:
             check_entry(plan, attack, one["datasets"], f"{where}.evaluations.{number}.attacks")
 

@@ -94,6 +94,11 @@ class Plan(Sheets):
         """Whether a model can be evaluated on a data set: its own, or one that names its own as `parent`."""
         return self.models[model]["dataset"] in (dataset, self.datasets[dataset].get("parent"))
 
+    def scores(self, model: str, dataset: str) -> bool:
+        """Whether a model can be evaluated on a data set, and the labels there are among its classes."""
+        own = self.models[model]["dataset"]
+        return self.fits(model, dataset) and classes.alike(self.datasets, own, dataset)
+
     def group(self, model: str) -> tuple[str, str, float]:
         """Data set, threat and eps of a model: models are compared within a group."""
         row = self.models[model]
@@ -308,12 +313,12 @@ class Plan(Sheets):
         return self.attacks[_get(wildcards, "attack")]
 
     def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
-        """Every model of these data sets, but those of sweeps, under each of these entries of `attack.attacks`."""
+        """Every model whose answers these data sets score, under these entries of `attack.attacks`; none of sweeps."""
         return [
             f"results/attack/{dataset}/{model}/{attack}.parquet"
             for dataset in datasets
             for model in self.models
-            if self.fits(model, dataset) and "sweep" not in self.models[model]
+            if self.scores(model, dataset) and "sweep" not in self.models[model]
             for entry in attacks
             for attack in self.attack_grid(entry)
         ]
@@ -335,7 +340,7 @@ class Plan(Sheets):
             If the configuration names none.
         """
         dataset, named = _get(wildcards, "dataset"), self.config["attack"]["perturbations"]["judges"]
-        judges = [judge for judge in named if self.fits(judge, dataset)]
+        judges = [judge for judge in named if self.scores(judge, dataset)]
         if not judges:
             raise ValueError(
                 f"configuration: attack.perturbations.judges names no model of '{dataset}': "

@@ -74,7 +74,7 @@ class Sheets:
         for sheet in [sheets] if isinstance(sheets, str) else sheets:
             for name, row in schema.read_sheet(sheet, "models").items():
                 if name in models:
-                    raise ValueError(f"{sheet}, row '{name}': stands in {self._sheet_of[name]} too")
+                    raise ValueError(f"{sheet}, row '{name}': appears in {self._sheet_of[name]} too")
                 models[name], self._sheet_of[name] = row, sheet
         return models | self.recipes.rows
 
