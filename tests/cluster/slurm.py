@@ -2,8 +2,8 @@
 A Slurm of one node on this machine, from Debian's packages, with pretended GPUs, CPUs and memory.
 
 Everything lies in one folder, but for links in /etc/slurm: the executor takes SLURM_CONF out of the environment of its
-job steps. Memory limits are real: a step that takes more than it asked for is killed. Limits of time are far: the machine
-may be busy with other work.
+job steps. Memory limits are real: a step that takes more than it asked for is killed. Limits of time are far: the
+machine may be busy with other work.
 """
 
 import fcntl

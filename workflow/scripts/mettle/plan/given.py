@@ -82,11 +82,11 @@ def absent(datasets: Mapping[str, Row], models: Mapping[str, Row]) -> dict[str, 
     missing = {}
     for where, row in models.items():
         if row["source"] != "train" and (path := _absent(parse(row["source"], where))):
-            missing[path] = f"{path} does not exist: put the checkpoint there, or correct column source of {where}"
+            missing[path] = f"{path} does not exist: put the checkpoint there, or correct column `source` of {where}"
     for where, row in datasets.items():
         if row["source"] and (path := _absent(parse(row["source"], where))):
             how = f"; to get the data: {row['home']}" if row["home"] else ""
-            missing[path] = f"{path} does not exist: fill column source of {where} with the path of the data{how}"
+            missing[path] = f"{path} does not exist: fill column `source` of {where} with the path of the data{how}"
     return missing
 
 
