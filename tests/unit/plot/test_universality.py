@@ -205,6 +205,8 @@ def linf(row):
 def test_radii_are_written_in_steps_of_8_bit_images_everywhere(figure, tmp_path):
     make, declared = plot.FIGURES[figure]
     drawn = make(tables.read(write(figure, tmp_path, list(map(linf, ROWS[figure]()))), declared))
+    drawn.canvas.draw()
+    texts_have_room(drawn)
     texts = [text.get_text() for text in drawn.findobj(pyplot.Text)]
     pyplot.close(drawn)
     assert any("4/255" in text or "8/255" in text for text in texts)
