@@ -1,4 +1,4 @@
-"""What holds for every figure: letters that publishers take, whole markers, doubts that are seen."""
+"""What holds for every figure: whole markers, and doubts that are seen."""
 
 import matplotlib
 import numpy as np
@@ -38,14 +38,6 @@ def made(tmp_path):
         pyplot.close(figure)
 
 
-@pytest.mark.parametrize("name", ROWS)
-def test_letters_of_a_pdf_are_truetype(name, tmp_path):
-    plot.draw(name, written(name, tmp_path, ROWS[name]()), tmp_path / "figure.pdf")
-    found = (tmp_path / "figure.pdf").read_bytes()
-    assert b"/Type3" not in found
-    assert b"/FontFile2" in found and (b"/TrueType" in found or b"/CIDFontType2" in found)
-
-
 def test_saving_changes_no_option_of_others(tmp_path):
     before = dict(matplotlib.rcParams)
     figure, _ = pyplot.subplots()
@@ -72,9 +64,10 @@ def at_the_ends(row):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_markers_are_whole(name, made):
+def test_markers_are_whole_and_nothing_is_marked(name, made):
     figure = made(name, ROWS[name]())
     assert all(whole(axis) for axis in figure.axes)
+    assert not [text for text in figure.findobj(pyplot.Text) if style.DOUBT in text.get_text()], "nothing is in doubt"
     if name in ("fig7", "fig9", "fig10", "fig12"):
         figure = made(name, list(map(at_the_ends, ROWS[name]())))
         assert all(whole(axis) for axis in figure.axes)
@@ -93,7 +86,6 @@ def test_doubts_are_marked_and_said_below(name, made):
     sound = {row["model"] for row in rows} - {model}
     assert not [text for text in said for other in sound if other in text]
     test_universality.texts_have_room(figure)
-    assert not [text for text in made(name, rows).findobj(pyplot.Text) if "†" in text.get_text()]
 
 
 def test_every_wording_is_said_once_and_every_model_has_one(made):

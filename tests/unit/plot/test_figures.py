@@ -98,6 +98,12 @@ def drawn(request, tmp_path):
     pyplot.close(figure)
 
 
+def assert_truetype(pdf):
+    """The letters of a PDF are TrueType, as publishers ask, and none Type 3."""
+    assert b"/Type3" not in pdf
+    assert b"/FontFile2" in pdf and (b"/TrueType" in pdf or b"/CIDFontType2" in pdf)
+
+
 @pytest.mark.parametrize("figure", ROWS)
 def test_the_same_table_gives_the_same_bytes(figure, tmp_path):
     table(figure, tmp_path)
@@ -106,6 +112,7 @@ def test_the_same_table_gives_the_same_bytes(figure, tmp_path):
     first = [path.read_bytes() for path in paths]
     plot.draw(figure, tmp_path / f"{figure}.parquet", *paths)
     assert first == [path.read_bytes() for path in paths] and min(map(len, first)) > 3000
+    assert_truetype(first[0])
 
 
 @pytest.mark.parametrize("drawn", ["fig7"], indirect=True)

@@ -176,6 +176,7 @@ def test_the_same_table_gives_the_same_bytes(figure, tmp_path):
     first = drawing.read_bytes()
     plot.draw(figure, table, drawing)
     assert first == drawing.read_bytes() and len(first) > 3000
+    test_figures.assert_truetype(first)
 
 
 @pytest.mark.parametrize("drawn", ROWS, indirect=True)
