@@ -3,6 +3,7 @@
 from mettle import flow, prep
 
 with flow.job(snakemake) as job:
+    prep.record(snakemake.input, snakemake.output.manifest)
     prep.prepare(
         snakemake.params.dataset,
         snakemake.wildcards.split,

@@ -9,6 +9,7 @@ from mettle.data import archives, classes
 from mettle.data.pixels import size_of
 from mettle.data.readers import Reader, reader
 from mettle.flow import verify
+from mettle.plan import given
 from mettle.plan.sources import parse
 
 
@@ -88,6 +89,13 @@ def _sized(items: Iterable[data.Item], side: int, where: str) -> Iterator[data.I
                 "if images vary, write 0 and set input.resize of the recipes"
             )
         yield item
+
+
+def record(inputs: Iterable[str], manifest_path: str | Path) -> None:
+    """Write down what a split is packed from: who asks for it when its source is gone names the same inputs again."""
+    path = given.record(Path(manifest_path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(inputs), encoding="utf-8")
 
 
 def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Any]:

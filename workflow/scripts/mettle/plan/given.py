@@ -48,14 +48,14 @@ def check_classes(row: Row, split: str, where: str) -> None:
 
     That is before any job: one that fails would have lost the packed images of the row as it was.
     """
-    found = CLASSES.get(row["reader"])
+    count = CLASSES.get(row["reader"])
     source = parse(row["source"], where) if row["source"] else Source("")
     listed = any(row.get(key) for key in ("subset", "names", "parent_row"))  # then folders do not tell
     if row["reader"] == "folder" and not listed and not source.member and (source.path / split).is_dir():
-        found = len(_class_folders(source.path, split, Path()))
-    if found not in (None, row["classes"]):
+        count = len(_class_folders(source.path, split))
+    if count not in (None, row["classes"]):
         raise ValueError(
-            f"{where}: {row['source'] or 'the data set'} has {found} classes, but `classes` says {row['classes']}"
+            f"{where}: {row['source'] or 'the data set'} has {count} classes, but `classes` says {row['classes']}"
             + ("; if some have no images, list all in the order of the labels in column `names`" * bool(row["source"]))
         )
 
@@ -110,17 +110,21 @@ def _source(row: Row, split: str, manifest: Path, where: str) -> list[str]:
     source = parse(row["source"], where)
     if source.remote or source.member or row["reader"] != "folder":
         return [str(source.path)]
-    return _class_folders(source.path, split, manifest) or [str(source.path / split / "CLASS")]
+    if folders := _class_folders(source.path, split):
+        return folders
+    if not source.path.exists() and record(manifest).exists():
+        return [path for path in record(manifest).read_text().splitlines() if Path(path).is_relative_to(source.path)]
+    return [str(source.path / split / "CLASS")]
 
 
-def _class_folders(source: Path, split: str, manifest: Path) -> list[str]:
-    """Folders of the classes of a split as they are, else as they were when the split was packed, sorted."""
-    if (source / split).is_dir():
-        with os.scandir(source / split) as entries:
-            return sorted(entry.path for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-    if source.exists() or not manifest.exists():
+def _class_folders(source: Path, split: str) -> list[str]:
+    """Folders of the classes of a split, sorted."""
+    if not (source / split).is_dir():
         return []
-    from mettle import tables
+    with os.scandir(source / split) as entries:
+        return sorted(entry.path for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
-    packed = tables.read(manifest, tables.MANIFEST, ["source"])["source"]
-    return sorted({str((source / path).parent) for path in packed})
+
+def record(path: Path) -> Path:
+    """Where the packing of a split writes down its inputs, from the path of the split's manifest."""
+    return path.with_name(f".{path.stem}.given")
