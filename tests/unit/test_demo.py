@@ -96,7 +96,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(capsys, monkeypatch):
         demo.follow([*LINES, "2 of 4 steps (50%) done\n", "3 of 4 steps (75%) done\n"], [], bar)
     assert capsys.readouterr().out.splitlines() == [
         "4 jobs to go",
-        "2 of 4 jobs done, at work: attack, train",
+        "2 of 4 jobs done; at work: attack, train",
     ]
 
 

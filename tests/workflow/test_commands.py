@@ -6,7 +6,7 @@ import re
 import pytest
 
 import trees
-from trees import said, snakemake
+from trees import said, snakemake, succeeded
 
 pytestmark = pytest.mark.workflow
 
@@ -149,7 +149,6 @@ def test_dry_run_of_one_cell(tree):
     [
         (["--list"], "Draw a figure"),
         (["--lint"], "good condition"),
-        (["--dag", "mermaid-js", "results/figures/fig5.pdf"], "flowchart"),
         (["--dag", "dot", "results/figures/fig5.pdf"], "digraph snakemake_dag"),
         (["--rulegraph", "dot", "results/figures/fig5.pdf"], "tabulate_figure"),
     ],
@@ -157,6 +156,13 @@ def test_dry_run_of_one_cell(tree):
 def test_commands_that_show_the_workflow(tree, arguments, expected):
     answer = snakemake(tree, *arguments)
     assert answer.returncode == 0 and expected in said(answer), said(answer)
+
+
+def test_the_graph_of_jobs_tells_them_apart(tree):
+    text = succeeded(snakemake(tree, "--dag", "mermaid-js", "results/figures/fig5.pdf"))
+    names = re.findall(r"^\tid\d+\[(.+)\]$", text, re.MULTILINE)
+    assert len(set(names)) == len(names) > 100
+    assert "represent - dataset: scenes - images: natural - model: vgg5-scenes_eps0-s0" in names
 
 
 def test_an_unknown_model_in_a_path_is_said(tree):

@@ -1,6 +1,7 @@
 """Folders in which the workflow has to run: those with a space or a quote in their names."""
 
 import subprocess
+import sys
 import sysconfig
 import venv
 from pathlib import Path
@@ -19,7 +20,7 @@ def python_in(folder):
     """A Python in a folder, with the packages of this one."""
     venv.EnvBuilder(symlinks=True).create(folder)
     paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
-    Path(paths["purelib"], "all.pth").write_text(sysconfig.get_paths()["purelib"])
+    Path(paths["purelib"], "all.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
     return folder / "bin" / "python"
 
 

@@ -1,10 +1,10 @@
 """Shared by all rule files: the configuration, the plan made from it and the sheets, and what a path level may be."""
 
 import os
-import shlex
 import sys
 from pathlib import Path
 
+from snakemake.dag import DAG
 from snakemake.exceptions import WorkflowError
 
 # `current_basedir`: where another workflow has ours as a module, `workflow.basedir` is that of the other.
@@ -16,13 +16,12 @@ if not SCRIPTS.is_local:
         workflow.sourcecache.get_path(SCRIPTS.join("../..").join(path))
     SCRIPTS = Path(workflow.sourcecache.get_path(SCRIPTS.join("prep.py"))).parent
 sys.path.insert(0, os.fspath(SCRIPTS))
-if shlex.quote(sys.executable) != sys.executable:
-    # Snakemake puts it into commands without quotes (its issue 2645): without a folder, it needs none.
-    folder, sys.executable = os.path.split(sys.executable)
-    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 from mettle import files, overview
+from mettle.flow.begin import python_by_name
 from mettle.plan import Plan, check_targets, images_of, manifests_of, uncounted
+
+python_by_name()
 
 
 configfile: str(files.found("config/config.yaml"))
@@ -34,6 +33,9 @@ try:
         check_targets(PLAN, sys.argv[1:])
 except ValueError as error:
     raise WorkflowError(str(error)) from None
+
+# What `--dag` writes of a job: Snakemake leaves out what a job before it has too, so that models look the same.
+DAG.new_wildcards = overview.all_wildcards
 
 
 wildcard_constraints:

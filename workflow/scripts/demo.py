@@ -113,7 +113,7 @@ def follow(lines: Iterable[str], output: list[str], bar: tqdm) -> None:
             bar.total, bar.n = int(found[2]), int(found[1])
             if bar.disable and time.monotonic() - spoken > 30:
                 spoken = time.monotonic()
-                print(f"{found[1]} of {found[2]} jobs done, at work: {_at_work(running)}", flush=True)
+                print(f"{found[1]} of {found[2]} jobs done; at work: {_at_work(running)}", flush=True)
         elif found := re.match(r"total +(\d+)$", line):
             bar.total = int(found[1])
             if bar.disable:
@@ -124,7 +124,7 @@ def follow(lines: Iterable[str], output: list[str], bar: tqdm) -> None:
 
 
 def _at_work(running: dict[str, str]) -> str:
-    return ", ".join(sorted(set(running.values()))) or "start"
+    return ", ".join(sorted(set(running.values()))) or "the next"
 
 
 def why(status: int, output: list[str]) -> str:

@@ -163,3 +163,18 @@ def test_jobs_that_do_not_end_are_said(slurm, tmp_path, monkeypatch):
 def test_where_there_is_no_slurm_nothing_is_asked(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert begin.left_jobs(tmp_path, expected=True) == []
+
+
+@pytest.mark.parametrize("folder", ["a folder", "it's", "$HOME", "plain"])
+def test_a_python_in_any_folder_can_be_called_by_a_shell(tmp_path, monkeypatch, folder):
+    place = tmp_path / folder / "bin"
+    place.mkdir(parents=True)
+    (place / "python3").write_text("#!/bin/sh\necho this one\n")
+    (place / "python3").chmod(0o755)
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    monkeypatch.setattr(sys, "executable", str(place / "python3"))
+    for _ in range(2):  # the rule files may be read more than once
+        begin.python_by_name()
+    assert sys.executable == (str(place / "python3") if folder == "plain" else "python3")
+    said = subprocess.run(["sh", "-c", sys.executable], capture_output=True, text=True, check=True)
+    assert said.stdout == "this one\n"

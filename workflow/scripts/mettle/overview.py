@@ -98,6 +98,11 @@ def outdated(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
     return [figure for figure in figures if figure in names]
 
 
+def all_wildcards(dag: Any, job: Any) -> set[tuple[str, str]]:
+    """Names and values of a job's wildcards, in the place of Snakemake's `DAG.new_wildcards`."""
+    return set(job.wildcards.items())
+
+
 def as_yaml(config: Any) -> str:
     """A configuration as YAML."""
     return yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=100)

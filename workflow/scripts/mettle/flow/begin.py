@@ -7,6 +7,7 @@ that no two write one file, and files from the future get times before now, so t
 
 import fcntl
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,17 @@ def begin(executor: str) -> None:
     for folder in _FOLDERS:
         if Path(folder).is_dir() and (count := settle_times(Path(folder))):
             _say(f"{count} files in {folder} were from the future: the clock was set back; they got times before now")
+
+
+def python_by_name() -> None:
+    """Have a Python whose path needs quotes started by its name alone, from the first folder of PATH.
+
+    Snakemake puts `sys.executable` into commands without quotes (its issue 2645), so that with a space or a quote in
+    the name of a folder every job would fail.
+    """
+    if shlex.quote(sys.executable) != sys.executable:
+        folder, sys.executable = os.path.split(sys.executable)
+        os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
 
 
 def _first(path: Path) -> bool:
