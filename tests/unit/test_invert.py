@@ -290,7 +290,7 @@ def test_pairs_of_other_images_are_an_error(tmp_path, store, drawn):
     table = tables.read(drawn, tables.PAIRS)
     tables.write(path, tables.PAIRS, table.iloc[[0, 1, 1, 2]])
     with pytest.raises(
-        ValueError, match=rf"p\.parquet: target {table['id'][1]} stands twice or out of order: draw the"
+        ValueError, match=rf"p\.parquet: target {table['id'][1]} appears twice or out of order: draw the"
     ):
         matched(path, held)
     tables.write(path, tables.PAIRS, table.iloc[:0])

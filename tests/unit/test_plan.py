@@ -391,7 +391,8 @@ def test_image_sets_are_stores_and_a_sample_is_taken_of_held_out_images_only(pla
     ]
     assert [found.sample({"images": images}) for images in sets] == [7, None, None]
     with pytest.raises(
-        ValueError, match=r"row 'resnet18-plain-s0': is no model of 'little', 'vgg5-plain-s0' cannot see"
+        ValueError,
+        match=r"row 'resnet18-plain-s0': is not a model of 'little', so 'vgg5-plain-s0' cannot be evaluated on",
     ):
         found.image_set(cell | {"images": "inverted-resnet18-plain-s0"})
 

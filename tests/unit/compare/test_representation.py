@@ -44,7 +44,7 @@ def test_other_labels_are_refused(tmp_path):
 
 def test_an_image_that_stands_twice_is_refused(tmp_path):
     path = write(tmp_path, "a", id=np.minimum(np.arange(120), 117))
-    with pytest.raises(ValueError, match=r"a\.parquet: image 117 stands there more than once \(2 such rows\)"):
+    with pytest.raises(ValueError, match=r"a\.parquet: image 117 appears more than once \(2 such rows\)"):
         compare.load(path)
 
 

@@ -93,7 +93,7 @@ def test_features_that_are_not_finite_are_refused(represented):
 
 def test_an_image_that_stands_there_twice_is_refused(represented):
     path = represented(np.zeros((40, 4)), np.zeros(40, int), ids=[*range(39), 7])
-    with pytest.raises(ValueError, match=r"^m on natural images \(.*m-train\.parquet\): image 7 stands there 2 times$"):
+    with pytest.raises(ValueError, match=r"^m on natural images \(.*m-train\.parquet\): image 7 appears 2 times$"):
         look(path, "m", "natural", 3)
 
 

@@ -58,7 +58,7 @@ def test_numbers_by_hand(answered, tmp_path):
 
 def test_answers_that_do_not_pair_are_refused(answered, tmp_path):
     whole = answered("a", **A)
-    with pytest.raises(ValueError, match=r"b\.parquet: image 11 stands there more than once$"):
+    with pytest.raises(ValueError, match=r"b\.parquet: image 11 appears more than once$"):
         agreement.agreements(whole, [answered("b", **B, ids=[10, 11, 11, 13])], KEYS)
     with pytest.raises(ValueError, match=r"b\.parquet holds train images, .*c\.parquet does not"):
         agreement.agreements(answered("c", **A, sets=("natural",)), [answered("b", **B)], KEYS)

@@ -1,7 +1,7 @@
 """Attack convergence: the loss of single images by steps and random start of PGD.
 
 Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6: a loss that rises to the same value from every start
-speaks against masked gradients.
+is evidence against masked gradients.
 """
 
 from pathlib import Path

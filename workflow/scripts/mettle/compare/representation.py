@@ -53,7 +53,7 @@ def load(path: str | Path, *vectors: str) -> Representation:
     if frame.empty:
         raise ValueError(f"{path} holds no images")
     if twice := frame["id"][frame["id"].duplicated()].tolist():
-        raise ValueError(f"{path}: image {twice[0]} stands there more than once ({len(twice)} such rows)")
+        raise ValueError(f"{path}: image {twice[0]} appears more than once ({len(twice)} such rows)")
     columns = {"ids": "id", "label": "label", "prediction": "prediction"}
     return Representation(
         frame["model"].iloc[0],

@@ -121,7 +121,7 @@ def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
         table[role] = places
     if (wrong := np.flatnonzero(np.diff(table["id"]) <= 0)).size:
         number = table["id"].iloc[wrong[0] + 1]
-        raise ValueError(f"{pairs}: target {number} stands twice or out of order: draw the pairs anew")
+        raise ValueError(f"{pairs}: target {number} appears twice or out of order: draw the pairs anew")
     if (same := table["label"] == table["seed_label"]).any():
         raise ValueError(f"{pairs}: target {table['id'][same].iloc[0]} has a seed of its own class")
     return table

@@ -63,7 +63,7 @@ def label(key: str, value: Any) -> str:
 def pattern(names: Iterable[str]) -> str:
     """Regular expression that matches these names and no others.
 
-    What names begin with in common stands there once: Snakemake reads the expression through for every job.
+    Common beginnings are written once: Snakemake reads the expression through for every job.
     """
     return _alternatives(sorted(set(names))) or "(?!)"
 

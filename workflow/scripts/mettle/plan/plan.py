@@ -379,7 +379,9 @@ class Plan(Sheets):
             return self.store(dataset, "train")
         source = images.removeprefix("inverted-")
         if not self.fits(source, dataset):
-            raise ValueError(f"{self.where(source)}: is no model of '{dataset}', '{model}' cannot see its images")
+            raise ValueError(
+                f"{self.where(source)}: is not a model of '{dataset}', so '{model}' cannot be evaluated on its images"
+            )
         return [f"results/invert/{dataset}/{source}.lmdb", f"results/invert/{dataset}/{source}.parquet"]
 
     def sample(self, wildcards: Any) -> int | None:

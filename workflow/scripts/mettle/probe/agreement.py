@@ -81,7 +81,7 @@ def _sorted(where: str, parts: Iterable[tuple[np.ndarray, ...]]) -> Answers:
     ids, own, probes = map(np.concatenate, zip(*parts, strict=True))
     order = np.argsort(ids, kind="stable")
     if len(twice := np.flatnonzero(np.diff(ids[order]) == 0)):
-        raise ValueError(f"{where}: image {ids[order][twice[0]]} stands there more than once")
+        raise ValueError(f"{where}: image {ids[order][twice[0]]} appears more than once")
     return Answers(where, ids[order], own[order], np.ascontiguousarray(probes[order].T))
 
 

@@ -86,7 +86,7 @@ def look(path: str | Path, model: str, images: str, classes: int) -> Features:
     Raises
     ------
     ValueError
-        If a feature is not finite, a label is none of the classes, or an image stands there twice.
+        If a feature is not finite, a label is none of the classes, or an image appears twice.
     """
     who = f"{model} on {images} images ({path})"
     ids, counts, width = [], [], 0
@@ -102,7 +102,7 @@ def look(path: str | Path, model: str, images: str, classes: int) -> Features:
         raise ValueError(f"{who}: there are no images")
     names, times = np.unique(np.concatenate(ids), return_counts=True)
     if (times > 1).any():
-        raise ValueError(f"{who}: image {names[times > 1][0]} stands there {times.max()} times")
+        raise ValueError(f"{who}: image {names[times > 1][0]} appears {times.max()} times")
     return Features(Path(path), who, len(names), width, _spread(np.array(counts)), np.array_equal(low, high))
 
 
