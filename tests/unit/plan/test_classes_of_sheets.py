@@ -174,10 +174,3 @@ def test_sizes_of_a_converted_model_are_compared_too(plan, tmp_path):
     ]
     with pytest.raises(ValueError, match="images of 'part' have 64 pixels a side"):
         found.test_store(CELL)
-
-
-def test_a_data_set_of_other_classes_is_not_mixed_in(plan):
-    message = "row 'resnet8-plain-s0': recipe 'plain' mixes 'part' of 10 classes into 'big' of 100$"
-    with pytest.raises(ValueError, match=message):
-        plan(BIG, PART.format(classes=10), mix={"dataset": "part"})
-    plan(BIG, PART.format(classes=100), mix={"dataset": "part"})

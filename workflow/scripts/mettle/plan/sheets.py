@@ -120,7 +120,10 @@ class Sheets:
         self._check_base(name)
         recipe = self.recipes.get(row["recipe"], where, trains=row["source"] == "train")
         if "mix" in recipe:
-            self._check_mix(recipe, row, where)
+            mixed, in_recipe = recipe["mix"]["dataset"], f"recipe '{row['recipe']}'"
+            self._check_mix(row, mixed, f"{in_recipe}: mix.dataset")
+            if not recipe["augment"]["random_resized_crop"]:
+                check_fits(recipe, self.datasets[mixed], in_recipe)
         check_fits(recipe, self.datasets[row["dataset"]], f"{where}, recipe '{row['recipe']}'")
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
         if attack["norm"] != row["threat"] or not isclose(attack["eps"], row["eps"], rel_tol=_ROUNDED):
@@ -146,16 +149,6 @@ class Sheets:
         if not classes.alike(self.datasets, row["dataset"], mixed):
             few, many = (self.datasets[name]["classes"] for name in (mixed, row["dataset"]))
             raise ValueError(f"{where}: '{mixed}' has {few} classes, '{row['dataset']}' of the model has {many}")
-
-    def _check_mix(self, recipe: Row, row: Row, where: str) -> None:
-        """Raise ValueError for a data set that cannot be mixed into the training of a model."""
-        mixed, own, name = recipe["mix"]["dataset"], row["dataset"], f"recipe '{row['recipe']}'"
-        self.known(mixed, self.datasets, "data set", f"{name}: mix.dataset")
-        if not classes.alike(self.datasets, mixed, own):
-            counts = [self.datasets[dataset]["classes"] for dataset in (mixed, own)]
-            raise ValueError(f"{where}: {name} mixes '{mixed}' of {counts[0]} classes into '{own}' of {counts[1]}")
-        if not recipe["augment"]["random_resized_crop"]:
-            check_fits(recipe, self.datasets[mixed], name)
 
 
 def of_grid(name: str, content: Row) -> list[tuple[str, Row]]:
