@@ -1,0 +1,364 @@
+"""What each job is told: its inputs, and the parameters that its numbers depend on."""
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mettle.plan import classes, given, names, sources
+from mettle.plan.groups import Groups
+from mettle.plan.recipes import check_fits
+from mettle.plan.sheets import Row, of_grid
+
+# Cells of a model's row that decide its weights or stand in their metadata.
+_OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
+
+
+def uncounted(value: Any) -> Callable[[Any, Any], Any]:
+    """A params function for what a job is told although no number depends on it: a change of it makes nothing again.
+
+    Snakemake counts no params function that takes `input`: what that gives follows from files, which count themselves.
+
+    Parameters
+    ----------
+    value : what the job is told, or a function of its wildcards
+    """
+    return lambda wildcards, input: value(wildcards) if callable(value) else value
+
+
+def images_of(stores: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """Input function: the images among what another gives, stores and their manifests.
+
+    Rules take them as `ancient`: a manifest says all that its images hold, so that it alone tells whether they changed.
+    """
+    return lambda wildcards: [path for path in stores(wildcards) if path.endswith(".lmdb")]
+
+
+def manifests_of(stores: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
+    """Input function: the manifests among what another gives."""
+    return lambda wildcards: [path for path in stores(wildcards) if not path.endswith(".lmdb")]
+
+
+class Jobs(Groups):
+    """Input and params functions of the rules, stage by stage.
+
+    Methods with a `wildcards` argument are such functions; any object or mapping with the wildcards' names will do.
+    """
+
+    pattern = staticmethod(names.pattern)
+
+    # Download, prep, train
+
+    @property
+    def awaited(self) -> list[str]:
+        """Downloads that are not there yet; the others are files like any other, which no rule makes."""
+        return [name for name in self.downloads if not (sources.DOWNLOADS / name).exists()]
+
+    def address(self, wildcards: Any) -> str:
+        """Address of a download."""
+        return self.download(wildcards)["url"]
+
+    def download(self, wildcards: Any) -> Row:
+        """Address, SHA-256 and row of a download."""
+        return self.downloads[get(wildcards, "file")]
+
+    @cached_property
+    def absent(self) -> dict[str, str]:
+        """Sources on this machine that are not there, each with what to say of it."""
+        sheet = self.config["datasets"]
+        rows = {f"row '{name}' in {sheet}": row for name, row in self.datasets.items()}
+        return given.absent(rows, {self.where(name): row for name, row in self.models.items()})
+
+    @property
+    def absent_paths(self) -> str:
+        """Regular expression of what is absent: sources, and folders that were in them."""
+        return f"(?:{self.pattern(self.absent)})(?:/.+)?"
+
+    def missing(self, wildcards: Any) -> str:
+        """What to say of a source that is needed and not there."""
+        path = Path(get(wildcards, "path"))
+        return next(self.absent[str(place)] for place in (path, *path.parents) if str(place) in self.absent)
+
+    def dataset_source(self, wildcards: Any) -> list[str]:
+        """What a split is packed from: a download, an archive or folders, and the lists that the rows name."""
+        dataset, split = get(wildcards, "dataset"), get(wildcards, "split")
+        manifest = Path(f"results/prep/{dataset}/{split}.parquet")
+        return given.images(self.prep_row(wildcards), split, manifest, f"{self.config['datasets']}, row '{dataset}'")
+
+    def model_source(self, wildcards: Any) -> list[str]:
+        """The file that a checkpoint is read from."""
+        return given.checkpoint(self.model_row(wildcards)["source"])
+
+    def store(self, dataset: str, key: str) -> list[str]:
+        """Store and manifest of the `train` or `test` split of a data set."""
+        split = self.datasets[dataset][key]
+        if not split:
+            raise ValueError(f"{self.config['datasets']}, row '{dataset}': has no {key} split")
+        return [f"results/prep/{dataset}/{split}.lmdb", f"results/prep/{dataset}/{split}.parquet"]
+
+    def stores(self, wildcards: Any) -> list[str]:
+        """Stores and manifests of all splits of a data set."""
+        dataset = get(wildcards, "dataset")
+        return [path for key in ("train", "test") if self.datasets[dataset][key] for path in self.store(dataset, key)]
+
+    def dataset_row(self, wildcards: Any) -> Row:
+        """Row of datasets.tsv."""
+        return self.datasets[get(wildcards, "dataset")]
+
+    def content(self, wildcards: Any) -> Row:
+        """What of the rows decides the images and labels of a data set."""
+        row = self.prep_row(wildcards)
+        given.check_classes(row, get(wildcards, "split"), f"{self.config['datasets']}, row '{row['dataset']}'")
+        return {"version": row["version"]} | _without_splits(classes.named_by(self.datasets, row["dataset"]))
+
+    def seed_of_images(self, wildcards: Any) -> int | None:
+        """The seed, where images of a data set are drawn: scenes are, those of others come as they are."""
+        return self.config["seed"] if self.dataset_row(wildcards)["reader"] in given.DRAWN else None
+
+    def test_split(self, wildcards: Any) -> str:
+        """Name of the held-out split of a data set."""
+        return self.datasets[get(wildcards, "dataset")]["test"]
+
+    def prep_row(self, wildcards: Any) -> Row:
+        """Row of datasets.tsv with what else decides its labels."""
+        dataset = get(wildcards, "dataset")
+        return self.datasets[dataset] | classes.named_by(self.datasets, dataset)
+
+    def train_store(self, wildcards: Any) -> list[str]:
+        """Training images of a model."""
+        return self.store(self.models[get(wildcards, "model")]["dataset"], "train")
+
+    def mixed_store(self, wildcards: Any) -> list[str]:
+        """Training images that a model's recipe mixes in; none for most."""
+        mix = self.recipe(wildcards).get("mix")
+        return self.store(mix["dataset"], "train") if mix else []
+
+    def base_weights(self, wildcards: Any) -> list[str]:
+        """Weights that the training of a model starts from; none for most."""
+        base = self.models[get(wildcards, "model")].get("base")
+        return [f"results/train/{base}/weights.safetensors"] if base else []
+
+    def test_store(self, wildcards: Any) -> list[str]:
+        """Held-out images that a model is evaluated on: of its data set, or of the one that the path names.
+
+        Raises
+        ------
+        ValueError
+            If the path names a data set that the model cannot be evaluated on, or takes images of no other size from.
+        """
+        model = get(wildcards, "model")
+        dataset = self.models[model]["dataset"]
+        asked = get(wildcards, "dataset", dataset)
+        if asked not in self.datasets or not self.fits(model, asked):
+            raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
+        check_fits(self.preprocessing({"model": model}), self.datasets[asked], self.where(model))
+        return self.store(asked, "test")
+
+    def scored_store(self, wildcards: Any) -> list[str]:
+        """Held-out images as `test_store` has them, whose labels are compared with a model's answers.
+
+        Raises
+        ------
+        ValueError
+            If the labels mean other classes than the model's.
+        """
+        model = get(wildcards, "model")
+        own = self.models[model]["dataset"]
+        asked = get(wildcards, "dataset", own)
+        held_out = self.test_store(wildcards)
+        if not classes.alike(self.datasets, asked, own):
+            counts = [f"{self.datasets[name]['classes']} classes of '{name}'" for name in (asked, own)]
+            raise ValueError(
+                f"{self.where(model)}: answers with the {counts[1]}, but labels are the {counts[0]}: on these images "
+                "models can be represented and compared, not scored"
+            )
+        return held_out
+
+    def model_row(self, wildcards: Any) -> Row:
+        """Row of models.tsv with the number of classes of its data set."""
+        row = self.models[get(wildcards, "model")]
+        return row | {"classes": self.datasets[row["dataset"]]["classes"]}
+
+    def trained_row(self, wildcards: Any) -> Row:
+        """What of its row decides the weights of a model that is trained, or is written down with them."""
+        row = self.model_row(wildcards)
+        return {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
+
+    def converted_row(self, wildcards: Any) -> Row:
+        """What of its row decides the weights of a model that is converted, or is written down with them."""
+        row = self.model_row(wildcards)
+        return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")}
+
+    def sha256(self, wildcards: Any) -> str | None:
+        """SHA-256 that the row of a converted model states, if it does."""
+        return self.model_row(wildcards).get("sha256")
+
+    def recipe(self, wildcards: Any) -> Row:
+        """Training recipe of a model, defaults filled in."""
+        return self.recipes.get(self.models[get(wildcards, "model")]["recipe"])
+
+    def preprocessing(self, wildcards: Any) -> Row:
+        """What of the recipe counts for a converted checkpoint: how images reach the network."""
+        recipe = self.models[get(wildcards, "model")]["recipe"]
+        return {"input": self.recipes.get(recipe, trains=False)["input"]}
+
+    def published_row(self, wildcards: Any) -> Row:
+        """What of its row a data set that is handed on as one of TFDS says."""
+        row = self.dataset_row(wildcards)
+        return {key: row[key] for key in ("dataset", "classes", "home", "parent", "test")}
+
+    # Attack
+
+    def attack(self, wildcards: Any) -> Row:
+        """Options of an attack, defaults filled in."""
+        return self.attacks[get(wildcards, "attack")]
+
+    def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
+        """Every model whose answers these data sets score, under these entries of `attack.attacks`; none of sweeps."""
+        return [
+            f"results/attack/{dataset}/{model}/{attack}.parquet"
+            for dataset in datasets
+            for model in self.models
+            if self.scores(model, dataset) and "sweep" not in self.models[model]
+            for entry in attacks
+            for attack in self.attack_grid(entry)
+        ]
+
+    def attack_grid(self, name: str) -> list[str]:
+        """Attacks that an entry of `attack.attacks` stands for: itself, or the cells of its grid."""
+        return [cell for cell, _ in of_grid(name, self.config["attack"]["attacks"][name])]
+
+    def known_attack(self, name: str, where: str) -> None:
+        """An unknown entry of `attack.attacks` is a ValueError."""
+        self.known(name, self.config["attack"]["attacks"], "attack", where)
+
+    def judges(self, wildcards: Any) -> list[str]:
+        """Weights of the models that classify the perturbations of a data set's images.
+
+        Raises
+        ------
+        ValueError
+            If the configuration names none.
+        """
+        dataset, named = get(wildcards, "dataset"), self.config["attack"]["perturbations"]["judges"]
+        judges = [judge for judge in named if self.scores(judge, dataset)]
+        if not judges:
+            raise ValueError(
+                f"configuration: attack.perturbations.judges names no model of '{dataset}': "
+                "list those that are to classify the perturbations"
+            )
+        return [f"results/train/{judge}/weights.safetensors" for judge in judges]
+
+    def ball(self, wildcards: Any) -> Row:
+        """Norm and eps of an attack."""
+        return {key: self.attack(wildcards)[key] for key in ("norm", "eps")}
+
+    # Invert, represent
+
+    @property
+    def image_sets(self) -> str:
+        """Regular expression of the image sets that models are represented on."""
+        return f"natural|train|inverted-(?:{self.pattern(self.models)})"
+
+    def pair_store(self, wildcards: Any) -> list[str]:
+        """Held-out images of a data set, among which seeds and targets of inversion are drawn."""
+        return self.store(get(wildcards, "dataset"), "test")
+
+    @property
+    def inversion(self) -> Row:
+        """Options that decide what inversion finds."""
+        return {key: value for key, value in self.config["invert"].items() if key not in ("images", "batch_size")}
+
+    def image_set(self, wildcards: Any) -> list[str]:
+        """Store and manifest of the images that a path names: natural, train, or inverted through a model.
+
+        Raises
+        ------
+        ValueError
+            If the model cannot be evaluated on them.
+        """
+        images, dataset, model = (get(wildcards, key) for key in ("images", "dataset", "model"))
+        held_out = self.test_store(wildcards)
+        if images == "natural":
+            return held_out
+        if images == "train":
+            return self.store(dataset, "train")
+        source = images.removeprefix("inverted-")
+        if not self.fits(source, dataset):
+            raise ValueError(
+                f"{self.where(source)}: is not a model of '{dataset}', so '{model}' cannot be evaluated on its images"
+            )
+        return [f"results/invert/{dataset}/{source}.lmdb", f"results/invert/{dataset}/{source}.parquet"]
+
+    def sample(self, wildcards: Any) -> int | None:
+        """Images to represent: a sample of the held-out ones, all of other sets."""
+        return self.config["represent"]["sample"] if get(wildcards, "images") == "natural" else None
+
+    def seed_of_sample(self, wildcards: Any) -> int | None:
+        """The seed, where images are drawn or shuffled: a sample of held-out ones, and training images."""
+        return self.config["seed"] if get(wildcards, "images") in ("natural", "train") else None
+
+    # Compare
+
+    def each_above(self, path: str) -> Callable[[Any], list[str]]:
+        """Input function: a path with wildcards, for each of the models above that of the job."""
+
+        def paths(wildcards: Any) -> list[str]:
+            dataset, model = get(wildcards, "dataset"), get(wildcards, "model")
+            self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
+            return [path.format(dataset=dataset, model=other) for other in self.above(model)]
+
+        return paths
+
+    @property
+    def seed_of_scores(self) -> int | None:
+        """The seed, where something is drawn beside a score: permuted images, or independent features."""
+        options = self.config["compare"]
+        return self.config["seed"] if options["permutations"] or options["floor"] else None
+
+    def represented(self, wildcards: Any) -> list[str]:
+        """What the pairs of a cell, a model and those above it, are made of.
+
+        On natural images the representation of each of them, its own first; on inverted images the folder with all.
+        """
+        dataset, images, model = (get(wildcards, key) for key in ("dataset", "images", "model"))
+        # A sentence for a model that cannot be evaluated on the data set.
+        (self.scored_store if get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
+        where, above = f"results/represent/{dataset}", self.above(model)
+        if images == "natural":
+            return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
+        return [f"{where}/crossed/{model}"] if above else []
+
+    def names_above(self, wildcards: Any) -> list[str]:
+        """Models that the model of a cell is compared with."""
+        return self.above(get(wildcards, "model"))
+
+    def measure(self, wildcards: Any) -> Row:
+        """Method and options of a measure, defaults filled in."""
+        return self.measures[get(wildcards, "measure")]
+
+    def pairs(self, wildcards: Any) -> Row:
+        """What a cell of compared models carries as keys: threat and eps of all its models."""
+        return self.pair_keys(get(wildcards, "model"))
+
+    def pair_keys(self, model: str) -> Row:
+        """Norm and eps of a model, as keys of a table."""
+        row = self.models[model]
+        return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
+
+    # Probe
+
+    def classes(self, wildcards: Any) -> int:
+        """Number of classes of a data set."""
+        return self.datasets[get(wildcards, "dataset")]["classes"]
+
+
+def _without_splits(row: Row) -> Row:
+    """Cells of a row and of its parents, but for the names of splits: another split changes nothing of this one."""
+    kept = {key: value for key, value in row.items() if key not in ("train", "test")}
+    return kept | ({"parent_row": _without_splits(kept["parent_row"])} if "parent_row" in kept else {})
+
+
+def get(wildcards: Any, name: str, default: str = "") -> str:
+    """A wildcard by its name, of a mapping or an object."""
+    return wildcards.get(name, default) if isinstance(wildcards, Mapping) else getattr(wildcards, name, default)
