@@ -80,19 +80,32 @@ def absent(datasets: Mapping[str, Row], models: Mapping[str, Row]) -> dict[str, 
     datasets, models : rows by sheet and name, as messages have them
     """
     missing = {}
-    for where, row in models.items():
-        if row["source"] != "train" and (path := _absent(parse(row["source"], where))):
-            missing[path] = f"{path} does not exist: put the checkpoint there, or correct column `source` of {where}"
-    for where, row in datasets.items():
-        if row["source"] and (path := _absent(parse(row["source"], where))):
-            how = f"; to get the data: {row['home']}" if row["home"] else ""
-            missing[path] = f"{path} does not exist: fill column `source` of {where} with the path of the data{how}"
+    for path, (where, *others) in _absent(models).items():
+        fault = f"{path} does not exist: put the checkpoint there, or correct column `source` of {where}"
+        missing[path] = fault + _and(others)
+    for path, (where, *others) in _absent(datasets).items():
+        home = datasets[where]["home"]
+        how = f"; to get the data: {home}" if home else ""
+        fault = f"{path} does not exist: fill column `source` of {where}"
+        missing[path] = f"{fault}{_and(others)} with the path of the data{how}"
     return missing
 
 
-def _absent(source: Source) -> str:
-    made = source.path.parts[:1] == ("results",)  # by a rule, if at all
-    return "" if source.scheme or made or source.path.exists() else str(source.path)
+def _absent(rows: Mapping[str, Row]) -> dict[str, list[str]]:
+    """Which rows name each local source that is not there."""
+    absent: dict[str, list[str]] = {}
+    for where, row in rows.items():
+        if row["source"] in ("", "train"):
+            continue
+        source = parse(row["source"], where)
+        made = source.path.parts[:1] == ("results",)  # by a rule, if at all
+        if not (source.scheme or made or source.path.exists()):
+            absent.setdefault(str(source.path), []).append(where)
+    return absent
+
+
+def _and(others: list[str]) -> str:
+    return f" and {len(others)} more row{'s' * (len(others) > 1)}" if others else ""
 
 
 def _listed(path: str, where: str) -> Path:
