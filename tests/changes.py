@@ -92,7 +92,11 @@ resnet8-robust-s0|linf|8/255|digits|0.9|0.5|a paper
 GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"optimizer.lr": [0.01, 0.02]}}
 # Files that no figure needs.
 MORE = ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
-MORE += [f"results/tfds_perturb/{kind}/photos/resnet50-tough-s0/weak" for kind in ("perturbation", "adversarial")]
+MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
+for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
+    MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
+    MORE += [f"results/convergence/photos/{model}.parquet"]
+    MORE += [f"results/subgroups/photos/inverted/agreement/cka/{model}.parquet"]
 
 
 def sheet(text):
