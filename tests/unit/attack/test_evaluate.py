@@ -267,6 +267,19 @@ def test_a_killed_evaluation_goes_on_with_the_same_result(weights, store, tmp_pa
     assert not (tmp_path / "resume").exists()
 
 
+def test_the_log_has_what_stands_after_each_member_of_the_second_engine(weights, store, tmp_path):
+    said = []
+    job = types.SimpleNamespace(**vars(JOB) | {"say": said.append})
+    given = METHODS["autoattack"] | {"method": "autoattack", "norm": "linf", "eps": 0.02, "images": 20}
+    given |= {"attacks": ["apgd_ce", "square"], "engine": "pyautoattack"}
+    rules = schema.check(given, "attacks/autoattack", "here")
+    found = evaluate.evaluate(weights, store, KEYS, rules, "fp32", 20, tmp_path / "resume", job)
+    members = [line for line in said if "robust accuracy after" in line]
+    assert [line.split("after ")[1].split(":")[0] for line in members] == ["APGD-CE", "SQUARE"]
+    left = (np.array(found["prediction"]) == np.array(found["label"])).mean()
+    assert members[1].startswith(f"batch 1 of 1: robust accuracy after SQUARE: {left:.2%}")
+
+
 def test_the_log_has_what_stands_after_each_member(weights, store, tmp_path):
     said = []
     job = types.SimpleNamespace(**vars(JOB) | {"say": said.append})

@@ -168,7 +168,7 @@ def attacked(
     options : options of the attack with defaults filled in
     seed : seed of the run
     policy : device and precision
-    say : is told how many images stand after each member of AutoAttack
+    say : is told what is left after each member of AutoAttack
     """
     method, eps = options["method"], options["eps"]
     own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
@@ -176,7 +176,7 @@ def attacked(
         own["step_size"] = step_size(options, f"attacks/{method}:step_size")
     ours = options.get("engine", "mettle") == "mettle"
     run = ATTACKS[method].run if ours else partial(pyautoattack, method)
-    if ours and method == "autoattack":
+    if not ours or method == "autoattack":
         own["say"] = say
     draws = Draws(seed, ids, clean.device)
     if options.get("target", "none") != "none":

@@ -1,6 +1,7 @@
 """The second engine: the attacks of the package pyautoattack, for comparison with ours."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +35,14 @@ def pyautoattack(
     queries: int = 5000,
     p_init: float = 0.8,
     early_stop: bool = True,
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Tensor, Tensor]:
     """What pyautoattack finds, in fp32; the options are those of our attack of that name.
 
     Parameters
     ----------
     method : `apgd`, `fab`, `square` or `autoattack`
+    say : is told the accuracy after each member, and the warnings of the package
 
     Returns
     -------
@@ -60,6 +63,8 @@ def pyautoattack(
     shared["seed"] = derive(draws.seed, "pyautoattack", *draws.ids[:1].tolist())
     with frozen(model), torch.random.fork_rng():
         engine = AutoAttack(model, version="custom", attacks=chosen.get(method, ["square"]), **shared)
+        engine.logger = logging.Logger("pyautoattack")
+        engine.logger.addHandler(_Heard(say))
         targets = min(targets, model(images[:1]).shape[1] - 1)
         options = shared | {"n_iter": steps, "n_restarts": restarts, "logger": engine.logger}
         engine.apgd = APGDAttack(model, **options)
@@ -68,3 +73,16 @@ def pyautoattack(
         engine.square.n_queries, engine.square.p_init = queries, p_init
         found, _ = engine.run_standard_evaluation(images.contiguous(), labels, batch_size=len(images))
     return confine(found, images, norm, eps), torch.zeros_like(labels)
+
+
+class _Heard(logging.Handler):
+    """What of the package's log is told: warnings, and the accuracy after each member."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self.say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING or text.startswith("robust accuracy after"):
+            self.say(text)
