@@ -44,11 +44,14 @@ def similarity(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def axis_label(table: pd.DataFrame) -> str:
-    """Label of a measure of representational similarity; a variant is named, and how a distance is turned."""
+    """Label of a measure of representational similarity; a variant is named, and how a distance is turned.
+
+    Where that is its negative, the label's minus says so.
+    """
     measure, method = table[["measure", "method"]].iloc[0]
     about = get(method)
-    if measure != method and about.formula == "{}":
-        return f"{about.label} ({measure})"
+    if about.formula in ("{}", "−{}"):
+        return about.label + (f" ({measure})" if measure != method else "")
     return in_lines(shown(about.label, about.formula, measure))
 
 
