@@ -9,14 +9,8 @@ from imports import ROOT
 from mettle import schema
 from mettle.data.classes import known
 from mettle.plan import Plan, classes
+from workplace import BASE
 
-RECIPE = {
-    "epochs": 1,
-    "batch_size": 8,
-    "optimizer": {"name": "sgd", "lr": 0.1, "weight_decay": 0},
-    "schedule": {"name": "cosine"},
-    "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
-}
 ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}
 HEAD = "dataset\ttask\tclasses\tsize\treader\tsource\tsubset\ttrain\ttest\tparent\tnames\n"
 BIG = "big\tclassification\t100\t0\tfolder\tresources/big\t\ttrain\tval\t\tbig.txt\n"
@@ -27,7 +21,7 @@ PART = "part\tclassification\t{classes}\t0\tfolder\tresources/part\tfiles.txt\t\
 def plan(tmp_path):
     def make(*rows, figures=None, **recipe):
         (tmp_path / "recipes").mkdir(exist_ok=True)
-        (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump(RECIPE | recipe))
+        (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump(BASE | recipe))
         (tmp_path / "datasets.tsv").write_text(HEAD + "".join(rows))
         model = "resnet8-plain-s0\tbig\tresnet8\tplain\tnone\t0\t0\ttrain\n"
         (tmp_path / "models.tsv").write_text("model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n" + model)
@@ -121,7 +115,7 @@ def test_what_compares_labels_with_answers_asks_for_such_a_store():
 
 
 def shape(size, resize):
-    return {"input": RECIPE["input"] | {"size": size, "resize": resize}}
+    return {"input": BASE["input"] | {"size": size, "resize": resize}}
 
 
 def test_a_resize_below_the_input_is_refused(plan):
@@ -163,7 +157,7 @@ def test_so_do_those_that_are_mixed_in(plan):
 def test_sizes_of_a_converted_model_are_compared_too(plan, tmp_path):
     sheet = BIG, PART.format(classes=100).replace("\t0\t", "\t64\t")
     plan(*sheet)
-    (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump({"input": RECIPE["input"]}))
+    (tmp_path / "recipes" / "plain.yaml").write_text(yaml.safe_dump({"input": BASE["input"]}))
     sheet = tmp_path / "models.tsv"
     sheet.write_text(sheet.read_text().replace("\ttrain\n", "\ta.pt\n"))
     places = {"datasets": "datasets.tsv", "models": "models.tsv", "recipes": "recipes"}
