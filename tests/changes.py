@@ -17,6 +17,7 @@ TWO = ["resnet8-robust-s0", "vgg5-robust-s0"]
 OF_DIGITS = {"dataset": "digits", "models": TWO}
 CONFIG = {
     "sweeps": ["grid", "wide"],
+    "sets": {"two": {"models": TWO, "across": True}},
     "train": {"loggers": ["tensorboard", "wandb"]},
     "attack": {
         "attacks": {
@@ -96,7 +97,9 @@ MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
     MORE += [f"results/convergence/photos/{model}.parquet"]
-    MORE += [f"results/subgroups/photos/inverted/agreement/cka/{model}.parquet"]
+    MORE += [f"results/subgroups/photos/group/inverted/agreement/cka/{model}.parquet"]
+for cell in ("compare/{}/natural/cka", "subgroups/{}/inverted/agreement/cka", "agree/{}/natural", "probe_agree/{}"):
+    MORE += [f"results/{cell.format('digits/two')}/{TWO[1]}.parquet"]
 
 
 def sheet(text):
@@ -228,6 +231,12 @@ FIGURES = {
     "published.attack": ({}, {"attack": "weak"}),
     "published.numbers": ({}, {"numbers": "published2.tsv"}),
 }
+# Where names are free, an option of one entry and another value.
+ENTRIES = {
+    "sets": ("two.models", ["resnet8-plain-s0", *TWO]),
+    "attack.attacks": ("weak.steps", 7),
+    "compare.measures": ("near.k", 7),
+}
 # Values of other keys that no rule of `other` finds.
 VALUES = {
     "datasets": "again/datasets.tsv",
@@ -255,9 +264,9 @@ def of_config(tree):
     filled = schema.check(CONFIG, "config", "here")
     before = tree.base
     for path, sub in leaves(rules):
-        if path in ("attack.attacks", "compare.measures"):
-            example = {"attack.attacks": "weak.steps", "compare.measures": "near.k"}[path]
-            yield f"{path}.NAME.*", before, tree.told(put(CONFIG, f"{path}.{example}", 7))
+        if path in ENTRIES:
+            key, value = ENTRIES[path]
+            yield f"{path}.NAME.*", before, tree.told(put(CONFIG, f"{path}.{key}", value))
             continue
         figure, _, option = path.removeprefix("figures.").partition(".")
         if path.startswith("figures.") and f"{figure}.{option}" in FIGURES:

@@ -2,7 +2,7 @@
 
 import yaml
 
-from mettle.plan import Plan
+from mettle.plan import Plan, check_targets
 
 BASE = {
     "epochs": 1,
@@ -51,10 +51,13 @@ class Workplace:
         (self.folder / name).write_text("\n".join(lines) + "\n")
 
     def plan(self, **blocks):
+        """The plan, all its figures checked."""
         places = {"datasets": "datasets.tsv", "models": "models.tsv", "recipes": "recipes"}
         defaults = {
             "attack": {"attacks": {"weak": ATTACK}},
             "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}},
             "figures": {"accuracy": {"evaluations": [{"datasets": ["ten"], "attacks": ["weak"]}]}},
         }
-        return Plan({key: str(self.folder / value) for key, value in places.items()} | defaults | blocks)
+        found = Plan({key: str(self.folder / value) for key, value in places.items()} | defaults | blocks)
+        check_targets(found, [])
+        return found

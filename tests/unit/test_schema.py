@@ -8,7 +8,14 @@ from mettle import schema
 
 FILES = sorted(path.name.removesuffix(".schema.yaml") for path in schema.FOLDER.glob("*.schema.yaml"))
 # Maps whose keys the user chooses; what stands under a key is checked against attacks, measures, or a recipe.
-FREE = {"config.attack.attacks", "config.compare.measures", "recipe.loss_options", "sweep.grid", "sweep.set"}
+FREE = {
+    "config.sets",
+    "config.attack.attacks",
+    "config.compare.measures",
+    "recipe.loss_options",
+    "sweep.grid",
+    "sweep.set",
+}
 HEAD = "dataset\ttask\tclasses\tsize\treader\tversion\n"
 ROW = "a\tclassification\t10\t32\tdigits\t1\n"
 
@@ -22,6 +29,8 @@ def parts(rules, name):
         first, *rest = parts(sub, f"{name}.{key}")
         yield first[0], first[1], True
         yield from rest
+    if isinstance(others := rules.get("additionalProperties"), dict) and "properties" in others:
+        yield from parts(others, f"{name}.NAME")
 
 
 def every():

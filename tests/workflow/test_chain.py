@@ -88,7 +88,7 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
     # Its own row, and that of the one model below it which is compared with it.
     below = ("resnet8-plain-s1", "vgg5-plain-s0")
     for measure in ("cka", "near"):
-        where = f"results/subgroups/digits/natural/agreement/{measure}"
+        where = f"results/subgroups/digits/group/natural/agreement/{measure}"
         expected |= {("subgroups", f"{where}/{name}.parquet") for name in below}
     expected |= {("tabulate_figure", TARGETS[1]), ("tabulate_figure", "results/tables/fig5.parquet")}
     assert found == expected | {("figure", FIGURES[0])}

@@ -138,7 +138,7 @@ def test_dry_runs_of_the_universality_figures_at_paper_scale(tree, figure, expec
 
 
 def test_dry_run_of_one_cell(tree):
-    cell = "results/compare/imagenet/natural/cka/resnet50-imagenet_eps0-s0.parquet"
+    cell = "results/compare/imagenet/group/natural/cka/resnet50-imagenet_eps0-s0.parquet"
     answer = snakemake(tree, "-n", cell)
     assert answer.returncode == 0, said(answer)
     assert counts(answer) == {"given": 1, "prep": 1, "convert": 2, "represent": 2, "compare": 1}

@@ -1,25 +1,25 @@
 """
-Compares models: similarity of representations and of answers to the models above in the sheet, on natural and on
+Compares models: similarity of representations and of answers to the models before them in a set, on natural and on
 inverted images, on all of them and on parts.
 
 INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
-          results/represent/{dataset}/crossed/{model}
-OUTPUTS:  results/compare/{dataset}/{images}/{measure}/{model}.parquet
-          results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet
-          results/agree/{dataset}/{images}/{model}.parquet
+          results/represent/{dataset}/crossed/{set}/{model}
+OUTPUTS:  results/compare/{dataset}/{set}/{images}/{measure}/{model}.parquet
+          results/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.parquet
+          results/agree/{dataset}/{set}/{images}/{model}.parquet
 """
 
 
 rule compare:
-    """Score a model's similarity to each model above it in the sheet."""
+    """Score a model's similarity to each model before it in a set."""
     input:
         PLAN.represented,
     output:
-        "results/compare/{dataset}/{images}/{measure}/{model}.parquet",
+        "results/compare/{dataset}/{set}/{images}/{measure}/{model}.parquet",
     log:
-        "logs/compare/{dataset}/{images}/{measure}/{model}.log",
+        "logs/compare/{dataset}/{set}/{images}/{measure}/{model}.log",
     benchmark:
-        "benchmarks/results/compare/{dataset}/{images}/{measure}/{model}.tsv"
+        "benchmarks/results/compare/{dataset}/{set}/{images}/{measure}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
     conda:
@@ -41,11 +41,11 @@ rule subgroups:
     input:
         PLAN.represented,
     output:
-        "results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.parquet",
+        "results/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.parquet",
     log:
-        "logs/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.log",
+        "logs/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.log",
     benchmark:
-        "benchmarks/results/subgroups/{dataset}/{images}/{groups}/{measure}/{model}.tsv"
+        "benchmarks/results/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
     conda:
@@ -62,15 +62,15 @@ rule subgroups:
 
 
 rule agree:
-    """Score how alike the answers of a model and of each model above it in the sheet are."""
+    """Score how alike the answers of a model and of each model before it in a set are."""
     input:
         PLAN.represented,
     output:
-        "results/agree/{dataset}/{images}/{model}.parquet",
+        "results/agree/{dataset}/{set}/{images}/{model}.parquet",
     log:
-        "logs/agree/{dataset}/{images}/{model}.log",
+        "logs/agree/{dataset}/{set}/{images}/{model}.log",
     benchmark:
-        "benchmarks/results/agree/{dataset}/{images}/{model}.tsv"
+        "benchmarks/results/agree/{dataset}/{set}/{images}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
     conda:

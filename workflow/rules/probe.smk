@@ -4,7 +4,7 @@ Probes models: linear heads trained anew on the features of each, and how far he
 INPUTS:   results/represent/{dataset}/train/{model}.parquet, results/represent/{dataset}/natural/{model}.parquet
 OUTPUTS:  results/probe/{dataset}/{model}.parquet
           results/probe/{dataset}/{model}.epochs.parquet
-          results/probe_agree/{dataset}/{model}.parquet
+          results/probe_agree/{dataset}/{set}/{model}.parquet
 """
 
 
@@ -32,16 +32,16 @@ rule probe:
 
 
 rule probe_agree:
-    """Measure how often a model and each model above it in the sheet agree, by their own heads and by probes."""
+    """Measure how often a model and each model before it in a set agree, by their own heads and by probes."""
     input:
         own="results/probe/{dataset}/{model}.parquet",
         others=PLAN.each_above("results/probe/{dataset}/{model}.parquet"),
     output:
-        "results/probe_agree/{dataset}/{model}.parquet",
+        "results/probe_agree/{dataset}/{set}/{model}.parquet",
     log:
-        "logs/probe_agree/{dataset}/{model}.log",
+        "logs/probe_agree/{dataset}/{set}/{model}.log",
     benchmark:
-        "benchmarks/results/probe_agree/{dataset}/{model}.tsv"
+        "benchmarks/results/probe_agree/{dataset}/{set}/{model}.tsv"
     conda:
         "../../envs/probe.yaml"
     params:

@@ -6,7 +6,7 @@ INPUTS:   results/train/{model}/weights.safetensors
           results/invert/{dataset}/{model}.lmdb, results/invert/{dataset}/{model}.parquet
           results/represent/{dataset}/inverted-{model}/{model}.parquet
 OUTPUTS:  results/represent/{dataset}/{images}/{model}.parquet
-          results/represent/{dataset}/crossed/{model}
+          results/represent/{dataset}/crossed/{set}/{model}
 """
 
 
@@ -35,7 +35,7 @@ rule represent:
 
 
 rule cross:
-    """Extract the same of a model and each model above it in the sheet, each on images inverted through the other."""
+    """Extract the same of a model and each model before it in a set, each on images inverted through the other."""
     input:
         weights="results/train/{model}/weights.safetensors",
         images=ancient("results/invert/{dataset}/{model}.lmdb"),
@@ -48,17 +48,17 @@ rule cross:
             "results/represent/{dataset}/inverted-{model}/{model}.parquet"
         ),
     output:
-        directory("results/represent/{dataset}/crossed/{model}"),
+        directory("results/represent/{dataset}/crossed/{set}/{model}"),
     log:
-        "logs/cross/{dataset}/{model}.log",
+        "logs/cross/{dataset}/{set}/{model}.log",
     benchmark:
-        "benchmarks/results/cross/{dataset}/{model}.tsv"
+        "benchmarks/results/cross/{dataset}/{set}/{model}.tsv"
     conda:
         "../../envs/represent.yaml"
     params:
         revision=1,
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["represent"]["batch_size"]),
-        resume="results/.resume/cross/{dataset}/{model}",
+        resume="results/.resume/cross/{dataset}/{set}/{model}",
     script:
         "../scripts/cross.py"

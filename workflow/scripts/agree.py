@@ -1,4 +1,4 @@
-"""Functional similarity of a model to each model above it."""
+"""Functional similarity of a model to each model before it in a set."""
 
 from mettle import compare, flow, tables
 

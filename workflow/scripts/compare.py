@@ -1,4 +1,4 @@
-"""Similarity of a model to each model above it in the sheet."""
+"""Similarity of a model to each model before it in a set."""
 
 from mettle import compare, flow, tables
 

@@ -1,4 +1,4 @@
-"""Agreement of a model with each model above it in the sheet, by their own heads and by probes."""
+"""Agreement of a model with each model before it in a set, by their own heads and by probes."""
 
 from mettle import flow, tables
 from mettle.probe import agreement

@@ -1,4 +1,4 @@
-"""Similarity of a model to each model above it, on two parts of the images."""
+"""Similarity of a model to each model before it in a set, on two parts of the images."""
 
 from mettle import compare, flow, tables
 

@@ -8,7 +8,7 @@ import yaml
 from imports import ROOT
 from mettle import schema
 from mettle.data.classes import known
-from mettle.plan import Plan, classes
+from mettle.plan import Plan, check_targets, classes
 from workplace import BASE
 
 ATTACK = {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}
@@ -27,12 +27,14 @@ def plan(tmp_path):
         (tmp_path / "models.tsv").write_text("model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n" + model)
         places = {"datasets": "datasets.tsv", "models": "models.tsv", "recipes": "recipes"}
         config = {key: str(tmp_path / value) for key, value in places.items()}
-        return Plan(config | {"attack": {"attacks": {"weak": ATTACK}}, "figures": figures or {}})
+        found = Plan(config | {"attack": {"attacks": {"weak": ATTACK}}, "figures": figures or {}})
+        check_targets(found, [])
+        return found
 
     return make
 
 
-CELL = {"dataset": "part", "model": "resnet8-plain-s0"}
+CELL = {"dataset": "part", "set": "group", "model": "resnet8-plain-s0"}
 
 
 def test_labels_come_from_the_row_and_its_parent(plan):

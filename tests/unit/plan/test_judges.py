@@ -37,7 +37,7 @@ def test_cells_of_figure_11(place):
 @pytest.mark.parametrize(
     ("judges", "figures", "message"),
     [
-        (["gone"], {}, r"attack\.perturbations\.judges: unknown model 'gone'; known: "),
+        (["gone"], {"fig11": FIG11}, r"attack\.perturbations\.judges: unknown model 'gone'; known: "),
         (
             [],
             {"fig11": FIG11},
@@ -62,6 +62,7 @@ def test_what_is_wrong_with_judges(place, judges, figures, message):
 OTHERS = {"plot.smk", "tabulate.smk", "download.smk", "given.smk"}
 WILDCARDS = {
     "dataset": "ten",
+    "set": "group",
     "split": "test",
     "model": "vgg5-plain-s1",
     "attack": "weak",

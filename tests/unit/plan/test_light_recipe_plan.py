@@ -32,7 +32,7 @@ def test_figure_9_refuses_a_grid_over_anything_but_eps(config):
         "name an attack with a grid over eps alone$"
     )
     with pytest.raises(ValueError, match=expected):
-        Plan(config)
+        Plan(config).checked("fig9")
     del grid["steps"]
     config["attack"]["attacks"]["both"]["steps"] = 2
     assert len(Plan(config).cells("fig9")) == 4

@@ -119,11 +119,11 @@ def test_a_measure_that_needs_more_images_than_are_represented(place, blocks, me
 def test_images_suffice_where_they_do(place):
     figures = {"fig2": PAIRS | {"measures": ["near"]}}
     found = place.plan(figures=figures, represent={"sample": 4}, invert={"images": 3})
-    check_targets(found, ["results/compare/ten/natural/near/vgg5-plain-s0.parquet"])
+    check_targets(found, ["results/compare/ten/group/natural/near/vgg5-plain-s0.parquet"])
     with pytest.raises(
         ValueError, match=r"compare\.measures: k 3 of measure 'near' needs 4 images, invert\.images is 3$"
     ):
-        check_targets(found, ["results/compare/ten/inverted/near/vgg5-plain-s0.parquet"])
+        check_targets(found, ["results/compare/ten/group/inverted/near/vgg5-plain-s0.parquet"])
 
 
 # Steps, epochs, bases, mixtures

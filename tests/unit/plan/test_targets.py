@@ -13,6 +13,7 @@ FIGURES = {
     "fig2": {"datasets": ["ten"], "eps": [0], "measures": ["cka"]},
 }
 NAMES = {
+    "set": "group",
     "dataset": "ten",
     "split": "test",
     "model": "vgg5-plain-s0",
@@ -97,20 +98,29 @@ WRONG = [
     ),
     ("results/attack/ten/weak.parquet", r"results/attack holds \{dataset\}/\{model\}/\{attack\}\.parquet"),
     ("results/attack", r"results/attack holds "),
-    ("results/compare/ten/natural/ckaa/vgg5-plain-s0.parquet", r"unknown measure 'ckaa': did you mean 'cka'\?"),
+    ("results/compare/ten/group/natural/ckaa/vgg5-plain-s0.parquet", r"unknown measure 'ckaa': did you mean 'cka'\?"),
     (
-        "results/compare/ten/natural/cka_rbf/vgg5-plain-s0.parquet",
+        "results/compare/ten/group/natural/cka_rbf/vgg5-plain-s0.parquet",
         r"measure 'cka_rbf' is not configured: add `cka_rbf: \{\}` to compare\.measures",
     ),
-    ("results/compare/ten/train/cka/vgg5-plain-s0.parquet", r"unknown image set 'train'; known: inverted, natural"),
-    ("results/compare/ten/natural/cka/vgg5-plain-s0.csv", r"results/compare holds \{dataset\}/\{images\}/\{measure\}/"),
     (
-        "results/subgroups/ten/natural/agrement/cka/vgg5-plain-s0.parquet",
+        "results/compare/ten/group/train/cka/vgg5-plain-s0.parquet",
+        r"unknown image set 'train'; known: inverted, natural",
+    ),
+    (
+        "results/compare/ten/group/natural/cka/vgg5-plain-s0.csv",
+        r"results/compare holds \{dataset\}/\{set\}/\{images\}/\{measure\}/",
+    ),
+    (
+        "results/subgroups/ten/group/natural/agrement/cka/vgg5-plain-s0.parquet",
         r"unknown groups 'agrement': did you mean 'agreement'\?",
     ),
     ("results/represent/ten/natral/vgg5-plain-s0.parquet", r"unknown image set 'natral': did you mean 'natural'\?"),
     ("results/represent/ten/inverted-vgg/vgg5-plain-s0.parquet", r"unknown model 'vgg': models are rows of"),
-    ("results/represent/ten/crossed/vgg-plain-s0", r"unknown model 'vgg-plain-s0': did you mean 'vgg5-plain-s0'\?"),
+    (
+        "results/represent/ten/crossed/group/vgg-plain-s0",
+        r"unknown model 'vgg-plain-s0': did you mean 'vgg5-plain-s0'\?",
+    ),
     ("results/train/vgg5-plain-s0/weights.pt", r"results/train holds \{model\}/weights\.safetensors, .*/checkpoints"),
     ("results/train/vgg-plain-s0/epochs.parquet", r"unknown model 'vgg-plain-s0': did you mean 'vgg5-plain-s0'\?"),
     ("results/prep/ten/val.lmdb", r"unknown split 'val'; known: test, train"),

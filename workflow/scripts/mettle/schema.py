@@ -180,7 +180,7 @@ def _row(columns: list[str], cells: list[str], where: str) -> dict[str, str]:
 
 
 def _fill(value: Any, rules: dict) -> Any:
-    """Defaults for absent keys and numbers for text, wherever the schema describes `properties` and `items`."""
+    """Defaults for absent keys and numbers for text, wherever the schema describes properties and items."""
     if isinstance(value, list):
         return [_fill(entry, rules.get("items", {})) for entry in value]
     if isinstance(value, str | float):
@@ -188,12 +188,12 @@ def _fill(value: Any, rules: dict) -> Any:
     if not isinstance(value, dict):
         return value
     value = dict(value)  # blocks that share an anchor in YAML are one object, and may have other defaults
-    for key, sub in rules.get("properties", {}).items():
+    known, others = rules.get("properties", {}), rules.get("additionalProperties")
+    for key, sub in known.items():
         if key not in value and "default" in sub:
             value[key] = copy.deepcopy(sub["default"])
-        if key in value:
-            value[key] = _fill(value[key], sub)
-    return value
+    others = others if isinstance(others, dict) else {}
+    return {key: _fill(entry, known.get(key, others)) for key, entry in value.items()}
 
 
 def _kinds(rules: dict) -> list[str]:

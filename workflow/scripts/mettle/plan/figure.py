@@ -25,6 +25,7 @@ class Figure:
     told : (plan, options) to what its job is told beyond its options
     drawn : whether it has a drawing
     draws : whether its table depends on the seed
+    pairs : whether it shows pairs of models; their set stands in `options["set"]`
     """
 
     shows: str
@@ -34,6 +35,7 @@ class Figure:
     told: Callable[["Plan", Options], Options] = lambda plan, options: {}
     drawn: bool = True
     draws: bool = False
+    pairs: bool = False
 
 
 def check_models(plan: "Plan", options: Options, where: str) -> None:

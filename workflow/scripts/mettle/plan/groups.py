@@ -1,13 +1,36 @@
 """Models: where their weights come from, on which data sets they are evaluated, and which are compared."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 from mettle.plan import classes
+from mettle.plan.figures import FIGURES
 from mettle.plan.sheets import Sheets
+
+# The set of the models of one data set, threat and eps: the one that is compared where nothing is named.
+GROUP = "group"
+
+
+@dataclass(frozen=True)
+class Set:
+    """Models that are compared with each other.
+
+    Attributes
+    ----------
+    models : names, in the order in which each is compared with those before it
+    across : whether models of different data sets, threats and eps are compared, too
+    """
+
+    models: tuple[str, ...]
+    across: bool = False
 
 
 class Groups(Sheets):
-    """The models of the sheets, and their groups: models of one data set, threat and eps are compared."""
+    """The models of the sheets, and the sets of them that are compared.
+
+    Within a set, a model is compared with those before it: each unordered pair is made once, and a model added at the
+    end costs one cell.
+    """
 
     @property
     def trained(self) -> list[str]:
@@ -29,7 +52,9 @@ class Groups(Sheets):
         return [name for name, row in self.models.items() if row["dataset"] == dataset and "sweep" not in row]
 
     def models_of_sweep(self, sweep: str) -> list[str]:
-        """Models of a sweep, in the order of its grid."""
+        """Models of a sweep, in the order of its grid; ValueError if the sheets do not allow them."""
+        if sweep in self.left_out:
+            raise ValueError(self.left_out[sweep])
         return [name for name, row in self.models.items() if row.get("sweep") == sweep]
 
     def fits(self, model: str, dataset: str) -> bool:
@@ -42,22 +67,55 @@ class Groups(Sheets):
         return self.fits(model, dataset) and classes.alike(self.datasets, own, dataset)
 
     def group(self, model: str) -> tuple[str, str, float]:
-        """Data set, threat and eps of a model: models are compared within a group."""
+        """Data set, threat and eps of a model: unless a set goes across them, models with the same are compared."""
         row = self.models[model]
         return row["dataset"], row["threat"], row["eps"]
 
     @cached_property
-    def _groups(self) -> dict[tuple[str, str, float], list[str]]:
-        groups: dict[tuple[str, str, float], list[str]] = {}
-        for name, row in self.models.items():
-            if "sweep" not in row:
-                groups.setdefault(self.group(name), []).append(name)
-        return groups
+    def sets(self) -> dict[str, Set]:
+        """Sets by name: all models of the sheets but those of sweeps, lists of figures, and those of `sets`."""
+        sheets = Set(tuple(name for name, row in self.models.items() if "sweep" not in row))
+        lists = {name: one.get("models") for name, one in self.config["figures"].items() if FIGURES[name].pairs}
+        listed = {name: Set(tuple(models)) for name, models in lists.items() if isinstance(models, list)}
+        named = {name: Set(tuple(one["models"]), one["across"]) for name, one in self.config["sets"].items()}
+        for name in named:
+            if name in (GROUP, *FIGURES):
+                raise ValueError(f"configuration: sets.{name}: the name is taken: choose another")
+        return {GROUP: sheets} | listed | named
 
-    def above(self, model: str) -> list[str]:
-        """Models that a model is compared with: those of its group above it in the sheet.
+    def known_set(self, name: str, where: str) -> None:
+        """Raise ValueError for an unknown set, or one with a model that is unknown."""
+        self.known(name, self.sets, "set", where)
+        for model in self.sets[name].models:
+            self.known(model, self.models, "model", f"configuration: sets.{name}.models")
 
-        Each unordered pair is thus made once, and a model added at the end of the sheet costs one cell.
+    def set_of(self, figure: str) -> str:
+        """Name of the set that a figure compares: of its option `models` a name, or its own for a list."""
+        named = self.config["figures"][figure].get("models")
+        return figure if isinstance(named, list) else named or GROUP
+
+    @cached_property
+    def _compared(self) -> dict[tuple, list[str]]:
+        """Models that are compared, by set and group."""
+        found: dict[tuple, list[str]] = {}
+        for name, one in self.sets.items():
+            for model in one.models:
+                if model in self.models:
+                    found.setdefault((name, self._part(name, model)), []).append(model)
+        return found
+
+    def _part(self, name: str, model: str) -> tuple | None:
+        return None if self.sets[name].across else self.group(model)
+
+    def above(self, model: str, name: str = GROUP, dataset: str = "") -> list[str]:
+        """Models that a model is compared with: those before it in a set that can be evaluated on the same data set.
+
+        Parameters
+        ----------
+        model : name
+        name : of the set
+        dataset : whose images all are evaluated on; the model's own if empty
         """
-        members = self._groups.get(self.group(model), [])
-        return members[: members.index(model)] if model in members else []
+        members = self._compared.get((name, self._part(name, model)), [])
+        before = members[: members.index(model)] if model in members else []
+        return [other for other in before if self.fits(other, dataset or self.models[model]["dataset"])]

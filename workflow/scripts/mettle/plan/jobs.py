@@ -238,9 +238,11 @@ class Jobs(Groups):
         Raises
         ------
         ValueError
-            If the configuration names none.
+            If the configuration names none, or one that is unknown.
         """
         dataset, named = get(wildcards, "dataset"), self.config["attack"]["perturbations"]["judges"]
+        for judge in named:
+            self.known(judge, self.models, "model", "configuration: attack.perturbations.judges")
         judges = [judge for judge in named if self.scores(judge, dataset)]
         if not judges:
             raise ValueError(
@@ -301,12 +303,13 @@ class Jobs(Groups):
     # Compare
 
     def each_above(self, path: str) -> Callable[[Any], list[str]]:
-        """Input function: a path with wildcards, for each of the models above that of the job."""
+        """Input function: a path with wildcards, for each of the models before that of the job in its set."""
 
         def paths(wildcards: Any) -> list[str]:
-            dataset, model = get(wildcards, "dataset"), get(wildcards, "model")
             self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
-            return [path.format(dataset=dataset, model=other) for other in self.above(model)]
+            return [
+                path.format(dataset=get(wildcards, "dataset"), model=other) for other in self.names_above(wildcards)
+            ]
 
         return paths
 
@@ -317,31 +320,33 @@ class Jobs(Groups):
         return self.config["seed"] if options["permutations"] or options["floor"] else None
 
     def represented(self, wildcards: Any) -> list[str]:
-        """What the pairs of a cell, a model and those above it, are made of.
+        """What the pairs of a cell, a model and those before it in a set, are made of.
 
         On natural images the representation of each of them, its own first; on inverted images the folder with all.
         """
-        dataset, images, model = (get(wildcards, key) for key in ("dataset", "images", "model"))
+        dataset, images, name, model = (get(wildcards, key) for key in ("dataset", "images", "set", "model"))
         # A sentence for a model that cannot be evaluated on the data set.
         (self.scored_store if get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
-        where, above = f"results/represent/{dataset}", self.above(model)
+        where, above = f"results/represent/{dataset}", self.names_above(wildcards)
         if images == "natural":
             return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
-        return [f"{where}/crossed/{model}"] if above else []
+        return [f"{where}/crossed/{name}/{model}"] if above else []
 
     def names_above(self, wildcards: Any) -> list[str]:
         """Models that the model of a cell is compared with."""
-        return self.above(get(wildcards, "model"))
+        return self.above(*(get(wildcards, key) for key in ("model", "set", "dataset")))
 
     def measure(self, wildcards: Any) -> Row:
         """Method and options of a measure, defaults filled in."""
         return self.measures[get(wildcards, "measure")]
 
     def pairs(self, wildcards: Any) -> Row:
-        """What a cell of compared models carries as keys: threat and eps of all its models."""
-        return self.pair_keys(get(wildcards, "model"))
+        """What a cell of compared models carries as keys: norm and eps of its set's models; none if they differ."""
+        if self.sets[get(wildcards, "set")].across:
+            return {"norm": None, "eps": None}
+        return self.keys_of(get(wildcards, "model"))
 
-    def pair_keys(self, model: str) -> Row:
+    def keys_of(self, model: str) -> Row:
         """Norm and eps of a model, as keys of a table."""
         row = self.models[model]
         return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}

@@ -25,8 +25,7 @@ class Plan(Jobs):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
-        for figure, options in self.config["figures"].items():
-            FIGURES[figure].check(self, options, f"configuration: figures.{figure}")
+        self._options: dict[str, Row] = {}  # of the figures that were asked for, checked
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
         """Everything that the configuration asks for, or what some of its figures are."""
@@ -46,20 +45,39 @@ class Plan(Jobs):
 
     # Figures
 
+    def checked(self, figure: str) -> Row:
+        """Options of a figure, and the set that it compares; empty if it is not configured.
+
+        A figure is checked when it is asked for: sheets of one's own need not have the models of all others.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit sheets and other blocks.
+        """
+        if figure not in self._options and figure in self.config["figures"]:
+            options = self.config["figures"][figure]
+            if FIGURES[figure].pairs:
+                options = options | {"set": self.set_of(figure)}
+            FIGURES[figure].check(self, options, f"configuration: figures.{figure}")
+            self._options[figure] = options
+        return self._options.get(figure, {})
+
     def cells(self, figure: Any) -> list[str]:
         """Files that the table of a figure, a name or wildcards, is made from; none if it is not configured."""
-        options = self.config["figures"].get(_figure(figure))
+        options = self.checked(_figure(figure))
         return FIGURES[_figure(figure)].cells(self, options) if options else []
 
     def beside(self, figure: Any) -> list[str]:
         """Other files that the table of a figure is made from: published values, images."""
-        options = self.config["figures"].get(_figure(figure))
+        options = self.checked(_figure(figure))
         return FIGURES[_figure(figure)].beside(self, options) if options else []
 
     def figure(self, figure: Any) -> Row:
         """Options of a figure, and what else its job is told; none if it is not configured."""
-        options = self.config["figures"].get(_figure(figure), {})
-        return options | FIGURES[_figure(figure)].told(self, options) if options else {}
+        options = self.checked(_figure(figure))
+        told = options | FIGURES[_figure(figure)].told(self, options) if options else {}
+        return {key: value for key, value in told.items() if key != "set"}  # in the paths of its cells
 
     def seed_of_figure(self, figure: Any) -> int | None:
         """The seed, where the table of a figure draws: intervals over models, and tests."""

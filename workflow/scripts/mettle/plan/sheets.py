@@ -30,6 +30,7 @@ class Sheets:
     ----------
     config : the same with defaults filled in
     datasets, models, recipes : by name; models of sweeps stand behind those of the sheets
+    left_out : sweeps with rows that the sheets do not allow, and what is wrong with them
     attacks, measures : options by name, cells of grids included
     downloads : what the rule `download` may be asked for, by name of the file
 
@@ -52,10 +53,7 @@ class Sheets:
             steps = self.config["attack"][block]["steps"]
             if steps != sorted(set(steps)):
                 raise ValueError(f"configuration: attack.{block}.steps must ascend, got {steps}")
-        for name, row in self.models.items():
-            self._check_model(name, row)
-        for judge in self.config["attack"]["perturbations"]["judges"]:
-            self.known(judge, self.models, "model", "configuration: attack.perturbations.judges")
+        self._check_models()
         for name, row in self.datasets.items():
             if row.get("parent"):
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
@@ -106,6 +104,21 @@ class Sheets:
     @cached_property
     def _architectures(self) -> frozenset[str]:
         return names.known_architectures()
+
+    def _check_models(self) -> None:
+        """Raise ValueError for a row that is wrong; a sweep with one is left out, and what is wrong is kept.
+
+        Sheets of one's own need not have the models and data sets of a sweep that nobody asks for.
+        """
+        self.left_out: dict[str, str] = {}
+        for name, row in self.models.items():
+            try:
+                self._check_model(name, row)
+            except ValueError as error:
+                if "sweep" not in row:
+                    raise
+                self.left_out.setdefault(row["sweep"], str(error))
+        self.models = {name: row for name, row in self.models.items() if row.get("sweep") not in self.left_out}
 
     def _check_model(self, name: str, row: Row) -> None:
         where = self.where(name)

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mettle import schema
@@ -33,13 +34,13 @@ PATHS = (
     "results/invert/{dataset}/{model}.lmdb",
     "results/invert/{dataset}/{model}.parquet",
     "results/represent/{dataset}/{images}/{model}.parquet",
-    "results/represent/{dataset}/crossed/{model}",
-    "results/compare/{dataset}/{compared}/{measure}/{model}.parquet",
-    "results/subgroups/{dataset}/{compared}/{groups}/{measure}/{model}.parquet",
-    "results/agree/{dataset}/{compared}/{model}.parquet",
+    "results/represent/{dataset}/crossed/{set}/{model}",
+    "results/compare/{dataset}/{set}/{compared}/{measure}/{model}.parquet",
+    "results/subgroups/{dataset}/{set}/{compared}/{groups}/{measure}/{model}.parquet",
+    "results/agree/{dataset}/{set}/{compared}/{model}.parquet",
     "results/probe/{dataset}/{model}.epochs.parquet",
     "results/probe/{dataset}/{model}.parquet",
-    "results/probe_agree/{dataset}/{model}.parquet",
+    "results/probe_agree/{dataset}/{set}/{model}.parquet",
     "results/tables/{figure}.parquet",
     "results/tables/{figure}.html",
     "results/figures/{drawn}.pdf",
@@ -66,6 +67,8 @@ _STAGES = {parts[0] for parts in _GRAMMAR}
 def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
     """Check the targets on a command line of Snakemake; rules, and paths outside `results`, are left to Snakemake.
 
+    Where no path is named every figure is checked, since rule `all` asks for them.
+
     Parameters
     ----------
     plan : what there is
@@ -76,9 +79,17 @@ def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
     ValueError
         If a path names what there is not: the part of it, and what was meant or where it is configured.
     """
-    for target in paths(arguments):
+    targets = list(paths(arguments))
+    for target in targets:
         if text := unknown(plan, target):
             raise ValueError(f"target '{target}': {text}")
+    for figure in plan.config["figures"]:
+        if not targets or any(Path(target).stem == figure for target in targets if _shows(target)):
+            plan.checked(figure)
+
+
+def _shows(target: str) -> bool:
+    return target.split("/")[1] in ("figures", "tables")
 
 
 def paths(arguments: Iterable[str]) -> Iterator[str]:
@@ -176,6 +187,9 @@ def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
     """A model that is unknown, or cannot be evaluated on the data set."""
     arch, sheets = model.partition("-")[0], plan.config["models"]
     home = sheets if isinstance(sheets, str) else " or ".join(sheets)
+    for sweep, why in plan.left_out.items():
+        if f"-{sweep}_" in model:
+            return why
     if model not in plan.models and plan.unused_architecture(arch):
         return f"no model has the architecture '{arch}': add a row to {home}"
     if text := _name("model", model, plan.models, f"models are rows of {home}"):
@@ -201,6 +215,18 @@ def _attack(plan: "Plan", named: Names) -> str | None:
     if name in schema.load("attacks")["$defs"]:
         return f"'{name}' is a method: add an entry with `method: {name}` to attack.attacks, and name the entry"
     return _name("attack", name, plan.attacks, "attacks are the entries of attack.attacks")
+
+
+def _set(plan: "Plan", named: Names) -> str | None:
+    text = _name("set", named["set"], plan.sets, "sets are the entries of `sets`, and 'group'")
+    return text or _said(lambda: plan.known_set(named["set"], ""))
+
+
+def _member(plan: "Plan", named: Names) -> str | None:
+    """A model as `_model` has it, which also is in the set that the path names."""
+    if (text := _model(plan, named)) or "set" not in named:
+        return text
+    return _name("model", named["model"], plan.sets[named["set"]].models, f"it is none of set '{named['set']}'")
 
 
 def _measure(plan: "Plan", named: Names) -> str | None:
@@ -240,7 +266,8 @@ def _one_of(kind: str, wildcard: str, *known: str) -> Check:
 _CHECKS: dict[str, Check] = {
     "dataset": _dataset,
     "split": _split,
-    "model": _model,
+    "model": _member,
+    "set": _set,
     "trained": _trained,
     "attack": _attack,
     "kind": _one_of("kind", "kind", "perturbation", "adversarial"),

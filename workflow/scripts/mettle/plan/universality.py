@@ -25,7 +25,7 @@ def shown(plan: "Plan", options: Options) -> list[tuple[str, str]]:
         row = plan.models[name]
         return plan.fits(name, dataset) and row["eps"] in options["eps"] and row["threat"] in threats
 
-    chosen = options["models"] or [name for name, row in plan.models.items() if "sweep" not in row]
+    chosen = plan.sets[options["set"]].models
     return [(dataset, name) for dataset in _datasets(options) for name in chosen if fits(name, dataset)]
 
 
@@ -34,14 +34,14 @@ def _datasets(options: Options) -> list[str]:
 
 
 def _paired(plan: "Plan", options: Options) -> Iterator[tuple[str, str]]:
-    """Data set and name of the shown models that have another one above them."""
-    return ((dataset, name) for dataset, name in shown(plan, options) if plan.above(name))
+    """Data set and name of the shown models that have another one before them in the set of the figure."""
+    return ((dataset, name) for dataset, name in shown(plan, options) if plan.above(name, options["set"], dataset))
 
 
 def _compared(images: str) -> Callable[["Plan", Options], list[str]]:
     def cells(plan: "Plan", options: Options) -> list[str]:
         return [
-            f"results/compare/{dataset}/{images}/{measure}/{name}.parquet"
+            f"results/compare/{dataset}/{options['set']}/{images}/{measure}/{name}.parquet"
             for measure in options["measures"]
             for dataset, name in _paired(plan, options)
         ]
@@ -51,7 +51,8 @@ def _compared(images: str) -> Callable[["Plan", Options], list[str]]:
 
 def _agreeing(images: str) -> Callable[["Plan", Options], list[str]]:
     def cells(plan: "Plan", options: Options) -> list[str]:
-        return [f"results/agree/{dataset}/{images}/{name}.parquet" for dataset, name in _paired(plan, options)]
+        where = "results/agree/{}/{}/{}/{}.parquet"
+        return [where.format(dataset, options["set"], images, name) for dataset, name in _paired(plan, options)]
 
     return cells
 
@@ -60,7 +61,8 @@ def _answers(images: str) -> Callable[["Plan", Options], list[str]]:
     """Representations that ambiguity is counted on, of every shown model on the image sets of its group."""
 
     def beside(plan: "Plan", options: Options) -> list[str]:
-        cells = [{"dataset": dataset, "images": images, "model": name} for dataset, name in _paired(plan, options)]
+        same = {"set": options["set"], "images": images}
+        cells = [same | {"dataset": dataset, "model": name} for dataset, name in _paired(plan, options)]
         return list(dict.fromkeys(path for cell in cells for path in plan.represented(cell)))
 
     return beside
@@ -76,19 +78,21 @@ def _fig1_beside(plan: "Plan", options: Options) -> list[str]:
 
 
 def _fig1_told(plan: "Plan", options: Options) -> Options:
-    return {"rows": {model: plan.pair_keys(model) for model in options["models"]}}
+    return {"rows": {model: plan.keys_of(model) for model in options["models"]}}
 
 
 def _fig5_cells(plan: "Plan", options: Options) -> list[str]:
     return [
-        f"results/subgroups/{dataset}/natural/{options['groups']}/{measure}/{name}.parquet"
+        f"results/subgroups/{dataset}/{options['set']}/natural/{options['groups']}/{measure}/{name}.parquet"
         for measure in options["measures"]
         for dataset, name in _paired(plan, options)
     ]
 
 
 def _fig6_cells(plan: "Plan", options: Options) -> list[str]:
-    return [f"results/probe_agree/{dataset}/{name}.parquet" for dataset, name in _paired(plan, options)]
+    return [
+        f"results/probe_agree/{dataset}/{options['set']}/{name}.parquet" for dataset, name in _paired(plan, options)
+    ]
 
 
 def _of_pairs(plan: "Plan", options: Options) -> Options:
@@ -104,12 +108,10 @@ def _check_pairs(plan: "Plan", options: Options, where: str, images: str = "natu
     for measure in options.get("measures", []):
         plan.known(measure, plan.measures, "measure", f"{where}.measures")
         check_measure(plan, measure, images, f"{where}.measures")
-    for model in options["models"] or []:
-        plan.known(model, plan.models, "model", f"{where}.models")
-        if not any(plan.fits(model, dataset) for dataset in datasets):
-            raise ValueError(f"{where}.models: '{model}' is not a model of '{_or(datasets)}'")
-        if "sweep" in plan.models[model]:
-            raise ValueError(f"{where}.models: '{model}' is a model of a sweep, which is compared with none")
+    if isinstance(options["models"], str):
+        plan.known_set(options["models"], f"{where}.models")
+    elif options["models"]:
+        _check_members(plan, options["models"], datasets, f"{where}.models")
     groups = [(dataset, plan.group(name)) for dataset, name in shown(plan, options)]
     pairs = [group for group in groups if groups.count(group) > 1]
     for eps in options["eps"]:
@@ -118,6 +120,13 @@ def _check_pairs(plan: "Plan", options: Options, where: str, images: str = "natu
     for dataset in datasets:
         if not any(found == dataset for found, _ in pairs):
             raise ValueError(f"{where}: no two models of '{dataset}' have one of the eps in common")
+
+
+def _check_members(plan: "Plan", models: list[str], datasets: list[str], where: str) -> None:
+    for model in models:
+        plan.known(model, plan.models, "model", where)
+        if not any(plan.fits(model, dataset) for dataset in datasets):
+            raise ValueError(f"{where}: '{model}' is not a model of '{_or(datasets)}'")
 
 
 def _no_pairs(plan: "Plan", options: Options, eps: float) -> str:
@@ -145,7 +154,7 @@ def _inverted(check: Callable) -> Callable[["Plan", Options, str], None]:
     return partial(check, images="inverted")
 
 
-_PAIRS = {"told": _of_pairs, "draws": True}  # of every table of pairs
+_PAIRS = {"told": _of_pairs, "draws": True, "pairs": True}  # of every table of pairs
 
 UNIVERSALITY = {
     "fig1": Figure("inverted images", _fig1_cells, check_models, _fig1_beside, _fig1_told),

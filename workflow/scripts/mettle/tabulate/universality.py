@@ -47,7 +47,7 @@ def agreement(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[
     cells : rows of the agree table
     options : of the figure; `models` are those shown
     beside : representations of these models, results/represent/{dataset}/{images}/{model}.parquet, or folders of them,
-        results/represent/{dataset}/crossed/{model}
+        results/represent/{dataset}/crossed/{set}/{model}
     """
     shown = among(cells, options["models"])
     found = means(shown, options["seed"])
