@@ -80,6 +80,7 @@ class _Grammar:
         flags = dict.fromkeys(["report", "directory", "ancient", "update"], same)
         functions = {name: getattr(planning, name) for name in planning.__all__}
         self.names = {"PLAN": plan, **functions, **flags}
+        self.results = plan.results
         common = (FOLDER / "common.smk").read_text().split("wildcard_constraints:")[1]
         self.constraints = self._keywords(common)
         self.inputs = {rule: self._call(parts.get("input", "")) for rule, parts in RULES.items()}
@@ -104,7 +105,7 @@ class _Grammar:
 
     def _outputs(self, parts):
         positional, named = self._call(parts["output"])
-        patterns = [*positional, *named.values()]
+        patterns = [self._placed(pattern) for pattern in (*positional, *named.values())]
         constraints = self.constraints | self._keywords(parts.get("wildcard_constraints", ""))
         return [(re.compile(_expression(pattern, constraints)), patterns[0]) for pattern in patterns]
 
@@ -116,7 +117,11 @@ class _Grammar:
 
     def _paths(self, value, wildcards):
         value = self._value(value, wildcards)
-        return [value] if isinstance(value, str) else list(value)
+        return list(map(self._placed, [value] if isinstance(value, str) else value))
+
+    def _placed(self, path):
+        """A path with Snakemake's name for the folder of results replaced, as Snakemake does it."""
+        return path.replace("<results>", self.results)
 
     def _value(self, value, wildcards):
         if callable(value):

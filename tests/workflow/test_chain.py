@@ -94,6 +94,17 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
     assert found == expected | {("figure", FIGURES[0])}
 
 
+def test_another_folder_of_results_stands_beside_over_the_same_stores_and_weights(tree):
+    where, cell = "results/other", "represent/digits/natural/resnet8-plain-s0"
+    snakemake(tree, "--config", f"results={where}", "--", f"{where}/{cell}.parquet")
+    assert (tree / f"{where}/{cell}.parquet").read_bytes() == (tree / f"results/{cell}.parquet").read_bytes()
+    assert (tree / f"{where}/logs/{cell}.log").exists() and (tree / f"{where}/benchmarks/{cell}.tsv").exists()
+    figure = f"{where}/figures/fig5.pdf"
+    planned = {rule for rule, _ in made(snakemake(tree, "-n", "--config", f"results={where}", "--", figure))}
+    assert planned == {"represent", "subgroups", "tabulate_figure", "figure"}
+    assert "Nothing to be done" in snakemake(tree, *TARGETS)
+
+
 def test_inversion_probes_and_agreement_run_from_store_to_figure(tree):
     figures = ("fig1", "fig3", "fig4", "fig6", "fig13")
     snakemake(tree, *(f"results/figures/{figure}.pdf" for figure in figures))

@@ -35,6 +35,13 @@ GPU = {
 }
 
 
+def placed(text):
+    """A path in the default folders."""
+    for name, folder in {"<results>": "results", "<logs>": "logs", "<benchmarks>": "benchmarks/results"}.items():
+        text = text.replace(name, folder)
+    return text
+
+
 class Rule:
     """A rule as it stands in its file: text by directive."""
 
@@ -45,7 +52,8 @@ class Rule:
         self.parts = dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
     def strings(self, part):
-        return re.findall(r'"([^"]+)"', self.parts.get(part, ""))
+        """Texts of a directive, folders as they are by default."""
+        return [placed(text) for text in re.findall(r'"([^"]+)"', self.parts.get(part, ""))]
 
     def file_of(self, part):
         (name,) = self.strings(part)
@@ -127,6 +135,16 @@ def test_log_and_benchmark_have_the_wildcards_of_the_output(rule):
     paths = [path for path in rule.strings("output") if path.startswith(("results/", "resources/"))]
     assert (paths or rule.name == "given") and log.startswith("logs/") and benchmark.startswith("benchmarks/results/")
     assert all(wildcards(path) == wildcards(log) == wildcards(benchmark) for path in paths)
+
+
+@each
+def test_only_stores_and_weights_are_shared_by_configurations(rule):
+    """All other files are in the folder of the configuration, with the logs and benchmarks of their jobs."""
+    texts = re.findall(r'"((?:<results>|results)/(\w+)/[^"]*)"', rule.text)
+    assert all(text.startswith("<results>") != (stage in ("prep", "train", "tfds")) for text, stage in texts)
+    own = '"<results>/' in rule.parts["output"]
+    assert own == ("<logs>" in rule.parts["log"]) == ("<benchmarks>" in rule.parts["benchmark"])
+    assert '"results/.resume' not in rule.parts["params"] or not own
 
 
 def test_no_two_rules_share_a_log():

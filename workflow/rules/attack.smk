@@ -21,11 +21,11 @@ rule attack:
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
-        "results/attack/{dataset}/{model}/{attack}.parquet",
+        "<results>/attack/{dataset}/{model}/{attack}.parquet",
     log:
-        "logs/attack/{dataset}/{model}/{attack}.log",
+        "<logs>/attack/{dataset}/{model}/{attack}.log",
     benchmark:
-        "benchmarks/results/attack/{dataset}/{model}/{attack}.tsv"
+        "<benchmarks>/attack/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/attack.yaml"
     params:
@@ -35,7 +35,7 @@ rule attack:
         attack=PLAN.attack,
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
-        resume="results/.resume/attack/{dataset}/{model}/{attack}",
+        resume=PLAN.state("attack/{dataset}/{model}/{attack}"),
     script:
         "../scripts/attack.py"
 
@@ -47,11 +47,11 @@ rule effectiveness:
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
-        "results/effectiveness/{dataset}/{model}.parquet",
+        "<results>/effectiveness/{dataset}/{model}.parquet",
     log:
-        "logs/effectiveness/{dataset}/{model}.log",
+        "<logs>/effectiveness/{dataset}/{model}.log",
     benchmark:
-        "benchmarks/results/effectiveness/{dataset}/{model}.tsv"
+        "<benchmarks>/effectiveness/{dataset}/{model}.tsv"
     conda:
         "../../envs/attack.yaml"
     params:
@@ -61,7 +61,7 @@ rule effectiveness:
         options=PLAN.config["attack"]["effectiveness"],
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
-        resume="results/.resume/effectiveness/{dataset}/{model}",
+        resume=PLAN.state("effectiveness/{dataset}/{model}"),
     script:
         "../scripts/effectiveness.py"
 
@@ -73,11 +73,11 @@ rule convergence:
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
-        "results/convergence/{dataset}/{model}.parquet",
+        "<results>/convergence/{dataset}/{model}.parquet",
     log:
-        "logs/convergence/{dataset}/{model}.log",
+        "<logs>/convergence/{dataset}/{model}.log",
     benchmark:
-        "benchmarks/results/convergence/{dataset}/{model}.tsv"
+        "<benchmarks>/convergence/{dataset}/{model}.tsv"
     conda:
         "../../envs/attack.yaml"
     params:
@@ -98,12 +98,12 @@ rule perturb:
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
-        images="results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
-        manifest="results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
+        images="<results>/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
+        manifest="<results>/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
     log:
-        "logs/perturb/{kind}/{dataset}/{model}/{attack}.log",
+        "<logs>/perturb/{kind}/{dataset}/{model}/{attack}.log",
     benchmark:
-        "benchmarks/results/perturb/{kind}/{dataset}/{model}/{attack}.tsv"
+        "<benchmarks>/perturb/{kind}/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/attack.yaml"
     params:
@@ -121,14 +121,14 @@ rule semantics:
     """Classify the perturbations against one model by other models."""
     input:
         judges=PLAN.judges,
-        images=ancient("results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb"),
-        manifest="results/perturb/perturbation/{dataset}/{model}/{attack}.parquet",
+        images=ancient("<results>/perturb/perturbation/{dataset}/{model}/{attack}.lmdb"),
+        manifest="<results>/perturb/perturbation/{dataset}/{model}/{attack}.parquet",
     output:
-        "results/semantics/{dataset}/{model}/{attack}.parquet",
+        "<results>/semantics/{dataset}/{model}/{attack}.parquet",
     log:
-        "logs/semantics/{dataset}/{model}/{attack}.log",
+        "<logs>/semantics/{dataset}/{model}/{attack}.log",
     benchmark:
-        "benchmarks/results/semantics/{dataset}/{model}/{attack}.tsv"
+        "<benchmarks>/semantics/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/attack.yaml"
     params:

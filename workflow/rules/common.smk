@@ -34,6 +34,13 @@ try:
 except ValueError as error:
     raise WorkflowError(str(error)) from None
 
+
+pathvars:
+    results=PLAN.results,
+    logs=PLAN.logs,
+    benchmarks=PLAN.benchmarks,
+
+
 # What `--dag` writes of a job: Snakemake leaves out what a job before it has too, so that models look the same.
 DAG.new_wildcards = overview.all_wildcards
 

@@ -15,11 +15,11 @@ rule compare:
     input:
         PLAN.represented,
     output:
-        "results/compare/{dataset}/{set}/{images}/{measure}/{model}.parquet",
+        "<results>/compare/{dataset}/{set}/{images}/{measure}/{model}.parquet",
     log:
-        "logs/compare/{dataset}/{set}/{images}/{measure}/{model}.log",
+        "<logs>/compare/{dataset}/{set}/{images}/{measure}/{model}.log",
     benchmark:
-        "benchmarks/results/compare/{dataset}/{set}/{images}/{measure}/{model}.tsv"
+        "<benchmarks>/compare/{dataset}/{set}/{images}/{measure}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
     conda:
@@ -41,11 +41,11 @@ rule subgroups:
     input:
         PLAN.represented,
     output:
-        "results/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.parquet",
+        "<results>/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.parquet",
     log:
-        "logs/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.log",
+        "<logs>/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.log",
     benchmark:
-        "benchmarks/results/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.tsv"
+        "<benchmarks>/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
     conda:
@@ -66,11 +66,11 @@ rule agree:
     input:
         PLAN.represented,
     output:
-        "results/agree/{dataset}/{set}/{images}/{model}.parquet",
+        "<results>/agree/{dataset}/{set}/{images}/{model}.parquet",
     log:
-        "logs/agree/{dataset}/{set}/{images}/{model}.log",
+        "<logs>/agree/{dataset}/{set}/{images}/{model}.log",
     benchmark:
-        "benchmarks/results/agree/{dataset}/{set}/{images}/{model}.tsv"
+        "<benchmarks>/agree/{dataset}/{set}/{images}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
     conda:

@@ -15,11 +15,11 @@ rule pair:
         images=ancient(images_of(PLAN.pair_store)),
         manifest=manifests_of(PLAN.pair_store),
     output:
-        "results/pairs/{dataset}.parquet",
+        "<results>/pairs/{dataset}.parquet",
     log:
-        "logs/pair/{dataset}.log",
+        "<logs>/pair/{dataset}.log",
     benchmark:
-        "benchmarks/results/pair/{dataset}.tsv"
+        "<benchmarks>/pair/{dataset}.tsv"
     conda:
         "../../envs/invert.yaml"
     params:
@@ -35,16 +35,16 @@ rule invert:
     """Invert a model: from each seed to an image that it represents like the target."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        pairs="results/pairs/{dataset}.parquet",
+        pairs="<results>/pairs/{dataset}.parquet",
         images=ancient(images_of(PLAN.test_store)),
         manifest=manifests_of(PLAN.test_store),
     output:
-        images="results/invert/{dataset}/{model}.lmdb",
-        manifest="results/invert/{dataset}/{model}.parquet",
+        images="<results>/invert/{dataset}/{model}.lmdb",
+        manifest="<results>/invert/{dataset}/{model}.parquet",
     log:
-        "logs/invert/{dataset}/{model}.log",
+        "<logs>/invert/{dataset}/{model}.log",
     benchmark:
-        "benchmarks/results/invert/{dataset}/{model}.tsv"
+        "<benchmarks>/invert/{dataset}/{model}.tsv"
     conda:
         "../../envs/invert.yaml"
     params:
@@ -52,6 +52,6 @@ rule invert:
         options=PLAN.inversion,
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["invert"]["batch_size"]),
-        resume="results/.resume/invert/{dataset}/{model}",
+        resume=PLAN.state("invert/{dataset}/{model}"),
     script:
         "../scripts/invert.py"

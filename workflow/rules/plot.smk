@@ -9,19 +9,19 @@ OUTPUTS:  results/figures/{figure}.pdf, results/figures/{figure}.png
 rule figure:
     """Draw a figure from its table."""
     input:
-        "results/tables/{figure}.parquet",
+        "<results>/tables/{figure}.parquet",
     output:
-        pdf="results/figures/{figure}.pdf",
+        pdf="<results>/figures/{figure}.pdf",
         png=report(
-            "results/figures/{figure}.png",
+            "<results>/figures/{figure}.png",
             caption="../report/caption.rst",
             category="Figures",
             labels=PLAN.labels,
         ),
     log:
-        "logs/figures/{figure}.log",
+        "<logs>/figures/{figure}.log",
     benchmark:
-        "benchmarks/results/figures/{figure}.tsv"
+        "<benchmarks>/figures/{figure}.tsv"
     wildcard_constraints:
         figure=PLAN.pattern(PLAN.drawn),
     conda:

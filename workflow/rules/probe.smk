@@ -11,15 +11,15 @@ OUTPUTS:  results/probe/{dataset}/{model}.parquet
 rule probe:
     """Train linear probes on a model's features of the training images, and have them classify all images."""
     input:
-        train="results/represent/{dataset}/train/{model}.parquet",
-        natural="results/represent/{dataset}/natural/{model}.parquet",
+        train="<results>/represent/{dataset}/train/{model}.parquet",
+        natural="<results>/represent/{dataset}/natural/{model}.parquet",
     output:
-        answers="results/probe/{dataset}/{model}.parquet",
-        epochs="results/probe/{dataset}/{model}.epochs.parquet",
+        answers="<results>/probe/{dataset}/{model}.parquet",
+        epochs="<results>/probe/{dataset}/{model}.epochs.parquet",
     log:
-        "logs/probe/{dataset}/{model}.log",
+        "<logs>/probe/{dataset}/{model}.log",
     benchmark:
-        "benchmarks/results/probe/{dataset}/{model}.tsv"
+        "<benchmarks>/probe/{dataset}/{model}.tsv"
     conda:
         "../../envs/probe.yaml"
     params:
@@ -34,14 +34,14 @@ rule probe:
 rule probe_agree:
     """Measure how often a model and each model before it in a set agree, by their own heads and by probes."""
     input:
-        own="results/probe/{dataset}/{model}.parquet",
-        others=PLAN.each_above("results/probe/{dataset}/{model}.parquet"),
+        own="<results>/probe/{dataset}/{model}.parquet",
+        others=PLAN.each_above("<results>/probe/{dataset}/{model}.parquet"),
     output:
-        "results/probe_agree/{dataset}/{set}/{model}.parquet",
+        "<results>/probe_agree/{dataset}/{set}/{model}.parquet",
     log:
-        "logs/probe_agree/{dataset}/{set}/{model}.log",
+        "<logs>/probe_agree/{dataset}/{set}/{model}.log",
     benchmark:
-        "benchmarks/results/probe_agree/{dataset}/{set}/{model}.tsv"
+        "<benchmarks>/probe_agree/{dataset}/{set}/{model}.tsv"
     conda:
         "../../envs/probe.yaml"
     params:

@@ -31,14 +31,14 @@ rule publish:
 rule publish_perturbed:
     """Write what an attack adds to images for TensorFlow Datasets, with the clean image that each belongs to."""
     input:
-        images=ancient("results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb"),
-        manifest="results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
+        images=ancient("<results>/perturb/{kind}/{dataset}/{model}/{attack}.lmdb"),
+        manifest="<results>/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
     output:
-        directory("results/tfds_perturb/{kind}/{dataset}/{model}/{attack}"),
+        directory("<results>/tfds_perturb/{kind}/{dataset}/{model}/{attack}"),
     log:
-        "logs/tfds_perturb/{kind}/{dataset}/{model}/{attack}.log",
+        "<logs>/tfds_perturb/{kind}/{dataset}/{model}/{attack}.log",
     benchmark:
-        "benchmarks/results/tfds_perturb/{kind}/{dataset}/{model}/{attack}.tsv"
+        "<benchmarks>/tfds_perturb/{kind}/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/prep.yaml"
     params:

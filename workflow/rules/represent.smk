@@ -17,11 +17,11 @@ rule represent:
         images=ancient(images_of(PLAN.image_set)),
         manifest=manifests_of(PLAN.image_set),
     output:
-        "results/represent/{dataset}/{images}/{model}.parquet",
+        "<results>/represent/{dataset}/{images}/{model}.parquet",
     log:
-        "logs/represent/{dataset}/{images}/{model}.log",
+        "<logs>/represent/{dataset}/{images}/{model}.log",
     benchmark:
-        "benchmarks/results/represent/{dataset}/{images}/{model}.tsv"
+        "<benchmarks>/represent/{dataset}/{images}/{model}.tsv"
     conda:
         "../../envs/represent.yaml"
     params:
@@ -38,27 +38,27 @@ rule cross:
     """Extract the same of a model and each model before it in a set, each on images inverted through the other."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=ancient("results/invert/{dataset}/{model}.lmdb"),
-        manifest="results/invert/{dataset}/{model}.parquet",
-        seen="results/represent/{dataset}/inverted-{model}/{model}.parquet",
+        images=ancient("<results>/invert/{dataset}/{model}.lmdb"),
+        manifest="<results>/invert/{dataset}/{model}.parquet",
+        seen="<results>/represent/{dataset}/inverted-{model}/{model}.parquet",
         weights_above=PLAN.each_above("results/train/{model}/weights.safetensors"),
-        images_above=ancient(PLAN.each_above("results/invert/{dataset}/{model}.lmdb")),
-        manifests_above=PLAN.each_above("results/invert/{dataset}/{model}.parquet"),
+        images_above=ancient(PLAN.each_above("<results>/invert/{dataset}/{model}.lmdb")),
+        manifests_above=PLAN.each_above("<results>/invert/{dataset}/{model}.parquet"),
         seen_above=PLAN.each_above(
-            "results/represent/{dataset}/inverted-{model}/{model}.parquet"
+            "<results>/represent/{dataset}/inverted-{model}/{model}.parquet"
         ),
     output:
-        directory("results/represent/{dataset}/crossed/{set}/{model}"),
+        directory("<results>/represent/{dataset}/crossed/{set}/{model}"),
     log:
-        "logs/cross/{dataset}/{set}/{model}.log",
+        "<logs>/cross/{dataset}/{set}/{model}.log",
     benchmark:
-        "benchmarks/results/cross/{dataset}/{set}/{model}.tsv"
+        "<benchmarks>/cross/{dataset}/{set}/{model}.tsv"
     conda:
         "../../envs/represent.yaml"
     params:
         revision=1,
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["represent"]["batch_size"]),
-        resume="results/.resume/cross/{dataset}/{set}/{model}",
+        resume=PLAN.state("cross/{dataset}/{set}/{model}"),
     script:
         "../scripts/cross.py"

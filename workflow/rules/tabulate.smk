@@ -14,17 +14,17 @@ rule tabulate_figure:
         cells=PLAN.cells,
         beside=PLAN.beside,
     output:
-        table="results/tables/{figure}.parquet",
+        table="<results>/tables/{figure}.parquet",
         page=report(
-            "results/tables/{figure}.html",
+            "<results>/tables/{figure}.html",
             caption="../report/table.rst",
             category="Tables",
             labels=PLAN.labels,
         ),
     log:
-        "logs/tables/{figure}.log",
+        "<logs>/tables/{figure}.log",
     benchmark:
-        "benchmarks/results/tables/{figure}.tsv"
+        "<benchmarks>/tables/{figure}.tsv"
     wildcard_constraints:
         figure=PLAN.pattern(PLAN.tabulated),
     conda:

@@ -1,4 +1,4 @@
-"""What a model and each one before it in a set make of each other's inverted images, one file per model and image set."""
+"""What a model and each before it in a set make of each other's inverted images, one file per model and image set."""
 
 from mettle import flow, represent
 

@@ -23,20 +23,21 @@ _GRACE = 120  # seconds that ended jobs may take to save their state
 _HELD: list[IO] = []
 
 
-def begin(executor: str) -> None:
+def begin(executor: str, results: str = "results") -> None:
     """Put the working directory in order, unless another run is at work in it; says on stderr what it did.
 
     Parameters
     ----------
     executor : Snakemake's; whatever it is, jobs that an earlier run left in Slurm are ended, but a Slurm that does not
         answer is only spoken of where it is `slurm`
+    results : folder of evaluations, tables and figures
     """
     if not _first(Path(".snakemake/runs.lock")):
         return
     if jobs := left_jobs(Path.cwd(), expected=executor == "slurm"):
         _say(f"ends {len(jobs)} jobs that an earlier run left in Slurm: {', '.join(jobs)}")
         end(jobs)
-    for folder in _FOLDERS:
+    for folder in dict.fromkeys([*_FOLDERS, results]):
         if Path(folder).is_dir() and (count := settle_times(Path(folder))):
             _say(f"{count} files in {folder} were from the future: the clock was set back; they got times before now")
 

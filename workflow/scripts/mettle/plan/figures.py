@@ -35,7 +35,7 @@ def published_cells(plan: "Plan", options: Options) -> list[str]:
         for attack in plan.attack_grid(options["attack"]):
             found = plan.attacks[attack]
             if row["model"] in plan.models and (found["norm"], found["eps"]) == (row["norm"], row["eps"]):
-                cells.append(f"results/attack/{row['images']}/{row['model']}/{attack}.parquet")
+                cells.append(f"{plan.results}/attack/{row['images']}/{row['model']}/{attack}.parquet")
     return cells
 
 

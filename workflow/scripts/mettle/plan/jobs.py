@@ -10,6 +10,8 @@ from mettle.plan.groups import Groups
 from mettle.plan.recipes import check_fits
 from mettle.plan.sheets import Row, of_grid
 
+SHARED = "results"  # stores and weights are here, whatever folder the configuration names
+
 # Cells of a model's row that decide its weights or stand in their metadata.
 _OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
 
@@ -46,6 +48,22 @@ class Jobs(Groups):
     """
 
     pattern = staticmethod(names.pattern)
+
+    # Folders
+
+    @property
+    def logs(self) -> str:
+        """Folder of the logs of evaluations: in that of their results, unless it is `results`."""
+        return "logs" if self.results == SHARED else f"{self.results}/logs"
+
+    @property
+    def benchmarks(self) -> str:
+        """Folder of the run times of evaluations, likewise."""
+        return "benchmarks/results" if self.results == SHARED else f"{self.results}/benchmarks"
+
+    def state(self, path: str) -> str:
+        """Where an unfinished job keeps its state: no declared output, since Snakemake deletes those of failed jobs."""
+        return f"{self.results}/.resume/{path}"
 
     # Download, prep, train
 
@@ -216,7 +234,7 @@ class Jobs(Groups):
     def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
         """Every model whose answers these data sets score, under these entries of `attack.attacks`; none of sweeps."""
         return [
-            f"results/attack/{dataset}/{model}/{attack}.parquet"
+            f"{self.results}/attack/{dataset}/{model}/{attack}.parquet"
             for dataset in datasets
             for model in self.models
             if self.scores(model, dataset) and "sweep" not in self.models[model]
@@ -290,7 +308,7 @@ class Jobs(Groups):
             raise ValueError(
                 f"{self.where(source)}: is not a model of '{dataset}', so '{model}' cannot be evaluated on its images"
             )
-        return [f"results/invert/{dataset}/{source}.lmdb", f"results/invert/{dataset}/{source}.parquet"]
+        return [f"{self.results}/invert/{dataset}/{source}.lmdb", f"{self.results}/invert/{dataset}/{source}.parquet"]
 
     def sample(self, wildcards: Any) -> int | None:
         """Images to represent: a sample of the held-out ones, all of other sets."""
@@ -327,7 +345,7 @@ class Jobs(Groups):
         dataset, images, name, model = (get(wildcards, key) for key in ("dataset", "images", "set", "model"))
         # A sentence for a model that cannot be evaluated on the data set.
         (self.scored_store if get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
-        where, above = f"results/represent/{dataset}", self.names_above(wildcards)
+        where, above = f"{self.results}/represent/{dataset}", self.names_above(wildcards)
         if images == "natural":
             return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
         return [f"{where}/crossed/{name}/{model}"] if above else []

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def _per_model(kind: str) -> Callable[["Plan", Options], list[str]]:
     def cells(plan: "Plan", options: Options) -> list[str]:
-        return [f"results/{kind}/{options['dataset']}/{model}.parquet" for model in options["models"]]
+        return [f"{plan.results}/{kind}/{options['dataset']}/{model}.parquet" for model in options["models"]]
 
     return cells
 
@@ -28,7 +28,7 @@ def _check_fig7(plan: "Plan", options: Options, where: str) -> None:
 
 def _fig9_cells(plan: "Plan", options: Options) -> list[str]:
     return [
-        f"results/attack/{options['dataset']}/{model}/{attack}.parquet"
+        f"{plan.results}/attack/{options['dataset']}/{model}/{attack}.parquet"
         for model in options["models"]
         for attack in plan.attack_grid(options["attack"])
     ]
@@ -47,7 +47,7 @@ def _check_fig9(plan: "Plan", options: Options, where: str) -> None:
 
 def _fig10_cells(plan: "Plan", options: Options) -> list[str]:
     return [
-        f"results/attack/{plan.models[model]['dataset']}/{model}/{attack}.parquet"
+        f"{plan.results}/attack/{plan.models[model]['dataset']}/{model}/{attack}.parquet"
         for model in plan.models_of_sweep(options["sweep"])
         for attack in options["attacks"]
     ]
@@ -62,7 +62,7 @@ def _check_fig10(plan: "Plan", options: Options, where: str) -> None:
 
 
 def _fig11_cells(plan: "Plan", options: Options) -> list[str]:
-    where = f"results/semantics/{options['dataset']}"
+    where = f"{plan.results}/semantics/{options['dataset']}"
     return [f"{where}/{model}/{options['attack']}.parquet" for model in options["models"]]
 
 
@@ -90,7 +90,7 @@ def _numbers(sheet: str) -> Callable[["Plan", Options], list[str]]:
 
 
 def _perturbed(plan: "Plan", options: Options) -> list[str]:
-    where = f"results/perturb/perturbation/{options['dataset']}"
+    where = f"{plan.results}/perturb/perturbation/{options['dataset']}"
     return [f"{where}/{model}/{options['attack']}.lmdb" for model in options["models"]]
 
 

@@ -40,8 +40,8 @@ class Plan(Jobs):
             If the configuration lists no such figure.
         """
         self.known(figure, self.config["figures"], "figure", "configuration: figures")
-        drawing = [f"results/figures/{figure}.pdf"] if FIGURES[figure].drawn else []
-        return [*drawing, f"results/tables/{figure}.parquet"]
+        drawing = [f"{self.results}/figures/{figure}.pdf"] if FIGURES[figure].drawn else []
+        return [*drawing, f"{self.results}/tables/{figure}.parquet"]
 
     # Figures
 

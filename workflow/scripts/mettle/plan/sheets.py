@@ -1,6 +1,7 @@
 """What a plan is made from: configuration, sheets and recipes, checked against each other."""
 
 import itertools
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from math import isclose
@@ -29,6 +30,7 @@ class Sheets:
     Attributes
     ----------
     config : the same with defaults filled in
+    results : folder of evaluations, tables and figures
     datasets, models, recipes : by name; models of sweeps stand behind those of the sheets
     left_out : sweeps with rows that the sheets do not allow, and what is wrong with them
     attacks, measures : options by name, cells of grids included
@@ -44,6 +46,7 @@ class Sheets:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = schema.check(dict(config), "config", "configuration")
+        self.results = _folder(self.config["results"])
         self.datasets = schema.read_sheet(self.config["datasets"], "datasets")
         self.recipes = Recipes(self.config["recipes"], self.config["sweeps"])
         self.models = self._read_models()
@@ -162,6 +165,14 @@ class Sheets:
         if not classes.alike(self.datasets, row["dataset"], mixed):
             few, many = (self.datasets[name]["classes"] for name in (mixed, row["dataset"]))
             raise ValueError(f"{where}: '{mixed}' has {few} classes, '{row['dataset']}' of the model has {many}")
+
+
+def _folder(results: str) -> str:
+    """The folder of results in its shortest form; ValueError for one elsewhere, or among stores and weights."""
+    path = os.path.normpath(results)
+    if path.startswith(("..", "results/prep", "results/train", "results/tfds")) or path == ".":
+        raise ValueError(f"configuration: results: '{results}' must be a folder of its own, as `results/mine`")
+    return path
 
 
 def of_grid(name: str, content: Row) -> list[tuple[str, Row]]:

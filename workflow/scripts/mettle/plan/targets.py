@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mettle import schema
 from mettle.plan.figures import FIGURES
+from mettle.plan.jobs import SHARED
 from mettle.plan.limits import check_attack, check_measure
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 Names = Mapping[str, str]  # by wildcard
 Check = Callable[["Plan", Names], str | None]
 
-# Every file that a rule makes; of names that fewer paths can have, the wildcard is one of `_NARROWER`.
+# Every file that a rule makes, in the default folder; of names that fewer paths can have, the wildcard is one of
+# `_NARROWER`.
 PATHS = (
     "results/prep/{dataset}/{split}.lmdb",
     "results/prep/{dataset}/{split}.parquet",
@@ -48,6 +50,7 @@ PATHS = (
     "results/tfds/{dataset}",
     "results/tfds_perturb/{kind}/{dataset}/{model}/{attack}",
 )
+SHOWN = ("tables", "figures")
 _NARROWER = {"trained": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake behind which a path is no target.
 _OTHERS = {
@@ -62,10 +65,11 @@ _OTHERS = {
 }
 _GRAMMAR = [path.split("/")[1:] for path in PATHS]
 _STAGES = {parts[0] for parts in _GRAMMAR}
+_SHARED = {"prep", "train", "tfds"}  # in `results`, whatever folder the configuration names
 
 
 def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
-    """Check the targets on a command line of Snakemake; rules, and paths outside `results`, are left to Snakemake.
+    """Check the targets on a command line of Snakemake; rules, and paths outside of results, are left to Snakemake.
 
     Where no path is named every figure is checked, since rule `all` asks for them.
 
@@ -79,32 +83,43 @@ def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
     ValueError
         If a path names what there is not: the part of it, and what was meant or where it is configured.
     """
-    targets = list(paths(arguments))
+    targets = list(paths(plan, arguments))
     for target in targets:
         if text := unknown(plan, target):
             raise ValueError(f"target '{target}': {text}")
     for figure in plan.config["figures"]:
-        if not targets or any(Path(target).stem == figure for target in targets if _shows(target)):
+        if not targets or any(Path(target).stem == figure for target in targets if _stage(plan, target) in SHOWN):
             plan.checked(figure)
 
 
-def _shows(target: str) -> bool:
-    return target.split("/")[1] in ("figures", "tables")
-
-
-def paths(arguments: Iterable[str]) -> Iterator[str]:
-    """The paths below `results` that a command line names as targets, or behind `--until` and its like."""
+def paths(plan: "Plan", arguments: Iterable[str]) -> Iterator[str]:
+    """The results that a command line names as targets, or behind `--until` and its like."""
     option = ""
     for argument in arguments:
         if argument.startswith("-"):
             option, _, argument = argument.partition("=")
-        if option not in _OTHERS and (path := os.path.normpath(argument)).startswith("results/"):
+        if option not in _OTHERS and _parts(plan, path := os.path.normpath(argument)):
             yield path
 
 
+def _parts(plan: "Plan", path: str) -> list[str]:
+    """The parts of a path below the folder of results, or the one that all share; none for other paths."""
+    for folder in (plan.results, SHARED):
+        if path.startswith(f"{folder}/"):
+            return path.removeprefix(f"{folder}/").split("/")
+    return []
+
+
+def _stage(plan: "Plan", path: str) -> str:
+    return _parts(plan, path)[0]
+
+
 def unknown(plan: "Plan", target: str) -> str | None:
-    """What is wrong with a path of `results`, or None: also for a stage that is none of ours and resembles none."""
-    stage, *rest = target.split("/")[1:]
+    """What is wrong with a path of results, or None: also for a stage that is none of ours and resembles none."""
+    stage, *rest = _parts(plan, target)
+    home = SHARED if stage in _SHARED else plan.results
+    if stage in _STAGES and target != "/".join([home, stage, *rest]):
+        return f"by this configuration it is {'/'.join([home, stage, *rest])}"
     if stage not in _STAGES:
         meant = difflib.get_close_matches(stage, _STAGES, n=1, cutoff=0.8)
         return f"unknown stage '{stage}': did you mean '{meant[0]}'?" if meant and rest else None
@@ -113,7 +128,7 @@ def unknown(plan: "Plan", target: str) -> str | None:
     faults = {literal: _first_fault(plan, names) for literal, names in read.items()}
     if None in faults.values():
         return None
-    return faults[max(faults)] if faults else f"results/{stage} holds {', '.join(map(_shown, forms))}"
+    return faults[max(faults)] if faults else f"{home}/{stage} holds {', '.join(map(_shown, forms))}"
 
 
 def _read(form: list[str], parts: list[str]) -> Names | None:
@@ -248,7 +263,7 @@ def _figure(plan: "Plan", named: Names) -> str | None:
 def _drawn(plan: "Plan", named: Names) -> str | None:
     name = named["drawn"]
     if name in FIGURES and not FIGURES[name].drawn:
-        return f"'{name}' is a table without a drawing: results/tables/{name}.html"
+        return f"'{name}' is a table without a drawing: {plan.results}/tables/{name}.html"
     return _figure(plan, {"figure": name})
 
 

@@ -41,7 +41,7 @@ def _paired(plan: "Plan", options: Options) -> Iterator[tuple[str, str]]:
 def _compared(images: str) -> Callable[["Plan", Options], list[str]]:
     def cells(plan: "Plan", options: Options) -> list[str]:
         return [
-            f"results/compare/{dataset}/{options['set']}/{images}/{measure}/{name}.parquet"
+            f"{plan.results}/compare/{dataset}/{options['set']}/{images}/{measure}/{name}.parquet"
             for measure in options["measures"]
             for dataset, name in _paired(plan, options)
         ]
@@ -51,8 +51,10 @@ def _compared(images: str) -> Callable[["Plan", Options], list[str]]:
 
 def _agreeing(images: str) -> Callable[["Plan", Options], list[str]]:
     def cells(plan: "Plan", options: Options) -> list[str]:
-        where = "results/agree/{}/{}/{}/{}.parquet"
-        return [where.format(dataset, options["set"], images, name) for dataset, name in _paired(plan, options)]
+        return [
+            f"{plan.results}/agree/{dataset}/{options['set']}/{images}/{name}.parquet"
+            for dataset, name in _paired(plan, options)
+        ]
 
     return cells
 
@@ -69,11 +71,11 @@ def _answers(images: str) -> Callable[["Plan", Options], list[str]]:
 
 
 def _fig1_cells(plan: "Plan", options: Options) -> list[str]:
-    return [f"results/pairs/{options['dataset']}.parquet"]
+    return [f"{plan.results}/pairs/{options['dataset']}.parquet"]
 
 
 def _fig1_beside(plan: "Plan", options: Options) -> list[str]:
-    inverted = [f"results/invert/{options['dataset']}/{model}.lmdb" for model in options["models"]]
+    inverted = [f"{plan.results}/invert/{options['dataset']}/{model}.lmdb" for model in options["models"]]
     return [plan.store(options["dataset"], "test")[0], *inverted]
 
 
@@ -83,7 +85,7 @@ def _fig1_told(plan: "Plan", options: Options) -> Options:
 
 def _fig5_cells(plan: "Plan", options: Options) -> list[str]:
     return [
-        f"results/subgroups/{dataset}/{options['set']}/natural/{options['groups']}/{measure}/{name}.parquet"
+        f"{plan.results}/subgroups/{dataset}/{options['set']}/natural/{options['groups']}/{measure}/{name}.parquet"
         for measure in options["measures"]
         for dataset, name in _paired(plan, options)
     ]
@@ -91,7 +93,8 @@ def _fig5_cells(plan: "Plan", options: Options) -> list[str]:
 
 def _fig6_cells(plan: "Plan", options: Options) -> list[str]:
     return [
-        f"results/probe_agree/{dataset}/{options['set']}/{name}.parquet" for dataset, name in _paired(plan, options)
+        f"{plan.results}/probe_agree/{dataset}/{options['set']}/{name}.parquet"
+        for dataset, name in _paired(plan, options)
     ]
 
 

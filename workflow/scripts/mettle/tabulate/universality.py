@@ -79,8 +79,9 @@ def _of_group(dataset: str, group: pd.DataFrame, files: Sequence[str]) -> list[R
 def _each_file(paths: Iterable[Path], dataset: str) -> Iterator[Path]:
     """Files of a data set: those of these paths, and those in the folders among them."""
     for path in paths:
-        if path.parts[-3] == dataset:
-            yield from sorted(path.glob("*/*.parquet")) if path.is_dir() else [path]
+        files = sorted(path.glob("*/*.parquet")) if path.is_dir() else [path]
+        if path.parts[-3 if files == [path] else -4] == dataset:
+            yield from files
 
 
 def _answers(paths: Sequence[Path]) -> list[np.ndarray]:
