@@ -200,7 +200,7 @@ class Numbers:
             for column in ("value", "baseline", "floor"):
                 self.note("compare", f"{method}, {column}", row[column])
         for row in compare.subgroups(
-            first, second, keys | {"measure": "procrustes"}, {"method": "procrustes"}, "confidence", 3, 0, iter
+            first, second, keys | {"measure": "procrustes"}, {"method": "procrustes"}, "confidence", 3, 0, 0, iter
         ):
             self.note("subgroups", row["subgroup"], row["value"])
         for row in compare.agreements(first, second, keys, iter):

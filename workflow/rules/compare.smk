@@ -51,12 +51,13 @@ rule subgroups:
     conda:
         "../../envs/compare.yaml"
     params:
-        revision=4,
+        revision=5,
         seed=PLAN.config["seed"],
         measure=PLAN.measure,
         pair=PLAN.pairs,
         above=PLAN.names_above,
         draws=PLAN.config["compare"]["draws"],
+        few=PLAN.config["compare"]["few"],
     script:
         "../scripts/subgroups.py"
 

@@ -27,6 +27,6 @@ rule figure:
     conda:
         "../../envs/plot.yaml"
     params:
-        revision=2,
+        revision=3,
     script:
         "../scripts/figure.py"

@@ -30,7 +30,7 @@ rule tabulate_figure:
     conda:
         "../../envs/tabulate.yaml"
     params:
-        revision=4,
+        revision=5,
         seed=PLAN.seed_of_figure,
         options=PLAN.figure,
     script:

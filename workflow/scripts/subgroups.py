@@ -12,6 +12,7 @@ with flow.job(snakemake) as job:
         told.measure,
         cell.groups,
         told.draws,
+        told.few,
         job.seed,
         lambda pairs: job.progress(pairs, "pairs"),
     )

@@ -12,9 +12,9 @@ JACCARD = {"method": "jaccard", "k": 5}
 KEYS = {"dataset": "d", "measure": "cka", "norm": None, "eps": 0.0}
 
 
-def subgroup_rows(tmp_path, options, split="agreement", **second):
+def subgroup_rows(tmp_path, options, split="agreement", few=0, **second):
     a, b = write(tmp_path, "a", seed=1, disagree=0), write(tmp_path, "b", seed=2, **second)
-    rows = compare.subgroups([a], [b], KEYS, options, split, draws=4, seed=0)
+    rows = compare.subgroups([a], [b], KEYS, options, split, draws=4, few=few, seed=0)
     tables.write(tmp_path / "out.parquet", tables.SUBGROUPS, rows)
     return {row["subgroup"]: row for row in rows}, *(compare.load(path, "features", "logits") for path in (a, b))
 
@@ -57,6 +57,21 @@ def test_a_group_too_small_for_the_measure_says_so(tmp_path):
     assert rows["agree_matched"]["note"] == "3 images in the smaller group, jaccard needs 7"
 
 
+def test_a_score_of_few_images_says_so(tmp_path):
+    rows, _, _ = subgroup_rows(tmp_path, CKA, few=41)
+    assert {name: row["note"] for name, row in rows.items()} == {
+        "agree": None,
+        "agree_matched": "rests on fewer than 41 images",
+        "disagree": "rests on fewer than 41 images",
+        "disagree_matched": "rests on fewer than 41 images",
+    }
+    assert all(row["value"] is not None for row in rows.values())
+    rows, _, _ = subgroup_rows(tmp_path, CKA, few=40)
+    assert {row["note"] for row in rows.values()} == {None}
+    rows, _, _ = subgroup_rows(tmp_path, JACCARD, few=41, disagree=3)
+    assert rows["disagree"]["note"] == "3 images in the group, jaccard needs 7", "it has no score"
+
+
 def test_correctness_splits_by_whether_both_are_right(tmp_path):
     rows, a, b = subgroup_rows(
         tmp_path, CKA, "correctness", prediction=np.where(np.arange(120) < 30, 0, np.arange(120) % 4)
@@ -86,7 +101,7 @@ def test_a_part_on_which_a_measure_is_undefined_says_so(tmp_path):
 
 def test_a_measure_with_a_direction_has_rows_per_order(tmp_path):
     a, b = write(tmp_path, "a", seed=1, disagree=0), write(tmp_path, "b", seed=2, width=3)
-    rows = compare.subgroups([a], [b], KEYS, {"method": "linear_regression"}, "agreement", 2, 0)
+    rows = compare.subgroups([a], [b], KEYS, {"method": "linear_regression"}, "agreement", 2, 0, 0)
     agree = {(row["model"], row["model_b"]): row["value"] for row in rows if row["subgroup"] == "agree"}
     x, y = (compare.load(path, "features").features[40:] for path in (a, b))
     expected = {("a", "b"): measures.compare("linear_regression", x, y)}

@@ -93,12 +93,13 @@ def inversions():
 
 
 def subgroups(first, second, p=0.003):
-    """Rows of figure 5 for one split, the second part missing for eps 0."""
+    """Rows of figure 5 for one split, the second part, which is the smaller one, missing for eps 0."""
     rows = []
     for eps in (0.0, 0.5):
         cell = {"dataset": "one", "eps": eps, "measure": "rtd", "method": "rtd", "p": None}
         for part in (first, f"{first}_matched", second, f"{second}_matched"):
-            found = rows_of(cell, False, None if part.startswith(second) and not eps else 20, subgroup=part)
+            value = None if part != first and not eps else 20
+            found = rows_of(cell | {"n": 900 if part == first else 100}, False, value, subgroup=part)
             rows += [row for row in found if row["model"] != "all"]
         for suffix, value in (("", 0.9), ("_matched", p)):
             test = rows[-1] | {"model": "all", "model_b": "all", "subgroup": f"{first}{suffix} - {second}{suffix}"}
@@ -319,9 +320,10 @@ def test_figures_14_and_15_go_by_number_of_neighbours(drawn, request):
 def test_figure_5_draws_the_two_parts_of_the_split_that_the_table_has(split, tmp_path):
     figure = fig5_subgroups.draw(tables.read(write("fig5", tmp_path, subgroups(*split)), tables.FIG5))
     (axis,) = figure.axes
-    assert len(points(axis)) == 6 * (2 + 3)
+    assert len(points(axis)) == 6 * (1 + 3)
     assert [text.get_text() for text in axis.texts] == ["–", "**"]
-    shown = [fig5_subgroups.GROUPS[name][0] for name in (split[0], f"{split[0]}_matched", split[1])]
+    assert ticks(axis.get_xticklabels()) == ["0", "0.5\nn 100"]
+    shown = [fig5_subgroups.GROUPS[name][0] for name in (split[0], f"{split[0]}_matched", f"{split[1]}_matched")]
     assert legend(figure) == shown
     figure.canvas.draw()
     box = figure.legends[0].get_window_extent()

@@ -59,6 +59,17 @@ def test_contrast_of_one_pair_is_undefined_and_says_so():
     assert rows[0]["note"] == "a test needs two pairs of models or more"
 
 
+def test_contrast_says_that_scores_rest_on_few_images():
+    frame = cells(0.2)
+    frame["note"] = [None] * 3 + ["rests on few"] + [None] * (len(frame) - 4)  # one pair's `disagree_matched`
+    assert frame.loc[3, "subgroup"] == "disagree_matched"
+    notes = {row["subgroup"]: row["note"] for row in universality.contrast(frame, 99, 0)}
+    assert notes == {
+        "agree - disagree": None,
+        "agree_matched - disagree_matched": "of some pairs a score rests on few",
+    }
+
+
 def test_contrasts_exist_for_every_split():
     frame = cells(0.1)
     names = {

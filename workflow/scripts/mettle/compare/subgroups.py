@@ -45,6 +45,7 @@ def subgroups(
     options: Row,
     split: str,
     draws: int,
+    few: int,
     seed: int,
     progress: Callable = list,
 ) -> list[Row]:
@@ -58,7 +59,7 @@ def subgroups(
     the number of images. The score of a drawn part is the mean over draws.
 
     A part that has fewer images than the measure needs, or on which it is undefined, has no value and says so in its
-    note.
+    note. So does a score of few images.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def subgroups(
     options : method and options of the measure
     split : key of `SPLITS`
     draws : random subsets that a drawn part is the mean over
+    few : images; a score of fewer carries a note
     seed : of the draws
     progress : wraps the list of pairs and shows how far they are
     """
@@ -79,7 +81,8 @@ def subgroups(
         natural = not one.images.startswith("inverted-")
         for a, b in [(one, other), (other, one)] if both and natural else [(one, other)]:
             cell = keys | {"images": a.images, "model": a.model, "model_b": b.model, "method": options["method"]}
-            rows += [cell | {"subgroup": part} | scored for part, scored in _parts(a, b, options, split, draws, seed)]
+            parts = _parts(a, b, options, split, draws, seed)
+            rows += [cell | {"subgroup": part} | _noted(scored, few) for part, scored in parts]
         del one, other, of, a, b  # before the next ones are read
     return rows
 
@@ -125,3 +128,10 @@ def _scored(score: Callable[[np.ndarray], float], subsets: Sequence[np.ndarray])
     except ValueError as error:
         return result(n, None, str(error))
     return result(n, np.mean(values), lo=min(values), hi=max(values)) if len(values) > 1 else result(n, values[0])
+
+
+def _noted(scored: Row, few: int) -> Row:
+    """A score, with a note where it rests on few images."""
+    if scored["value"] is None or scored["n"] >= few:
+        return scored
+    return scored | {"note": f"rests on fewer than {few} images"}

@@ -1,50 +1,61 @@
 """Figure 5: representational similarity on the two parts that a pair of models splits images into, by eps.
 
-After Klabunde et al. 2025 (arXiv:2510.19427), Figure 5; with a size-matched control, and every pair of models once.
+After Klabunde et al. 2025 (arXiv:2510.19427), Figure 5; at equal size beside all images, and every pair of models once.
 """
 
 import pandas as pd
-import seaborn
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mettle.plot.pairs import axis_label, similarity
-from mettle.plot.style import AGREE, COLUMN, DISAGREE, eps_label, style
+from mettle.plot.pairs import axis_label, box, similarity
+from mettle.plot.style import AGREE, COLUMN, DISAGREE, DOUBT, PAGE, eps_label, style
 from mettle.units import eps_text
 
-Groups = dict[str, tuple[str, str, float]]  # by name: label, colour, opacity
+Groups = dict[str, tuple[str, tuple[str, float]]]  # by name: label, colour with opacity
 
-_MATCHED = ("as many of these as of the images below", AGREE, 0.35)
+_MATCHED = "_matched"  # of what is tested: both parts at the size of the smaller one
+_WIDTH = 0.84  # of the boxes of one eps
+
+
+def _split(first: str, second: str, what: str, other: str) -> Groups:
+    """The two parts of a split from left to right: all images of the first, n of each, all of the second."""
+    return {
+        first: (f"all images {what}", (AGREE, 0.35)),
+        first + _MATCHED: (f"n images {what}", (AGREE, 1.0)),
+        second + _MATCHED: (f"n images {other}", (DISAGREE, 1.0)),
+        second: (f"all images {other}", (DISAGREE, 0.35)),
+    }
+
+
 # Of a table those are drawn that it has: the parts of one split.
 GROUPS: Groups = {
-    "agree": ("images where two models agree", AGREE, 1.0),
-    "agree_matched": _MATCHED,
-    "disagree": ("images where they disagree", DISAGREE, 1.0),
-    "right": ("images that two models get right", AGREE, 1.0),
-    "right_matched": _MATCHED,
-    "wrong": ("images that one or both get wrong", DISAGREE, 1.0),
-    "confident": ("the half of the images that two models are surest of", AGREE, 1.0),
-    "confident_matched": _MATCHED,
-    "unsure": ("the other half", DISAGREE, 1.0),
+    **_split("agree", "disagree", "where two models agree", "where they disagree"),
+    **_split("right", "wrong", "that two models get right", "that one or both get wrong"),
+    **_split("confident", "unsure", "of the half that two models are surest of", "of the other half"),
 }
 
 
 def draw(table: pd.DataFrame) -> Figure:
     """One panel per measure: boxes over pairs of models, by eps and subgroup; marks of the tests at equal size.
 
+    A part of the images is drawn at the size of the smaller one, as it is tested; and whole where it is the larger one
+    of some pair.
+
     Parameters
     ----------
     table : rows of table `fig5`: scores of pairs, and one test per measure, eps and contrast of subgroups
     """
     table = similarity(table)
-    groups = {name: look for name, look in GROUPS.items() if (table["subgroup"] == name).any()}
+    groups = {name: look for name, look in GROUPS.items() if name.endswith(_MATCHED) or _larger(table, name)}
+    groups = {name: look for name, look in groups.items() if (table["subgroup"] == name).any()}
     measures = list(dict.fromkeys(table["measure"]))
     with style():
         columns = min(len(measures), 2)
         lines = -(-len(measures) // columns)
-        figure, axes = pyplot.subplots(lines, columns, figsize=(COLUMN, 1.65 * lines + 0.6), squeeze=False)
+        width = COLUMN if table["eps"].nunique() <= 3 else PAGE
+        figure, axes = pyplot.subplots(lines, columns, figsize=(width, 1.8 * lines + 0.7), squeeze=False)
         for axis, measure in zip(axes.flat, measures, strict=False):
             _panel(axis, table[table["measure"] == measure], groups)
         for axis in axes.flat[len(measures) :]:
@@ -53,26 +64,43 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
+def _larger(table: pd.DataFrame, part: str) -> bool:
+    """Whether a part of the images has more than the other one, for some pair of models."""
+    whole, matched = (table.loc[table["subgroup"] == name, "n"].sum() for name in (part, part + _MATCHED))
+    return bool(whole > matched)
+
+
 def _panel(axis: Axes, table: pd.DataFrame, groups: Groups) -> None:
     levels = sorted(table["eps"].unique())
-    shown = table[table["subgroup"].isin(groups)].dropna(subset=["value"])
-    options = {"x": "eps", "y": "value", "hue": "subgroup", "order": levels, "hue_order": list(groups), "ax": axis}
-    palette = {key: (colour, alpha) for key, (_, colour, alpha) in groups.items()}
-    seaborn.boxplot(
-        shown, **options, palette=palette, width=0.75, gap=0.12, fliersize=0, linewidth=0.6, saturation=1, legend=False
-    )
-    black = dict.fromkeys(groups, "black")
-    seaborn.swarmplot(shown, **options, palette=black, dodge=True, size=1.3, alpha=0.5, warn_thresh=1, legend=False)
+    tests = table[table["subgroup"].str.contains(f"{_MATCHED} - ")]
+    step = _WIDTH / len(groups)
+    ticks = []
+    for place, eps in enumerate(levels):
+        rows = table[(table["eps"] == eps) & table["subgroup"].isin(groups)].dropna(subset=["value"])
+        for number, (name, (_, colour)) in enumerate(groups.items()):
+            own = rows[rows["subgroup"] == name]
+            if len(own):
+                box(axis, own, place + step * (number - (len(groups) - 1) / 2), 0.86 * step, colour)
+        mark = _stars(tests.loc[tests["eps"] == eps, "p"])
+        axis.text(place, 0.985, mark, transform=axis.get_xaxis_transform(), ha="center", va="top", fontsize=7)
+        ticks.append(eps_text(eps) + _images(rows))
+    axis.set_xticks(range(len(levels)), ticks)
+    axis.set_xlim(-0.5, len(levels) - 0.5)
     axis.set_title(axis_label(table))
-    axis.set_xlabel(eps_label(table) if axis.get_subplotspec().is_last_row() else "")
-    axis.set_ylabel("")
-    axis.set_xticks(range(len(levels)), [eps_text(eps) for eps in levels])
+    axis.set_xlabel(f"{eps_label(table)}, n" if axis.get_subplotspec().is_last_row() else "")
+    axis.grid(False, axis="x")
     low, high = axis.get_ylim()
     axis.set_ylim(low, high + 0.12 * (high - low))
-    tests = table[table["subgroup"].str.contains("_matched - ")]
-    for position, eps in enumerate(levels):
-        mark = _stars(tests.loc[tests["eps"] == eps, "p"])
-        axis.text(position, 0.985, mark, transform=axis.get_xaxis_transform(), ha="center", va="top", fontsize=7)
+
+
+def _images(rows: pd.DataFrame) -> str:
+    """Numbers of images that scores at equal size rest on, from pair to pair, with a mark where one has a note."""
+    found = rows[rows["subgroup"].str.endswith(_MATCHED)]
+    if found.empty:
+        return ""
+    least, most = found["n"].min(), found["n"].max()
+    text = f"{least:,}" if least == most else f"{least:,}\nto {most:,}"
+    return f"\nn {text}{DOUBT if found['note'].notna().any() else ''}"
 
 
 def _stars(p: pd.Series) -> str:
@@ -84,6 +112,7 @@ def _stars(p: pd.Series) -> str:
 
 
 def _legend(figure: Figure, groups: Groups) -> None:
-    handles = [Patch(facecolor=(colour, alpha), edgecolor="0.3", linewidth=0.6) for _, colour, alpha in groups.values()]
-    labels = [label for label, _, _ in groups.values()]
-    figure.legend(handles, labels, loc="outside lower center", ncols=1, frameon=False, labelspacing=0.2)
+    handles = [
+        Patch(facecolor=colour, edgecolor="0.3", linewidth=0.6, label=label) for label, colour in groups.values()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=1, frameon=False, labelspacing=0.2)

@@ -125,8 +125,15 @@ def contrast(cells: pd.DataFrame, resamples: int, seed: int) -> list[Row]:
                 keys |= {"norm": cell["norm"].iloc[0], "eps": eps, "measure": measure, "method": cell["method"].iloc[0]}
                 both = wide[[f"{a}{suffix}", f"{b}{suffix}"]].dropna()
                 difference = both.iloc[:, 0] - both.iloc[:, 1]
-                rows.append(keys | _test(difference, resamples, derive(seed, measure, eps, f"{a}{suffix}")))
+                tested = _test(difference, resamples, derive(seed, measure, eps, f"{a}{suffix}"))
+                rows.append(keys | tested | {"note": tested["note"] or _few(cell, both)})
     return rows
+
+
+def _few(cell: pd.DataFrame, both: pd.DataFrame) -> str | None:
+    """What the notes of the scores that are tested say."""
+    notes = cell.pivot(index=["model", "model_b"], columns="subgroup", values="note").loc[both.index, both.columns]
+    return tables.together(f"of some pairs a score {note}" for note in notes.to_numpy().ravel() if not pd.isna(note))
 
 
 def _test(difference: pd.Series, resamples: int, seed: int) -> Row:
