@@ -72,12 +72,12 @@ def fig11():
 
 def fig12():
     rows = []
-    for model in ("a-x-s0", "b-y-s0"):
+    for (model, source), held in zip(MODELS, ((0, 1, 10), (0,), (1,)), strict=True):
         for epoch in (0, 1):
-            cell = {"model": model, "epoch": epoch, "n": 100, "value": 0.5, "note": None}
+            cell = {"model": model, "source": source, "epoch": epoch, "n": 100, "value": 0.5, "note": None}
             rows.append(cell | {"measure": "training", "steps": 0, "lo": None, "hi": None})
-            for steps in (0, 1, 10) if model == "a-x-s0" else (0,):
-                rows.append(cell | {"measure": "held out", "steps": steps, "lo": 0.4, "hi": 0.6})
+            interval = {"lo": 0.4, "hi": 0.6} if source == "here" else {"lo": None, "hi": None}
+            rows += [cell | {"measure": "held out", "steps": steps} | interval for steps in held]
     return rows
 
 
@@ -168,12 +168,30 @@ def test_figure_11_has_examples_and_a_share_per_judge(drawn):
 
 @pytest.mark.parametrize("drawn", ["fig12"], indirect=True)
 def test_figure_12_has_a_line_per_kind_of_accuracy(drawn):
-    first, second = drawn.axes
-    assert len(first.lines) == 4 and len(second.lines) == 2
+    first, _, published = drawn.axes
+    assert [len(axis.lines) for axis in drawn.axes] == [4, 2, 2]
     assert first.lines[0].get_xdata().tolist() == [1, 2]
+    assert (
+        published.get_title() == "XCiT-S12 light\n(published)" and published.lines[1].get_label() == "held out, PGD-1"
+    )
     texts = {text.get_text() for text in drawn.legends[0].get_texts()}
     expected = {"training", "held out, clean", "held out, PGD-1", "held out, PGD-10"}
     assert texts == expected
+
+
+def test_figure_12_of_paper_scale_has_room_for_its_legend_and_no_markers(tmp_path):
+    epochs = [row | {"epoch": epoch} for row in fig12() if row["epoch"] == 0 for epoch in range(110)]
+    rows = [row | {"n": 5000} if row["steps"] else row for row in epochs if row["source"] == "here"]
+    rows = [row | {"model": f"xcit_small_12_p16_224-light-s{seed}"} for seed in range(4) for row in rows[:440]]
+    rows += [row for row in epochs if row["source"] != "here"]
+    tables.write(tmp_path / "t.parquet", tables.FIG12, rows)
+    figure = plot.FIGURES["fig12"][0](tables.read(tmp_path / "t.parquet", tables.FIG12))
+    figure.canvas.draw()
+    assert len(figure.axes) == 5 and len(figure.legends[0].get_texts()) == 5
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert {line.get_marker() for axis in figure.axes for line in axis.lines} == {"None"}
+    pyplot.close(figure)
 
 
 def test_a_name_that_is_no_model_of_a_sheet_is_kept():

@@ -137,6 +137,27 @@ def test_figure_12_has_every_accuracy_that_was_measured():
     assert len(light_recipe.figure12(pd.DataFrame([none]), {}, [])) == 2
 
 
+def test_figure_12_repeats_the_published_curves():
+    sheet = "resources/published/learning_curves.csv"
+    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([EPOCH | ROBUST]), {}, [sheet]))
+    theirs = rows[rows["source"] != "here"]
+    known = theirs.set_index(["model", "measure", "epoch"])["value"].astype(float)
+    # Debenedetti et al. 2023: best held-out accuracy and the last of training, of S, M and L; ResNet-50's last
+    best = known.xs("held out", level="measure").groupby("model").max()
+    assert [best[f"XCiT-{size}12 light"] for size in "SML"] == pytest.approx([0.5472, 0.5645, 0.5714], abs=5e-5)
+    assert [known[f"XCiT-{size}12 light", "training", 108] for size in "SML"] == pytest.approx(
+        [0.533, 0.571, 0.66], abs=6e-4
+    )
+    assert known["GELU ResNet-50 light", "held out", 99] == pytest.approx(0.4996, abs=5e-5)
+    assert theirs.groupby("model")["steps"].unique().map(list).to_dict() == {
+        "XCiT-S12 light": [1],
+        "XCiT-M12 light": [1],
+        "XCiT-L12 light": [2],
+        "GELU ResNet-50 light": [1],
+    }
+    assert set(theirs.loc[theirs["lo"].notna(), "model"]) == {"XCiT-M12 light"}, "the mean of two runs"
+
+
 def test_accuracy_by_class_sums_up_to_that_of_all():
     cells = attack("a-b-s0", "aa", 0.5, 4, 9).assign(label=[0] * 5 + [1] * 5, prediction=[0] * 4 + [1] * 6)
     rows = pd.DataFrame(accuracy.accuracy(cells, {"per_class": True}, []))

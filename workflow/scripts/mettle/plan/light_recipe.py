@@ -70,7 +70,8 @@ def _check_fig11(plan: "Plan", options: Options, where: str) -> None:
     check_models(plan, options, where)
     plan.known(options["attack"], plan.attacks, "attack", f"{where}.attack")
     check_attack(plan, options["attack"], options["dataset"], f"{where}.attack")
-    plan.judges(options)  # a sentence where the data set has none
+    for model in options["models"]:
+        plan.judges(options | {"model": model})  # a sentence where the data set has none, or one that is no other model
 
 
 def _fig12_cells(plan: "Plan", options: Options) -> list[str]:
@@ -113,5 +114,5 @@ LIGHT_RECIPE = {
     "fig9": Figure("AutoAttack accuracy by eps", _fig9_cells, _check_fig9, _numbers("autoattack_by_eps")),
     "fig10": Figure("recipe ablation", _fig10_cells, _check_fig10, told=_cells_of_sweep),
     "fig11": Figure("what perturbations look like to other models", _fig11_cells, _check_fig11, _perturbed),
-    "fig12": Figure("learning curves", _fig12_cells, _check_fig12),
+    "fig12": Figure("learning curves", _fig12_cells, _check_fig12, _numbers("learning_curves")),
 }

@@ -202,10 +202,12 @@ def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     Parameters
     ----------
     cells : rows of the table of epochs
+    options : of the figure
+    beside : sheet of published values to add, or nothing
     """
     rows = []
     for epoch in cells.to_dict("records"):
-        cell = {"model": epoch["model"], "epoch": epoch["epoch"], **_NONE}
+        cell = {"model": epoch["model"], "epoch": epoch["epoch"], "source": "here", **_NONE}
         seen = {"measure": "training", "steps": 0, "n": epoch["n"], "value": epoch["train_accuracy"]}
         rows.append(cell | seen)
         robust = epoch["robust_n"]
@@ -216,4 +218,8 @@ def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
                 rows.append(
                     cell | {"measure": "held out", "steps": steps} | share(round(value * n), n) | {"note": note}
                 )
+    for published in beside:
+        theirs = pd.read_csv(published, comment="#").rename(columns={"accuracy": "value"})
+        theirs = theirs.assign(source=_DEBENEDETTI, note=None).astype(object)
+        rows += theirs.where(theirs.notna(), None).to_dict("records")
     return rows
