@@ -40,11 +40,14 @@ class Workplace:
         lines = [f"{name}\tclassification\t{classes}\t32\tdigits\ttrain\ttest" for name, classes in rows]
         self._write("datasets.tsv", ["dataset\ttask\tclasses\tsize\treader\ttrain\ttest", *lines])
 
-    def models(self, rows):
-        lines = ["model\tdataset\tarch\trecipe\tseed\tthreat\teps\tsource"]
+    def models(self, rows, **more):
+        """Write the sheet; `more` are columns, each a mapping from some of the models to their cells."""
+        more = {"source": {}} | more
+        lines = ["\t".join(["model\tdataset\tarch\trecipe\tseed\tthreat\teps", *more])]
         for dataset, arch, recipe, seed, *ball in rows:
-            row = (f"{arch}-{recipe}-s{seed}", dataset, arch, recipe, seed, *(ball or ("none", 0)), "train")
-            lines.append("\t".join(map(str, row)))
+            row = (name := f"{arch}-{recipe}-s{seed}", dataset, arch, recipe, seed, *(ball or ("none", 0)))
+            cells = [of.get(name, "train" if column == "source" else "") for column, of in more.items()]
+            lines.append("\t".join(map(str, [*row, *cells])))
         self._write("models.tsv", lines)
 
     def _write(self, name, lines):

@@ -515,7 +515,7 @@ def test_a_model_is_evaluated_on_data_sets_that_name_its_own_as_parent(place):
     found = place.plan()
     assert found.test_store({"model": "resnet18-plain-s0", "dataset": "part"})[0] == "results/prep/part/val.lmdb"
     assert found.attack_cells(["part"], ["weak"]) == [
-        f"results/attack/part/{model}/weak.parquet" for model in found.models_of("big")
+        f"results/attack/part/{model}/weak.parquet" for model, row in found.models.items() if row["dataset"] == "big"
     ]
     assert found.stores({"dataset": "part"}) == ["results/prep/part/val.lmdb", "results/prep/part/val.parquet"]
     assert len(found.stores({"dataset": "big"})) == 4

@@ -112,7 +112,9 @@ def test_a_sweep_has_the_published_grid(sweep):
     assert len(list(itertools.product(*grid.values()))) == SWEEPS[sweep] == len(Recipes(RECIPES, [sweep]).rows)
 
 
-def test_paper_scale_takes_over_nothing_of_the_demo(monkeypatch):
+@pytest.fixture
+def plan(monkeypatch):
+    """At paper scale."""
     monkeypatch.chdir(ROOT)
     config = schema.read_yaml("config/config.yaml")
 
@@ -120,7 +122,10 @@ def test_paper_scale_takes_over_nothing_of_the_demo(monkeypatch):
         both = {key: overlay(base[key], own[key]) for key in own if isinstance(own[key], dict) and key in base}
         return base | own | both
 
-    plan = Plan(overlay(config, schema.read_yaml("config/paper.yaml")))
+    return Plan(overlay(config, schema.read_yaml("config/paper.yaml")))
+
+
+def test_paper_scale_takes_over_nothing_of_the_demo(plan):
     for cell in plan.cells("published") + plan.cells("fig9") + plan.cells("fig10"):
         attack = plan.attacks[cell.split("/")[-1].removesuffix(".parquet")]
         assert attack["images"] is None and attack["steps"] == 100, attack
@@ -128,3 +133,46 @@ def test_paper_scale_takes_over_nothing_of_the_demo(monkeypatch):
     assert plan.attacks["apgd_linf"]["restarts"] == 5 and plan.attacks["autoattack_linf_eps4_255"]["queries"] == 5000
     assert plan.config["attack"]["effectiveness"]["steps"] == [1, 2, 5, 10, 200]
     assert len(plan.cells("published")) == 22
+
+
+def test_figure_11_has_the_attacks_of_the_study_and_networks_with_and_without_adversarial_training(plan):
+    steps = {"fgsm_linf": 1, "pgd10_linf": 10, "pgd100_linf": 100}
+    for name, count in steps.items():
+        attack = plan.attacks[name]
+        assert (attack["method"], attack["norm"], attack["steps"]) == ("pgd", "linf", count)
+        assert attack["eps"] == pytest.approx(4 / 255) and attack["step_size"] == pytest.approx(1.5 * 4 / 255 / count)
+        assert attack["random_start"] and not attack["early_stop"] and attack["images"] is None
+    options = plan.config["figures"]["fig11"]
+    assert options["attack"] == "pgd100_linf" and plan.config["attack"]["perturbations"]["images"] == 5000
+    rows = [plan.models[name] for name in options["models"]]
+    kinds = [(row["arch"].partition("_")[0], row["threat"]) for row in rows]
+    assert sorted(kinds) == [("resnet50", "linf"), ("resnet50", "none"), ("xcit", "linf"), ("xcit", "none")]
+    judges = plan.config["attack"]["perturbations"]["judges"]
+    assert len(plan.judges({"dataset": options["dataset"], "model": options["models"][0]})) == len(judges) == 4
+    assert not {plan.models[name]["arch"] for name in judges} & {row["arch"] for row in rows}
+
+
+TIMM = list(schema.read_sheet(ROOT / "config" / "timm.tsv", "models").values())
+
+
+@pytest.mark.parametrize("row", TIMM, ids=[row["model"] for row in TIMM])
+def test_images_reach_a_network_of_timm_as_its_card_says(row):
+    import timm
+
+    owner, name, file = row["source"].removeprefix("hf://").split("/")
+    card = timm.get_pretrained_cfg(name)
+    assert (owner, file) == (card.hf_hub_id.partition("/")[0], "model.safetensors") and name.startswith(
+        f"{row['arch']}."
+    )
+    found = Recipes(RECIPES).get(row["recipe"], trains=False)["input"]
+    assert card.input_size == (3, found["size"], found["size"]) and card.num_classes == 1000
+    assert found["resize"] == int(found["size"] / card.crop_pct) and found["interpolation"] == card.interpolation
+    assert found["mean"] == list(card.mean) and found["std"] == list(card.std)
+
+
+def test_networks_that_are_apart_are_in_no_figure_or_table_that_does_not_name_them(plan):
+    apart = {row["model"] for row in TIMM}
+    assert apart < set(plan.models) and all(row["apart"] == "yes" for row in TIMM)
+    named = "\n".join([path for name in plan.config["figures"] if name != "fig11" for path in plan.cells(name)])
+    assert not [model for model in apart if model in named]
+    assert not apart & set(plan.sets["group"].models)

@@ -55,6 +55,65 @@ def test_what_is_wrong_with_judges(place, judges, figures, message):
         place.plan(**blocks(judges, **figures))
 
 
+ATTACKED, JUDGE = "vgg5-plain-s1", "vgg5-plain-s0"
+REMEDY = ": list another judge, or attack another$"
+
+
+def test_no_model_judges_perturbations_against_itself(place):
+    message = f"'{ATTACKED}' is to judge perturbations made against itself" + REMEDY
+    with pytest.raises(ValueError, match=r"^configuration: attack\.perturbations\.judges: " + message):
+        place.plan(**blocks([*JUDGES, ATTACKED], fig11=FIG11))
+    found = place.plan(**blocks([*JUDGES, ATTACKED]))
+    with pytest.raises(ValueError, match=message):  # a target without a figure
+        found.judges({"dataset": "ten", "model": ATTACKED})
+    found = place.plan(**blocks(["resnet8-plain-s0", ATTACKED]))
+    assert len(found.judges({"dataset": "ten", "model": "vgg5-plain-s0"})) == 2, "other models may be judged by it"
+
+
+@pytest.mark.parametrize(
+    ("columns", "shared"),
+    [
+        ({"source": {JUDGE: "w.pt", ATTACKED: "w.pt"}}, "the weights of w.pt"),
+        (
+            {"source": {JUDGE: "v.pt", ATTACKED: "w.pt"}, "sha256": {JUDGE: "a" * 64, ATTACKED: "a" * 64}},
+            "the weights of w.pt",
+        ),
+        ({"source": {JUDGE: "all.zip#a.pt", ATTACKED: "all.zip#b.pt"}}, None),
+        ({"base": {JUDGE: ATTACKED}}, f"the weights of the training '{ATTACKED}'"),
+        ({"base": {ATTACKED: JUDGE}}, f"the weights of the training '{JUDGE}'"),
+        ({"base": {ATTACKED: "resnet8-plain-s0", "resnet8-plain-s0": JUDGE}}, f"the weights of the training '{JUDGE}'"),
+        (
+            {"source": {"resnet8-plain-s0": "w.pt"}, "base": dict.fromkeys((JUDGE, ATTACKED), "resnet8-plain-s0")},
+            "the weights of w.pt",
+        ),
+        ({}, None),
+    ],
+    ids=["file", "SHA-256", "other file of an archive", "its base", "base", "base of its base", "one base", "seeds"],
+)
+def test_no_model_judges_perturbations_against_its_own_weights_under_another_name(place, columns, shared):
+    place.models([("ten", "resnet8", "plain", 0), ("ten", "vgg5", "plain", 0), ("ten", "vgg5", "plain", 1)], **columns)
+    found = place.plan(**blocks([JUDGE]))
+    if shared is None:
+        assert found.judges({"dataset": "ten", "model": ATTACKED}) == [f"results/train/{JUDGE}/weights.safetensors"]
+        return
+    said = (
+        f"'{JUDGE}' is to judge perturbations made against '{ATTACKED}', but both have, or start from, {shared}"
+        + REMEDY
+    )
+    with pytest.raises(ValueError, match=said):
+        found.judges({"dataset": "ten", "model": ATTACKED})
+
+
+def test_no_model_judges_perturbations_against_the_same_training_by_another_recipe_of_the_same_content(place):
+    place.recipe("again", {"extends": "plain"})
+    place.recipe("longer", {"extends": "plain", "epochs": 2})
+    place.models([("ten", "vgg5", recipe, 0) for recipe in ("plain", "again", "longer")])
+    found = place.plan(**blocks(["vgg5-plain-s0"]))
+    with pytest.raises(ValueError, match=r"both have, or start from, the weights of the training 'vgg5-again-s0'"):
+        found.judges({"dataset": "ten", "model": "vgg5-again-s0"})
+    assert found.judges({"dataset": "ten", "model": "vgg5-longer-s0"})
+
+
 # Rules
 
 

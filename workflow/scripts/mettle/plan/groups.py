@@ -43,13 +43,14 @@ class Groups(Sheets):
         return [name for name, row in self.models.items() if row["source"] != "train"]
 
     @cached_property
+    def listed(self) -> list[str]:
+        """Models that figures and tables of all models show: not those of sweeps, nor those whose row says `apart`."""
+        return [name for name, row in self.models.items() if "sweep" not in row and row.get("apart") != "yes"]
+
+    @cached_property
     def splits(self) -> list[str]:
         """Names of splits over all data sets."""
         return sorted({row[key] for row in self.datasets.values() for key in ("train", "test")} - {""})
-
-    def models_of(self, dataset: str) -> list[str]:
-        """Models of a data set, in the order of the sheets; those of sweeps are asked for by their figures."""
-        return [name for name, row in self.models.items() if row["dataset"] == dataset and "sweep" not in row]
 
     def models_of_sweep(self, sweep: str) -> list[str]:
         """Models of a sweep, in the order of its grid; ValueError if the sheets do not allow them."""
@@ -73,15 +74,14 @@ class Groups(Sheets):
 
     @cached_property
     def sets(self) -> dict[str, Set]:
-        """Sets by name: all models of the sheets but those of sweeps, lists of figures, and those of `sets`."""
-        sheets = Set(tuple(name for name, row in self.models.items() if "sweep" not in row))
+        """Sets by name: all listed models, lists of figures, and those of `sets`."""
         lists = {name: one.get("models") for name, one in self.config["figures"].items() if FIGURES[name].pairs}
         listed = {name: Set(tuple(models)) for name, models in lists.items() if isinstance(models, list)}
         named = {name: Set(tuple(one["models"]), one["across"]) for name, one in self.config["sets"].items()}
         for name in named:
             if name in (GROUP, *FIGURES):
                 raise ValueError(f"configuration: sets.{name}: the name is taken: choose another")
-        return {GROUP: sheets} | listed | named
+        return {GROUP: Set(tuple(self.listed))} | listed | named
 
     def known_set(self, name: str, where: str) -> None:
         """Raise ValueError for an unknown set, or one with a model that is unknown."""

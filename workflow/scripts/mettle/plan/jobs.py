@@ -7,6 +7,7 @@ from typing import Any
 
 from mettle.plan import classes, given, names, sources
 from mettle.plan.groups import Groups
+from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
 from mettle.plan.sheets import Row, of_grid
 
@@ -232,12 +233,12 @@ class Jobs(Groups):
         return self.attacks[get(wildcards, "attack")]
 
     def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
-        """Every model whose answers these data sets score, under these entries of `attack.attacks`; none of sweeps."""
+        """Every model whose answers these data sets score, under these entries of `attack.attacks`."""
         return [
             f"{self.results}/attack/{dataset}/{model}/{attack}.parquet"
             for dataset in datasets
-            for model in self.models
-            if self.scores(model, dataset) and "sweep" not in self.models[model]
+            for model in self.listed
+            if self.scores(model, dataset)
             for entry in attacks
             for attack in self.attack_grid(entry)
         ]
@@ -251,22 +252,24 @@ class Jobs(Groups):
         self.known(name, self.config["attack"]["attacks"], "attack", where)
 
     def judges(self, wildcards: Any) -> list[str]:
-        """Weights of the models that classify the perturbations of a data set's images.
+        """Weights of the models that classify the perturbations of a data set's images against a model.
 
         Raises
         ------
         ValueError
-            If the configuration names none, or one that is unknown.
+            If the configuration names none, or one that is unknown or shares weights with the model.
         """
-        dataset, named = get(wildcards, "dataset"), self.config["attack"]["perturbations"]["judges"]
+        where, dataset = "configuration: attack.perturbations.judges", get(wildcards, "dataset")
+        named = self.config["attack"]["perturbations"]["judges"]
         for judge in named:
-            self.known(judge, self.models, "model", "configuration: attack.perturbations.judges")
+            self.known(judge, self.models, "model", where)
         judges = [judge for judge in named if self.scores(judge, dataset)]
         if not judges:
             raise ValueError(
-                f"configuration: attack.perturbations.judges names no model of '{dataset}': "
-                "list those that are to classify the perturbations"
+                f"{where} names no model of '{dataset}': list those that are to classify the perturbations"
             )
+        for judge in judges:
+            check_judge(self, judge, get(wildcards, "model"), where)
         return [f"results/train/{judge}/weights.safetensors" for judge in judges]
 
     def ball(self, wildcards: Any) -> Row:
