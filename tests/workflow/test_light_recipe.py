@@ -147,6 +147,7 @@ def test_figure_11_has_the_attacks_of_the_study_and_networks_with_and_without_ad
     rows = [plan.models[name] for name in options["models"]]
     kinds = [(row["arch"].partition("_")[0], row["threat"]) for row in rows]
     assert sorted(kinds) == [("resnet50", "linf"), ("resnet50", "none"), ("xcit", "linf"), ("xcit", "none")]
+    assert len(plan.cells("fig11")) == len(plan.beside("fig11")) == 4
     judges = plan.config["attack"]["perturbations"]["judges"]
     assert len(plan.judges({"dataset": options["dataset"], "model": options["models"][0]})) == len(judges) == 4
     assert not {plan.models[name]["arch"] for name in judges} & {row["arch"] for row in rows}
