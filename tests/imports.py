@@ -10,6 +10,7 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 # Names under which packages are imported, where they differ from the names they are installed by.
 PACKAGES = {
     "PIL": "pillow",
+    "google_crc32c": "google-crc32c",
     "gph": "giotto-ph",
     "huggingface_hub": "huggingface-hub",
     "lightning_fabric": "lightning-fabric",
