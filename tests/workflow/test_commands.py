@@ -199,6 +199,17 @@ def test_a_wrong_configuration_stops_the_dry_run_with_a_sentence(own, file, old,
     assert "Traceback" not in said(answer)
 
 
+def test_ones_own_file_is_laid_over_the_papers_by_naming_both(own):
+    evaluation = "{datasets: [imagenet], attacks: [pgd20_l2_eps3]}"
+    (own / "config" / "mine.yaml").write_text(f"figures: {{accuracy: {{evaluations: [{evaluation}]}}}}")
+    command = ["-n", "--profile", "slurm", "--configfile", "config/mine.yaml", "--", "results/tables/accuracy.parquet"]
+    alone = snakemake(own, *command)
+    assert alone.returncode and "unknown attack 'pgd20_l2_eps3'" in said(alone), said(alone)
+    assert "with config/paper.yaml it would be right: --configfile config/paper.yaml config/mine.yaml" in said(alone)
+    answer = succeeded(snakemake(own, *command[:4], "config/paper.yaml", *command[4:]))
+    assert "results/attack/imagenet/" in answer and "results/attack/cifar10/" not in answer
+
+
 def test_a_configuration_need_not_list_every_figure(own):
     path = own / "config" / "config.yaml"
     path.write_text(

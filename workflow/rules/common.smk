@@ -19,7 +19,7 @@ sys.path.insert(0, os.fspath(SCRIPTS))
 
 from mettle import files, overview
 from mettle.flow.begin import python_by_name
-from mettle.plan import Plan, check_targets, images_of, manifests_of, uncounted
+from mettle.plan import Plan, check_targets, images_of, manifests_of, remedy, uncounted
 
 python_by_name()
 
@@ -32,7 +32,8 @@ try:
     if workflow.is_main_process:
         check_targets(PLAN, sys.argv[1:])
 except ValueError as error:
-    raise WorkflowError(str(error)) from None
+    told = f"{error}{remedy(workflow.overwrite_configfiles, sys.argv[1:])}"
+    raise WorkflowError(told) from None
 
 
 pathvars:

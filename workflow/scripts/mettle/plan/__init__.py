@@ -5,7 +5,8 @@ Imports neither torch nor snakemake, so that a dry run is quick and everything h
 """
 
 from mettle.plan.jobs import images_of, manifests_of, uncounted
+from mettle.plan.overlay import remedy
 from mettle.plan.plan import Plan
 from mettle.plan.targets import check_targets
 
-__all__ = ["Plan", "check_targets", "images_of", "manifests_of", "uncounted"]
+__all__ = ["Plan", "check_targets", "images_of", "manifests_of", "remedy", "uncounted"]
