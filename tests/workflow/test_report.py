@@ -22,7 +22,7 @@ CONFIG = {
     "figures": {
         "accuracy": {"evaluations": [{"datasets": ["digits"], "attacks": ["pgd2"]}]},
         "fig1": {"dataset": "digits", "models": ["resnet8-plain-s0"]},  # never made
-        "fig12": {"models": ["resnet8-plain-s0"]},
+        "fig12": {"models": ["resnet8-plain-s0"], "published": False},
     },
 }
 JOBS = {"prep": 2, "train": 1, "attack": 1, "tabulate_figure": 2, "figure": 1, "all": 7}
