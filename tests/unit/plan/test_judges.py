@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from imports import ROOT
+from mettle.plan import check_targets
 from workplace import ATTACK, Workplace
 
 JUDGES = ["vgg5-plain-s0", "resnet8-plain-s0"]
@@ -64,8 +65,10 @@ def test_no_model_judges_perturbations_against_itself(place):
     with pytest.raises(ValueError, match=r"^configuration: attack\.perturbations\.judges: " + message):
         place.plan(**blocks([*JUDGES, ATTACKED], fig11=FIG11))
     found = place.plan(**blocks([*JUDGES, ATTACKED]))
-    with pytest.raises(ValueError, match=message):  # a target without a figure
-        found.judges({"dataset": "ten", "model": ATTACKED})
+    target = f"results/semantics/ten/{ATTACKED}/weak.parquet"
+    with pytest.raises(ValueError, match=f"^target '{target}': configuration: .*: {message}"):
+        check_targets(found, [target])
+    check_targets(found, [target.replace("semantics", "perturb/perturbation")])
     found = place.plan(**blocks(["resnet8-plain-s0", ATTACKED]))
     assert len(found.judges({"dataset": "ten", "model": "vgg5-plain-s0"})) == 2, "other models may be judged by it"
 

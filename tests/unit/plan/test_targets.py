@@ -18,6 +18,7 @@ NAMES = {
     "split": "test",
     "model": "vgg5-plain-s0",
     "trained": "vgg5-plain-s0",
+    "judged": "vgg5-plain-s0",
     "attack": "weak",
     "kind": "adversarial",
     "images": "inverted-vgg5-plain-s1",
@@ -41,7 +42,8 @@ def plan(tmp_path_factory):
         ]
     )
     attacks = {"weak": ATTACK, "many": {"method": "pgd", "norm": "l2", "steps": 1, "grid": {"eps": [1, 2]}}}
-    return place.plan(attack={"attacks": attacks}, figures=FIGURES)
+    judges = {"judges": ["resnet8-plain-s0"]}
+    return place.plan(attack={"attacks": attacks, "perturbations": judges}, figures=FIGURES)
 
 
 def made():

@@ -31,7 +31,7 @@ PATHS = (
     "results/convergence/{dataset}/{model}.parquet",
     "results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
     "results/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
-    "results/semantics/{dataset}/{model}/{attack}.parquet",
+    "results/semantics/{dataset}/{judged}/{attack}.parquet",
     "results/pairs/{dataset}.parquet",
     "results/invert/{dataset}/{model}.lmdb",
     "results/invert/{dataset}/{model}.parquet",
@@ -51,7 +51,7 @@ PATHS = (
     "results/tfds_perturb/{kind}/{dataset}/{model}/{attack}",
 )
 SHOWN = ("tables", "figures")
-_NARROWER = {"trained": "model", "compared": "images", "drawn": "figure"}
+_NARROWER = {"trained": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake behind which a path is no target.
 _OTHERS = {
     "--report",
@@ -221,6 +221,12 @@ def _trained(plan: "Plan", named: Names) -> str | None:
     return _of_dataset(plan, name, None)
 
 
+def _judged(plan: "Plan", named: Names) -> str | None:
+    """A model that other models cannot judge the perturbations of, or what `_model` says."""
+    cell = {"dataset": named["dataset"], "model": named["judged"]}
+    return _model(plan, cell) or _said(lambda: plan.judges(cell))
+
+
 def _attack(plan: "Plan", named: Names) -> str | None:
     name, entries = named["attack"], plan.config["attack"]["attacks"]
     if name in plan.attacks:
@@ -284,6 +290,7 @@ _CHECKS: dict[str, Check] = {
     "model": _member,
     "set": _set,
     "trained": _trained,
+    "judged": _judged,
     "attack": _attack,
     "kind": _one_of("kind", "kind", "perturbation", "adversarial"),
     "images": _images,
