@@ -18,7 +18,7 @@ FOLDER = ROOT / "workflow" / "rules"
 FILES = sorted(FOLDER.glob("*.smk"))
 STAGES = [path for path in FILES if path.name != "common.smk"]
 # Directives that belong into the profile, or that hide code in a rule.
-FORBIDDEN = {"run", "shell", "threads", "resources", "retries", "message", "priority"}
+FORBIDDEN = {"run", "shell", "threads", "retries", "message", "priority"}
 
 
 GPU = {
@@ -208,17 +208,21 @@ def test_jobs_with_a_gpu_go_where_gpus_are_and_the_others_do_not():
     given = profile("slurm")
     partitions = {rule: values.get("slurm_partition") for rule, values in given["set-resources"].items()}
     assert {rule for rule, partition in partitions.items() if partition == "gpu"} == GPU
-    assert set(partitions.values()) == {"gpu", None} and given["default-resources"]["slurm_partition"] == "cpu"
+    assert set(partitions.values()) == {"gpu"} and given["default-resources"]["slurm_partition"] == "cpu"
 
 
-@pytest.mark.parametrize("resource", ["mem_mb", "runtime"])
-def test_memory_and_runtime_grow_with_the_attempt(resource):
+@each
+def test_jobs_ask_for_what_they_have_to_do(rule):
+    amounts = re.findall(r"(\w+)=(\S+),", rule.parts.get("resources", ""))
+    asked = [("mem_mb", f'ASKED.memory("{rule.name}")'), ("runtime", f'ASKED.minutes("{rule.name}")')]
+    assert amounts == ([] if "localrule" in rule.parts else asked)
+
+
+def test_the_profile_has_limits_and_no_amounts():
     given = profile("slurm")
-    amounts = [given["default-resources"][resource]]
-    amounts += [values[resource] for values in given["set-resources"].values() if resource in values]
-    for amount in amounts:
-        least = re.fullmatch(r"min\(attempt \* (\d+), \d+\)", amount)[1]
-        assert int(least) >= (500 if resource == "mem_mb" else 60)
+    assert set(given["resources"]) == {"mem_mb", "longest", "gflops"}
+    for values in (given["default-resources"], *given["set-resources"].values()):
+        assert not {"mem_mb", "runtime"} & set(values)
 
 
 def test_retries_are_in_the_profile_and_no_edit_of_a_script_is_a_reason_to_run():

@@ -28,6 +28,9 @@ rule attack:
         "<benchmarks>/attack/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("attack"),
+        runtime=ASKED.minutes("attack"),
     params:
         revision=2,
         seed=PLAN.config["seed"],
@@ -54,6 +57,9 @@ rule effectiveness:
         "<benchmarks>/effectiveness/{dataset}/{model}.tsv"
     conda:
         "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("effectiveness"),
+        runtime=ASKED.minutes("effectiveness"),
     params:
         revision=2,
         seed=PLAN.config["seed"],
@@ -80,6 +86,9 @@ rule convergence:
         "<benchmarks>/convergence/{dataset}/{model}.tsv"
     conda:
         "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("convergence"),
+        runtime=ASKED.minutes("convergence"),
     params:
         revision=2,
         seed=PLAN.config["seed"],
@@ -106,6 +115,9 @@ rule perturb:
         "<benchmarks>/perturb/{kind}/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("perturb"),
+        runtime=ASKED.minutes("perturb"),
     params:
         revision=2,
         seed=PLAN.config["seed"],
@@ -131,6 +143,9 @@ rule semantics:
         "<benchmarks>/semantics/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("semantics"),
+        runtime=ASKED.minutes("semantics"),
     params:
         revision=2,
         ball=PLAN.ball,

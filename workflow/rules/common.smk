@@ -19,7 +19,7 @@ sys.path.insert(0, os.fspath(SCRIPTS))
 
 from mettle import files, overview
 from mettle.flow.begin import python_by_name
-from mettle.plan import Plan, check_targets, images_of, manifests_of, remedy, uncounted
+from mettle.plan import Asked, Plan, check_targets, images_of, manifests_of, remedy, uncounted
 
 python_by_name()
 
@@ -34,6 +34,7 @@ try:
 except ValueError as error:
     told = f"{error}{remedy(workflow.overwrite_configfiles, sys.argv[1:])}"
     raise WorkflowError(told) from None
+ASKED = Asked(PLAN, workflow)
 
 
 pathvars:

@@ -24,6 +24,9 @@ rule compare:
         images="natural|inverted",
     conda:
         "../../envs/compare.yaml"
+    resources:
+        mem_mb=ASKED.memory("compare"),
+        runtime=ASKED.minutes("compare"),
     params:
         revision=4,
         seed=PLAN.seed_of_scores,
@@ -50,6 +53,9 @@ rule subgroups:
         images="natural|inverted",
     conda:
         "../../envs/compare.yaml"
+    resources:
+        mem_mb=ASKED.memory("subgroups"),
+        runtime=ASKED.minutes("subgroups"),
     params:
         revision=5,
         seed=PLAN.config["seed"],
@@ -76,6 +82,9 @@ rule agree:
         images="natural|inverted",
     conda:
         "../../envs/compare.yaml"
+    resources:
+        mem_mb=ASKED.memory("agree"),
+        runtime=ASKED.minutes("agree"),
     params:
         revision=1,
         pair=PLAN.pairs,

@@ -22,6 +22,9 @@ rule pair:
         "<benchmarks>/pair/{dataset}.tsv"
     conda:
         "../../envs/invert.yaml"
+    resources:
+        mem_mb=ASKED.memory("pair"),
+        runtime=ASKED.minutes("pair"),
     params:
         revision=1,
         seed=PLAN.config["seed"],
@@ -47,6 +50,9 @@ rule invert:
         "<benchmarks>/invert/{dataset}/{model}.tsv"
     conda:
         "../../envs/invert.yaml"
+    resources:
+        mem_mb=ASKED.memory("invert"),
+        runtime=ASKED.minutes("invert"),
     params:
         revision=1,
         options=PLAN.inversion,

@@ -26,6 +26,9 @@ rule figure:
         figure=PLAN.pattern(PLAN.drawn),
     conda:
         "../../envs/plot.yaml"
+    resources:
+        mem_mb=ASKED.memory("figure"),
+        runtime=ASKED.minutes("figure"),
     params:
         revision=3,
     script:

@@ -21,6 +21,9 @@ rule prep:
         "benchmarks/results/prep/{dataset}/{split}.tsv"
     conda:
         "../../envs/prep.yaml"
+    resources:
+        mem_mb=ASKED.memory("prep"),
+        runtime=ASKED.minutes("prep"),
     params:
         revision=2,
         seed=PLAN.seed_of_images,

@@ -22,6 +22,9 @@ rule probe:
         "<benchmarks>/probe/{dataset}/{model}.tsv"
     conda:
         "../../envs/probe.yaml"
+    resources:
+        mem_mb=ASKED.memory("probe"),
+        runtime=ASKED.minutes("probe"),
     params:
         revision=1,
         seed=PLAN.config["seed"],
@@ -44,6 +47,9 @@ rule probe_agree:
         "<benchmarks>/probe_agree/{dataset}/{set}/{model}.tsv"
     conda:
         "../../envs/probe.yaml"
+    resources:
+        mem_mb=ASKED.memory("probe_agree"),
+        runtime=ASKED.minutes("probe_agree"),
     params:
         revision=1,
         pair=PLAN.pairs,

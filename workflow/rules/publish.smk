@@ -21,6 +21,9 @@ rule publish:
         "benchmarks/results/tfds/{dataset}.tsv"
     conda:
         "../../envs/prep.yaml"
+    resources:
+        mem_mb=ASKED.memory("publish"),
+        runtime=ASKED.minutes("publish"),
     params:
         revision=1,
         dataset=PLAN.published_row,
@@ -41,6 +44,9 @@ rule publish_perturbed:
         "<benchmarks>/tfds_perturb/{kind}/{dataset}/{model}/{attack}.tsv"
     conda:
         "../../envs/prep.yaml"
+    resources:
+        mem_mb=ASKED.memory("publish_perturbed"),
+        runtime=ASKED.minutes("publish_perturbed"),
     params:
         revision=1,
         dataset=PLAN.published_row,

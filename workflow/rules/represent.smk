@@ -24,6 +24,9 @@ rule represent:
         "<benchmarks>/represent/{dataset}/{images}/{model}.tsv"
     conda:
         "../../envs/represent.yaml"
+    resources:
+        mem_mb=ASKED.memory("represent"),
+        runtime=ASKED.minutes("represent"),
     params:
         revision=2,
         seed=PLAN.seed_of_sample,
@@ -55,6 +58,9 @@ rule cross:
         "<benchmarks>/cross/{dataset}/{set}/{model}.tsv"
     conda:
         "../../envs/represent.yaml"
+    resources:
+        mem_mb=ASKED.memory("cross"),
+        runtime=ASKED.minutes("cross"),
     params:
         revision=1,
         precision=PLAN.config["precision"],

@@ -29,6 +29,9 @@ rule tabulate_figure:
         figure=PLAN.pattern(PLAN.tabulated),
     conda:
         "../../envs/tabulate.yaml"
+    resources:
+        mem_mb=ASKED.memory("tabulate_figure"),
+        runtime=ASKED.minutes("tabulate_figure"),
     params:
         revision=5,
         seed=PLAN.seed_of_figure,

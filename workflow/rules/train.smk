@@ -30,6 +30,9 @@ rule train:
         model=PLAN.pattern(PLAN.trained),
     conda:
         "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("train"),
+        runtime=ASKED.minutes("train"),
     params:
         revision=2,
         model=PLAN.trained_row,
@@ -54,6 +57,9 @@ rule convert:
         model=PLAN.pattern(PLAN.published),
     conda:
         "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("convert"),
+        runtime=ASKED.minutes("convert"),
     params:
         revision=2,
         model=PLAN.converted_row,

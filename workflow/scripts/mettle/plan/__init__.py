@@ -4,9 +4,10 @@ From configuration to files: which models, cells and figures exist, and what eac
 Imports neither torch nor snakemake, so that a dry run is quick and everything here is tested by itself.
 """
 
+from mettle.plan.asked import Asked
 from mettle.plan.jobs import images_of, manifests_of, uncounted
 from mettle.plan.overlay import remedy
 from mettle.plan.plan import Plan
 from mettle.plan.targets import check_targets
 
-__all__ = ["Plan", "check_targets", "images_of", "manifests_of", "remedy", "uncounted"]
+__all__ = ["Asked", "Plan", "check_targets", "images_of", "manifests_of", "remedy", "uncounted"]

@@ -29,7 +29,7 @@ from mettle.tables.cells import (
 from mettle.tables.columns import CLASSES, KEYS, RESULT, VECTOR, Column, Table, keys
 from mettle.tables.doubts import FLAGS, doubts, doubts_of, together
 from mettle.tables.pages import page
-from mettle.tables.reading import alike, concat, read, read_groups, row_groups, vectors
+from mettle.tables.reading import alike, concat, length, read, read_groups, row_groups, vectors
 from mettle.tables.shown import (
     ACCURACY,
     FIG1,
@@ -101,6 +101,7 @@ __all__ = [
     "doubts",
     "doubts_of",
     "keys",
+    "length",
     "page",
     "read",
     "read_groups",

@@ -50,6 +50,11 @@ def vectors(path: str | Path, table: Table, column: str) -> np.ndarray:
     return matrix
 
 
+def length(path: str | Path) -> int:
+    """Rows of a parquet file, whatever table it holds."""
+    return pq.read_metadata(path).num_rows
+
+
 def row_groups(path: str | Path, table: Table) -> list[int]:
     """Rows of each row group of a file."""
     with _opened(path, table) as file:

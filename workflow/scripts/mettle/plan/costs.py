@@ -1,0 +1,102 @@
+"""What a pass through a network and a score of a measure cost, from two tables that benchmarks/costs.py writes."""
+
+import csv
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_IMAGES, _WIDTH, _POINTS, _TRIALS = 5_000, 1_024, 500, 10  # at which the measures were timed
+
+
+@dataclass(frozen=True)
+class Network:
+    """Cost of one image in a network.
+
+    Attributes
+    ----------
+    size : side of the image in pixels
+    parameters : millions
+    gflop : operations of a pass forth, in 1e9; a multiplication and an addition are two
+    features : width of the penultimate vector
+    forward, gradient, training : MB of memory that an image takes in a pass forth; forth and back to the image; forth
+        and back to all weights
+    """
+
+    size: int
+    parameters: float
+    gflop: float
+    features: int
+    forward: float
+    gradient: float
+    training: float
+
+    def at(self, size: int) -> "Network":
+        """The same for an image of another size."""
+        grows = ("gflop", "forward", "gradient", "training")
+        return replace(self, size=size, **{key: getattr(self, key) * (size / self.size) ** 2 for key in grows})
+
+
+@dataclass(frozen=True)
+class Score:
+    """Cost of comparing two models: seconds of one thread, and MB with the features of both."""
+
+    seconds: float
+    mb: float
+
+
+@cache
+def network(arch: str, size: int) -> Network:
+    """Cost of an architecture on images of this size.
+
+    One that the table does not know costs as much as the dearest whose name begins with the same letters, else as much
+    as the dearest of all.
+    """
+    rows = _networks()
+    family = [row for name, row in rows.items() if _letters(name) == _letters(arch)]
+    candidates = [rows[arch]] if arch in rows else family or rows.values()
+    return max((row.at(size) for row in candidates), key=lambda row: row.training)
+
+
+def _letters(arch: str) -> str:
+    return re.match("[a-z]*", arch.lower())[0]
+
+
+def score(method: str, images: int, width: int, options: dict[str, Any]) -> Score:
+    """Cost of a measure on so many images and features; one that the table does not know costs as much as the dearest.
+
+    Beyond the size at which measures were timed, time is taken to grow with the square of the images and the cube of
+    the features, and memory with the square of either; below, all fall in proportion. No measure needs more.
+    """
+    rows = _measures()
+    timed = rows.get(method) or Score(max(row.seconds for row in rows.values()), max(row.mb for row in rows.values()))
+    seconds = timed.seconds * _grown(width / _WIDTH, 3)
+    if points := options.get("points"):  # of them, whatever the number of images
+        seconds *= _grown(points / _POINTS, 3) * options.get("trials", _TRIALS) / _TRIALS
+    else:
+        seconds *= _grown(images / _IMAGES, 2)
+    return Score(seconds, timed.mb * _grown(max(images / _IMAGES, width / _WIDTH), 2))
+
+
+def _grown(ratio: float, power: int) -> float:
+    """A ratio below 1 as it is, one above it to a power."""
+    return ratio if ratio < 1 else ratio**power
+
+
+@cache
+def _networks() -> dict[str, Network]:
+    columns = ("parameters", "gflop", "features", "forward_mb", "gradient_mb", "training_mb")
+    return {
+        row["arch"]: Network(int(row["size"]), *(float(row[key]) for key in columns)) for row in _rows("architectures")
+    }
+
+
+@cache
+def _measures() -> dict[str, Score]:
+    return {row["measure"]: Score(float(row["seconds"]), float(row["mb"])) for row in _rows("measures")}
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with Path(__file__).with_name(f"{name}.tsv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))

@@ -1,0 +1,131 @@
+"""What a job does and holds: operations, images and memory, and the passes that attacks are worth."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mettle.plan.costs import Network
+
+BACK = 3  # passes forth that one forth and back is worth
+_PHOTOGRAPH = 224  # pixels a side of an image that takes as long to decode as a photograph
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a job does and holds.
+
+    Attributes
+    ----------
+    gflop : operations of passes through networks, in 1e9
+    decoded : photographs to decode, or as many smaller images as take as long
+    seconds : of everything else, on one thread
+    mb : memory beyond that of a process that has imported what it needs
+    passing : MB that passes take where the network is: in the memory of a GPU if there is one
+    batch : MB of a batch of decoded images, several of which wait
+    """
+
+    gflop: float = 0
+    decoded: float = 0
+    seconds: float = 0
+    mb: float = 0
+    passing: float = 0
+    batch: float = 0
+
+    def __add__(self, other: "Load") -> "Load":
+        """One after the other."""
+        done = (getattr(self, key) + getattr(other, key) for key in ("gflop", "decoded", "seconds"))
+        return Load(*done, *(max(getattr(self, key), getattr(other, key)) for key in ("mb", "passing", "batch")))
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images in front of a network.
+
+    Attributes
+    ----------
+    n : number
+    size : pixels a side; 0 where they vary
+    net : the network
+    kept : whether all of them are in memory, as those are that have the network's size
+    """
+
+    n: int
+    size: int
+    net: Network
+    kept: bool
+
+    @property
+    def photographs(self) -> float:
+        """Photographs that take as long to decode as one of these."""
+        return ((self.size or _PHOTOGRAPH) / _PHOTOGRAPH) ** 2
+
+    @property
+    def mb(self) -> float:
+        """Memory that they take, a byte a value."""
+        return mb(self.n, self.net.size**2 * 3) / 4 if self.kept else 0
+
+
+def count(stores: Sequence[str], otherwise: int) -> int:
+    """Images of splits; `otherwise` for one that is not packed yet, or is damaged, which the job that reads it says."""
+    manifests = [Path(path) for path in stores if path.endswith(".parquet")]
+    return sum(found if (found := _rows(path)) is not None else otherwise for path in manifests)
+
+
+def _rows(path: Path) -> int | None:
+    try:
+        return _length(path, path.stat().st_mtime_ns)
+    except (OSError, ValueError):
+        return None
+
+
+@cache
+def _length(path: Path, changed: int) -> int:
+    from mettle import tables  # takes longer to import than most plans to make
+
+    return tables.length(path)
+
+
+def mb(n: float, width: float) -> float:
+    """Size of n rows of float32."""
+    return n * width * 4 / 1e6
+
+
+# Passes forth that attacks are worth per image
+
+
+def passes(options: dict[str, Any]) -> float:
+    """Passes forth that an attack is worth per image; with early stop, images leave it: half of what all would take.
+
+    A method that is not known here is taken for AutoAttack.
+    """
+    whole = PASSES[options["method"]](options) if options["method"] in PASSES else 12_500
+    return whole / 2 if options.get("early_stop", True) else whole
+
+
+def _pgd(options: dict[str, Any]) -> float:
+    return options["restarts"] * (BACK * options["steps"] + 1)
+
+
+def _apgd(options: dict[str, Any]) -> float:
+    return _pgd(options) * (options["targets"] if options["loss"] == "dlr_targeted" else 1)
+
+
+def _fab(options: dict[str, Any]) -> float:
+    return options["restarts"] * options["targets"] * options["steps"] * (BACK + 2)
+
+
+def _autoattack(options: dict[str, Any]) -> float:
+    steps, targets = options["steps"], options["targets"]
+    members = {"apgd_ce": BACK, "apgd_t": BACK * targets, "fab_t": (BACK + 2) * targets}
+    return sum(steps * members[name] if name in members else options["queries"] for name in options["attacks"])
+
+
+PASSES: dict[str, Callable[[dict[str, Any]], float]] = {
+    "pgd": _pgd,
+    "apgd": _apgd,
+    "fab": _fab,
+    "square": lambda options: options["queries"],
+    "autoattack": _autoattack,
+}

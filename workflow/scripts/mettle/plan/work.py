@@ -1,0 +1,209 @@
+"""How much each job has to do, by row and configuration: passes through networks, images to decode, scores."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mettle.plan import costs
+from mettle.plan.jobs import get
+from mettle.plan.loads import BACK, Images, Load, count, mb, passes
+
+if TYPE_CHECKING:
+    from mettle.plan.plan import Plan
+
+Row = dict[str, Any]
+
+# Images of a split that is not packed yet: those of ImageNet; a fifth of them where all have one size, which is small.
+_HELD_OUT, _TRAINING = 50_000, 1_281_167
+_SMALL = 5
+
+
+class Work:
+    """What the jobs of every rule do; methods are named like the rules and take a job's wildcards.
+
+    Parameters
+    ----------
+    plan : configuration, sheets and recipes
+    """
+
+    def __init__(self, plan: "Plan") -> None:
+        self.plan, self.config = plan, plan.config
+
+    # Packing and weights
+
+    def prep(self, cell: Any) -> Load:
+        """How many images there are is known once they are packed: photographs take hours, small images minutes."""
+        return Load(seconds=1_000 if self.plan.dataset_row(cell)["size"] else 14_000, mb=4_000)
+
+    def convert(self, cell: Any) -> Load:
+        """The checkpoint and the network side by side."""
+        return Load(seconds=200, mb=10 * self._network(get(cell, "model")).parameters)
+
+    def train(self, cell: Any) -> Load:
+        """Every epoch an attack and an update per image, and a tenth more for validation."""
+        model, recipe = get(cell, "model"), self.plan.recipe(cell)
+        own = self._images(model, self.plan.models[model]["dataset"], self.plan.train_store(cell), _TRAINING)
+        n, mixed = own.n, 0.0
+        if mix := recipe.get("mix"):
+            n /= 1 - mix["ratio"]
+            mixed = self._images(model, mix["dataset"], self.plan.mixed_store(cell), _TRAINING).mb
+        n *= 1.1 * (recipe["epochs"] + recipe["schedule"]["cooldown_epochs"])
+        each = BACK * (1 + recipe.get("attack", {}).get("steps", 0))
+        found = self._pass(own, n, each, recipe["batch_size"] / recipe["accumulate"], "training")
+        return found + Load(mb=found.mb + mixed + 20 * own.net.parameters)
+
+    # Passes through networks
+
+    def attack(self, cell: Any) -> Load:
+        """The attack, and what its result is judged by."""
+        options = self.plan.attack(cell)
+        return self._attacked(cell, passes(options), options["images"])
+
+    def perturb(self, cell: Any) -> Load:
+        """An attack on some images."""
+        return self._attacked(cell, passes(self.plan.attack(cell)), self.config["attack"]["perturbations"]["images"])
+
+    def effectiveness(self, cell: Any) -> Load:
+        """PGD with every number of steps from every seed on every checkpoint."""
+        options = self.config["attack"]["effectiveness"]
+        each = options["seeds"] * sum(BACK * steps + 1 for steps in options["steps"])
+        checkpoints = len(self.plan.recipe(cell)["checkpoints"]) or 1
+        return sum([self._attacked(cell, each, options["images"])] * checkpoints, Load())
+
+    def convergence(self, cell: Any) -> Load:
+        """The longest PGD from every seed, after a search for images that the model knows."""
+        options = self.config["attack"]["convergence"]
+        each = options["seeds"] * (BACK + 1) * max(options["steps"])
+        return self._attacked(cell, each, options["images"]) + self._attacked(cell, 1, None)
+
+    def _attacked(self, cell: Any, each: float, images: int | None) -> Load:
+        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.scored_store(cell), _HELD_OUT)
+        return self._pass(
+            held, min(held.n, images or held.n), each + 3, self.config["attack"]["batch_size"], "gradient"
+        )
+
+    def semantics(self, cell: Any) -> Load:
+        """One pass of the perturbations through each judge."""
+        n, batch = self.config["attack"]["perturbations"]["images"], self.config["attack"]["batch_size"]
+        judges = [Path(path).parent.name for path in self.plan.judges(cell)]
+        return sum((self._pass(self._made(judge, n), n, 1, batch) for judge in judges), Load())
+
+    def invert(self, cell: Any) -> Load:
+        """A pass forth and back per step."""
+        options = self.config["invert"]
+        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.test_store(cell), _HELD_OUT)
+        n = min(held.n, options["images"])
+        return self._pass(held, n, BACK * options["steps"] + 5, options["batch_size"], "gradient")
+
+    def represent(self, cell: Any) -> Load:
+        """One pass forth, and its answers written."""
+        images, model = get(cell, "images"), get(cell, "model")
+        if images.startswith("inverted-"):
+            return self._represented(self._made(model, self.config["invert"]["images"]))
+        most = _TRAINING if images == "train" else _HELD_OUT
+        found = self._images(model, get(cell, "dataset"), self.plan.image_set(cell), most)
+        return self._represented(found, self.plan.sample(cell))
+
+    def cross(self, cell: Any) -> Load:
+        """Two passes of inverted images per model above: through it, and through the model itself."""
+        n = self.config["invert"]["images"]
+        both = ((get(cell, "model"), other) for other in self.plan.names_above(cell))
+        return sum((self._represented(self._made(model, n)) for pair in both for model in pair), Load())
+
+    def _represented(self, images: Images, sample: int | None = None) -> Load:
+        n, answers = min(images.n, sample or images.n), 1_000 + images.net.features
+        found = self._pass(images, n, 1, self.config["represent"]["batch_size"])
+        return found + Load(seconds=n * answers * 4 / 50e6, mb=found.mb + 6 * mb(min(n, 2_500), answers))
+
+    def probe(self, cell: Any) -> Load:
+        """All probes side by side on the features of the training images, which are read every epoch."""
+        options, net = self.config["probe"], self._network(get(cell, "model"))
+        n = count(self.plan.store(get(cell, "dataset"), "train"), _TRAINING) * (options["epochs"] + 1)
+        weights = options["probes"] * net.features * self.plan.classes(cell)
+        held = 2 * mb(min(n, options["buffer"]), net.features)
+        return Load(n * 2 * BACK * weights / 1e9, 0, n * net.features * 4 / 200e6, held + 16 * weights / 1e6)
+
+    # Comparisons
+
+    def compare(self, cell: Any) -> Load:
+        """A score per model above, per random order of its images, and of independent features."""
+        options = self.config["compare"]
+        return self._scores(cell, 1 + options["permutations"] + options["floor"])
+
+    def subgroups(self, cell: Any) -> Load:
+        """Two parts per model above, and draws from the larger one."""
+        return self._scores(cell, 2 + self.config["compare"]["draws"])
+
+    def _scores(self, cell: Any, each: int) -> Load:
+        n, above, measure = self._compared(cell), self.plan.names_above(cell), self.plan.measure(cell)
+        both = 2  # orders of a pair, or pairs per model above on inverted images
+        width = max(self._network(name).features for name in (get(cell, "model"), *above))
+        score = costs.score(measure["method"], n, width, measure)
+        return Load(seconds=both * each * len(above) * score.seconds, mb=score.mb)
+
+    def agree(self, cell: Any) -> Load:
+        """Answers of every pair, in double precision."""
+        answers = mb(self._compared(cell), 1_000)
+        return Load(seconds=2 * len(self.plan.names_above(cell)) * answers / 50, mb=10 * answers)
+
+    def _compared(self, cell: Any) -> int:
+        """Images that models are compared on."""
+        return (
+            self.config["invert"]["images"] if get(cell, "images") == "inverted" else self.config["represent"]["sample"]
+        )
+
+    # The rest, which takes minutes
+
+    def pair(self, cell: Any) -> Load:
+        """The manifest of a split."""
+        return Load(seconds=60, mb=500)
+
+    def probe_agree(self, cell: Any) -> Load:
+        """Predictions of every pair."""
+        return Load(seconds=60 + len(self.plan.names_above(cell)), mb=1_000)
+
+    def tabulate_figure(self, cell: Any) -> Load:
+        """Every cell read once, and intervals over models."""
+        return Load(seconds=300 + 0.2 * len(self.plan.cells(cell)), mb=4_000)
+
+    def figure(self, cell: Any) -> Load:
+        """One drawing."""
+        return Load(seconds=60, mb=1_000)
+
+    def publish(self, cell: Any) -> Load:
+        """Every image of a data set copied."""
+        return Load(seconds=count(self.plan.stores(cell), _TRAINING) / 200, mb=2_000)
+
+    def publish_perturbed(self, cell: Any) -> Load:
+        """Some images copied."""
+        return Load(seconds=60 + self.config["attack"]["perturbations"]["images"] / 50, mb=2_000)
+
+    # Images in front of a network
+
+    def _network(self, model: str) -> costs.Network:
+        return costs.network(self.plan.models[model]["arch"], self._input(model)["size"])
+
+    def _input(self, model: str) -> Row:
+        return self.plan.preprocessing({"model": model})["input"]
+
+    def _images(self, model: str, dataset: str, stores: Sequence[str], otherwise: int) -> Images:
+        """Images of a packed split in front of a model, or as many as `otherwise` says while it is not packed."""
+        size = self.plan.datasets[dataset]["size"]
+        n = count(stores, otherwise // _SMALL if size else otherwise)
+        return Images(n, size, self._network(model), self._input(model)["resize"] is None)
+
+    def _made(self, model: str, n: int) -> Images:
+        """Images that jobs have made, of the size that a model takes."""
+        net = self._network(model)
+        return Images(n, net.size, net, self._input(model)["resize"] is None)
+
+    def _pass(self, images: Images, n: float, each: float, batch: float, kind: str = "forward") -> Load:
+        """So many of some images, each worth so many passes forth."""
+        net, taken = images.net, min(n, batch)
+        return Load(
+            gflop=n * each * net.gflop,
+            decoded=n * images.photographs,
+            mb=images.mb + 12 * net.parameters,
+            passing=taken * getattr(net, kind),
+            batch=0 if images.kept else mb(taken, net.size**2 * 3),
+        )
