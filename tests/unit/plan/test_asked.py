@@ -169,3 +169,19 @@ def test_everything_that_ships_is_known():
 def test_an_attack_of_ones_own_is_taken_for_autoattack():
     options = {"steps": 100, "targets": 9, "queries": 5_000, "attacks": ["apgd_ce", "apgd_t", "fab_t", "square"]}
     assert loads.passes({"method": "own"}) == loads.passes(options | {"method": "autoattack"})
+
+
+# It was enough, and not much more, for VGG-11 on a CPU (docs/cluster.md)
+
+
+@pytest.mark.parametrize(
+    ("rule", "used"), [("represent", 3_773), ("attack", 2_812), ("invert", 1_900), ("convert", 1_612)]
+)
+def test_jobs_ask_for_more_memory_than_they_used_but_not_for_three_times_as_much(place, rule, used):
+    place.models([("ten", "vgg11", "large", 0)])
+    plan = place.plan(
+        attack={"attacks": {"weak": ATTACK | {"images": 16}}, "batch_size": 16},
+        invert={"images": 8, "batch_size": 8},
+        represent={"sample": 200, "batch_size": 100},
+    )
+    assert used < asked(plan, rule, CELL | {"model": "vgg11-large-s0"}, threads=1)[0] < 3 * used

@@ -33,7 +33,7 @@ class Work:
 
     def prep(self, cell: Any) -> Load:
         """How many images there are is known once they are packed: photographs take hours, small images minutes."""
-        return Load(seconds=1_000 if self.plan.dataset_row(cell)["size"] else 14_000, mb=4_000)
+        return Load(seconds=1_000 if self.plan.dataset_row(cell)["size"] else 14_000, mb=2_000)
 
     def convert(self, cell: Any) -> Load:
         """The checkpoint and the network side by side."""
@@ -164,7 +164,7 @@ class Work:
 
     def tabulate_figure(self, cell: Any) -> Load:
         """Every cell read once, and intervals over models."""
-        return Load(seconds=300 + 0.2 * len(self.plan.cells(cell)), mb=4_000)
+        return Load(seconds=300 + 0.2 * len(self.plan.cells(cell)), mb=2_000)
 
     def figure(self, cell: Any) -> Load:
         """One drawing."""
