@@ -3,11 +3,12 @@
 import json
 import shutil
 from functools import cached_property
+from unittest import mock
 
 import yaml
 
 from mettle import schema
-from mettle.plan import Plan
+from mettle.plan import Plan, names
 from told import jobs
 
 Change = tuple[str, dict, dict]  # key, what all jobs are told before, and after
@@ -59,11 +60,10 @@ PLAIN = {
     "input": {"size": 32, "resize": 40, "mean": [0.5] * 3, "std": [0.25] * 3},
     "augment": {"auto_augment": "augmix-m3"},
     "mix": {"dataset": "scenes"},
-    "validation": {"every": 1},
     "checkpoints": [0],
 }
 BALL = {"norm": "linf", "eps": "8/255", "steps": 1}
-ROBUST = {"loss": "adversarial", "attack": BALL}
+ROBUST = {"loss": "adversarial", "attack": BALL, "validation": {"every": 1}}
 BARE = {key: value for key, value in PLAIN.items() if key != "mix"}
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "tough": BARE | ROBUST}
 DATASETS = """
@@ -147,7 +147,8 @@ class Tree:
         for sweep in ("grid", "wide"):
             (where / "recipes" / "sweeps" / f"{sweep}.yaml").write_text(yaml.safe_dump(GRID))
         shutil.copytree(where, self.folder / "again", dirs_exist_ok=True)
-        plan = Plan(config or CONFIG)
+        with mock.patch.object(names, "known_losses", lambda: {"standard", "adversarial", "trades", "mine"}):
+            plan = Plan(config or CONFIG)
         return jobs(plan, [*plan.targets(), *MORE])
 
 
@@ -247,12 +248,34 @@ VALUES = {
     "attack.perturbations.judges": ["resnet8-plain-s0", "resnet50-bare-s0"],
 }
 RECIPE_VALUES = {
+    "loss": "trades",
     "loss_options": {"a": 1},
     "mix.dataset": "digits",
     "attack.eps": "4/255",
     "schedule.milestones": [1],
     "augment.auto_augment": "rand-m9-mstd0.5-inc1",
 }
+# Values of other keys beside which a key of a recipe does something, where those of the small tree are not such.
+GROWING = {"attack.schedule.shape": "linear"}
+CROPPED = {"augment.random_resized_crop": True}
+MIXED = {"augment.mixup": 1}
+BESIDE = {
+    "beta": {"loss": "trades"},
+    "loss_options": {"loss": "mine"},
+    "optimizer.base_batch": {"optimizer.scaling": "sqrt"},
+    "schedule.warmup_lr": {"schedule.warmup_epochs": 1},
+    "schedule.every": {"schedule.name": "step"},
+    "schedule.milestones": {"schedule.name": "multistep", "schedule.milestones": [2]},
+    "schedule.factor": {"schedule.name": "step", "schedule.every": 1},
+    "clip_mode": {"clip_norm": 1},
+    "augment.color_jitter": {"augment.auto_augment": None},
+    "augment.erasing_mode": {"augment.erasing": 0.5},
+    **dict.fromkeys(("attack.tie_step_size", "attack.schedule.zero_epochs", "attack.schedule.by"), GROWING),
+    "attack.schedule.period": GROWING,
+    **dict.fromkeys(("augment.scale", "augment.ratio", "augment.interpolation"), CROPPED),
+    **dict.fromkeys(("augment.mix_probability", "augment.epochs_without_mixup"), MIXED),
+}
+OF_ATTACKED = ("loss", "beta", "validation.every", "validation.steps", "validation.images", "validation.alarm")
 SMALL = {
     "attack": CONFIG["attack"],
     "figures": {"accuracy": {"evaluations": [{"datasets": ["digits", "photos"], "attacks": ["weak"]}]}},
@@ -297,19 +320,23 @@ def of_recipe(tree):
             )
             continue
         recipes, models = dict(RECIPES), MODELS
-        filled = schema.check(RECIPES["robust"], "recipe", "here")
-        value = "trades" if path == "loss" else RECIPE_VALUES.get(path) or other(at(filled, path), sub)
+        for name in _with(path):
+            for key, value in BESIDE.get(path, {}).items():
+                recipes[name] = put(recipes[name], key, value)
+        first = tree.told(SMALL, recipes) if path in BESIDE else before
+        filled = schema.check(recipes["robust"], "recipe", "here")
+        value = RECIPE_VALUES.get(path) or other(at(filled, path), sub)
         for name in _with(path):
             recipes[name] = put(recipes[name], path, value)
         if path in ("attack.eps", "attack.norm"):
             attack = recipes["robust"]["attack"]
             models = models.replace("|linf|8/255|", f"|{attack['norm']}|{attack['eps']}|")
-        yield path, before, tree.told(SMALL, recipes, models=models)
+        yield path, first, tree.told(SMALL, recipes, models=models)
 
 
 def _with(path):
-    """Recipes that can have a key: those with the block that it is in."""
-    if path == "loss" or path.startswith("attack."):
+    """Recipes that can have a key: those with the block that it is in, or with an attack that it is about."""
+    if path in OF_ATTACKED or path.startswith("attack."):
         return ["robust", "tough"]
     return ["plain", "robust"] if path.startswith("mix.") else list(RECIPES)
 

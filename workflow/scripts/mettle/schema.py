@@ -67,12 +67,16 @@ def check(value: Any, schema: str, where: str) -> Any:
     ValueError
         One sentence with `where`, the key, and what is allowed.
     """
-    rules = load(schema)
-    filled = _fill(copy.deepcopy(value), rules)
-    error = jsonschema.exceptions.best_match(_VALIDATOR(rules).iter_errors(filled))
+    found = filled(value, schema)
+    error = jsonschema.exceptions.best_match(_VALIDATOR(load(schema)).iter_errors(found))
     if error is not None:
         raise ValueError(f"{where}: {_sentence(error)}")
-    return filled
+    return found
+
+
+def filled(value: Any, schema: str) -> Any:
+    """A copy of plain data with defaults filled in, valid or not."""
+    return _fill(copy.deepcopy(value), load(schema))
 
 
 @cache

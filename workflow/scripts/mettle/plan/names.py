@@ -31,6 +31,7 @@ def _registered(folder: Path) -> frozenset[str]:
     return frozenset(name for text in texts for name in re.findall(r"^@register_model\s+def (\w+)", text, re.MULTILINE))
 
 
+@cache
 def known_losses() -> frozenset[str]:
     """Names of the training losses, read off the source: importing torch takes seconds."""
     return known_keys("train/losses.py", "LOSSES")
@@ -58,6 +59,11 @@ def label(key: str, value: Any) -> str:
         value = f"{value:g}"
     text = re.sub(r"[^A-Za-z0-9]+", "_", str(value).lower())
     return f"{last}{text}"
+
+
+def run(template: str, row: dict[str, Any]) -> str:
+    """Name of a model's run in the loggers: a template with names of columns in braces, filled from its row."""
+    return re.sub(r"\{(\w+)\}", lambda column: str(row[column[1]]), template)
 
 
 def pattern(names: Iterable[str]) -> str:

@@ -2,12 +2,12 @@
 
 import itertools
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mettle import files, schema
 from mettle.plan import names
+from mettle.plan.idle import Layers, at, check_idle, merge, merged
 
 Row = dict[str, Any]
 
@@ -26,8 +26,8 @@ class Recipes:
         self._files = files.stems(self.folder, ".yaml")
         self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
         self.cells: dict[str, Row] = {}  # of the sweeps' recipes, what each takes of its grid
-        self._grown: dict[str, tuple[Row, str]] = {}  # as written, and where
-        self._found: dict[str, tuple[Row, str]] = {}  # with defaults, and where
+        self._grown: dict[str, Layers] = {}  # the sweeps' recipes as written, each on its base
+        self._found: dict[str, tuple[Row, Layers]] = {}  # with defaults, and as written
         for sweep in sweeps:
             self._expand(sweep)
 
@@ -47,29 +47,26 @@ class Recipes:
             If there is none of this name, or it is wrong.
         """
         if name not in self._found:
-            self._found[name] = self._read(name, where)
-        recipe, file = self._found[name]
+            known(name, [*self._files, *self._grown], "recipe", where or str(self.folder))
+            layers = self._grown.get(name) or _inherit(self.folder, name)
+            self._found[name] = self._checked(layers), layers
+        recipe, layers = self._found[name]
         if trains:
-            _check_training(recipe, file)
+            _check_training(recipe, layers)
         return recipe
 
-    def _read(self, name: str, where: str) -> tuple[Row, str]:
-        if name not in self._grown:
-            known(name, [*self._files, *self._grown], "recipe", where or str(self.folder))
-            return self._checked(_inherit(self.folder, name), str(self.folder / f"{name}.yaml"))
-        return self._checked(*self._grown[name])
-
-    def _checked(self, recipe: Row, where: str) -> tuple[Row, str]:
-        """A recipe with defaults, and where it was written."""
-        recipe = schema.check(recipe, "recipe", where)
-        known(recipe["loss"], _losses(), "loss", where)
+    def _checked(self, layers: Layers) -> Row:
+        """A recipe with defaults."""
+        where = layers[-1][0]
+        recipe = schema.check(merged(layers), "recipe", where)
+        known(recipe["loss"], names.known_losses(), "loss", where)
         shape = recipe["input"]
         if shape["resize"] is not None and shape["resize"] < shape["size"]:
             raise ValueError(
                 f"{where}: input.resize is {shape['resize']}, less than input.size {shape['size']}: images would get a "
                 f"black border; set it to {shape['size']} or more"
             )
-        return recipe, where
+        return recipe
 
     def _expand(self, sweep: str) -> None:
         """Every cell of a sweep's grid, as a recipe and as rows of models."""
@@ -78,12 +75,12 @@ class Recipes:
         where = str(folder / f"{sweep}.yaml")
         grid = schema.check(schema.read_yaml(where), "sweep", where)
         known(grid["base"], self._files, "recipe", f"{where}: base")
-        base = _merge(_inherit(self.folder, grid["base"]), _nested(grid["set"]))
+        base = [*_inherit(self.folder, grid["base"]), (f"{where}: set", _nested(grid["set"]))]
         for values in itertools.product(*grid["grid"].values()):
             cell = dict(zip(grid["grid"], values, strict=True))
             name = "_".join([sweep, *(names.label(key, value) for key, value in cell.items())])
-            self._grown[name] = (_merge(base, _nested(cell)), f"{where}, cell '{name}'")
-            self.cells[name] = {key: _at(self.get(name), key, value) for key, value in cell.items()}
+            self._grown[name] = [*base, (f"{where}, cell '{name}'", _nested(cell))]
+            self.cells[name] = {key: at(self.get(name), key, value) for key, value in cell.items()}
             varied = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in cell.items())
             attack = self.get(name).get("attack", {"norm": "none", "eps": 0})
             for seed in grid["seeds"]:
@@ -104,15 +101,26 @@ def check_fits(recipe: Row, dataset: Row, where: str) -> None:
 
 
 def check_epochs(recipe: Row) -> None:
-    """Raise ValueError if a recipe keeps weights of epochs that it has not, or chooses by what it never measures."""
+    """Raise ValueError if a recipe asks for epochs that it has not, or chooses by what it never measures."""
     epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
-    if late := [epoch for epoch in recipe["checkpoints"] if epoch >= epochs]:
-        raise ValueError(f"checkpoints: epochs {late} are never reached, the last of {epochs} is {epochs - 1}")
-    validation = recipe["validation"]
-    if validation["select"] == "best" and "attack" in recipe and not 0 < validation["every"] <= epochs:
-        raise ValueError(
-            f"validation.select is 'best', but validation.every {validation['every']} measures none of {epochs} epochs"
-        )
+    drops = recipe["schedule"]["milestones"] if recipe["schedule"]["name"] == "multistep" else []
+    for key, wanted in (("checkpoints", recipe["checkpoints"]), ("schedule.milestones", drops)):
+        if late := [epoch for epoch in wanted if epoch >= epochs]:
+            raise ValueError(f"{key}: epochs {late} are never reached, the last of {epochs} is {epochs - 1}")
+    validation, augment = recipe["validation"], recipe["augment"]
+    every = validation["every"]
+    if "attack" in recipe and validation["select"] == "best" and not 0 < every <= epochs:
+        raise ValueError(f"validation.select is 'best', but validation.every {every} measures none of {epochs} epochs")
+    if "attack" in recipe and every > epochs:
+        raise ValueError(f"validation.every {every} measures none of {epochs} epochs: set it to 0 for none")
+    if "attack" in recipe and epochs <= _zero_epochs(recipe["attack"]["schedule"]):
+        raise ValueError(f"attack.schedule.zero_epochs leaves none of {epochs} epochs under attack: lower it")
+    if (augment["mixup"] or augment["cutmix"]) and epochs <= augment["epochs_without_mixup"]:
+        raise ValueError(f"augment.epochs_without_mixup leaves none of {epochs} epochs to mixup or cutmix: lower it")
+
+
+def _zero_epochs(schedule: Row) -> float:
+    return 0 if schedule["shape"] == "constant" else schedule["zero_epochs"]
 
 
 # What training takes from a recipe and a converted checkpoint does not need.
@@ -125,8 +133,9 @@ _NEEDS = {
 }
 
 
-def _check_training(recipe: Row, where: str) -> None:
-    """Raise ValueError for a recipe that nothing can be trained by."""
+def _check_training(recipe: Row, layers: Layers) -> None:
+    """Raise ValueError for a recipe that nothing can be trained by, or with options that do nothing."""
+    where = layers[-1][0]
     lacking = [key for key in _TRAINING if key not in recipe]
     lacking += ["attack.steps"] if "attack" in recipe and "steps" not in recipe["attack"] else []
     if lacking:
@@ -139,15 +148,11 @@ def _check_training(recipe: Row, where: str) -> None:
             f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' goes by the divergence from "
             "the clean answer, not by classes: set it to 'none'"
         )
+    check_idle(layers)
     try:
         check_epochs(recipe)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-
-
-@cache
-def _losses() -> frozenset[str]:
-    return names.known_losses()
 
 
 def _nested(dotted: Row) -> Row:
@@ -156,42 +161,22 @@ def _nested(dotted: Row) -> Row:
     for key, value in dotted.items():
         for part in reversed(key.split(".")):
             value = {part: value}
-        nested = _merge(nested, value)
+        nested = merge(nested, value)
     return nested
 
 
-def _at(recipe: Row, key: str, default: Any) -> Any:
-    """Value at a key with points; the default where the recipe has no such block."""
-    for part in key.split("."):
-        if not isinstance(recipe, dict) or part not in recipe:
-            return default
-        recipe = recipe[part]
-    return recipe
-
-
-def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Row:
-    """A recipe with the keys of the one it extends; nested blocks are merged."""
+def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Layers:
+    """The keys of a recipe's file, after those of the one that it extends."""
+    where = f"{folder / name}.yaml"
     if name in seen:
-        raise ValueError(f"{folder / name}.yaml: extends itself by way of {' -> '.join(seen)}")
-    own = schema.read_yaml(folder / f"{name}.yaml")
+        raise ValueError(f"{where}: extends itself by way of {' -> '.join(seen)}")
+    own = schema.read_yaml(where)
     if "extends" not in own:
-        return own
+        return [(where, own)]
     base = own.pop("extends")
     if base not in (name, *seen):
-        known(base, files.stems(folder, ".yaml"), "recipe", f"{folder / name}.yaml: extends")
-    return _merge(_inherit(folder, base, (*seen, name)), own)
-
-
-def _merge(base: Row, own: Row) -> Row:
-    """Nested mappings merged; a key that is set to null takes a whole block away."""
-    merged = dict(base)
-    for key, value in own.items():
-        if value is None and isinstance(base.get(key), dict):
-            merged.pop(key)
-        else:
-            both = isinstance(value, dict) and isinstance(base.get(key), dict)
-            merged[key] = _merge(base[key], value) if both else value
-    return merged
+        known(base, files.stems(folder, ".yaml"), "recipe", f"{where}: extends")
+    return [*_inherit(folder, base, (*seen, name)), (where, own)]
 
 
 def known(name: str, names: Any, kind: str, where: str) -> None:
