@@ -53,6 +53,49 @@ def test_alone_nobody_waits(tmp_path):
     assert said == []
 
 
+def count(path, rounds):
+    """Add to the number in a file, so slowly that two at a time would lose one."""
+    for _ in range(rounds):
+        with locks.alone(path, lambda text: None):
+            number = int((path.parent.parent / "count").read_text())
+            time.sleep(0.0005)
+            (path.parent.parent / "count").write_text(str(number + 1))
+
+
+def test_who_waits_for_a_lock_that_is_removed_meanwhile_is_alone_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(locks, "_PAUSE", 0.0001)
+    (tmp_path / "count").write_text("0")
+    path = tmp_path / ".resume" / "m.lock"
+    processes = [FORK.Process(target=count, args=(path, 50)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(FAR)
+        assert process.exitcode == 0
+    assert (tmp_path / "count").read_text() == "200"
+    assert not path.parent.exists()
+
+
+def test_a_lock_leaves_neither_its_file_nor_empty_folders(tmp_path):
+    kept, resume = tmp_path / ".resume" / "attack" / "kept", tmp_path / ".resume"
+    for path in (resume / "attack" / "digits" / "m" / "pgd.lock", resume / "m.lock"):
+        kept.mkdir(parents=True, exist_ok=True)
+        with locks.alone(path, print):
+            assert path.exists()
+        assert [found.name for found in resume.rglob("*")] == ["attack", "kept"], "what is in use stays"
+        kept.rmdir()
+    with locks.alone(resume / "m.lock", print):
+        kept.rmdir() if kept.exists() else None
+        kept.parent.rmdir()
+    assert not resume.exists() and tmp_path.exists()
+
+
+def test_a_lock_that_fails_its_job_goes_too(tmp_path):
+    with pytest.raises(ValueError, match="broken"), locks.alone(tmp_path / "lock", print):
+        raise ValueError("broken")
+    assert not (tmp_path / "lock").exists()
+
+
 def test_the_second_waits_until_the_first_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "_PAUSE", 0.01)
     first = other(hold_file, tmp_path / "lock")

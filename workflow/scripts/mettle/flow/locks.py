@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -25,22 +25,26 @@ def alone(path: str | Path, say: Callable[[str], None]) -> Iterator[bool]:
 
     Parameters
     ----------
-    path : file to lock, made if it is not there; it stays
+    path : file to lock, made if it is not there; it goes at the end, and the folders above it that are then empty, up
+        to a hidden one
     say : told once when there is another
 
     Notes
     -----
     On file systems that a cluster shares this holds between nodes where the file system passes flock on, as NFS does.
     """
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    waited = False
-    while (file := _locked(Path(path))) is None:
+    path, waited = Path(path), False
+    while (file := _locked(path)) is None:
         if not waited:
             say("another process is at the same work: waits for its end")
         waited = True
         time.sleep(_PAUSE)
     with file:
-        yield waited
+        try:
+            yield waited
+        finally:
+            path.unlink(missing_ok=True)  # while it is locked: who waits for it sees that it is another file, or none
+            _prune(path.parent)
 
 
 @contextmanager
@@ -109,12 +113,42 @@ def _some(count: int, names: list[str], folder: Path) -> dict[str, IO]:
 
 def _locked(path: Path) -> IO | None:
     """The file, locked for as long as it is open; None if somebody else has it."""
-    file = path.open("a")
+    while True:
+        file = _opened(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        except OSError as error:  # a file system without locks, as Lustre may be mounted
+            print(f"mettle: {path} cannot be locked ({error.strerror}): goes on without", file=sys.stderr, flush=True)
+            return file
+        if _is_at(file, path):
+            return file
+        file.close()  # who had it has removed it meanwhile, so that it locks nothing
+
+
+def _opened(path: Path) -> IO:
+    """The file, made if need be; others may remove it and its folder at any time."""
+    while True:
+        with suppress(FileNotFoundError, FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return path.open("a")
+
+
+def _is_at(file: IO, path: Path) -> bool:
+    """Whether an open file is the one at a path. Opened anew, since NFS remembers what a name stood for."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    except OSError as error:  # a file system without locks, as Lustre may be mounted
-        print(f"mettle: {path} cannot be locked ({error.strerror}): goes on without", file=sys.stderr, flush=True)
-    return file
+        with path.open() as there:
+            return os.path.sameopenfile(file.fileno(), there.fileno())
+    except FileNotFoundError:
+        return False
+
+
+def _prune(folder: Path) -> None:
+    """Remove a folder if it is empty, and those above it, up to a hidden one; none if there is no hidden one."""
+    hidden = next((place for place in (folder, *folder.parents) if place.name.startswith(".")), None)
+    with suppress(OSError):  # it is not empty
+        while hidden and folder.is_relative_to(hidden):
+            folder.rmdir()
+            folder = folder.parent
