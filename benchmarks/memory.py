@@ -69,7 +69,9 @@ def job(measure: str, first: str, *others: str) -> float:
     """Peak growth of this process during a compare job, in MB."""
     measures.floor(measure, 600, 4, 4, 0)  # what a measure imports or compiles once
     before = high_water()
-    this = Job("compare", 0, 1, {}, io.StringIO())  # the progress of a real job holds what it is given
+    this = Job(
+        rule="compare", seed=0, threads=1, provenance={}, log=io.StringIO()
+    )  # the progress of a real job holds what it is given
     own = [first] * len(others)
     files = [*own, *others], [*others, *own]  # both directions, as on inverted images
     compare.similarities(

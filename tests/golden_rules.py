@@ -50,7 +50,7 @@ RECIPE = {
 class Job:
     """What a running job is to a stage."""
 
-    seed, threads, gpus, tasks, nodes, waited = 0, 1, 0, 1, 1, False
+    seed, threads, gpus, tasks, nodes, waited, needs_cuda = 0, 1, 0, 1, 1, False, False
     provenance = types.MappingProxyType({"rule": "golden", "revision": 1})
 
     def say(self, text):
@@ -169,7 +169,7 @@ class Numbers:
         drawn = pair.pairs(self.store, 8, 0, {"dataset": "digits", "split": "test"})
         self.note("pair", "products of ids", (np.asarray(drawn["id"]) * np.asarray(drawn["seed_id"])).sum(), 0)
         tables.write(self.path("pairs.parquet"), tables.PAIRS, drawn)
-        options = {"steps": 5, "step_size": 0.125, "momentum": 0.9, "batch_size": 8}
+        options = {"steps": 5, "step_size": 0.125, "momentum": 0.9, "batch_size": 8, "checkpoint_seconds": 300}
         for name in ("a", "b"):
             written = self.path(f"invert/{name}.lmdb"), self.path(f"invert/{name}.parquet")
             given = (self.path(f"{name}/weights.safetensors"), self.path("test.lmdb"), self.path("pairs.parquet"))

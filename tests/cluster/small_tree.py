@@ -51,13 +51,20 @@ class Tree:
         """Lay options over the profile."""
         path = self.folder / "profiles" / "site" / "config.yaml"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump((SITE if self.profile == "slurm" else LOCAL) | options))
+        site = SITE | {"set-resources": self.resources()} if self.profile == "slurm" else LOCAL
+        path.write_text(yaml.safe_dump(site | options))
 
-    def train_with(self, **resources):
-        """Ask for other resources for the rule `train`."""
+    def resources(self):
+        """Those of the profile by rule, for a node without CUDA whose GPUs are pretended."""
         profile = yaml.safe_load((self.folder / "profiles" / "slurm" / "config.yaml").read_text())
-        profile["set-resources"]["train"] |= resources
-        self.site(**{"set-resources": profile["set-resources"]})
+        found = profile["set-resources"]
+        return {rule: own | ({"without_cuda": "cpu"} if "gpu" in own else {}) for rule, own in found.items()}
+
+    def train_with(self, options=None, **resources):
+        """Ask for other resources for the rule `train`; options as for `site`."""
+        found = self.resources()
+        found["train"] |= resources
+        self.site(**{"set-resources": found} | (options or {}))
 
     def start(self, *arguments):
         """A Snakemake in the background."""

@@ -41,8 +41,8 @@ def states(cluster, tree):
 
 
 def saved(cluster, tree):
-    """Wait until the job that was asked to end says that it has saved the state; the next one begins a new log."""
-    said = "asked to end: the state of training is saved"
+    """Wait until the job that was asked to end says that it has saved the state."""
+    said = "stopped as asked: the state is saved"
     cluster.until(said, lambda: said in tree.said())
 
 
@@ -58,6 +58,9 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on(undisturbed, tree, 
     assert states(cluster, tree) == ["CANCELLED", "COMPLETED"] and went_on(tree)
     assert same(tree, undisturbed)
     tree.whole()
+    assert {job["MinMemoryNode"] for job in cluster.jobs(folder=tree.folder)} == {"64000M"}, "it asks for no more"
+    assert re.findall(r" attempt (\d), ", tree.said()) == ["1", "2"] and "Traceback" not in tree.said()
+    assert not [path for path in (tree.folder / "results").rglob("*") if path.name.endswith(".lock")]
 
 
 def preempted(tree, cluster):
@@ -80,6 +83,7 @@ def test_a_preempted_training_is_requeued_and_goes_on(undisturbed, tree, cluster
     preempted(tree, cluster)
     (job,) = cluster.jobs(folder=tree.folder)
     assert (job["JobState"], job["Restarts"]) == ("COMPLETED", "1") and went_on(tree)
+    assert job["MinMemoryNode"] == "300000M", "it asks for no more than before"
     assert same(tree, undisturbed)
 
 
@@ -140,5 +144,7 @@ def test_requeued_tasks_go_on_with_all_their_ranks(two_ranks, cluster, tmp_path)
     preempted(tree, cluster)
     (job,) = cluster.jobs(folder=tree.folder)
     assert (job["NumTasks"], job["Restarts"]) == ("2", "1") and went_on(tree)
-    assert "processes 2" in tree.said() and re.search("GPUs of the first node: [0-7],[0-7]\n", tree.said())
+    assert "processes 2" in tree.said() and re.search(
+        "CUDA_VISIBLE_DEVICES=[0-7],[0-7] on the first node\n", tree.said()
+    )
     assert same(tree, two_ranks)

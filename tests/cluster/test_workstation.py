@@ -19,7 +19,7 @@ def trained(tree, gpus, monkeypatch):
     tree.site(resources={"gpu": len(gpus)})
     tree.snakemake(*WEIGHTS)
     logs = [path.read_text() for path in (tree.folder / "logs" / "train").glob("*.log")]
-    return sorted((log[:8], log.splitlines()[-1][:8], re.search(r"GPUs: (.+)", log)[1]) for log in logs)
+    return sorted((log[:8], log.splitlines()[-1][:8], re.search(r"CUDA_VISIBLE_DEVICES=(.+)", log)[1]) for log in logs)
 
 
 def test_two_gpus_train_two_models_at_a_time(local, tmp_path, monkeypatch):

@@ -66,7 +66,7 @@ def agreed(folder):
 
 def probed(folder):
     files = {"train": write(folder, "b", images="train"), "natural": write(folder, "b")}
-    job = Job("probe", 0, 1, {}, io.StringIO())
+    job = Job(rule="probe", seed=0, threads=1, provenance={}, log=io.StringIO())
     return files["train"], "features", partial(training.train, files, {"dataset": "d", "model": "b"}, PROBE, 4, job)
 
 

@@ -16,8 +16,8 @@ from mettle import files, models, represent, tables
 from mettle.data.item import Item, png
 from mettle.data.parts import Parts
 from mettle.data.store import write
+from mettle.models.checkpoint import Checkpoint
 from mettle.plot.style import save
-from mettle.train.checkpoint import Checkpoint
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import signal
 
 import numpy as np
 import pandas as pd
@@ -17,25 +18,31 @@ from mettle.perturb.inversion import invert, relative_distance
 
 N = 23
 KEYS = {"dataset": "digits", "model": "m"}
-OPTIONS = {"images": 9, "steps": 6, "step_size": 0.125, "momentum": 0.9, "batch_size": 4}
+OPTIONS = {"images": 9, "steps": 6, "step_size": 0.125, "momentum": 0.9, "batch_size": 4, "checkpoint_seconds": 300}
 MEAN, STD = [0.5] * 3, [0.25] * 3
+COMPUTES = "computes on CPU in fp32: 9 images in batches of 4, 1 threads"
 
 
 class Job:
-    """What a running job is to the stage; it can be killed after some batches."""
+    """What a running job is to the stage; it can be killed after some batches, or do something at some step."""
 
-    seed, threads, provenance = 0, 1, {"rule": "invert", "revision": 1}
+    seed, threads, needs_cuda, provenance = 0, 1, False, {"rule": "invert", "revision": 1}
 
-    def __init__(self, killed_after=None):
+    def __init__(self, killed_after=None, at=None, what=None):
         self.killed_after, self.said = killed_after, []
+        self.at, self.what, self.steps = at, what, 0
 
     def say(self, text):
         self.said.append(text)
 
-    def progress(self, items, *rest):
+    def progress(self, items, text, total=None):
         for number, item in enumerate(items):
-            if number == self.killed_after:
+            if text == "invert" and number == self.killed_after:
                 raise SystemExit(143)
+            if text == "inversion":
+                if self.steps == self.at:
+                    self.what()
+                self.steps += 1
             yield item
 
 
@@ -198,7 +205,7 @@ def test_a_killed_job_goes_on_and_gives_the_same_bytes(tmp_path, weights, store,
     whole, once, killed = run(tmp_path, weights, store, drawn), tmp_path / "b", Job(killed_after=2)
     with pytest.raises(SystemExit):
         run(once, weights, store, drawn, killed)
-    assert killed.said == [] and not (once / "inverted.lmdb").exists()
+    assert killed.said == [COMPUTES] and not (once / "inverted.lmdb").exists()
     again = Job()
     frame, data = run(once, weights, store, drawn, again)
     assert again.said[0] == "goes on with 2 of 3 batches done"
@@ -206,14 +213,51 @@ def test_a_killed_job_goes_on_and_gives_the_same_bytes(tmp_path, weights, store,
     assert data == whole[1]
 
 
+def killed():
+    raise SystemExit(143)
+
+
+def asked_to_end():
+    signal.raise_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("what", "seconds", "done"),
+    [(killed, 0, 8), (killed, 300, 6), (asked_to_end, 300, 9)],
+    ids=["0 s", "300 s", "asked"],
+)
+def test_a_job_that_ends_within_a_batch_goes_on_and_gives_the_same_bytes(
+    tmp_path, weights, store, drawn, what, seconds, done
+):
+    """It ends in the third of the six steps of the second batch: of three batches in all."""
+    whole, once = run(tmp_path, weights, store, drawn), tmp_path / "b"
+    handler = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="the state is saved" if what is asked_to_end else "143"):
+        run(once, weights, store, drawn, Job(at=8, what=what), checkpoint_seconds=seconds)
+    assert signal.getsignal(signal.SIGTERM) is handler
+    again = Job()
+    frame, data = run(once, weights, store, drawn, again)
+    assert again.said[0] == "goes on with 1 of 3 batches done" and again.steps == 18 - done
+    assert ("goes on in batch 2, after" in " ".join(again.said)) == (done > 6)
+    pd.testing.assert_frame_equal(frame, whole[0], check_exact=True)
+    assert data == whole[1] and not (once / "resume").exists()
+
+
+def test_asked_to_end_after_the_last_step_it_ends_before_the_next_batch(tmp_path, weights, store, drawn):
+    job = Job(at=5, what=asked_to_end)
+    with pytest.raises(SystemExit, match="the state is saved"):
+        run(tmp_path, weights, store, drawn, job)
+    assert job.steps == 6
+
+
 def test_batches_of_other_options_or_pairs_are_made_anew(tmp_path, weights, store, drawn):
     for job in (Job(killed_after=1), Job(killed_after=1)):
         with pytest.raises(SystemExit):
             run(tmp_path, weights, store, drawn, job, steps=5)
-    assert job.said == ["goes on with 1 of 3 batches done"]
+    assert job.said == ["goes on with 1 of 3 batches done", COMPUTES]
     again = Job()
     run(tmp_path, weights, store, drawn, again)
-    assert len(again.said) == 1 and not (tmp_path / "resume").exists()
+    assert again.said[0] == COMPUTES and again.steps == 18 and not (tmp_path / "resume").exists()
 
 
 def test_batches_stay_until_the_store_is_whole(tmp_path, weights, store, drawn, monkeypatch):

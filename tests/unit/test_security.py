@@ -16,8 +16,8 @@ from mettle import models, schema
 from mettle.data import cifar
 from mettle.data.parts import Parts
 from mettle.models import published
+from mettle.models.checkpoint import Checkpoint
 from mettle.models.published import FORMATS
-from mettle.train.checkpoint import Checkpoint
 from unsafe import unsafe
 
 
@@ -70,14 +70,14 @@ def test_a_checkpoint_that_is_one_object_runs_nothing(tmp_path, evil, zipped):
 def test_the_state_of_a_training_runs_nothing(tmp_path, evil, zipped):
     state = {"fingerprint": "f", "model": {"weight": torch.ones(2)}, "more": evil}
     torch.save(state, tmp_path / "last.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r"last\.pt is no state of a training: remove it to begin anew$"):
+    with pytest.raises(ValueError, match=r"last\.pt holds no state to go on from: delete it to start over$"):
         Checkpoint(tmp_path, "f").load()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000)])
 def test_a_damaged_state_of_a_training_is_named(tmp_path, content):
     (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"last\.pt is no state of a training: remove it to begin anew$"):
+    with pytest.raises(ValueError, match=r"last\.pt holds no state to go on from: delete it to start over$"):
         Checkpoint(tmp_path, "f").load()
 
 

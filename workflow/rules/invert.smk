@@ -58,6 +58,7 @@ rule invert:
         options=PLAN.inversion,
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["invert"]["batch_size"]),
+        checkpoint_seconds=uncounted(PLAN.config["invert"]["checkpoint_seconds"]),
         resume=PLAN.state("invert/{dataset}/{model}"),
     script:
         "../scripts/invert.py"

@@ -4,6 +4,7 @@ from mettle import flow
 from mettle.invert import images
 
 with flow.job(snakemake) as job:
+    told = snakemake.params
     images.write_inverted(
         snakemake.output.images,
         snakemake.output.manifest,
@@ -11,8 +12,8 @@ with flow.job(snakemake) as job:
         snakemake.input.images[0],
         snakemake.input.pairs,
         dict(snakemake.wildcards),
-        snakemake.params.options | {"batch_size": snakemake.params.batch_size},
-        snakemake.params.precision,
-        snakemake.params.resume,
+        told.options | {"batch_size": told.batch_size, "checkpoint_seconds": told.checkpoint_seconds},
+        told.precision,
+        told.resume,
         job,
     )

@@ -26,6 +26,7 @@ def job():
     return types.SimpleNamespace(
         seed=0,
         threads=1,
+        needs_cuda=False,
         say=lambda text: None,
         progress=lambda items, *rest: items,
         provenance={"rule": "test", "revision": 1},

@@ -30,7 +30,7 @@ def test_the_log_has_the_accuracy_of_every_checkpoint(checkpoints, digit_store, 
     last = found[(found["epoch"] == 10) & (found["measure"] == "accuracy")]
     means = last.groupby("steps")["value"].mean()
     expected = f"clean {means[0]:.4f}, PGD-1 {means[1]:.4f}, PGD-5 {means[5]:.4f}"
-    assert said[-1] == f"epoch-010: {expected}" and said[0].startswith("epoch-000: clean ")
+    assert said[-1] == f"epoch-010: {expected}" and said[1].startswith("epoch-000: clean ")
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,12 @@ ABOUT = {
     "std": STD,
 }
 JOB = types.SimpleNamespace(
-    seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items, provenance={"revision": 1}
+    seed=0,
+    threads=1,
+    needs_cuda=False,
+    say=lambda text: None,
+    progress=lambda items, *rest: items,
+    provenance={"revision": 1},
 )
 
 
@@ -260,6 +265,7 @@ def test_a_killed_evaluation_goes_on_with_the_same_result(weights, store, tmp_pa
     monkeypatch.setattr(evaluate, "attack_batch", lambda *given: attacked.append(given[3]) or real(*given))
     pd.testing.assert_frame_equal(pd.DataFrame(evaluate.evaluate(*here, tmp_path / "resume", job)), whole)
     shares = [(whole[key] == whole["label"]).mean() for key in ("prediction", "clean_prediction")]
+    assert said.pop(1).startswith("computes on CPU in fp32: ")
     assert said[0].startswith("resuming: 2 of 4 batches: accuracy ")
     last = f"4 of 4 batches: accuracy {shares[0]:.4f} of {len(whole)} images, clean {shares[1]:.4f}"
     assert len(said) == 3 and said[-1] == last
@@ -287,10 +293,39 @@ def test_the_log_has_what_stands_after_each_member(weights, store, tmp_path):
     rules = schema.check(given | {"attacks": ["apgd_ce", "square"]}, "attacks/autoattack", "here")
     found = evaluate.evaluate(weights, store, KEYS, rules, "fp32", 20, tmp_path / "resume", job)
     left = int((np.array(found["prediction"]) == np.array(found["label"])).sum())
+    assert said.pop(0) == "computes on CPU in fp32: 20 images in batches of 20, 1 threads"
     assert [line.partition(":")[0] for line in said[:2]] == ["batch 1 of 1"] * 2
     assert re.fullmatch(r"batch 1 of 1: after apgd_ce \d+ of 20 images stand", said[0])
     assert said[1] == f"batch 1 of 1: after square {left} of 20 images stand"
     assert said[2].startswith(f"1 of 1 batches: accuracy {left / 20:.4f} of 20 images, clean ")
+
+
+STEPS = {
+    "pgd": {"pgd, start 1 of 2": 3, "pgd, start 2 of 2": 3},
+    "apgd": {"apgd ce, run 1": 4, "apgd ce, run 2": 4},
+    "fab": {"fab, target 1 of 1, start 1": 3},
+    "square": {"square": 4},
+}
+
+
+@pytest.mark.parametrize("method", STEPS)
+def test_every_attack_counts_its_steps_within_the_batch(weights, store, tmp_path, method):
+    """Of the last image that stands: a run ends when none does."""
+    given = {"pgd": {"steps": 3, "restarts": 2, "early_stop": False}, "square": {"queries": 5}}
+    given |= {"apgd": {"steps": 3, "restarts": 2, "early_stop": False}, "fab": {"steps": 3, "targets": 1}}
+    counted, said = {}, []
+
+    def progress(items, text, total=None):
+        for item in items:
+            counted[text] = counted.get(text, 0) + 1
+            yield item
+
+    job = types.SimpleNamespace(**vars(JOB) | {"say": said.append, "progress": progress})
+    own = {"method": method, "norm": "linf", "eps": 1e-6, "images": 5} | given[method]
+    rules = schema.check(own, f"attacks/{method}", "here")
+    evaluate.evaluate(weights, store, KEYS, rules, "fp32", 5, tmp_path / "resume", job)
+    assert counted == {"attack": 1} | STEPS[method]
+    assert said[0] == "computes on CPU in fp32: 5 images in batches of 5, 1 threads"
 
 
 @pytest.mark.parametrize("change", ["options", "seed", "batch", "precision"])
@@ -308,7 +343,7 @@ def test_answers_of_another_origin_are_not_taken(weights, store, tmp_path, monke
     monkeypatch.setattr(evaluate, "attack_batch", real)
     said = []
     seed = 1 if change == "seed" else 0
-    job = types.SimpleNamespace(seed=seed, threads=1, say=said.append, progress=JOB.progress, provenance=JOB.provenance)
+    job = types.SimpleNamespace(**vars(JOB) | {"seed": seed, "say": said.append})
     given = options(steps=3) if change == "options" else options()
     precision, batch = "bf16" if change == "precision" else "fp32", 20 if change == "batch" else 16
     evaluate.evaluate(weights, store, KEYS, given, precision, batch, tmp_path, job)

@@ -1,5 +1,6 @@
 """The frame around a job: log, seeds, provenance, progress, and one line for whatever failed."""
 
+import os
 import random
 import re
 import signal
@@ -12,10 +13,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from imports import SCRIPTS, packages
 from mettle import files, flow
-from mettle.flow import locks
+from mettle.flow import locks, progress
+from waits import until
+
+TIME = r"\d\d:\d\d:\d\d"
 
 
 class Named(dict):
@@ -33,7 +38,7 @@ def snakemake(folder, **params):
         params=Named({"revision": 3, "seed": 7} | params),
         wildcards=Named(dataset="scenes", model="vgg5-plain-s0"),
         threads=2,
-        resources={},
+        resources=Named(),
         log=[str(folder / "logs" / "compare.log")],
     )
 
@@ -52,7 +57,8 @@ def test_a_job_writes_its_log(tmp_path):
     with flow.job(snakemake(tmp_path)) as job:
         job.say("half way")
     first, middle, last = (tmp_path / "logs" / "compare.log").read_text().splitlines()
-    assert "compare {'dataset': 'scenes', 'model': 'vgg5-plain-s0'} on " in first and first.endswith(", 2 threads")
+    cell = r"compare {'dataset': 'scenes', 'model': 'vgg5-plain-s0'}"
+    assert re.fullmatch(rf"{TIME} attempt 1, \d{{4}}-\d\d-\d\d: {cell} on \S+, 2 threads", first)
     assert middle.endswith(" half way") and last.endswith(" done")
     assert (job.rule, job.seed, job.threads) == ("compare", 7, 2)
 
@@ -76,17 +82,158 @@ def test_a_failure_is_one_line_and_its_traceback_is_in_the_log(tmp_path):
     assert not log.endswith("done\n")
 
 
-def test_an_interrupt_passes_through(tmp_path):
-    with pytest.raises(KeyboardInterrupt), flow.job(snakemake(tmp_path)):
-        raise KeyboardInterrupt
-    assert "KeyboardInterrupt" in (tmp_path / "logs" / "compare.log").read_text()
+def interrupted():
+    raise KeyboardInterrupt
 
 
-def test_a_terminated_job_unwinds(tmp_path):
+SIGTERM = "SIGTERM, as scancel, preemption and limits of time send it"
+ANEW, KEPT = "the next attempt starts anew", "what is finished is kept, and the next attempt goes on from it"
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "text"),
+    [
+        (interrupted, 130, f"stopped by Ctrl-C; {ANEW}"),
+        (lambda: signal.raise_signal(signal.SIGTERM), 143, f"stopped by {SIGTERM}; {ANEW}"),
+        (lambda: sys.exit(3), 3, f"stopped by its exit with status 3; {ANEW}"),
+    ],
+)
+def test_what_ends_a_job_is_a_sentence(tmp_path, capfd, end, status, text):
     with pytest.raises(SystemExit) as caught, flow.job(snakemake(tmp_path)):
+        end()
+    assert caught.value.code == status
+    assert re.fullmatch(rf"{TIME} {text}", (tmp_path / "logs" / "compare.log").read_text().splitlines()[1])
+    assert capfd.readouterr().err == f"compare scenes vgg5-plain-s0: {text}\n"
+
+
+def test_a_job_that_can_go_on_says_so_when_it_is_ended(tmp_path):
+    with pytest.raises(SystemExit), flow.job(snakemake(tmp_path, resume=str(tmp_path / "resume" / "m"))):
         signal.raise_signal(signal.SIGTERM)
-    assert caught.value.code == 128 + signal.SIGTERM
-    assert "SystemExit: 143" in (tmp_path / "logs" / "compare.log").read_text()
+    assert (tmp_path / "logs" / "compare.log").read_text().endswith(f"stopped by {SIGTERM}; {KEPT}\n")
+
+
+def test_a_job_that_ends_with_a_sentence_of_its_own_keeps_it(tmp_path):
+    with pytest.raises(SystemExit, match=r"^the state is saved$"), flow.job(snakemake(tmp_path)):
+        raise SystemExit("the state is saved")
+    lines = (tmp_path / "logs" / "compare.log").read_text().splitlines()
+    assert len(lines) == 2 and lines[1].endswith(" the state is saved")
+
+
+# Attempts
+
+
+def attempt(folder, body=lambda: None):
+    """Run a job as Snakemake does, which takes the log away before; its log."""
+    log = folder / "logs" / "compare.log"
+    log.unlink(missing_ok=True)
+    try:
+        with flow.job(snakemake(folder)) as job:
+            job.say("at work")
+            body()
+    except SystemExit:
+        pass
+    return log.read_text()
+
+
+def fails():
+    raise ValueError("too late")
+
+
+def headings(log):
+    return [int(number) for number in re.findall(rf"^{TIME} attempt (\d+), ", log, re.MULTILINE)]
+
+
+def test_the_log_keeps_the_attempts_before_until_one_succeeds(tmp_path):
+    assert headings(attempt(tmp_path, fails)) == [1]
+    assert headings(attempt(tmp_path, lambda: signal.raise_signal(signal.SIGTERM))) == [1, 2]
+    log = attempt(tmp_path)
+    assert headings(log) == [1, 2, 3] and log.count("at work") == 3
+    assert "ValueError: too late" in log and "stopped by SIGTERM" in log and log.endswith(" done\n")
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["compare.log"]
+    assert headings(attempt(tmp_path)) == [1], "what has succeeded begins a new log"
+
+
+def test_the_log_of_a_killed_attempt_is_kept(tmp_path):
+    if not (child := os.fork()):
+        attempt(tmp_path, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    log = attempt(tmp_path)
+    assert headings(log) == [1, 2] and log.count("at work") == 2
+
+
+def test_without_links_the_log_is_that_of_the_last_attempt(tmp_path, monkeypatch):
+    monkeypatch.setattr("pathlib.Path.hardlink_to", lambda *_: (_ for _ in ()).throw(PermissionError("no links")))
+    assert headings(attempt(tmp_path, fails)) == headings(attempt(tmp_path)) == [1]
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["compare.log"]
+
+
+def test_an_attempt_names_its_job_of_slurm(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    assert re.match(rf"{TIME} attempt 1, \S+, job 4711 of Slurm: compare ", attempt(tmp_path))
+
+
+# Threads and GPUs
+
+
+def started(folder, threads=2, **resources):
+    """The job, and the threads that NumPy takes in it."""
+    told = snakemake(folder)
+    told.threads, told.resources = threads, Named(resources)
+    with flow.job(told) as job:
+        pools = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return job, max(pools)
+
+
+@pytest.mark.parametrize(
+    ("variables", "cpus", "expected"),
+    [
+        ({}, 2, 8),
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "4", "SLURM_CPUS_ON_NODE": "6"}, 64, 4),
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_ON_NODE": "6"}, 64, 6),
+        ({"SLURM_JOB_ID": "7"}, 5, 5),
+        ({"SLURM_JOB_ID": "7", "SLURM_CPUS_PER_TASK": "12"}, 64, 8),
+    ],
+    ids=["no Slurm", "of the task", "of the node", "bound to", "more than asked for"],
+)
+def test_a_job_takes_no_more_threads_than_slurm_gave_it(tmp_path, monkeypatch, variables, cpus, expected):
+    for name in ("SLURM_JOB_ID", "SLURM_CPUS_PER_TASK", "SLURM_CPUS_ON_NODE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cpus)))
+    job, pools = started(tmp_path, threads=8)
+    assert job.threads == expected
+    assert pools == expected
+    assert f", {expected} threads\n" in (tmp_path / "logs" / "compare.log").read_text()
+
+
+def test_the_log_names_the_gpus_by_what_cuda_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    started(tmp_path, gpu=2)
+    assert "CUDA_VISIBLE_DEVICES=1,3\n" in (tmp_path / "logs" / "compare.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("resources", "expected"),
+    [
+        ({}, False),
+        ({"gpu": 0}, False),
+        ({"gpu": 1}, True),
+        ({"gpu": 0, "gres": "gpu:4"}, True),
+        ({"gpu": 1, "without_cuda": "stop"}, True),
+        ({"gpu": 1, "without_cuda": "cpu"}, False),
+    ],
+)
+def test_a_job_that_was_given_a_gpu_needs_cuda_unless_the_profile_says_otherwise(tmp_path, resources, expected):
+    assert started(tmp_path, **resources)[0].needs_cuda is expected
+
+
+def test_what_else_the_profile_says_is_refused(tmp_path):
+    with pytest.raises(
+        SystemExit, match=r"ValueError: without_cuda of rule compare is 'CPU' in the profile: it is stop"
+    ):
+        started(tmp_path, gpu=1, without_cuda="CPU")
 
 
 # Provenance
@@ -103,7 +250,7 @@ def test_provenance_says_what_made_a_file(tmp_path):
 
 # Packages that the scripts import and no number passes through: they read settings, check, fetch, count, log and draw.
 ASIDE = {
-    *("jsonschema", "pyyaml", "google-crc32c", "tqdm", "requests", "huggingface-hub"),
+    *("jsonschema", "pyyaml", "google-crc32c", "tqdm", "threadpoolctl", "requests", "huggingface-hub"),
     *("tensorboard", "wandb", "matplotlib", "seaborn"),
     *("snakemake", *(f"snakemake-storage-plugin-{name}" for name in ("gcs", "http", "s3", "zenodo"))),
 }
@@ -189,7 +336,7 @@ def clock(monkeypatch):
     """A clock that a test turns."""
     clock = SimpleNamespace(now=0.0)
     fake = SimpleNamespace(monotonic=lambda: clock.now, strftime=lambda form: "12:00:00")
-    monkeypatch.setattr(flow, "time", fake)
+    monkeypatch.setattr(progress, "time", fake)
     return clock
 
 
@@ -223,18 +370,64 @@ def test_progress_of_an_iterator_has_no_total_unless_told(tmp_path, clock):
     assert lines_of(tmp_path, clock, iter(""), 61) == ([], [])
 
 
+def test_progress_counts_loops_within_loops_together(tmp_path, clock):
+    with flow.job(snakemake(tmp_path)) as job:
+        for batch in job.progress(["first", "second"], "attack"):
+            for _ in job.progress(range(4), f"pgd on the {batch}"):
+                clock.now += 25
+            job.say(f"{batch} done")
+    assert (tmp_path / "logs" / "compare.log").read_text().splitlines()[1:-1] == [
+        "12:00:00 attack: 0 of 2, 75 s so far; pgd on the first: 3 of 4, 25 s each",
+        "12:00:00 first done",
+        "12:00:00 attack: 1 of 2, 175 s each; pgd on the second: 3 of 4, 25 s each",
+        "12:00:00 second done",
+        "12:00:00 attack: 2 done in 200 s",
+    ]
+
+
+def test_a_loop_that_is_broken_off_counts_no_more(tmp_path, clock):
+    with flow.job(snakemake(tmp_path)) as job:
+        for _ in job.progress(range(2), "attack"):
+            for _ in job.progress(range(4), "steps"):
+                break
+            assert [level.text for level in job.levels] == ["attack"]
+
+
 def test_progress_speaks_while_one_item_takes_long(tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "_MINUTE", 0.02)
+    monkeypatch.setattr(progress, "MINUTE", 0.02)
+    log = tmp_path / "logs" / "compare.log"
     with flow.job(snakemake(tmp_path)) as job:
         for _ in job.progress(["slow"], "images"):
-            until = time.monotonic() + 20
-            while "the next for" not in (tmp_path / "logs" / "compare.log").read_text() and time.monotonic() < until:
-                time.sleep(0.01)
-    assert re.search(r"images: 1 of 1 done, the next for \d s", (tmp_path / "logs" / "compare.log").read_text())
+            until("a line on the loop", lambda: re.search(r"images: 0 of 1, \d s so far", log.read_text()))
+
+
+def test_progress_is_never_silent_for_longer_than_a_minute(tmp_path, monkeypatch):
+    """Also where the last word came between two beats."""
+    monkeypatch.setattr(progress, "MINUTE", 0.4)
+    with flow.job(snakemake(tmp_path)) as job:
+        loop = job.progress(["slow"], "images")
+        next(loop)
+        time.sleep(0.3)
+        job.say("a word")
+        spoken = job.spoken
+        until("the next line", lambda: job.spoken > spoken)
+        assert job.spoken - spoken < 0.7  # and not the 0.5 + 0.4 of a beat that waits for its next turn
+        loop.close()
+
+
+def test_on_a_terminal_there_is_a_bar_for_each_loop(tmp_path, monkeypatch):
+    terminal = SimpleNamespace(written="", isatty=lambda: True, flush=lambda: None)
+    terminal.write = lambda text: setattr(terminal, "written", terminal.written + text)
+    monkeypatch.setattr(sys, "__stderr__", terminal)
+    with flow.job(snakemake(tmp_path)) as job:
+        for _ in job.progress(range(2), "attack"):
+            for _ in job.progress(range(50), "pgd"):
+                pass
+    assert "attack:" in terminal.written and "pgd:" in terminal.written and "/50" in terminal.written
 
 
 def test_progress_that_is_left_early_speaks_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "_MINUTE", 0.01)
+    monkeypatch.setattr(progress, "MINUTE", 0.01)
     before = threading.active_count()
     with flow.job(snakemake(tmp_path)) as job:
         items = job.progress(range(3), "images")
@@ -248,4 +441,4 @@ def test_a_job_that_can_go_on_is_alone_at_its_folder(tmp_path):
     folder = str(tmp_path / "resume" / "m")
     with flow.job(snakemake(tmp_path, resume=folder)) as first:
         assert not first.waited and locks._locked(Path(f"{folder}.lock")) is None
-    assert locks._locked(Path(f"{folder}.lock")) is not None
+    assert not Path(f"{folder}.lock").exists()

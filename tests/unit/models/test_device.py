@@ -1,6 +1,9 @@
 """Memory layout: channels last where a network runs in it, else contiguous, with the same answers and gradients."""
 
 import copy
+import os
+import re
+import types
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from mettle.perturb.inversion import invert
 
 MEAN, STD = [0.5] * 3, [0.25] * 3
 CPU = Policy(torch.device("cpu"))
+JOB = types.SimpleNamespace(threads=1, needs_cuda=False)
 
 
 class Plain(nn.Module):
@@ -108,7 +112,7 @@ def opened(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     items = (Item(png(rng.integers(0, 256, (32, 32, 3), np.uint8)), 0, "a", str(i)) for i in range(4))
     write(tmp_path / "test.lmdb", tmp_path / "test.parquet", items)
-    return models.opened(tmp_path / "w.safetensors", Store(tmp_path / "test.lmdb"), 1, "fp32")
+    return models.opened(tmp_path / "w.safetensors", Store(tmp_path / "test.lmdb"), JOB, "fp32")
 
 
 def test_evaluations_open_a_network_in_the_layout_that_it_runs_in(opened):
@@ -132,3 +136,38 @@ def test_every_network_of_the_tests_of_this_file_needs_what_it_is_for():
     logits = CPU.place(classifier(ViewedBack))(image)
     with pytest.raises(RuntimeError, match="view size is not compatible"):
         logits.sum().backward()
+
+
+# Where a job computes
+
+
+@pytest.fixture
+def no_cuda(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def test_a_job_that_was_given_a_gpu_stops_where_there_is_no_cuda(no_cuda):
+    where = re.escape(os.uname().nodename)
+    message = (
+        rf"^this job was given a GPU, but PyTorch \S+ \(for CUDA \S+\) finds none on {where}: see what `nvidia-smi`"
+    )
+    with pytest.raises(RuntimeError, match=message + ".*`without_cuda: cpu` for its rule in the profile$"):
+        models.policy(1, needs_cuda=True)
+
+
+def test_without_one_it_computes_on_the_cpu(no_cuda):
+    assert models.policy(1).device.type == "cpu"
+
+
+def test_an_evaluation_needs_cuda_if_its_job_does(no_cuda, tmp_path, opened):
+    store = Store(tmp_path / "test.lmdb")
+    with pytest.raises(RuntimeError, match="given a GPU"):
+        models.opened(tmp_path / "w.safetensors", store, types.SimpleNamespace(threads=1, needs_cuda=True), "fp32")
+
+
+def test_a_log_says_device_precision_images_batch_and_threads(no_cuda):
+    policy = models.policy(3, "bf16")
+    try:
+        assert policy.sentence(1000, 250) == "computes on CPU in bf16: 1000 images in batches of 250, 3 threads"
+    finally:
+        models.policy(1)

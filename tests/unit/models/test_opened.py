@@ -1,5 +1,7 @@
 """What an evaluation opens with: the model as it was saved, and the images as it takes them."""
 
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from mettle.data.loading import taken_by
 from mettle.data.store import Store, write
 from mettle.models.small import CifarResNet
 
+JOB = types.SimpleNamespace(threads=1, needs_cuda=False)
 STATISTICS = {"mean": [0.5] * 3, "std": [0.25] * 3}
 ABOUT = {"arch": "resnet8", "classes": 3, "size": 24, "resize": 28, "interpolation": "bilinear"}
 ABOUT |= {"threat": "none", "eps": 0.0} | STATISTICS
@@ -27,7 +30,7 @@ def test_opening_costs_few_passes(tmp_path, store, monkeypatch):
     models.save(tmp_path / "weights.safetensors", models.create("resnet8", 3, 24, **STATISTICS, seed=0), ABOUT)
     passed, forward = [], CifarResNet.forward
     monkeypatch.setattr(CifarResNet, "forward", lambda self, x: passed.append(len(x)) or forward(self, x))
-    models.opened(tmp_path / "weights.safetensors", store, 1, "fp32")
+    models.opened(tmp_path / "weights.safetensors", store, JOB, "fp32")
     assert passed == [1, 2, 1], "where the head is, what it makes of its input, the memory layout"
 
 
@@ -35,7 +38,7 @@ def test_opening_costs_few_passes(tmp_path, store, monkeypatch):
 def test_a_model_comes_with_the_images_as_it_takes_them(tmp_path, store, whole):
     model = models.create("resnet8", 3, 24, **STATISTICS, seed=0)
     models.save(tmp_path / "weights.safetensors", model, ABOUT)
-    found, images, policy = models.opened(tmp_path / "weights.safetensors", store, 1, "bf16", whole=whole)
+    found, images, policy = models.opened(tmp_path / "weights.safetensors", store, JOB, "bf16", whole=whole)
     batch, _, _ = images.__getitems__([0, 2])
     assert torch.equal(batch, taken_by(store, ABOUT, whole=whole).__getitems__([0, 2])[0])
     assert not torch.equal(batch, taken_by(store, ABOUT, whole=not whole).__getitems__([0, 2])[0])
@@ -49,9 +52,9 @@ def test_labels_are_scored_only_for_the_classes_that_the_model_was_trained_on(tm
     model, path = models.create("resnet8", 3, 24, **STATISTICS, seed=0), tmp_path / "weights.safetensors"
     for names in (["a", "b", "c"], ["a"], ["0", "1", "2"]):
         models.save(path, model, ABOUT | {"class_names": names})
-        models.opened(path, store, 1, "fp32")
+        models.opened(path, store, JOB, "fp32")
     models.save(path, model, ABOUT | {"class_names": ["c", "a", "b"]})
     message = rf"^{path}: class 0 is 'c', but 'a' in {store.path}: the model was trained on classes that are numbered"
     with pytest.raises(ValueError, match=message):
-        models.opened(path, store, 1, "fp32")
-    models.opened(path, store, 1, "fp32", scored=False)
+        models.opened(path, store, JOB, "fp32")
+    models.opened(path, store, JOB, "fp32", scored=False)

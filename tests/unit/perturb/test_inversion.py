@@ -1,6 +1,7 @@
 """Inversion: exact where the way is known, equal to a plain form, never worse than the seed."""
 
 import copy
+import io
 import itertools
 
 import pytest
@@ -183,6 +184,37 @@ def test_a_gradient_whose_square_is_no_float32_still_leads():
     found = invert(model, images(3, 0, 0.0, 0.01), images(3, 1, 0.97, 1.0), **OPTIONS)
     # Softplus of -58 has the slope 6e-26.
     assert (found.start == 1).all() and (found.loss < found.start).all()
+
+
+@pytest.mark.parametrize("after", [1, 39, 40])
+def test_a_kept_state_leads_to_the_same_result_bit_by_bit(after):
+    model = CPU.place(network(norm=True))
+    seeds, targets = CPU.move(images(8, 0)), CPU.move(images(8, 1))
+    options = OPTIONS | {"step_size": 1.0}  # so that the best iterate is on the way
+    file = io.BytesIO()
+
+    def keep(state):
+        if state()["step"] == after:
+            torch.save(state(), file)
+
+    whole = invert(model, seeds, targets, keep=keep, **options)
+    file.seek(0)
+    found = invert(model, seeds, targets, state=torch.load(file, weights_only=True), **options)
+    assert all(torch.equal(value, getattr(whole, key)) for key, value in vars(found).items())
+    assert (whole.step < 39).any(), "what is best lies behind all states: keeping it goes untested"
+
+
+def test_steps_are_counted_while_they_are_made():
+    made = []
+
+    class Watch:
+        def progress(self, items, text):
+            for item in items:
+                made.append((text, item))
+                yield item
+
+    invert(network(), images(2, 0), images(2, 1), watch=Watch(), **OPTIONS | {"steps": 3})
+    assert made == [("inversion", 0), ("inversion", 1), ("inversion", 2)]
 
 
 # Errors

@@ -7,7 +7,9 @@ import pytest
 
 from mettle import tables
 
-JOB = types.SimpleNamespace(seed=0, threads=1, say=lambda text: None, progress=lambda items, *rest: items)
+JOB = types.SimpleNamespace(
+    seed=0, threads=1, needs_cuda=False, say=lambda text: None, progress=lambda items, *rest: items
+)
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ from trainings import (
 from mettle import models
 from mettle.data.loading import ImageSet
 from mettle.data.store import Store
+from mettle.models.checkpoint import Checkpoint
 from mettle.train import loop, validate
-from mettle.train.checkpoint import Checkpoint
 from waits import until_alive
 
 SCRIPTS = Path(loop.__file__).parents[2]
@@ -194,7 +194,7 @@ def test_asked_to_end_it_saves_and_ends(tmp_path, stores, reference, step):
     handler = signal.getsignal(signal.SIGTERM)
     job = Job(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(
-        SystemExit, match=r"^asked to end: the state of training is saved, the next run goes on from it$"
+        SystemExit, match=r"^stopped as asked: the state is saved, and the next attempt goes on from it$"
     ):
         run(tmp_path, stores, recipe(**ADVERSARIAL), job=job)
     assert signal.getsignal(signal.SIGTERM) is handler

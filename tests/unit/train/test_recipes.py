@@ -27,8 +27,8 @@ from mettle import models
 from mettle.data import digits, write
 from mettle.data.loading import ImageSet
 from mettle.data.store import Store
+from mettle.models.checkpoint import Checkpoint
 from mettle.train import LOSSES, Loss, loop, losses, train, validate
-from mettle.train.checkpoint import Checkpoint
 
 ROBUST = {"every": 1, "steps": 3, "images": 20}
 EVERYTHING = {

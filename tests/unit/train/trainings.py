@@ -5,8 +5,8 @@ import torch
 
 from mettle import models, schema, tables
 from mettle.data.store import Store
+from mettle.models.checkpoint import Checkpoint
 from mettle.train import loop, train
-from mettle.train.checkpoint import Checkpoint
 
 SGD = {"name": "sgd", "lr": 0.05, "weight_decay": 5e-4}
 ATTACK = {"norm": "l2", "eps": 0.5, "steps": 2, "random_start": True, "best": False}
@@ -29,7 +29,7 @@ class Job:
 
     def __init__(self, at=None, what=None, threads=1):
         self.seed, self.threads, self.provenance = 0, threads, {"rule": "train"}
-        self.gpus, self.tasks, self.nodes, self.waited = 0, 1, 1, False
+        self.gpus, self.tasks, self.nodes, self.waited, self.needs_cuda = 0, 1, 1, False, False
         self.said, self.at, self.what, self.steps = [], at, what, 0
 
     def say(self, text):
@@ -37,9 +37,10 @@ class Job:
 
     def progress(self, items, text, total=None):
         for item in items:
-            if self.steps == self.at:
-                self.what()
-            self.steps += 1
+            if "epoch" in text:
+                if self.steps == self.at:
+                    self.what()
+                self.steps += 1
             yield item
 
 

@@ -50,11 +50,12 @@ def extract(
         If a feature or logit is not finite.
     """
     whole = keys["images"].startswith("inverted-")
-    model, source, policy = models.opened(weights, Store(images), job.threads, precision, whole=whole, scored=False)
+    model, source, policy = models.opened(weights, Store(images), job, precision, whole=whole, scored=False)
     positions = shared(len(source), sample, job.seed, keys["dataset"])
     if keys["images"] == "train":  # stores are sorted by class, but who trains on a part of the rows needs all classes
         positions = np.random.default_rng(derive(job.seed, "train", keys["dataset"])).permutation(positions)
     chosen = split(positions, batch)
+    job.say(f"{keys['model']} on {keys['images']} images: {policy.sentence(len(positions), batch)}")
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "represent", len(chosen)):
         with torch.inference_mode(), policy.autocast():
             logits, features = (tensor.float().cpu().numpy() for tensor in model.both(policy.move(clean)))
@@ -112,7 +113,7 @@ def cross(
 def _made_from(models_: Sequence[Inverted], precision: str, batch: int, job: Job) -> str:
     """Fingerprint of everything that decides the answers."""
     found = [(model.images, sha256_of(model.weights), Store(model.images).digest) for model in models_]
-    device = models.policy(job.threads, precision).device.type
+    device = models.policy(job.threads, precision, job.needs_cuda).device.type
     return fingerprint([found, precision, batch, torch.__version__, device, job.provenance["revision"]])
 
 

@@ -39,7 +39,7 @@ def convergence(
     ValueError
         If the model classifies fewer images correctly than are asked for.
     """
-    model, source, policy = models.opened(weights, Store(images), job.threads, precision)
+    model, source, policy = models.opened(weights, Store(images), job, precision)
     known = _known(model, source, options["images"], batch, policy, derive(job.seed, "points", keys["dataset"]), job)
     if len(known) < options["images"]:
         raise ValueError(
@@ -49,13 +49,14 @@ def convergence(
     keys = keys | {key: options[key] for key in ("norm", "eps")}
     size = step_size(options, "config:attack.convergence.step_size")
     ball = {"norm": options["norm"], "eps": options["eps"], "steps": max(options["steps"]), "step_size": size}
+    job.say(policy.sentence(len(known), batch))
     note = _doubts(model, source, split(known, batch), policy)
     rows = []
     for seed in job.progress(range(options["seeds"]), "seeds"):
         for clean, labels, ids in batches(source, split(known, batch), 0):
             draws = Draws(derive(job.seed, "convergence", seed), ids, policy.device)
             where = (policy.move(clean), labels.to(policy.device))
-            losses = pgd_trace(model, *where, draws=draws, policy=policy, **ball)[:, options["steps"]]
+            losses = pgd_trace(model, *where, draws=draws, policy=policy, watch=job, **ball)[:, options["steps"]]
             for image, values in zip(ids.tolist(), losses.tolist(), strict=True):
                 for steps, value in zip(options["steps"], values, strict=True):
                     cell = keys | {"measure": "loss", "id": image, "steps": steps, "seed": seed}

@@ -89,15 +89,16 @@ def _sums(
     weights: Path, store: Store, dataset: str, options: Row, precision: str, batch: int, job: Job
 ) -> dict[str, np.ndarray]:
     """Sums over images for every number of steps and seed: right answers, losses, images, flags; (0, 0) is clean."""
-    model, source, policy = models.opened(weights, store, job.threads, precision)
+    model, source, policy = models.opened(weights, store, job, precision)
     chosen = split(shared(len(source), options["images"], job.seed, dataset), batch)
     sums: dict[tuple[int, int], np.ndarray] = {}
+    job.say(policy.sentence(sum(map(len, chosen)), batch))
     left = batches(source, chosen, job.threads - 1)
     for clean, labels, ids in job.progress(left, weights.stem, len(chosen)):
         clean, labels = policy.move(clean), labels.to(policy.device)
         _, flagged = flags.look(model, clean, labels, ids.tolist())
         doubtful = [float(flagged[key].sum()) for key in tables.FLAGS]
-        for cell, image in _attacked(model, clean, labels, ids, options, job.seed, policy):
+        for cell, image in _attacked(model, clean, labels, ids, options, policy, job):
             with models.frozen(model), torch.no_grad():
                 logits = model(image).double()
             correct, loss = (logits.argmax(1) == labels).sum(), F.cross_entropy(logits, labels, reduction="sum")
@@ -109,12 +110,12 @@ def _sums(
 
 
 def _attacked(
-    model: Any, clean: torch.Tensor, labels: torch.Tensor, ids: torch.Tensor, options: Row, seed: int, policy: Any
+    model: Any, clean: torch.Tensor, labels: torch.Tensor, ids: torch.Tensor, options: Row, policy: Any, job: Job
 ) -> Iterator[tuple[tuple[int, int], torch.Tensor]]:
     yield (0, 0), clean
     ball = {key: options[key] for key in ("norm", "eps")}
     for number in range(options["seeds"]):
-        draws = Draws(derive(seed, "effectiveness", number), ids, clean.device)
+        draws = Draws(derive(job.seed, "effectiveness", number), ids, clean.device)
         for steps in options["steps"]:
             ball |= {"steps": steps, "step_size": step_size(options, "config:attack.effectiveness.steps", steps)}
-            yield (steps, number), pgd_last(model, clean, labels, draws=draws, policy=policy, **ball)
+            yield (steps, number), pgd_last(model, clean, labels, draws=draws, policy=policy, watch=job, **ball)

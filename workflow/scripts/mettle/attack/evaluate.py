@@ -1,6 +1,6 @@
 """Every held-out image of a data set, clean and attacked, one row each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mettle.flow import Job, sha256_of
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size
 from mettle.perturb.losses import margin, random_targets
+from mettle.perturb.watch import NOBODY, Watch
 from mettle.units import eps_text
 
 # Options of an attack that are not its function's.
@@ -54,12 +55,13 @@ def evaluate(
         One entry per image in the order of the store: N evaluated is the N in the store, or `options["images"]` of it.
     """
     store = Store(images)
-    model, source, policy = models.opened(weights, store, job.threads, precision)
+    model, source, policy = models.opened(weights, store, job, precision)
     model = faster(model, source, policy)
     chosen = split(shared(len(source), options["images"], job.seed, keys["dataset"]), batch)
     made_from = [sha256_of(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
     parts = Parts(resume, [*made_from, policy.device.type, job.provenance["revision"]], len(chosen))
     standing = Standing(job, len(chosen))
+    job.say(policy.sentence(sum(map(len, chosen)), batch))
     for number in parts.done:
         standing.add(parts.load(number))
     if parts.done:
@@ -67,7 +69,7 @@ def evaluate(
     left = batches(source, [chosen[i] for i in parts.left], job.threads - 1)
     for number, (clean, labels, ids) in zip(parts.left, job.progress(left, "attack", len(parts.left)), strict=True):
         place = (policy.move(clean), labels.to(policy.device), ids.tolist())
-        columns = attack_batch(model, *place, options, job.seed, policy, standing.member)
+        columns = attack_batch(model, *place, options, job.seed, policy, standing)
         parts.save(number, columns)
         standing.add(columns)
         job.say(str(standing))
@@ -78,7 +80,7 @@ def evaluate(
 
 
 class Standing:
-    """Accuracy so far, for the log.
+    """Accuracy so far, for the log; a `Watch` of the batch that is under attack.
 
     Parameters
     ----------
@@ -97,9 +99,13 @@ class Standing:
         self.clean += int((columns["clean_prediction"] == columns["label"]).sum())
         self.attacked += int((columns["prediction"] == columns["label"]).sum())
 
-    def member(self, text: str) -> None:
-        """Say what a member of the attack left of the batch that is under attack."""
+    def say(self, text: str) -> None:
+        """What the attack says, with the number of the batch."""
         self.job.say(f"batch {self.done + 1} of {self.batches}: {text}")
+
+    def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterable:
+        """The steps of the attack, counted."""
+        return self.job.progress(items, text, total)
 
     def __str__(self) -> str:
         clean, attacked = (hits / self.images for hits in (self.clean, self.attacked))
@@ -122,7 +128,7 @@ def attack_batch(
     options: dict[str, Any],
     seed: int,
     policy: Policy,
-    say: Callable[[str], None] = lambda text: None,
+    watch: Watch = NOBODY,
 ) -> dict[str, np.ndarray]:
     """Answers to one batch: what comes out of the attack is checked against ball and pixel range, and judged in fp32.
 
@@ -132,7 +138,7 @@ def attack_batch(
         If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
     """
     clean_logits, flagged = flags.look(model, clean, labels, ids)
-    images, queries = attacked(model, clean, labels, ids, options, seed, policy, say)
+    images, queries = attacked(model, clean, labels, ids, options, seed, policy, watch)
     logits = judge(model, images)
     columns = {
         "id": np.asarray(ids),
@@ -157,7 +163,7 @@ def attacked(
     options: dict[str, Any],
     seed: int,
     policy: Policy,
-    say: Callable[[str], None] = lambda text: None,
+    watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
     """Attacked images of one batch, and the passes spent on each.
 
@@ -168,7 +174,7 @@ def attacked(
     options : options of the attack with defaults filled in
     seed : seed of the run
     policy : device and precision
-    say : is told what is left after each member of AutoAttack
+    watch : is told what is left after each member of AutoAttack, and counts the steps
     """
     method, eps = options["method"], options["eps"]
     own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
@@ -176,12 +182,10 @@ def attacked(
         own["step_size"] = step_size(options, f"attacks/{method}:step_size")
     ours = options.get("engine", "mettle") == "mettle"
     run = ATTACKS[method].run if ours else partial(pyautoattack, method)
-    if not ours or method == "autoattack":
-        own["say"] = say
     draws = Draws(seed, ids, clean.device)
     if options.get("target", "none") != "none":
         own["targets"] = choose_targets(options["target"], judge(model, clean), labels, draws)
-    images, queries = run(model, clean, labels, draws=draws, policy=policy, **own)
+    images, queries = run(model, clean, labels, draws=draws, policy=policy, watch=watch, **own)
     distance = norm(options["norm"]).distance(images.double() - clean.double())
     outside = ~((distance <= eps) & ((images >= 0) & (images <= 1)).flatten(1).all(1))  # NaN is outside, too
     if outside.any():

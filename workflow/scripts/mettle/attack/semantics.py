@@ -41,12 +41,14 @@ def perturbations(
     precision, batch : number format and images per pass
     job : seed, threads, log
     """
-    model, source, policy = models.opened(weights, Store(images), job.threads, precision)
-    chosen = split(shared(len(source), sample, job.seed, keys["dataset"]), batch)
+    model, source, policy = models.opened(weights, Store(images), job, precision)
+    positions = shared(len(source), sample, job.seed, keys["dataset"])
+    chosen = split(positions, batch)
+    job.say(policy.sentence(len(positions), batch))
     for clean, labels, ids in job.progress(batches(source, chosen, job.threads - 1), "attack", len(chosen)):
         moved, known = policy.move(clean), labels.to(policy.device)
         _, flagged = flags.look(model, moved, known, ids.tolist())
-        found, _ = attacked(model, moved, known, ids.tolist(), options, job.seed, policy)
+        found, _ = attacked(model, moved, known, ids.tolist(), options, job.seed, policy, job)
         yield ids, clean, found.cpu(), {key: values.tolist() for key, values in flagged.items()}
 
 
@@ -68,7 +70,8 @@ def classify(
     columns: dict[str, list] = {"model_b": [], "id": [], "label": [], "prediction": []}
     columns |= {key: flagged[key].tolist() * len(weights) for key in tables.FLAGS}
     for path in job.progress(list(map(Path, weights)), "models"):
-        model, source, policy = models.opened(path, store, job.threads, precision)
+        model, source, policy = models.opened(path, store, job, precision)
+        job.say(f"{path.parent.name}: {policy.sentence(len(store), batch)}")
         for clean, labels, ids in batches(source, split(np.arange(len(store)), batch), job.threads - 1):
             with torch.inference_mode(), policy.autocast():
                 prediction = model(policy.move(clean)).argmax(1).cpu()

@@ -1,5 +1,5 @@
 """
-The frame around every job of the workflow: log file, seeds, progress, provenance, traceback.
+The frame around every job of the workflow: log file, seeds, threads, progress, provenance, traceback.
 
     with flow.job(snakemake) as job:
         tables.write(snakemake.output[0], tables.COMPARE, rows, job.provenance)
@@ -13,21 +13,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from mettle import files
-from mettle.flow import locks
+from mettle.flow import attempts, locks, threads
+from mettle.flow.progress import Speaker
 
 # Packages of others that numbers pass through; a test finds those that are missing here.
 _PACKAGES = (
@@ -35,12 +33,12 @@ _PACKAGES = (
     *("pandas", "pyarrow", "lmdb", "pillow", "simplejpeg", "tensorflow-datasets", "array-record", "pyautoattack"),
     *("ripser", "ripserplusplus", "giotto-ph", "pot"),
 )
-_MINUTE = 60.0  # seconds that a log may say nothing
 _RESOURCES = {"gpus": ("gpu", 0), "tasks": ("tasks", 1), "nodes": ("nodes", 1)}
+_SIGNALS = {130: "Ctrl-C", 143: "SIGTERM, as scancel, preemption and limits of time send it"}  # by exit status
 
 
 @dataclass
-class Job:
+class Job(Speaker):
     """What a running job needs to know of itself.
 
     Attributes
@@ -50,6 +48,7 @@ class Job:
     threads : CPU threads the job may use
     provenance : rule, revision, git commit, parameters and their hash, package versions
     gpus, tasks, nodes : what the profile asks for: GPUs, Slurm tasks and the nodes that they are on
+    needs_cuda : whether it was given a GPU, and the profile does not say that the CPU will do
     waited : whether another process was at the same work, and has ended
     """
 
@@ -57,58 +56,19 @@ class Job:
     seed: int | None
     threads: int
     provenance: dict[str, Any]
-    log: Any = field(repr=False)
     gpus: int = 0
     tasks: int = 1
     nodes: int = 1
+    needs_cuda: bool = False
     waited: bool = False
-
-    def say(self, text: str) -> None:
-        """One line in the log, with the time."""
-        print(f"{time.strftime('%H:%M:%S')} {text}", file=self.log, flush=True)
-
-    def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterator:
-        """The items, counted: a bar on a terminal, and a line a minute in the log, also while one item takes longer."""
-        total = len(items) if total is None and hasattr(items, "__len__") else total
-        started = spoken = time.monotonic()
-        bar = tqdm(items, desc=text, total=total, leave=False, disable=not sys.__stderr__.isatty(), file=sys.__stderr__)
-        done = 0
-
-        def waiting() -> None:
-            if (seconds := time.monotonic() - spoken) >= _MINUTE:
-                self.say(f"{text}: {done} of {total or '?'} done, the next for {seconds:.0f} s")
-
-        with _every_minute(waiting):
-            for done, item in enumerate(bar, start=1):
-                yield item
-                if time.monotonic() - spoken >= _MINUTE:
-                    spoken = time.monotonic()
-                    self.say(f"{text}: {done} of {total or '?'}, {(spoken - started) / done:.3g} s each")
-        if spoken > started:
-            self.say(f"{text}: {done} done in {time.monotonic() - started:.0f} s")
-
-
-@contextmanager
-def _every_minute(call: Callable[[], None]) -> Iterator[None]:
-    """Call something once a minute in a thread of its own, until the block ends."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(_MINUTE):
-            call()
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[Job]:
-    """Run a script's body with its log, seeds, GPUs and provenance; a failure leaves its traceback in the log.
+    """Run a script's body with its log, seeds, threads, GPUs and provenance.
+
+    A failure leaves its traceback in the log, a signal that ends the job a sentence. The log has the earlier attempts
+    at the same result, too.
 
     Parameters
     ----------
@@ -119,23 +79,47 @@ def job(snakemake: Any) -> Iterator[Job]:
     seed = snakemake.params.get("seed")
     random.seed(seed or 0)
     np.random.seed((seed or 0) % 2**32)
-    Path(snakemake.log[0]).parent.mkdir(parents=True, exist_ok=True)
-    Path(snakemake.log[0]).write_text("", encoding="utf-8")
-    with Path(snakemake.log[0]).open("a", encoding="utf-8") as log:  # other tasks of the job may write into it too
+    granted = threads.given(snakemake.threads)
+    with attempts.log(snakemake.log[0]) as (log, heading), threads.limited(granted):
         asked = {name: int(snakemake.resources.get(key, least)) for name, (key, least) in _RESOURCES.items()}
-        this = Job(snakemake.rule, seed, snakemake.threads, provenance(snakemake), log, **asked)
-        this.say(f"{this.rule} {dict(snakemake.wildcards)} on {os.uname().nodename}, {this.threads} threads")
+        this = Job(log, snakemake.rule, seed, granted, provenance(snakemake), **asked)
+        this.say(f"{heading}: {this.rule} {dict(snakemake.wildcards)} on {os.uname().nodename}, {granted} threads")
         try:
+            this.needs_cuda = _needs_cuda(snakemake)
             with _alone(snakemake, this), locks.gpus(this.gpus, this.say):
                 if this.gpus:
-                    this.say(f"GPUs: {os.environ.get('CUDA_VISIBLE_DEVICES', 'none on this machine')}")
+                    this.say(f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES', ' (not set)')}")
                 yield this
-        except BaseException as error:
+        except Exception as error:
             traceback.print_exc(file=log)
-            if isinstance(error, Exception):
-                sys.exit(f"{this.rule} {' '.join(snakemake.wildcards)}: {type(error).__name__}: {error}")
-            raise
+            sys.exit(f"{this.rule} {' '.join(snakemake.wildcards)}: {type(error).__name__}: {error}")
+        except (SystemExit, KeyboardInterrupt) as end:
+            sys.exit(_last_word(end, snakemake, this))
         this.say("done")
+
+
+def _needs_cuda(snakemake: Any) -> bool:
+    resources = snakemake.resources
+    without = resources.get("without_cuda", "stop")
+    if without not in ("stop", "cpu"):
+        raise ValueError(f"without_cuda of rule {snakemake.rule} is '{without}' in the profile: it is stop, or cpu")
+    given = resources.get("gpu", 0) or "gpu" in str(resources.get("gres", ""))
+    return bool(given) and without == "stop"
+
+
+def _last_word(end: SystemExit | KeyboardInterrupt, snakemake: Any, this: Job) -> int | str | None:
+    """Say what ended a job from outside, in a sentence; its exit status."""
+    status = end.code if isinstance(end, SystemExit) else 130
+    if isinstance(status, str):
+        this.say(status)
+        return status
+    rest = "what is finished is kept, and the next attempt goes on from it"
+    if not snakemake.params.get("resume"):
+        rest = "the next attempt starts anew"
+    text = f"stopped by {_SIGNALS.get(status, f'its exit with status {status}')}; {rest}"
+    this.say(text)
+    print(f"{this.rule} {' '.join(snakemake.wildcards)}: {text}", file=sys.stderr, flush=True)
+    return status
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Klabunde et al. 2025; the published code truncates to 8 bits, here values are rounded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ from mettle.data.parts import Parts
 from mettle.data.store import Store
 from mettle.flow import Job, fingerprint, sha256_of
 from mettle.models import Classifier, Policy
+from mettle.models.checkpoint import Checkpoint
 from mettle.perturb.inversion import invert, relative_distance
+
+_OWN = ("steps", "step_size", "momentum")
 
 
 def write_inverted(
@@ -44,9 +47,10 @@ def write_inverted(
     images : store of held-out images
     pairs : seeds and targets among them, by id
     keys : dataset, model
-    options : the block `invert`: steps, step_size, momentum, batch_size
+    options : the block `invert`: steps, step_size, momentum, batch_size, checkpoint_seconds
     precision : number format of the passes
-    resume : folder for finished batches, gone at the end; a killed job goes on from them with the same result
+    resume : folder for finished batches and the state of the one at work, gone at the end; a killed job goes on from
+        them with the same result
     job : threads, log
 
     Returns
@@ -79,23 +83,41 @@ def _finished(
     job: Job,
 ) -> Parts:
     """All batches inverted, those that are left from before and the others now."""
-    model, source, policy = models.opened(weights, store, job.threads, precision, scored=False)
+    model, source, policy = models.opened(weights, store, job, precision, scored=False)
     chosen = split(np.arange(len(table)), options["batch_size"])
     pairs = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
-    made_from = [sha256_of(weights), store.digest, pairs, options, precision, torch.__version__, policy.device.type]
-    made_from.append(job.provenance["revision"])
+    made_from = [sha256_of(weights), store.digest, pairs, precision, torch.__version__, policy.device.type]
+    made_from += [{key: options[key] for key in (*_OWN, "batch_size")}, job.provenance["revision"]]
     parts = Parts(resume, made_from, len(chosen))
     if parts.done:
         job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
+    job.say(policy.sentence(len(table), options["batch_size"]))
     rows = [table.iloc[chosen[number]] for number in parts.left]
     left = batches(source, [np.concatenate([part["target"], part["seed"]]) for part in rows], job.threads - 1)
-    for number, (pixels, _, ids) in zip(parts.left, job.progress(left, "invert", len(parts.left)), strict=True):
-        targets, seeds = policy.move(pixels).chunk(2)
-        try:
-            parts.save(number, invert_batch(model, seeds, targets, ids[: len(targets)], options, policy))
-        except ValueError as error:
-            raise ValueError(f"{keys['model']} ({weights}) on {keys['dataset']} ({store.path}): {error}") from error
+    with Checkpoint(parts.own, fingerprint(made_from), options["checkpoint_seconds"]) as checkpoint:
+        for number, (pixels, _, ids) in zip(parts.left, job.progress(left, "invert", len(parts.left)), strict=True):
+            targets, seeds = policy.move(pixels).chunk(2)
+            how = {key: options[key] for key in _OWN} | _going_on(checkpoint, number, job)
+            try:
+                found = invert_batch(model, seeds, targets, policy, ids=ids[: len(targets)], **how)
+            except ValueError as error:
+                raise ValueError(f"{keys['model']} ({weights}) on {keys['dataset']} ({store.path}): {error}") from error
+            parts.save(number, found)
+            checkpoint.end_if_asked()
     return parts
+
+
+def _going_on(checkpoint: Checkpoint, number: int, job: Job) -> dict[str, Any]:
+    """Options by which the inversion of a batch goes on where it was, and keeps its state."""
+    found = checkpoint.load() or {"number": None}
+    state = found["state"] if found["number"] == number else None
+    if state:
+        job.say(f"goes on in batch {number + 1}, after {state['step']} steps")
+
+    def keep(state: Callable[[], dict[str, Any]]) -> None:
+        checkpoint.keep(lambda: {"number": number, "state": state()})
+
+    return {"watch": job, "state": state, "keep": keep}
 
 
 def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
@@ -128,11 +150,10 @@ def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
 
 
 def invert_batch(
-    model: Classifier, seeds: Tensor, targets: Tensor, ids: Tensor, options: dict[str, Any], policy: Policy
+    model: Classifier, seeds: Tensor, targets: Tensor, policy: Policy, **options: Any
 ) -> dict[str, np.ndarray]:
     """Images of one batch in 8 bits, uint8 (n, h, w, 3), their losses before and after rounding, and their steps."""
-    own = {key: options[key] for key in ("steps", "step_size", "momentum")}
-    found = invert(model, seeds, targets, policy=policy, ids=ids, **own)
+    found = invert(model, seeds, targets, policy=policy, **options)
     rounded = found.images.mul(255).round()
     columns = {
         "images": rounded.to(torch.uint8).permute(0, 2, 3, 1),

@@ -1,8 +1,9 @@
-"""State of an unfinished training, so that a killed job goes on where it was."""
+"""State of unfinished work, so that a killed job goes on where it was."""
 
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import torch
 
 from mettle.files import whole
+
+STOPPED = "stopped as asked: the state is saved, and the next attempt goes on from it"
 
 
 class Checkpoint:
@@ -19,8 +22,8 @@ class Checkpoint:
 
     Parameters
     ----------
-    folder : where the file is; removed once training is done
-    fingerprint : what must be equal for the state to be of use: recipe, data, seed
+    folder : where the file is; removed once the work is done
+    fingerprint : what must be equal for the state to be of use, such as recipe, data, seed
     every : seconds between writes
     writes : whether this process is the one that writes; all others only keep the time
     """
@@ -42,7 +45,7 @@ class Checkpoint:
         signal.signal(signal.SIGTERM, self._previous)
 
     def load(self) -> dict[str, Any] | None:
-        """The state to go on from; None if there is none of this training.
+        """The state to go on from; None if there is none of this very work.
 
         Raises
         ------
@@ -54,7 +57,7 @@ class Checkpoint:
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # damaged pickles raise many kinds
-            raise ValueError(f"{self.path} is no state of a training: remove it to begin anew") from error
+            raise ValueError(f"{self.path} holds no state to go on from: delete it to start over") from error
         return state if state["fingerprint"] == self.fingerprint else None
 
     def due(self) -> bool:
@@ -68,13 +71,19 @@ class Checkpoint:
                 torch.save(state | {"fingerprint": self.fingerprint}, tmp)
         self._written = time.monotonic()
 
+    def keep(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Write the state if it is time, and end the job if it was asked to end."""
+        if self.due():
+            self.save(state())
+            self.end_if_asked()
+
     def end_if_asked(self) -> None:
         """End the job if it was asked to end."""
         if self.asked_to_end:
-            raise SystemExit("asked to end: the state of training is saved, the next run goes on from it")
+            raise SystemExit(STOPPED)
 
     def remove(self) -> None:
-        """Training is done."""
+        """The work is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _ask(self, signum: int, frame: Any) -> None:

@@ -1,5 +1,6 @@
 """The device policy, the same for every stage: where a model runs, in which number format, in which memory layout."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,15 @@ class Policy:
             return replace(self, layout=torch.contiguous_format)
         return self
 
+    def sentence(self, images: int, batch: int) -> str:
+        """For a job's log: where and how it computes on so many images, `batch` of them at a time."""
+        cuda = self.device.type == "cuda"
+        where = torch.cuda.get_device_name(self.device) if cuda else self.device.type.upper()
+        return (
+            f"computes on {where} in {self.precision}: {images} images in batches of {batch}, "
+            f"{torch.get_num_threads()} threads"
+        )
+
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the layout."""
         return model.to(self.device, memory_format=self.layout)
@@ -53,14 +63,32 @@ class Policy:
         return images.to(self.device, memory_format=self.layout, non_blocking=True)
 
 
-def policy(threads: int, precision: str = "fp32") -> Policy:
+def policy(threads: int, precision: str = "fp32", needs_cuda: bool = False) -> Policy:
     """The policy of this process; sets the number of CPU threads and exact, repeatable kernels.
 
     TF32 is off: it would move results by 1e-3 between kinds of GPU.
+
+    Parameters
+    ----------
+    threads : CPU threads
+    precision : `fp32` or `bf16`
+    needs_cuda : whether the CPU will not do: see `flow.Job`
+
+    Raises
+    ------
+    RuntimeError
+        If CUDA is needed and there is none.
     """
+    found = torch.cuda.is_available()
+    if needs_cuda and not found:
+        raise RuntimeError(
+            f"this job was given a GPU, but PyTorch {torch.__version__} (for CUDA {torch.version.cuda or 'none'}) "
+            f"finds none on {os.uname().nodename}: see what `nvidia-smi` says there, or set `without_cuda: cpu` "
+            "for its rule in the profile"
+        )
     torch.set_num_threads(threads)
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    return Policy(torch.device("cuda" if torch.cuda.is_available() else "cpu"), precision)
+    return Policy(torch.device("cuda" if found else "cpu"), precision)

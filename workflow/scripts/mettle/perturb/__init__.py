@@ -21,7 +21,7 @@ class Attack:
 
     Attributes
     ----------
-    run : (model, images, labels, norm, eps, draws, policy, options of its own) to (attacked images, queries)
+    run : (model, images, labels, norm, eps, draws, policy, watch, options of its own) to (attacked images, queries)
     norms : norms that it knows
     reference : paper
     """

@@ -1,6 +1,6 @@
 """Auto-PGD, Croce & Hein 2020 (arXiv:2003.01690), algorithm 1: momentum, and steps that halve when they stop paying."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
 import torch
@@ -12,6 +12,7 @@ from mettle.perturb.losses import cross_entropy, dlr, likeliest, targeted_dlr
 from mettle.perturb.norms import confine, project
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Objective, Oracle
+from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
 LOSSES = {"ce": 2, "dlr": 3, "dlr_targeted": 4}  # classes that each needs
@@ -32,12 +33,13 @@ def apgd(
     restarts: int = 1,
     targets: int = 9,
     early_stop: bool = True,
+    watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
     """Worst image found in the ball around each image, without a step size to choose.
 
     Parameters
     ----------
-    model, images, labels, norm, eps, draws, policy : as for `pgd`
+    model, images, labels, norm, eps, draws, policy, watch : as for `pgd`
     loss : `ce` cross-entropy, `dlr` difference of logits ratio, or `dlr_targeted`, its form towards a class
     steps : gradient steps of a run
     restarts : runs from independent starts, per target
@@ -72,7 +74,9 @@ def apgd(
                 index = worst.standing(early_stop)
                 if steps and len(index):
                     start = _start(images[index], norm, eps, draws.take(index), rank, restart)
-                    _climb(oracle, objective, worst, index, images[index], start, norm, eps, steps, early_stop)
+                    run = range(steps + 1)  # the last looks at what the others found
+                    run = watch.progress(run, f"apgd {loss}, target {rank + 1}, start {restart + 1}")
+                    _climb(oracle, objective, worst, index, images[index], start, norm, eps, steps, early_stop, run)
     return confine(worst.images, images, norm, eps), oracle.queries
 
 
@@ -157,12 +161,13 @@ def _climb(
     eps: float,
     steps: int,
     early_stop: bool,
+    run: Iterable[int],
 ) -> None:
     """One run from `start`; what it finds goes into `worst`."""
     logits, value, gradient = oracle.gradient(start, index, objective)
     state = _begin(index, clean, start, value, gradient, 2 * eps)
     last, due = 0, checkpoints(steps)
-    for step in range(steps + 1):
+    for step in run:
         if early_stop and (fooled := oracle.fooled(state.current, logits, state.index)).any():
             worst.consider(state.index[fooled], state.current[fooled], fooled[fooled], state.value[fooled])
             state = state.take(~fooled)

@@ -13,6 +13,7 @@ from mettle.perturb.fab import fab
 from mettle.perturb.losses import cross_entropy
 from mettle.perturb.oracle import Oracle
 from mettle.perturb.square import square
+from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
 
@@ -54,7 +55,7 @@ def autoattack(
     steps: int = 100,
     targets: int = 9,
     queries: int = 5000,
-    say: Callable[[str], None] = lambda text: None,
+    watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
     """Images that fool the model under any of several attacks.
 
@@ -65,7 +66,7 @@ def autoattack(
     steps : iterations of APGD and FAB
     targets : wrong classes that APGD-T and FAB-T aim at, the most likely first; at most all
     queries : forward passes of Square
-    say : is told after each member how many images still stand
+    watch : is told after each member how many images still stand, and counts the members' steps
 
     Returns
     -------
@@ -91,9 +92,10 @@ def autoattack(
                 eps=eps,
                 draws=draws.take(index),
                 policy=policy,
+                watch=watch,
                 **options,
             )
             spent[index] += passes
             worst.look(oracle, index, found, loss)
-            say(f"after {name} {len(worst.standing())} of {len(images)} images stand")
+            watch.say(f"after {name} {len(worst.standing())} of {len(images)} images stand")
     return worst.images, spent + oracle.queries

@@ -1,5 +1,6 @@
 """Fast adaptive boundary attack towards the likeliest classes, Croce & Hein 2020 (arXiv:1907.02044), L2 and Linf."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -15,6 +16,7 @@ from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Objective, Oracle
 from mettle.perturb.pgd import uniform_start
 from mettle.perturb.projections import onto_hyperplane
+from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
 
@@ -44,6 +46,7 @@ def fab(
     alpha_max: float = 0.1,
     eta: float = 1.05,
     beta: float = 0.9,
+    watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
     """Images pushed across the nearest border to each of the likeliest other classes, where it lies within eps.
 
@@ -62,6 +65,7 @@ def fab(
     alpha_max : largest weight of the point next to the image against that next to the iterate
     eta : overshoot across the linearised border
     beta : share of the way from the image that is kept after a success, to come closer in the next steps
+    watch : counts the steps
 
     Returns
     -------
@@ -88,7 +92,8 @@ def fab(
             start = images[index]
             if restart:
                 start = uniform_start(start, norm, eps / 2, draws.take(index), rank * restarts + restart)
-            _Run(oracle, worst, images[index], index, start, lead(labels, target), iteration).climb(steps)
+            run = _Run(oracle, worst, images[index], index, start, lead(labels, target), iteration)
+            run.climb(watch.progress(range(steps), f"fab, target {rank} of {len(ranked)}, start {restart + 1}"))
     return worst.images, oracle.queries
 
 
@@ -124,9 +129,9 @@ class _Run:
         self.distance = torch.full_like(self.point[:, 0], torch.inf)
         self.nearest = self.origin.clone()
 
-    def climb(self, steps: int) -> None:
+    def climb(self, steps: Iterable[int]) -> None:
         """Iterate, then look once more at the nearest adversarial point."""
-        for _ in range(steps):
+        for _ in steps:
             if not len(self.index):
                 return
             self._step()

@@ -4,14 +4,16 @@ Whatever else is seen in the target stays out of the image, unless the model's f
 UAI, "If you've trained one you've trained them all"; as run by Klabunde et al. 2025).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mettle.models import Classifier, Policy, frozen
 from mettle.perturb.oracle import named
+from mettle.perturb.watch import NOBODY, Watch
 
 _PIXELS = (1, 2, 3)
 _TINY = torch.finfo(torch.float32).tiny
@@ -45,6 +47,9 @@ def invert(
     momentum: float,
     policy: Policy,
     ids: Sequence[int] | Tensor | None = None,
+    watch: Watch = NOBODY,
+    state: dict[str, Any] | None = None,
+    keep: Callable[[Callable[[], dict[str, Any]]], None] = lambda state: None,
 ) -> Inverted:
     """Images that start at the seeds and come near the targets in the model's penultimate features.
 
@@ -64,6 +69,9 @@ def invert(
     momentum : share of the old direction, in [0, 1)
     policy : device and precision of the passes
     ids : names of the images in messages; without it, their positions
+    watch : counts the steps
+    state : what `keep` was given, to go on from to the same result, bit by bit
+    keep : called after each update with a function that gives the state of the batch
 
     Raises
     ------
@@ -78,26 +86,26 @@ def invert(
     NaN where that is zero; here a zero gradient adds nothing to m.
     """
     ids = range(len(seeds)) if ids is None else ids
-    image = seeds.detach().clone().requires_grad_(True)
-    pixels, direction = image.detach(), torch.zeros_like(seeds)  # `pixels` is `image`, seen without its gradient
-    best = _Best(pixels)
+    batch = _Descent(seeds)
+    batch.restore(state or {})
+    image = batch.pixels.detach().requires_grad_(True)  # the same pixels, seen with their gradient
     with frozen(model):
         wanted = _wanted(model, targets, policy, ids)
-        for step in range(steps):
+        for _ in watch.progress(range(batch.step, steps), "inversion"):
             loss = _loss(model, image, wanted, policy)
             (gradient,) = torch.autograd.grad(loss.sum(), image)
             # In double precision, for the square of a small gradient is no number of float32.
             length = torch.linalg.vector_norm(gradient, dim=_PIXELS, keepdim=True, dtype=torch.float64)
-            if step == 0:
+            if batch.step == 0:
                 _check_start(loss, length.flatten(), ids)
-            best.look(pixels, loss.detach(), step)
-            direction.mul_(momentum).addcmul_(gradient, ((1 - momentum) / length.clamp_min(_TINY)).float())
-            pixels.sub_(direction, alpha=step_size).clamp_(0, 1)
+            batch.look(loss.detach())
+            batch.move(gradient, length, step_size, momentum)
+            keep(batch.state)
         with torch.no_grad():
             loss = _loss(model, image, wanted, policy)
     _refuse(~loss.isfinite(), "the loss of {} became NaN or infinite on the way", ids)
-    best.look(pixels, loss, steps)
-    return Inverted(best.images, best.start, best.loss, best.step)
+    batch.look(loss)
+    return Inverted(batch.best, batch.start, batch.loss, batch.found)
 
 
 @torch.no_grad()
@@ -107,23 +115,48 @@ def relative_distance(model: Classifier, images: Tensor, targets: Tensor, policy
         return _loss(model, images, _wanted(model, targets, policy, range(len(targets))), policy)
 
 
-class _Best:
-    """The iterate with the lowest loss of each image so far; nothing here waits for the device."""
+class _Descent:
+    """A batch on its way; nothing here waits for the device.
 
-    def __init__(self, images: Tensor) -> None:
-        self.images = images.clone()
+    Attributes
+    ----------
+    step : updates so far
+    pixels, direction : (n, 3, h, w) iterates, and the mean of their gradients
+    best, loss, found : iterates with the lowest loss so far, that loss (n,), and the updates before them (n,)
+    start : (n,) loss of the seeds
+    """
+
+    def __init__(self, seeds: Tensor) -> None:
+        self.step = 0
+        self.pixels, self.direction = seeds.detach().clone(), torch.zeros_like(seeds)
+        self.best = self.pixels.clone()
         self.start: Tensor | None = None
 
-    def look(self, images: Tensor, loss: Tensor, step: int) -> None:
+    def look(self, loss: Tensor) -> None:
         """Take over the images whose loss is lower than all before."""
         if self.start is None:
             self.start, self.loss = loss, loss.clone()
-            self.step = torch.full(loss.shape, step, device=loss.device)
+            self.found = torch.zeros(loss.shape, dtype=torch.int64, device=loss.device)
             return
         better = loss < self.loss
-        torch.where(better[:, None, None, None], images, self.images, out=self.images)
+        torch.where(better[:, None, None, None], self.pixels, self.best, out=self.best)
         torch.where(better, loss, self.loss, out=self.loss)
-        self.step.masked_fill_(better, step)
+        self.found.masked_fill_(better, self.step)
+
+    def move(self, gradient: Tensor, length: Tensor, step_size: float, momentum: float) -> None:
+        """An update along the gradient, whose length is brought to 1."""
+        self.direction.mul_(momentum).addcmul_(gradient, ((1 - momentum) / length.clamp_min(_TINY)).float())
+        self.pixels.sub_(self.direction, alpha=step_size).clamp_(0, 1)
+        self.step += 1
+
+    def state(self) -> dict[str, Any]:
+        """All that the next updates and the result depend on."""
+        return dict(vars(self))
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to a state, wherever its tensors are."""
+        for key, value in state.items():
+            setattr(self, key, value.to(self.pixels.device) if isinstance(value, Tensor) else value)
 
 
 def _features(model: Classifier, images: Tensor, policy: Policy) -> Tensor:

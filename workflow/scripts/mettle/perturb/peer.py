@@ -11,6 +11,7 @@ from mettle.models import Policy, exact, frozen
 from mettle.perturb.autoattack import STAGES
 from mettle.perturb.draws import Draws
 from mettle.perturb.norms import confine
+from mettle.perturb.watch import NOBODY, Watch
 
 _NORMS = {"l2": "L2", "linf": "Linf"}
 _NAMES = {"apgd_ce": "apgd-ce", "apgd_t": "apgd-t", "fab_t": "fab-t", "square": "square"}
@@ -35,14 +36,14 @@ def pyautoattack(
     queries: int = 5000,
     p_init: float = 0.8,
     early_stop: bool = True,
-    say: Callable[[str], None] = lambda text: None,
+    watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
     """What pyautoattack finds, in fp32; the options are those of our attack of that name.
 
     Parameters
     ----------
     method : `apgd`, `fab`, `square` or `autoattack`
-    say : is told the accuracy after each member, and the warnings of the package
+    watch : is told the accuracy after each member, and the warnings of the package
 
     Returns
     -------
@@ -64,7 +65,7 @@ def pyautoattack(
     with frozen(model), torch.random.fork_rng():
         engine = AutoAttack(model, version="custom", attacks=chosen.get(method, ["square"]), **shared)
         engine.logger = logging.Logger("pyautoattack")
-        engine.logger.addHandler(_Heard(say))
+        engine.logger.addHandler(_Heard(watch.say))
         targets = min(targets, model(images[:1]).shape[1] - 1)
         options = shared | {"n_iter": steps, "n_restarts": restarts, "logger": engine.logger}
         engine.apgd = APGDAttack(model, **options)

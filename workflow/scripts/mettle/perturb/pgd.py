@@ -1,5 +1,7 @@
 """Projected gradient descent, Madry et al. 2018 (arXiv:1706.06083), in L2 and Linf."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from mettle.perturb.losses import cross_entropy
 from mettle.perturb.norms import confine, project
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Objective, Oracle, ascent
+from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
 
@@ -28,6 +31,7 @@ def pgd(
     targets: Tensor | None = None,
     objective: Objective | None = None,
     early_stop: bool = False,
+    watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
     """Worst image found in the ball around each image.
 
@@ -47,6 +51,7 @@ def pgd(
     targets : (n,) classes to move towards; without it, away from `labels`
     objective : what the attack raises; without it the cross-entropy to `labels`, or less that to `targets`
     early_stop : images leave the batch once fooled; exact for accuracy, while the loss is that of the first success
+    watch : counts the steps
 
     Returns
     -------
@@ -67,7 +72,7 @@ def pgd(
             current = images[active]
             if random_start:
                 current = uniform_start(current, norm, eps, draws.take(active), restart)
-            for _ in range(steps):
+            for _ in watch.progress(range(steps), f"pgd, start {restart + 1} of {restarts}"):
                 logits, value, gradient = oracle.gradient(current, active, objective)
                 worst.consider(active, current, oracle.fooled(current, logits, active), value)
                 if early_stop and (left := worst.fooled[active]).any():
@@ -94,6 +99,7 @@ def pgd_last(
     start: Tensor | None = None,
     objective: Objective | None = None,
     policy: Policy,
+    watch: Watch = NOBODY,
 ) -> Tensor:
     """Last iterate of one run of PGD, one pass cheaper than `pgd`: for training, not for evaluation.
 
@@ -102,8 +108,9 @@ def pgd_last(
     """
     if start is None:
         start = _begin(images, norm, eps, draws)
+    run, objective = watch.progress(range(steps), f"pgd-{steps}"), objective or cross_entropy(labels)
     with frozen(model):
-        last, _ = _run(model, images, start, objective or cross_entropy(labels), policy, norm, eps, steps, step_size)
+        last, _ = _run(model, images, start, objective, policy, norm, eps, step_size, run)
     return last
 
 
@@ -118,6 +125,7 @@ def pgd_trace(
     step_size: float,
     draws: Draws | None = None,
     policy: Policy,
+    watch: Watch = NOBODY,
 ) -> Tensor:
     """Cross-entropy of every iterate of one run of PGD, float32 (n, steps + 1), from the start to the last.
 
@@ -127,7 +135,8 @@ def pgd_trace(
     objective, every = cross_entropy(labels), torch.arange(len(images), device=images.device)
     with frozen(model):
         start = _begin(images, norm, eps, draws)
-        last, values = _run(model, images, start, objective, policy, norm, eps, steps, step_size)
+        run = watch.progress(range(steps), f"pgd-{steps}")
+        last, values = _run(model, images, start, objective, policy, norm, eps, step_size, run)
         with torch.no_grad(), policy.autocast():
             logits = model(last).float()
     return torch.stack([*values, objective(logits, every)], dim=1)
@@ -152,13 +161,13 @@ def _run(
     policy: Policy,
     norm: str,
     eps: float,
-    steps: int,
     step_size: float,
+    run: Iterable[int],
 ) -> tuple[Tensor, list[Tensor]]:
     """Last iterate of a run from `current`, and the objective of all iterates before it."""
     every = torch.arange(len(images), device=images.device)
     values = []
-    for _ in range(steps):
+    for _ in run:
         _, value, gradient = ascent(model, current, every, objective, policy)
         current = _step(current, images, gradient, norm, eps, step_size)
         values.append(value)

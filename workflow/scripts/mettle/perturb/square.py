@@ -12,6 +12,7 @@ from mettle.perturb.losses import margin
 from mettle.perturb.norms import confine
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Oracle
+from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
 # Steps of 10,000 after which the share of pixels in a window is halved.
@@ -30,6 +31,7 @@ def square(
     policy: Policy,
     queries: int = 5000,
     p_init: float = 0.8,
+    watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
     """Images changed in one random square after another, where that lowers the margin.
 
@@ -45,6 +47,7 @@ def square(
     queries : passes per image at most, that on the clean image and that on the start included; the fp32 passes that
         confirm a success in another precision come on top
     p_init : share of the pixels in the first windows
+    watch : counts the passes
 
     Returns
     -------
@@ -65,7 +68,7 @@ def square(
             worst.look(oracle, worst.standing(), images, lambda logits, index: -margin(logits, labels[index]))
         index = worst.standing()
         origin, best, least = images[index], images[index], torch.full_like(worst.value[index], torch.inf)
-        for query in range(1, queries):
+        for query in watch.progress(range(1, queries), "square"):
             if not len(index):
                 break
             if query == 1:

@@ -290,7 +290,7 @@ class Jobs(Groups):
     @property
     def inversion(self) -> Row:
         """Options that decide what inversion finds."""
-        return {key: value for key, value in self.config["invert"].items() if key not in ("images", "batch_size")}
+        return {key: self.config["invert"][key] for key in ("steps", "step_size", "momentum")}
 
     def image_set(self, wildcards: Any) -> list[str]:
         """Store and manifest of the images that a path names: natural, train, or inverted through a model.

@@ -92,7 +92,9 @@ def train(files: Mapping[str, str | Path], keys: Row, options: Row, classes: int
     _check(train, held, options["buffer"])
     seeds = [derive(job.seed, "probe", keys["dataset"], keys["model"], number) for number in range(options["probes"])]
     moments = train.moments() if options["normalise"] else None
-    probes = Probes(train.width, classes, seeds, moments).to(models.policy(job.threads).device)
+    policy = models.policy(job.threads, needs_cuda=job.needs_cuda)
+    job.say(f"{len(seeds)} probes: {policy.sentence(train.n, options['batch_size'])}")
+    probes = Probes(train.width, classes, seeds, moments).to(policy.device)
     optimizer = torch.optim.Adam(probes.parameters(), lr=options["lr"], fused=True)
     rows = []
     order = derive(job.seed, "row groups", keys["dataset"], keys["model"])

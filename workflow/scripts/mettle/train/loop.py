@@ -7,8 +7,8 @@ from typing import Any
 
 from mettle.data.store import Store
 from mettle.flow import Job
+from mettle.models.checkpoint import Checkpoint
 from mettle.train import optim, tasks
-from mettle.train.checkpoint import Checkpoint
 from mettle.train.parallel import ALONE, Crew, launch
 from mettle.train.training import Training, about
 
@@ -89,6 +89,7 @@ def work(crew: Crew, order: dict[str, Any], job: Job) -> None:
         if state := checkpoint.load():
             run.restore(state)
             run.say(f"goes on from epoch {run.epoch}, step {run.step}")
+        run.say(run.policy.sentence(sum(map(len, run.images.order(0))), order["recipe"]["batch_size"]))
         run.say(optim.sentence(order["recipe"], crew.size))
         run.start_loggers(Path(order["logs"]), order["options"])
         while run.epoch < run.epochs:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle.flow import Job
+from mettle.models.checkpoint import STOPPED
 from mettle.train.parallel import Crew
 
 _TASK = "import sys; from mettle.train import tasks; tasks.main(sys.argv[1])"
@@ -46,6 +47,7 @@ def run(order: dict[str, Any], job: Job) -> None:
     path = Path(order["resume"]) / "order.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"rule": job.rule, "seed": job.seed, "threads": job.threads * job.tasks, "provenance": job.provenance}
+    about["needs_cuda"] = job.needs_cuda
     path.write_text(json.dumps({"order": order, "job": about, "nodes": job.nodes, "log": job.log.name}))
     code = _wait([*_srun(job), sys.executable, "-c", _TASK, str(path)])
     if code:
@@ -65,7 +67,7 @@ def _wait(command: list[str]) -> int:
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": folder}) as process, _passing_on(process) as asked:
         code = process.wait()
     if asked:
-        raise SystemExit("asked to end: the state of training is saved, the next run goes on from it")
+        raise SystemExit(STOPPED)
     return code
 
 
@@ -93,11 +95,10 @@ def main(path: str) -> None:
         job, crew = Job(**found["job"], log=log), Crew(_fabric(found["order"]["options"], found["nodes"]))
         try:
             if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
-                job.say(f"GPUs of the first node: {gpus}")
+                job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")
             work(crew, found["order"], job)
-        except BaseException as error:
-            if isinstance(error, Exception) or crew.first:
-                traceback.print_exc(file=log)
+        except Exception:  # of a signal the job that waits for the tasks has the last word
+            traceback.print_exc(file=log)
             raise
 
 

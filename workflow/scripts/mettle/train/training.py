@@ -15,12 +15,13 @@ from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.files import whole
 from mettle.flow import Job, derive, fingerprint, sha256_of
+from mettle.models.checkpoint import Checkpoint
 from mettle.models.weights import read
 from mettle.perturb import Draws
+from mettle.perturb.watch import NOBODY
 from mettle.plan.recipes import check_epochs
 from mettle.train import loggers, optim, validate
 from mettle.train.check import check_statistics, of_recipe
-from mettle.train.checkpoint import Checkpoint
 from mettle.train.ema import Average
 from mettle.train.images import Images
 from mettle.train.losses import LOSSES, Step
@@ -55,9 +56,9 @@ class Training:
         self.row, self.recipe, self.job, self.seed, self.crew = row, recipe, job, row["seed"], crew or Crew()
         self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
         threads = max(1, job.threads // self.crew.size)
-        chosen, self.workers = self.crew.policy(models.policy(threads, recipe["precision"])), threads - 1
+        policy, self.workers = models.policy(threads, recipe["precision"], job.needs_cuda), threads - 1
         model, self.report = start(row, recipe, base, self.say)
-        self.policy = chosen.suited(model)
+        self.policy = self.crew.policy(policy).suited(model)
         self.model = self.policy.place(model)
         with of_recipe(row["recipe"]):
             check_epochs(recipe)
@@ -191,7 +192,7 @@ class Training:
         """Columns measured on held-out images; those under attack where it is the epoch for them."""
         options, recipe = self.recipe["validation"], self.recipe
         size = max(1, recipe["batch_size"] // (recipe["accumulate"] * self.crew.size))  # what training holds at a time
-        at = (self.policy, size, self.workers, self.crew)
+        at = (self.policy, size, self.workers, self.crew, self.job if self.crew.first else NOBODY)
         images = self.images
         loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
         found = {"test_loss": loss, "test_accuracy": accuracy, "test_n": len(images.tested)} | validate.NOT_ATTACKED

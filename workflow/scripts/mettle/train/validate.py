@@ -12,6 +12,7 @@ from mettle.data.loading import ImageSet, batches, split
 from mettle.flow import derive
 from mettle.models import Policy
 from mettle.perturb import Draws, pgd_last, step_size
+from mettle.perturb.watch import NOBODY, Watch
 from mettle.train.parallel import Crew
 
 
@@ -24,6 +25,7 @@ def evaluate(
     batch_size: int,
     workers: int = 0,
     crew: Crew | None = None,
+    watch: Watch = NOBODY,
 ) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy of a model on clean images, in evaluation mode.
 
@@ -36,11 +38,13 @@ def evaluate(
     batch_size : images per pass
     workers : processes that decode ahead
     crew : processes that share the work
+    watch : counts the batches
     """
     crew = crew or Crew()
     loss = correct = 0.0
+    own = split(chosen, batch_size)[crew.rank :: crew.size]
     with models.frozen(model), policy.autocast():
-        for batch, labels, _ in batches(images, split(chosen, batch_size)[crew.rank :: crew.size], workers):
+        for batch, labels, _ in watch.progress(batches(images, own, workers), "validation", len(own)):
             logits = model(policy.move(batch)).float()
             labels = labels.to(policy.device)
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
@@ -59,6 +63,7 @@ def robust(
     batch_size: int,
     workers: int = 0,
     crew: Crew | None = None,
+    watch: Watch = NOBODY,
 ) -> list[float]:
     """Accuracy under PGD at full eps, for each number of steps: random start, last iterate.
 
@@ -67,13 +72,14 @@ def robust(
     """
     crew = crew or Crew()
     correct = [0.0] * len(steps)
-    for batch, labels, ids in batches(images, split(chosen, batch_size)[crew.rank :: crew.size], workers):
+    own = split(chosen, batch_size)[crew.rank :: crew.size]
+    for batch, labels, ids in watch.progress(batches(images, own, workers), "validation under attack", len(own)):
         batch, labels = policy.move(batch), labels.to(policy.device)
         draws = Draws(derive("validation"), ids, policy.device)
         for k, count in enumerate(steps):
             options = {"norm": attack["norm"], "eps": attack["eps"], "steps": count}
             options["step_size"] = step_size(options, "recipe:validation.steps")
-            attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, **options)
+            attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, watch=watch, **options)
             with torch.no_grad(), models.frozen(model), policy.autocast():
                 correct[k] += (model(attacked).argmax(1) == labels).sum().item()
     return [found / len(chosen) for found in crew.sums(*correct)]
@@ -93,10 +99,11 @@ def under_attack(
     batch_size: int,
     workers: int = 0,
     crew: Crew | None = None,
+    watch: Watch = NOBODY,
 ) -> dict[str, Any]:
     """Columns of the table of epochs; `options` is the recipe's block `validation`, the others are as in `robust`."""
     steps = options["steps"]
-    one, many = robust(model, images, chosen, attack, (1, steps), policy, batch_size, workers, crew)
+    one, many = robust(model, images, chosen, attack, (1, steps), policy, batch_size, workers, crew, watch)
     text = alarm(one, many, steps, options["alarm"])
     return dict(zip(NOT_ATTACKED, (one, many, steps, len(chosen), text), strict=True))
 
