@@ -61,11 +61,11 @@ def evaluate(
     made_from = [sha256_of(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
     parts = Parts(resume, [*made_from, policy.device.type, job.provenance["revision"]], len(chosen))
     standing = Standing(job, len(chosen))
-    job.say(policy.sentence(sum(map(len, chosen)), batch))
     for number in parts.done:
         standing.add(parts.load(number))
     if parts.done:
         job.say(f"resuming: {standing}")
+    job.say(policy.sentence(sum(map(len, chosen)), batch))
     left = batches(source, [chosen[i] for i in parts.left], job.threads - 1)
     for number, (clean, labels, ids) in zip(parts.left, job.progress(left, "attack", len(parts.left)), strict=True):
         place = (policy.move(clean), labels.to(policy.device), ids.tolist())

@@ -74,8 +74,7 @@ def apgd(
                 index = worst.standing(early_stop)
                 if steps and len(index):
                     start = _start(images[index], norm, eps, draws.take(index), rank, restart)
-                    run = range(steps + 1)  # the last looks at what the others found
-                    run = watch.progress(run, f"apgd {loss}, target {rank + 1}, start {restart + 1}")
+                    run = watch.progress(range(steps + 1), f"apgd {loss}, run {rank * restarts + restart + 1}")
                     _climb(oracle, objective, worst, index, images[index], start, norm, eps, steps, early_stop, run)
     return confine(worst.images, images, norm, eps), oracle.queries
 
