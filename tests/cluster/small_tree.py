@@ -27,8 +27,9 @@ CONFIG = {
         "fig5": {"dataset": "digits", "eps": [0], "measures": ["cka"], "resamples": 99},
     },
 }
-# What a site with this Slurm sets; the profile's own partitions and memory fit.
+# What a site with this Slurm sets; the profile's own partitions fit.
 SITE = {
+    "resources": {"mem_mb": 512_000},
     "configfile": "config/config.yaml",
     "cores": 8,
     "set-threads": dict.fromkeys(["prep", "train", "represent", "subgroups", "agree"], 1),

@@ -225,6 +225,16 @@ def test_the_profile_has_limits_and_no_amounts():
         assert not {"mem_mb", "runtime"} & set(values)
 
 
+def test_groups_are_told_apart_by_wildcards_that_their_rules_have():
+    given = profile("slurm")
+    assert set(given["group-components"]) == set(given["groups"].values())
+    for rule, group in given["groups"].items():
+        wildcards = re.findall(r"{\w+}", group)
+        assert all(wildcard in RULES[rule].parts["output"] for wildcard in wildcards)
+        # Jobs of one model and image set have the same inputs.
+        assert set(wildcards) in (set(), {"{dataset}", "{set}", "{images}", "{model}"})
+
+
 def test_retries_are_in_the_profile_and_no_edit_of_a_script_is_a_reason_to_run():
     slurm, local = profile("slurm"), profile("local")
     assert slurm["retries"] >= 1 and slurm["executor"] == "slurm" and slurm["slurm-requeue"]
