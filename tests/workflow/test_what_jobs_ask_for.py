@@ -34,7 +34,7 @@ def test_jobs_ask_for_what_they_have_to_do(tree):
 
 
 def test_limits_hold_and_what_is_set_for_a_rule_wins(tree):
-    limits = ["--resources", "mem_mb=3000", "longest=12"]
+    limits = ["--resources", "mem_mb=2000", "longest=12"]
     found = asked(tree, *limits, "--set-resources", "represent:mem_mb=attempt * 1234", "represent:runtime=99")
-    assert (found["train"]["mem_mb"], found["train"]["runtime"]) == ("3000", "12")
+    assert (found["train"]["mem_mb"], found["train"]["runtime"]) == ("2000", "12")
     assert (found["represent"]["mem_mb"], found["represent"]["runtime"]) == ("1234", "99")
