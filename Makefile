@@ -6,11 +6,11 @@ FIGURES ?= accuracy fig5
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help env demo test check envs pins raise stays fix bench dag report docs clean
+.PHONY: help env demo test check envs pins raise stays fix bench profile checksums dag report docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(READY) ## create .venv with the pinned requirements
 
@@ -56,6 +56,19 @@ bench: $(READY) ## ours beside other projects, equal values first; then dry runs
 	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py || exit 1; done
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/workflow.py --cores $(CORES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/scale.py
+
+ARCH ?= resnet18
+PROFILED = $(if $(SIZE),--size $(SIZE)) $(if $(BATCH),--batch $(BATCH)) $(if $(CLASSES),--classes $(CLASSES)) \
+	$(if $(DEVICE),--device $(DEVICE)) $(if $(PRECISION),--precision $(PRECISION)) $(if $(STEPS),--steps $(STEPS)) \
+	$(if $(WARM),--warm $(WARM)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(OUT),--out $(OUT)) --threads $(CORES)
+
+profile: $(READY) ## what networks cost: make profile ARCH=resnet50 BATCH=64 STEPS="1 10" (docs/training.md)
+	@$(BIN)/python -m mettle.train.cost $(ARCH) $(PROFILED)
+
+SHEETS ?= $(wildcard config/*.tsv)
+
+checksums: $(READY) ## fill column sha256 of the sheets for the files that are at hand
+	@$(BIN)/python -m mettle.checksums $(SHEETS)
 
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf

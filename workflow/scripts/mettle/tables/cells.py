@@ -230,5 +230,30 @@ PROBE_AGREE = Table(
     keys("dataset", "images", "model", "model_b", "norm", "eps", "measure") | RESULT,
 )
 
+COST = Table(
+    "cost",
+    "What a network costs, one row per pass: written by `make profile OUT=FILE.parquet`, by no rule.",
+    {
+        "arch": Column(STR, "architecture"),
+        "classes": Column(INT, "number of logits"),
+        "size": Column(INT, "side of the images", "pixels"),
+        "device": Column(STR, "where it ran"),
+        "precision": Column(STR, "of the passes: fp32, or bf16 autocast"),
+        "threads": Column(INT, "CPU threads"),
+        "parameters": Column(INT, "trainable numbers of the network"),
+        "multiply_adds": Column(INT, "multiply-adds of matrix products and convolutions, forward pass of one image"),
+        "what": Column(
+            STR,
+            "`forward`; `input_gradient`; `training`, a step of AdamW; `pgd{k}` and `trades{k}`, such a step of the "
+            "losses adversarial and trades with k attack steps",
+        ),
+        "batch": Column(INT, "images at a time; halved until they fit into the memory of a GPU"),
+        "seconds": Column(FLOAT, "median time of a batch", "s"),
+        "images_per_second": Column(FLOAT, "batch over that time", "1/s"),
+        "forwards": Column(FLOAT, "time of an image over that of a forward pass"),
+        "memory": Column(FLOAT, "most memory of the GPU that a batch held; null on a CPU", "GB", nullable=True),
+    },
+)
+
 CELLS = [MANIFEST, PAIRS, INVERTED, PERTURBED, EPOCHS, ATTACK, EFFECTIVENESS, CONVERGENCE, SEMANTICS, REPRESENT]
-CELLS += [COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE]
+CELLS += [COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]
