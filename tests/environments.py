@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as normal
 
-from imports import BEHIND, PACKAGES, ROOT, closure, imports, module_path, packages
+from imports import BEHIND, PACKAGES, ROOT, closure, imports, module_path, own_rules, packages
 
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 # In no environment: built by hand with CUDA where it is wanted; under a licence (AGPL) that not everyone can take.
@@ -21,16 +21,25 @@ Requires = Callable[[str], list[str] | None]
 
 
 def rules() -> list[tuple[str, Path, Path]]:
-    """Name, environment and script of all rules with a script."""
+    """Name, environment and script of all rules with a script, those that use another one's included."""
     found = []
     for file in sorted((ROOT / "workflow" / "rules").glob("*.smk")):
-        for text in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+        for text in re.split(r"^rule ", own_rules(file), flags=re.MULTILINE)[1:]:
             name = text.split(":")[0]
             conda = re.search(r'^    conda:\s+"(.+)"', text, re.MULTILINE)
             script = re.search(r'^    script:\s+"(.+)"', text, re.MULTILINE)
             assert conda and script, f"rule {name} lacks conda or script"
             found.append((name, (file.parent / conda[1]).resolve(), (file.parent / script[1]).resolve()))
-    return found
+    of = {name: script for name, _, script in found}
+    return found + [(name, env, of[base]) for name, base, env in _derived()]
+
+
+def _derived() -> list[tuple[str, str, Path]]:
+    """Name, base and environment of rules that use another one with an environment of their own."""
+    form = r'^use rule (\w+) as (\w+) with:.*?^    conda:\s+"(.+?)"'
+    files = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+    every = [(file, found) for file in files for found in re.findall(form, file.read_text(), re.MULTILINE | re.DOTALL)]
+    return [(name, base, (file.parent / env).resolve()) for file, (base, name, env) in every]
 
 
 def scripts(env: Path) -> list[Path]:

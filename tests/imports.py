@@ -1,6 +1,7 @@
 """What a script imports, read off the sources: modules of ours, and packages of others."""
 
 import ast
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,11 @@ BEHIND = {
         *(f"snakemake-storage-plugin-{name}" for name in ("gcs", "http", "s3", "zenodo")),
     },
 }
+
+
+def own_rules(file: Path) -> str:
+    """Text of a rule file without the rules that use another one (`use rule a as b with:`)."""
+    return re.sub(r"^use rule .*?(?=^rule |\Z)", "", file.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def module_path(name: str) -> Path | None:

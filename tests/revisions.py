@@ -17,7 +17,7 @@ from functools import cache
 
 import yaml
 
-from imports import ROOT, SCRIPTS, closure
+from imports import ROOT, SCRIPTS, closure, own_rules
 
 LOCK = ROOT / "workflow" / "revisions.lock"
 RULES = ROOT / "workflow" / "rules"
@@ -44,7 +44,7 @@ def scripts():
     """Script and revision of every rule, by name."""
     found = {}
     for file in sorted(RULES.glob("*.smk")):
-        for text in re.split(r"^rule ", file.read_text(), flags=re.MULTILINE)[1:]:
+        for text in re.split(r"^rule ", own_rules(file), flags=re.MULTILINE)[1:]:
             script = re.search(r'^        "\.\./scripts/(\w+\.py)"', text, re.MULTILINE)[1]
             found[text.split(":")[0]] = (SCRIPTS / script, int(re.search(r"revision=(\d+)", text)[1]))
     return found

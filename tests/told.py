@@ -4,7 +4,7 @@ import inspect
 import re
 from types import SimpleNamespace
 
-from imports import ROOT
+from imports import ROOT, own_rules
 from mettle import plan as planning
 
 FOLDER = ROOT / "workflow" / "rules"
@@ -16,7 +16,7 @@ def rules():
     """Text by directive of every rule."""
     found = {}
     for file in sorted(FOLDER.glob("*.smk")):
-        pieces = _RULE.split(file.read_text())
+        pieces = _RULE.split(own_rules(file))
         for name, text in zip(pieces[1::2], pieces[2::2], strict=True):
             parts = _DIRECTIVE.split(text)
             found[name] = dict(zip(parts[1::2], parts[2::2], strict=True))

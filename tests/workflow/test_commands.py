@@ -1,10 +1,12 @@
 """Commands that make nothing: dry runs, graphs, lint, and the sentences for a wrong configuration."""
 
 import itertools
+import os
 import re
 
 import pytest
 
+import conda_stand_in
 import trees
 from trees import said, snakemake, succeeded
 
@@ -228,3 +230,22 @@ def test_missing_data_are_said_when_a_job_needs_them(own):
     assert "column `source` of row 'imagenet' in config/datasets.tsv" in said(answer)
     assert "register at https://image-net.org" in said(answer)
     assert not (own / target).exists() and not (own / "results/prep/imagenet/val.parquet").exists()
+
+
+RTD_ON_GPU = ["vgg5-scenes_eps0-s0", "wrn10_1-scenes_l2_eps1-s0"]
+
+
+def test_a_measure_on_a_gpu_has_its_rule_its_gpu_and_a_word_on_what_is_missing(tree, tmp_path):
+    # The tests' environment has no ripserplusplus; one of conda's own would bring it.
+    overlay = "compare: {measures: {rtd_gpu: {method: rtd, points: 50, engine: ripser++}}}\n"
+    (tree / "config" / "gpu.yaml").write_text(overlay)
+    cells = [f"results/compare/scenes/group/natural/rtd_gpu/{RTD_ON_GPU[0]}.parquet"]
+    cells += [f"results/subgroups/scenes/group/natural/agreement/rtd_gpu/{RTD_ON_GPU[1]}.parquet"]
+    asked = ["-n", *cells, "--configfile", "config/config.yaml", "config/gpu.yaml"]
+    answer = snakemake(tree, *asked)
+    assert answer.returncode and "needs the package ripserplusplus, which is not installed: build it" in said(answer)
+    path = f"{conda_stand_in.install(tmp_path / 'conda')}:{os.environ['PATH']}"
+    found = succeeded(snakemake(tree, *asked, "--sdm", "conda", "--profile", "slurm", PATH=path))
+    jobs = dict(re.findall(r"^ *rule (\w+):\n(?:.*\n)*?^ +resources: (.*?)$", found, re.MULTILINE))
+    assert "gpu=1" in jobs["compare_gpu"] and "gpu=1" in jobs["subgroups_gpu"]
+    assert not {"compare", "subgroups"} & set(jobs)

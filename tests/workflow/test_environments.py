@@ -53,4 +53,4 @@ def test_jobs_run_in_their_environments_and_snakemake_in_one_without_their_packa
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
     made = list((tmp_path / "tree" / ".snakemake" / "conda").glob("*.yaml"))
-    assert len(made) == len(ENVS) - 1, "all but that of download, which no chain without network uses"
+    assert len(made) == len(ENVS) - 2, "all but those of download and of a GPU, which no chain here uses"

@@ -8,7 +8,7 @@ import yaml
 
 import mettle
 from environments import requirements
-from imports import ROOT, packages
+from imports import ROOT, own_rules, packages
 from mettle import measures, perturb, schema, train
 from mettle.data.readers import READERS
 from mettle.plan.recipes import Recipes
@@ -32,6 +32,8 @@ GPU = {
     "represent",
     "cross",
     "probe",
+    "compare_gpu",
+    "subgroups_gpu",
 }
 
 
@@ -63,12 +65,18 @@ class Rule:
 def rules():
     found = []
     for file in STAGES:
-        pieces = re.split(r"^rule (\w+):\n", file.read_text(), flags=re.MULTILINE)
+        pieces = re.split(r"^rule (\w+):\n", own_rules(file), flags=re.MULTILINE)
         found += [Rule(file, name, text) for name, text in zip(pieces[1::2], pieces[2::2], strict=True)]
     return found
 
 
 RULES = {rule.name: rule for rule in rules()}
+# Rules that use another one: name to that.
+DERIVED = {
+    name: base
+    for file in STAGES
+    for base, name in re.findall(r"^use rule (\w+) as (\w+) with:", file.read_text(), re.M)
+}
 each = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
@@ -190,16 +198,19 @@ def test_the_snakefile_includes_every_rule_file():
 def test_every_rule_of_a_profile_exists():
     for name in ("slurm", "local"):
         given = profile(name)
-        assert set(given["set-resources"]) | set(given["set-threads"]) | set(given.get("groups", {})) <= set(RULES)
+        assert set(given["set-resources"]) | set(given["set-threads"]) | set(given.get("groups", {})) <= {
+            *RULES,
+            *DERIVED,
+        }
 
 
 @pytest.mark.parametrize("name", ["slurm", "local"])
 def test_the_rules_that_use_a_gpu_get_one_and_no_others(name):
-    # `convert` imports torch too, but only moves weights.
+    # `convert` and `card` import torch too, but only move and describe weights.
     resources = profile(name)["set-resources"]
     given = {rule for rule, values in resources.items() if "gpu" in values}
     able = {rule for rule, about in RULES.items() if "torch" in packages(about.file_of("script"))}
-    assert given == able - {"convert"} == GPU
+    assert given == (able - {"convert", "card"}) | set(DERIVED) == GPU
     assert all(resources[rule]["gpu"] == 1 for rule in given)
     assert not any("gpus" in values for values in resources.values())
 

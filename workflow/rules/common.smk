@@ -27,8 +27,10 @@ python_by_name()
 configfile: str(files.found("config/config.yaml"))
 
 
+deploys = bool(workflow.deployment_settings.deployment_method)
+local = workflow.resource_settings.nodes is None
 try:
-    PLAN = Plan(config)
+    PLAN = Plan(config, conda=deploys, here=local)
     if workflow.is_main_process:
         check_targets(PLAN, sys.argv[1:])
 except ValueError as error:

@@ -22,6 +22,7 @@ rule compare:
         "<benchmarks>/compare/{dataset}/{set}/{images}/{measure}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
+        measure=PLAN.pattern(PLAN.on_cpu),
     conda:
         "../../envs/compare.yaml"
     resources:
@@ -51,6 +52,7 @@ rule subgroups:
         "<benchmarks>/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.tsv"
     wildcard_constraints:
         images="natural|inverted",
+        measure=PLAN.pattern(PLAN.on_cpu),
     conda:
         "../../envs/compare.yaml"
     resources:
@@ -66,6 +68,28 @@ rule subgroups:
         few=PLAN.config["compare"]["few"],
     script:
         "../scripts/subgroups.py"
+
+
+use rule compare as compare_gpu with:
+    # The same for measures whose engine computes on a GPU; a profile gives its jobs one.
+    input:
+        PLAN.represented_for_gpu,
+    wildcard_constraints:
+        images="natural|inverted",
+        measure=PLAN.pattern(PLAN.on_gpu),
+    conda:
+        "../../envs/compare_gpu.yaml"
+
+
+use rule subgroups as subgroups_gpu with:
+    # The same for measures whose engine computes on a GPU; a profile gives its jobs one.
+    input:
+        PLAN.represented_for_gpu,
+    wildcard_constraints:
+        images="natural|inverted",
+        measure=PLAN.pattern(PLAN.on_gpu),
+    conda:
+        "../../envs/compare_gpu.yaml"
 
 
 rule agree:

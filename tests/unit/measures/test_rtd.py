@@ -11,7 +11,7 @@ import pytest
 from ripser import ripser
 from scipy.spatial.distance import cdist
 
-from mettle import measures
+from mettle import cuda, measures
 from mettle.measures import rtd, sequence
 
 CPU = {"sequence": 1e-12, "ripser": 1e-6}  # relative errors: ripser computes in float32
@@ -223,7 +223,7 @@ def stand_in(monkeypatch):
     package = ModuleType("ripserplusplus")
     package.run, package.__spec__ = run, ModuleSpec("ripserplusplus", None)
     monkeypatch.setitem(sys.modules, "ripserplusplus", package)
-    monkeypatch.setattr(rtd, "_cuda", lambda: True)
+    monkeypatch.setattr(cuda, "found", lambda: True)
     return calls
 
 
@@ -248,7 +248,7 @@ def test_gpu_engine_without_bars(stand_in, monkeypatch):
 
 
 def test_gpu_engine_needs_a_device(stand_in, monkeypatch):
-    monkeypatch.setattr(rtd, "_cuda", lambda: False)
+    monkeypatch.setattr(cuda, "found", lambda: False)
     with pytest.raises(ValueError, match=r"^engine 'ripser\+\+' needs the package ripserplusplus and a CUDA device"):
         rtd._resolve("ripser++")
 
@@ -283,7 +283,7 @@ def test_giotto_agrees():
 
 @pytest.mark.gpu
 def test_gpu_engine_agrees():
-    if not rtd._cuda():
+    if not cuda.found():
         pytest.skip("no CUDA device")
     pytest.importorskip("ripserplusplus", reason="the package ripserplusplus is not installed")
     agree("ripser++", 70, 1e-5)

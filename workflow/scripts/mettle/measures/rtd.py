@@ -1,15 +1,14 @@
 """Representation topology divergence."""
 
-import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
+from mettle import cuda
 from mettle.measures.base import RIGID, Measure, enough, one_of, whole
 
 
@@ -239,22 +238,11 @@ BARCODES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 def _resolve(engine: str) -> str:
     """The engine that will run; ValueError if it is unknown or cannot run here."""
     one_of("engine", engine, ("auto", "sequence", *BARCODES))
-    if engine == "ripser++" and not (find_spec("ripserplusplus") is not None and _cuda()):
+    if engine == "ripser++" and not (find_spec("ripserplusplus") is not None and cuda.found()):
         raise ValueError("engine 'ripser++' needs the package ripserplusplus and a CUDA device; use 'auto' or 'ripser'")
     if engine == "giotto" and find_spec("gph") is None:
         raise ValueError("engine 'giotto' needs the package giotto-ph; use 'auto' or 'ripser'")
     return "sequence" if engine == "auto" else engine
-
-
-@cache
-def _cuda() -> bool:
-    """Whether the driver of this machine counts a CUDA device; asked without torch."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
 MEASURE = Measure(

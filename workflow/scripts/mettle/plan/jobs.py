@@ -5,7 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mettle.plan import classes, given, names, sources
+from mettle import schema
+from mettle.plan import classes, engines, given, names, sources
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
@@ -47,6 +48,9 @@ class Jobs(Groups):
 
     Methods with a `wildcards` argument are such functions; any object or mapping with the wildcards' names will do.
     """
+
+    conda: bool  # whether jobs get environments of their own
+    here: bool  # whether they run on this machine
 
     pattern = staticmethod(names.pattern)
 
@@ -212,6 +216,25 @@ class Jobs(Groups):
         """SHA-256 that the row of a converted model states, if it does."""
         return self.model_row(wildcards).get("sha256")
 
+    def said(self, wildcards: Any) -> Row:
+        """What is said of a model and decides no weight: second address, licence, reference, published accuracies."""
+        model, row = get(wildcards, "model"), self.model_row(wildcards)
+        found = {key: row.get(key, "") for key in ("mirror", "licence", "reference")}
+        return found | {"expected": [numbers for name, numbers in self._expected if name == model]}
+
+    @cached_property
+    def _expected(self) -> list[tuple[str, Row]]:
+        """Models with their published accuracies, in the order of the sheets."""
+        rows = [row for sheet in self.config["expected"] for row in schema.read_sheet(sheet, "published").values()]
+        return [(row["model"], {key: row[key] for key in row if key != "model"}) for row in rows]
+
+    def card(self, wildcards: Any) -> Row:
+        """What a model's card says beyond the metadata of the weights: of the model, and of its training data."""
+        row = self.model_row(wildcards)
+        data = {key: self.datasets[row["dataset"]][key] for key in ("licence", "names")}
+        own = {key: row[key] for key in ("model", "dataset", "recipe", "seed")}
+        return self.said(wildcards) | {"row": own, "data": data}
+
     def recipe(self, wildcards: Any) -> Row:
         """Training recipe of a model, defaults filled in."""
         return self.recipes.get(self.models[get(wildcards, "model")]["recipe"])
@@ -352,6 +375,29 @@ class Jobs(Groups):
         if images == "natural":
             return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
         return [f"{where}/crossed/{name}/{model}"] if above else []
+
+    def represented_for_gpu(self, wildcards: Any) -> list[str]:
+        """As `represented`, for a measure whose engine computes on a GPU.
+
+        Raises
+        ------
+        ValueError
+            If the engine cannot run.
+        """
+        name = get(wildcards, "measure")
+        if lack := engines.lacks(self.measures[name]["engine"], conda=self.conda, here=self.here):
+            raise ValueError(f"measure '{name}': {lack}")
+        return self.represented(wildcards)
+
+    @property
+    def on_gpu(self) -> list[str]:
+        """Measures whose engine computes on a GPU."""
+        return engines.on_gpu(self.measures)
+
+    @property
+    def on_cpu(self) -> list[str]:
+        """The other measures."""
+        return [name for name in self.measures if name not in self.on_gpu]
 
     def names_above(self, wildcards: Any) -> list[str]:
         """Models that the model of a cell is compared with."""

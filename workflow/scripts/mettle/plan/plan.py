@@ -16,6 +16,8 @@ class Plan(Jobs):
     Parameters
     ----------
     config : the mapping read from config/config.yaml and its overlays
+    conda : whether jobs get environments of their own
+    here : whether they run on this machine
 
     Raises
     ------
@@ -23,9 +25,10 @@ class Plan(Jobs):
         One sentence that names the file and the key or row that is wrong.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], *, conda: bool = False, here: bool = False) -> None:
         super().__init__(config)
         self._options: dict[str, Row] = {}  # of the figures that were asked for, checked
+        self.conda, self.here = conda, here
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
         """Everything that the configuration asks for, or what some of its figures are."""

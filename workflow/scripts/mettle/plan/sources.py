@@ -49,6 +49,7 @@ SCHEMES = {
     "gs": Scheme("gs://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
     "hf": Scheme("hf://OWNER/REPOSITORY/FILE", r"//[^/]+/[^/]+/[^?]+", "", "HF_TOKEN"),
 }
+_PLUGINS = [name for name, scheme in SCHEMES.items() if scheme.plugin]
 # A name or password before the host, or a key, token or signature in the query.
 _SECRET = re.compile(
     r"//[^/]*@|[?&](?:[^=&]*(?:token|secret|passw|signature|credential|auth(?!ors?=)|accesskey)[^=&]*|(?:[^=&]*[-_])?(?:sig|key|apikey))=",
@@ -88,14 +89,15 @@ class Source:
         return DOWNLOADS / self.file if self.remote else files.found(self.address)
 
 
-def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES) -> Source:
-    """What a cell of the column `source` says.
+def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str = "source") -> Source:
+    """What a cell of the column `source`, or `mirror`, says.
 
     Parameters
     ----------
     cell : path or address, perhaps with `#` and a member of an archive
     where : sheet and row, for the messages
     schemes : those that are allowed here
+    column : of the sheet, for the messages
 
     Raises
     ------
@@ -105,23 +107,26 @@ def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES) -> Source:
     address, mark, member = cell.partition("#")
     scheme, colon, rest = address.partition(":")
     if mark and not member:
-        raise ValueError(f"{where}: column source names nothing behind '#'; '#.' is the whole archive")
+        raise ValueError(f"{where}: column {column} names nothing behind '#'; '#.' is the whole archive")
     if not colon:
         return Source(address, member)
     if scheme not in (known := list(schemes)):
-        raise ValueError(f"{where}: column source has the unknown scheme '{scheme}'; there are {', '.join(known)}")
+        raise ValueError(f"{where}: column {column} has the unknown scheme '{scheme}'; there are {', '.join(known)}")
     if _SECRET.search(rest):
         raise ValueError(
-            f"{where}: column source holds a password, token or signature; sheets are read by all and end in results: "
-            f"credentials for {scheme} belong into {SCHEMES[scheme].secrets}"
+            f"{where}: column {column} holds a password, token or signature; sheets are read by all and end in "
+            f"results: credentials for {scheme} belong into {SCHEMES[scheme].secrets}"
         )
     if not re.fullmatch(SCHEMES[scheme].pattern, rest):
-        raise ValueError(f"{where}: column source is '{address}', not of the form {SCHEMES[scheme].form}")
+        raise ValueError(f"{where}: column {column} is '{address}', not of the form {SCHEMES[scheme].form}")
     return Source(address, member, scheme)
 
 
 def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """What the rule `download` may be asked for: address, SHA-256 (or none) and first row, by name of the file.
+    """What the rule `download` may be asked for, by name of the file: address, and what rows say of it.
+
+    That is `mirror`, a second address of the same file, and `sha256`, either of them perhaps empty; and `where`, the
+    first row that names the address.
 
     Parameters
     ----------
@@ -130,17 +135,33 @@ def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[st
     Raises
     ------
     ValueError
-        If a source is wrong, or two rows state different SHA-256 of one address.
+        If a source or mirror is wrong, or two rows state different ones, or different SHA-256, of one address.
     """
     found: dict[str, dict[str, str]] = {}
-    plugins = [name for name, scheme in SCHEMES.items() if scheme.plugin]
-    parsed = [(where, row, parse(row["source"], where, plugins)) for where, row in datasets.items() if row["source"]]
+    parsed = [(where, row, parse(row["source"], where, _PLUGINS)) for where, row in datasets.items() if row["source"]]
     parsed += [(where, row, parse(row["source"], where)) for where, row in models.items() if row["source"] != "train"]
     for where, row, source in parsed:
+        stated = {"mirror": _mirror(row, source, where), "sha256": row.get("sha256", "")}
         if source.remote:
-            first = found.setdefault(source.file, {"url": source.address, "sha256": "", "where": where})
-            stated = row.get("sha256", "")
-            if stated and first["sha256"] not in ("", stated):
-                raise ValueError(f"{where}: states another SHA-256 of {source.address} than {first['where']}")
-            first["sha256"] = first["sha256"] or stated
+            first = found.setdefault(source.file, {"url": source.address, "where": where} | dict.fromkeys(stated, ""))
+            for key, value in stated.items():
+                if value and first[key] not in ("", value):
+                    of = {"mirror": "mirror", "sha256": "SHA-256"}[key]
+                    raise ValueError(f"{where}: states another {of} of {source.address} than {first['where']}")
+                first[key] = first[key] or value
     return found
+
+
+def _mirror(row: Mapping[str, Any], source: Source, where: str) -> str:
+    """The second address of a row's source; empty where it has none."""
+    if not (cell := row.get("mirror", "")):
+        return ""
+    if not source.remote:
+        raise ValueError(
+            f"{where}: column mirror is a second address for the rule download, which does not fetch the source "
+            f"'{row['source']}': leave mirror empty"
+        )
+    mirror = parse(cell, where, _PLUGINS, "mirror")
+    if not mirror.remote or mirror.member:
+        raise ValueError(f"{where}: column mirror is '{cell}', not the address of a file; what is behind # is source's")
+    return cell

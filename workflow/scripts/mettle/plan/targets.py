@@ -26,6 +26,7 @@ PATHS = (
     "results/train/{model}/weights.safetensors",
     "results/train/{trained}/epochs.parquet",
     "results/train/{trained}/checkpoints",
+    "results/cards/{model}.md",
     "results/attack/{dataset}/{model}/{attack}.parquet",
     "results/effectiveness/{dataset}/{model}.parquet",
     "results/convergence/{dataset}/{model}.parquet",
