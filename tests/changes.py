@@ -76,13 +76,13 @@ part|classification|5|64|folder|raw/photos|lists/files.txt|||test|photos|1|||
 packed|classification|10|64|cifar10_python|raw/packed.tar.gz|||train|test||1|||
 """
 MODELS = """
-model|dataset|arch|recipe|threat|eps|seed|source|sha256|format|base|apart
+model|dataset|arch|recipe|threat|eps|seed|source|sha256|format|base|apart|mirror|licence|reference
 resnet8-plain-s0|digits|resnet8|plain|none|0|0|train||||
 vgg5-plain-s0|digits|vgg5|plain|none|0|0|train||||
 resnet8-robust-s0|digits|resnet8|robust|linf|8/255|0|train||||
 vgg5-robust-s0|digits|vgg5|robust|linf|8/255|0|train|||resnet8-robust-s0|
 resnet18-bare-s0|photos|resnet18|bare|none|0|0|raw/a.pt||timm||
-resnet18-tough-s0|photos|resnet18|tough|linf|8/255|0|raw/a.pt||timm||
+resnet18-tough-s0|photos|resnet18|tough|linf|8/255|0|https://host/a.pt||timm|||https://mirror/a.pt|free|a paper
 resnet50-bare-s0|photos|resnet50|bare|none|0|0|train||||
 resnet50-tough-s0|photos|resnet50|tough|linf|8/255|0|train|||resnet18-bare-s0|
 """
@@ -94,6 +94,7 @@ GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"opti
 # Files that no figure needs.
 MORE = ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
+MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
     MORE += [f"results/convergence/photos/{model}.parquet"]
@@ -244,6 +245,7 @@ VALUES = {
     "datasets": "again/datasets.tsv",
     "models": ["again/models.tsv"],
     "recipes": "again/recipes",
+    "expected": ["published2.tsv"],
     "sweeps": ["wide", "grid"],
     "attack.perturbations.judges": ["resnet8-plain-s0", "resnet50-bare-s0"],
 }
@@ -376,6 +378,9 @@ MODEL_CELLS = {
     "format": ("resnet18-bare-s0", "bai"),
     "base": ("resnet50-tough-s0", "resnet18-tough-s0"),
     "apart": ("resnet18-bare-s0", "yes"),
+    "mirror": ("resnet18-tough-s0", "https://elsewhere/a.pt"),
+    "licence": ("resnet18-tough-s0", "not free"),
+    "reference": ("resnet18-tough-s0", "another paper"),
 }
 # Columns of a model that make another model of it, whose name changes with them; threat and eps follow from the recipe.
 NAMING = ("model", "dataset", "arch", "recipe", "threat", "eps", "seed")

@@ -32,8 +32,8 @@ def target(tmp_path):
     return tmp_path / "downloads" / "c.pth"
 
 
-def source(url, sha256=""):
-    return {"url": url, "sha256": sha256, "where": "sheet, row 'x'"}
+def source(url, sha256="", mirror=""):
+    return {"url": url, "mirror": mirror, "sha256": sha256, "where": "sheet, row 'x'"}
 
 
 def left(target):
@@ -49,7 +49,10 @@ def test_a_file_with_the_right_sha256(server, target, job):
 def test_the_sha256_is_told_where_the_row_has_none(server, target, job):
     download(source(f"{server.url}/d/c.pth"), target, job)
     (told,) = [text for text in job.said if "SHA-256" in text]
-    assert told == f"SHA-256 {SHA}: put it into column `sha256` of sheet, row 'x' to have it checked"
+    assert (
+        told
+        == f"SHA-256 {SHA}: put it into column `sha256` of sheet, row 'x' to have it checked, or run `make checksums`"
+    )
 
 
 def test_another_sha256_leaves_no_file(server, target, job):
@@ -93,6 +96,30 @@ def test_a_server_that_stops_sending(server, target, job, monkeypatch):
     monkeypatch.setattr("mettle.download._TIMEOUT", 0.2)
     server.slow.add("/d/c.pth")
     refuses(f"{server.url}/d/c.pth", target, job, ".*timed out.*")
+
+
+def test_the_second_address_is_asked_when_the_first_gives_no_file(server, target, job):
+    server.kind["/page"], server.files["/page"] = "text/html", b"too many downloads"
+    download(source(f"{server.url}/page", SHA, f"{server.url}/d/c.pth"), target, job)
+    assert target.read_bytes() == CONTENT and left(target) == ["c.pth"]
+    assert server.gets() == ["/page", "/d/c.pth"]
+    assert any("/page cannot be downloaded (a web page comes instead of a file)" in text for text in job.said)
+
+
+def test_the_second_address_is_not_asked_without_need(server, target, job):
+    download(source(f"{server.url}/d/c.pth", SHA, f"{server.url}/other"), target, job)
+    assert server.gets() == ["/d/c.pth"]
+
+
+def test_a_second_address_with_another_file_is_refused(server, target, job):
+    server.files["/other"] = b"other"
+    message = (
+        rf"^sheet, row 'x': {server.url}/no cannot be downloaded \(404 .*\): try again, or put the file at {target} by "
+        rf"hand; {server.url}/other has SHA-256 [0-9a-f]{{64}}, the row says {SHA}: try again, or correct the row$"
+    )
+    with pytest.raises(ValueError, match=message):
+        download(source(f"{server.url}/no", SHA, f"{server.url}/other"), target, job)
+    assert not left(target)
 
 
 def test_what_a_killed_job_left_does_no_harm(server, target, job):

@@ -13,6 +13,7 @@ PRIMITIVES = [
     "files",
     "text",
     "units",
+    "cuda",
     "schema",
     "tables",
     "plan",
@@ -24,7 +25,7 @@ PRIMITIVES = [
     "stats",
 ]
 STAGES = ["prep", "train", "attack", "invert", "represent", "compare", "probe", "tabulate", "plot", "publish"]
-STAGES += ["download", "overview"]
+STAGES += ["download", "overview", "checksums"]
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")
 FILES = sorted(LIBRARY.rglob("*.py"))
 

@@ -1,5 +1,7 @@
 """Sources: cells of a sheet that are understood, sentences for the others, and the files that they stand for."""
 
+import re
+
 import pytest
 
 from imports import ROOT
@@ -121,8 +123,8 @@ def test_rows_share_a_download_and_its_sha256():
         rows(b=("train", ""), c=(f"{url}#c", ""), d=(f"{url}#d", "1" * 64), e=("hf://o/r/f", ""), f=("s3://b/k", "")),
     )
     assert list(found.values()) == [
-        {"url": url, "sha256": "1" * 64, "where": "sheet, row 'c'"},
-        {"url": "s3://b/k", "sha256": "", "where": "sheet, row 'f'"},
+        {"url": url, "where": "sheet, row 'c'", "mirror": "", "sha256": "1" * 64},
+        {"url": "s3://b/k", "where": "sheet, row 'f'", "mirror": "", "sha256": ""},
     ]
     assert list(found) == [parse(row["url"], "").file for row in found.values()]
 
@@ -133,6 +135,44 @@ def test_rows_that_state_different_sha256_are_told():
         ValueError, match=r"^sheet, row 'd': states another SHA-256 of https://h/c than sheet, row 'c'$"
     ):
         sources.parse_all({}, models)
+
+
+MIRROR = "https://other/c.pth"
+
+
+def mirrored(source, mirror):
+    return {"source": source, "mirror": mirror}
+
+
+def test_a_second_address():
+    found = sources.parse_all({}, {"a": mirrored("https://h/c#a", ""), "b": mirrored("https://h/c#b", MIRROR)})
+    assert [(row["url"], row["mirror"]) for row in found.values()] == [("https://h/c", MIRROR)]
+
+
+@pytest.mark.parametrize(
+    ("source", "mirror", "told"),
+    [
+        (
+            "a.pth",
+            MIRROR,
+            "column mirror is a second address for the rule download, which does not fetch the source 'a.pth'",
+        ),
+        ("hf://o/r/f", MIRROR, "does not fetch the source 'hf://o/r/f': leave mirror empty"),
+        ("https://h/c", "b.pth", "column mirror is 'b.pth', not the address of a file"),
+        ("https://h/c", f"{MIRROR}#a", "not the address of a file; what is behind # is source's"),
+        ("https://h/c", "ftp://h/c", "column mirror has the unknown scheme 'ftp'"),
+        ("https://h/c", "https://h/c?token=x", "column mirror holds a password"),
+    ],
+)
+def test_a_second_address_that_cannot_be_one_is_told(source, mirror, told):
+    with pytest.raises(ValueError, match=re.escape(told)):
+        sources.parse_all({}, {"sheet, row 'x'": mirrored(source, mirror)})
+
+
+def test_rows_that_state_different_second_addresses_are_told():
+    rows = {"a": mirrored("https://h/c", MIRROR), "b": mirrored("https://h/c", "https://third/c")}
+    with pytest.raises(ValueError, match=r"^b: states another mirror of https://h/c than a$"):
+        sources.parse_all({}, rows)
 
 
 def test_all_shipped_sources_are_understood():

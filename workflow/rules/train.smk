@@ -1,10 +1,11 @@
 """
-Makes weights: trains a model from its recipe, or converts a published checkpoint.
+Makes weights: trains a model from its recipe, or converts a published checkpoint; and writes the card of a model.
 
 INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet), or the `source` of the model's row
 OUTPUTS:  results/train/{model}/weights.safetensors
           results/train/{model}/epochs.parquet (trained models)
           results/train/{model}/checkpoints (trained models; the epochs that the recipe names)
+          results/cards/{model}.md
 """
 
 
@@ -65,5 +66,25 @@ rule convert:
         model=PLAN.converted_row,
         recipe=PLAN.preprocessing,
         sha256=uncounted(PLAN.sha256),
+        said=uncounted(PLAN.said),
     script:
         "../scripts/convert.py"
+
+
+rule card:
+    """Write the card of a model: source, licence, input, classes, published accuracies, what to cite."""
+    input:
+        "results/train/{model}/weights.safetensors",
+    output:
+        "<results>/cards/{model}.md",
+    log:
+        "<logs>/card/{model}.log",
+    benchmark:
+        "<benchmarks>/card/{model}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    params:
+        revision=1,
+        said=PLAN.card,
+    script:
+        "../scripts/card.py"

@@ -4,4 +4,4 @@ from mettle import flow, train
 
 with flow.job(snakemake) as job:
     told = snakemake.params
-    train.convert(told.model | {"sha256": told.sha256}, told.recipe, snakemake.output.weights, job)
+    train.convert(told.model | {"sha256": told.sha256}, told.recipe, snakemake.output.weights, job, said=told.said)

@@ -213,6 +213,23 @@ def test_the_sheets_name_the_same_22_models():
         assert 0 < NUMBERS[name]["autoattack"] < NUMBERS[name]["clean"] < 1
 
 
+def test_robustbench_hosts_the_nine_xcit_of_its_leaderboard():
+    release = "https://github.com/RobustBench/robustbench/releases/download/v1.1/debenedetti2022light-xcit"
+    hosted = {name: found for name, found in SHEET.items() if "github.com" in found["source"]}
+    files = {f"{release}-{size}-{data}-linf.pth.tar" for size in "sml" for data in ("imagenet", "cifar10", "cifar100")}
+    assert {found["source"] for found in hosted.values()} == files
+    for name, found in SHEET.items():
+        drive = found["mirror"] if name in hosted else found["source"]
+        assert drive.startswith("https://drive.usercontent.google.com/download?id=")
+        assert (
+            found["licence"] == ("MIT" if name in hosted else "no licence stated")
+            and "2209.07399" in found["reference"]
+        )
+        assert name not in hosted or found["arch"].split("_")[1][0] == found["source"].removeprefix(f"{release}-")[0]
+        assert name not in hosted or f"-{found['dataset']}-" in found["source"]
+        assert name not in hosted or (found["dataset"] == "imagenet") == (found["eps"] == 4 / 255)
+
+
 def test_numbers_of_the_first_and_last_model():
     first, last = (list(NUMBERS.values())[position] for position in (0, -1))
     assert (first["clean"], first["autoattack"]) == (0.7234, 0.4178)

@@ -31,7 +31,8 @@ def download(source: dict[str, str], target: str | Path, job: Job) -> None:
 
     Parameters
     ----------
-    source : `url`, `sha256` (empty: not checked, but told), and `where`, the row that names it
+    source : `url`; `mirror`, a second address that is tried when the first gives no such file, or empty; `sha256`
+        (empty: not checked, but told); and `where`, the row that names them
     target : file to write
     job : log
 
@@ -42,13 +43,29 @@ def download(source: dict[str, str], target: str | Path, job: Job) -> None:
     ValueError
         If its SHA-256 is not that of the row, or the plugin lacks a setting.
     """
-    target, began = Path(target), time.monotonic()
-    job.say(f"downloads {source['url']}")
-    partial = target.with_name(f".{target.name}.part")  # one name, so that what a killed job left is written over
+    target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
+    refused: list[str] = []
+    for url in filter(None, (source["url"], source["mirror"])):
+        try:
+            _from(url, source, target, job)
+            return
+        except (ConnectionError, ValueError) as error:
+            job.say(str(error))
+            refused.append(str(error))
+            last = error
+    # `from None`: what the libraries say may hold signed addresses, and the log keeps tracebacks.
+    raise type(last)(f"{source['where']}: {'; '.join(refused)}") from None
+
+
+def _from(url: str, source: dict[str, str], target: Path, job: Job) -> None:
+    """Fetch the file from one address."""
+    began = time.monotonic()
+    job.say(f"downloads {url}")
+    partial = target.with_name(f".{target.name}.part")  # one name, so that what a killed job left is written over
     try:
-        _retrieve(source, partial, target)
-        _check(source, partial, job)
+        _retrieve(url, partial, target)
+        _check(url, source, partial, job)
         job.say(f"{partial.stat().st_size} bytes in {time.monotonic() - began:.0f} s")
         partial.replace(target)
     finally:
@@ -60,22 +77,22 @@ def refuse(sentence: str) -> NoReturn:
     raise FileNotFoundError(sentence)
 
 
-def _retrieve(source: dict[str, str], partial: Path, target: Path) -> None:
+def _retrieve(url: str, partial: Path, target: Path) -> None:
     """Have the plugin of the scheme write a file."""
-    scheme = SCHEMES[source["url"].partition(":")[0]]
+    scheme = SCHEMES[url.partition(":")[0]]
     plugin = import_module(f"snakemake_storage_plugin_{scheme.plugin}")
-    settings = _settings(plugin, scheme.plugin, source["where"])
+    settings = _settings(plugin, scheme.plugin)
     try:
         provider = plugin.StorageProvider(partial.parent, getLogger(__name__), settings=settings)
         kind = _checked(plugin) if scheme.plugin == "http" else plugin.StorageObject
-        found = kind(source["url"], keep_local=True, retrieve=True, provider=provider)
+        found = kind(url, keep_local=True, retrieve=True, provider=provider)
         found.set_local_path(partial)
         asyncio.run(_fetch(found, scheme.plugin))
         if not partial.is_file():
             raise IsADirectoryError("it is a folder, and only a file can be a source")
     except Exception as error:  # every plugin raises kinds of its own
         # `from None`: what the libraries say may hold signed addresses, and the log keeps tracebacks.
-        what = f"{source['where']}: {source['url']} cannot be downloaded ({_reason(error)})"
+        what = f"{url} cannot be downloaded ({_reason(error)})"
         raise ConnectionError(f"{what}: try again, or put the file at {target} by hand") from None
 
 
@@ -86,7 +103,7 @@ async def _fetch(found: Any, plugin: str) -> None:
     await found.managed_retrieve()
 
 
-def _settings(plugin: ModuleType, name: str, where: str) -> Any:
+def _settings(plugin: ModuleType, name: str) -> Any:
     """The plugin's settings from the environment variables that Snakemake reads them from.
 
     Raises
@@ -102,7 +119,7 @@ def _settings(plugin: ModuleType, name: str, where: str) -> Any:
         elif field.metadata.get("required"):
             missing.append(variable)
     if missing:
-        raise ValueError(f"{where}: the storage plugin {name} needs the environment variable {', '.join(missing)}")
+        raise ValueError(f"the storage plugin {name} needs the environment variable {', '.join(missing)}")
     return plugin.StorageProviderSettings(**found)
 
 
@@ -132,11 +149,11 @@ def _reason(error: BaseException) -> str:
     return re.sub(r"(\w+://[^\s?]+)\?[^\s)]*", r"\1", text)
 
 
-def _check(source: dict[str, str], path: Path, job: Job) -> None:
+def _check(url: str, source: dict[str, str], path: Path, job: Job) -> None:
     """Compare with the row's SHA-256, or say what the file has."""
     found, stated = sha256_of(path), source["sha256"]
     if not stated:
-        job.say(f"SHA-256 {found}: put it into column `sha256` of {source['where']} to have it checked")
+        where = f"column `sha256` of {source['where']}"
+        job.say(f"SHA-256 {found}: put it into {where} to have it checked, or run `make checksums`")
     elif found != stated:
-        what = f"{source['where']}: {source['url']} has SHA-256 {found}, the row says {stated}"
-        raise ValueError(f"{what}: try again, or correct the row")
+        raise ValueError(f"{url} has SHA-256 {found}, the row says {stated}: try again, or correct the row")

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from mettle.models.classifier import Classifier, create
 
 # What a file must say of its network. `input_range` is always [0, 1]: normalisation is inside the model.
 REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std", "input_range", "threat", "eps")
+# What it may say besides and what decides nothing: a change of it leaves a file that is there as it is.
+SAID = ("provenance", "mirror", "licence", "reference", "expected")
 
 
 def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     """Write a model's state, under a temporary name that is renamed at the end.
 
-    A file that holds the same, but for its provenance, stays as it is, under a new time.
+    A file that holds the same, but for what `SAID` lists, stays as it is, under a new time.
 
     Parameters
     ----------
@@ -41,12 +44,12 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
 
 
 def _alike(one: Path, other: Path) -> bool:
-    """Whether two files hold the same weights and say the same of them, but for what made them."""
+    """Whether two files hold the same weights and say the same of them, but for what decides nothing."""
     try:
         (state, about), (others, abouts) = read(one), read(other)
     except ValueError:
         return False
-    said = [{key: value for key, value in found.items() if key != "provenance"} for found in (about, abouts)]
+    said = [{key: value for key, value in found.items() if key not in SAID} for found in (about, abouts)]
     equal = state.keys() == others.keys() and all(torch.equal(state[key], others[key]) for key in state)
     return equal and said[0] == said[1]
 
@@ -59,17 +62,36 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     ValueError
         If the file is no whole safetensors file, or its metadata is incomplete or promises another input range.
     """
+    with _opened(path) as file:
+        about = _about(file, path)
+        return {key: file.get_tensor(key) for key in file.keys()}, about  # noqa: SIM118 (no mapping)
+
+
+def described(path: str | Path) -> dict[str, Any]:
+    """Metadata of a file, checked as `read` does, without its tensors."""
+    with _opened(path) as file:
+        return _about(file, path)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("mettle", "{}"))
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def _about(file: Any, path: str | Path) -> dict[str, Any]:
+    try:
+        about = json.loads((file.metadata() or {}).get("mettle", "{}"))
+    except json.JSONDecodeError as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
     if missing := [key for key in REQUIRED if key not in about]:
         raise ValueError(f"{path}: metadata lacks {missing}; weights from elsewhere go through the rule `convert`")
     if about["input_range"] != [0, 1]:
         raise ValueError(f"{path}: made for input range {about['input_range']}, models here take images in [0, 1]")
-    return state, about
+    return about
 
 
 def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]:

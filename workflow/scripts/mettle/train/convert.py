@@ -11,7 +11,9 @@ from mettle.plan.sources import Source, parse
 from mettle.train.loop import about
 
 
-def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job: Job) -> None:
+def convert(
+    row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job: Job, *, said: dict[str, Any] | None = None
+) -> None:
     """Write the weights of a published checkpoint as safetensors.
 
     Parameters
@@ -22,6 +24,7 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
         checkpoint's where it has them
     target : file to write
     job : log, provenance
+    said : what else the metadata shall say, keys of `mettle.models.weights.SAID`
 
     Raises
     ------
@@ -36,9 +39,11 @@ def convert(row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job
     verify(path, row.get("sha256"))
     digest = row.get("sha256") or sha256_of(path)
     if not row.get("sha256"):
-        job.say(f"{path} has SHA-256 {digest}: put it into column `sha256` of row '{row['model']}' to have it checked")
+        where = f"column `sha256` of row '{row['model']}'"
+        job.say(f"{path} has SHA-256 {digest}: put it into {where} to have it checked, or run `make checksums`")
     model, source = _network(row, recipe["input"], path, origin.member, job)
-    models.save(target, model, about(row, {"input": source}, job) | {"source": row["source"], "sha256": digest})
+    origin_of = {"source": row["source"], "sha256": digest} | (said or {})
+    models.save(target, model, about(row, {"input": source}, job) | origin_of)
 
 
 def _network(
