@@ -24,6 +24,9 @@ def copy(folder, *more):
     for name in ("workflow", "envs", "profiles", *more):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", folder)
+    numbers = folder / "resources" / "published" / "light_recipe.tsv"  # which every conversion reads
+    numbers.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "resources" / "published" / numbers.name, numbers)
     (folder / "slurm").symlink_to("profiles/slurm")
     return folder
 

@@ -28,9 +28,8 @@ configfile: str(files.found("config/config.yaml"))
 
 
 deploys = bool(workflow.deployment_settings.deployment_method)
-local = workflow.resource_settings.nodes is None
 try:
-    PLAN = Plan(config, conda=deploys, here=local)
+    PLAN = Plan(config, conda=deploys, here=workflow.resource_settings.nodes is None)
     if workflow.is_main_process:
         check_targets(PLAN, sys.argv[1:])
 except ValueError as error:
