@@ -1,6 +1,5 @@
 """Shared by all rule files: the configuration, the plan made from it and the sheets, and what a path level may be."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -15,11 +14,12 @@ if not SCRIPTS.is_local:
     for path in SCRIPTS.hosted_repo.repo.git.ls_tree(*listed).splitlines():
         workflow.sourcecache.get_path(SCRIPTS.join("../..").join(path))
     SCRIPTS = Path(workflow.sourcecache.get_path(SCRIPTS.join("prep.py"))).parent
-sys.path.insert(0, os.fspath(SCRIPTS))
+sys.path.insert(0, str(SCRIPTS))
 
 from mettle import files, overview
 from mettle.flow.begin import python_by_name
-from mettle.plan import Asked, Plan, check_targets, images_of, manifests_of, remedy, uncounted
+from mettle.plan import Asked, Plan, check_targets, remedy
+from mettle.plan import images_of, manifests_of, uncounted
 
 python_by_name()
 
@@ -27,9 +27,8 @@ python_by_name()
 configfile: str(files.found("config/config.yaml"))
 
 
-deploys = bool(workflow.deployment_settings.deployment_method)
 try:
-    PLAN = Plan(config, conda=deploys, here=workflow.resource_settings.nodes is None)
+    PLAN = Plan(config, workflow)
     if workflow.is_main_process:
         check_targets(PLAN, sys.argv[1:])
 except ValueError as error:

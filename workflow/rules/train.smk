@@ -83,6 +83,9 @@ rule card:
         "<benchmarks>/card/{model}.tsv"
     conda:
         "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("card"),
+        runtime=ASKED.minutes("card"),
     params:
         revision=1,
         said=PLAN.card,

@@ -3,7 +3,7 @@
 import re
 import sys
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -34,6 +34,12 @@ def absent(monkeypatch):
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
 
 
+def run(conda=False, nodes=100):
+    """What Snakemake says of a run: with --jobs where jobs run elsewhere."""
+    deployment = SimpleNamespace(deployment_method={"conda"} if conda else set())
+    return SimpleNamespace(deployment_settings=deployment, resource_settings=SimpleNamespace(nodes=nodes))
+
+
 def test_measures_are_made_by_one_rule_each(config):
     plan = Plan(config)
     assert plan.on_gpu == ["rtd_gpu"] and set(plan.on_cpu) | {"rtd_gpu"} == set(plan.measures)
@@ -60,13 +66,13 @@ def test_a_missing_package_is_told(config, absent):
 
 
 def test_an_environment_of_its_own_brings_the_package(config, absent):
-    assert Plan(config, conda=True).represented_for_gpu(CELL)
+    assert Plan(config, run(conda=True)).represented_for_gpu(CELL)
 
 
 def test_a_missing_device_is_told_where_jobs_run_here(config, installed, monkeypatch):
     monkeypatch.setattr(cuda, "found", lambda: False)
-    assert Plan(config).represented_for_gpu(CELL)
+    assert Plan(config, run()).represented_for_gpu(CELL)
     with pytest.raises(ValueError, match=r"^measure 'rtd_gpu': .* needs a CUDA device, and this machine has none"):
-        Plan(config, here=True).represented_for_gpu(CELL)
+        Plan(config, run(nodes=None)).represented_for_gpu(CELL)
     monkeypatch.setattr(cuda, "found", lambda: True)
-    assert Plan(config, here=True).represented_for_gpu(CELL)
+    assert Plan(config, run(nodes=None)).represented_for_gpu(CELL)

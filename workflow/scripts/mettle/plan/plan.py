@@ -16,8 +16,7 @@ class Plan(Jobs):
     Parameters
     ----------
     config : the mapping read from config/config.yaml and its overlays
-    conda : whether jobs get environments of their own
-    here : whether they run on this machine
+    workflow : Snakemake's, for how jobs are run; without it nothing is known of that
 
     Raises
     ------
@@ -25,10 +24,11 @@ class Plan(Jobs):
         One sentence that names the file and the key or row that is wrong.
     """
 
-    def __init__(self, config: Mapping[str, Any], *, conda: bool = False, here: bool = False) -> None:
+    def __init__(self, config: Mapping[str, Any], workflow: Any = None) -> None:
         super().__init__(config)
         self._options: dict[str, Row] = {}  # of the figures that were asked for, checked
-        self.conda, self.here = conda, here
+        self.conda = bool(workflow and workflow.deployment_settings.deployment_method)
+        self.here = bool(workflow) and workflow.resource_settings.nodes is None
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
         """Everything that the configuration asks for, or what some of its figures are."""

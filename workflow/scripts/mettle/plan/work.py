@@ -39,6 +39,10 @@ class Work:
         """The checkpoint and the network side by side."""
         return Load(seconds=200, mb=10 * self._network(get(cell, "model")).parameters)
 
+    def card(self, cell: Any) -> Load:
+        """The metadata of a file, and its SHA-256."""
+        return Load(seconds=60)
+
     def train(self, cell: Any) -> Load:
         """Every epoch an attack and an update per image, and a tenth more for validation."""
         model, recipe = get(cell, "model"), self.plan.recipe(cell)
