@@ -34,6 +34,7 @@ def test_a_report_is_about_what_has_been_made(arguments, tmp_path):
     wanted = [str(tmp_path / "made"), str(tmp_path / "not")]
     (tmp_path / "made").touch()
     assert overview.targets(wanted, ["snakemake", *arguments]) == wanted[:1]
+    assert overview.targets(wanted, ["snakemake", *arguments], wanted[1:].__contains__) == wanted[1:]
 
 
 def test_run_times_by_rule_with_the_longest_first_and_all_last(tmp_path):

@@ -34,6 +34,14 @@ def left(paths):
     return sorted(path.name for path in paths[0].parent.iterdir()) if paths[0].parent.exists() else []
 
 
+def test_a_source_that_is_a_result_is_read_where_its_copy_lies():
+    copy = "somewhere/bucket/results/tfds/digits"
+    told = row("tfds/digits", "results/tfds/digits")
+    assert prep.placed(told, ["lists/names.txt", copy]) == told | {"source": copy}
+    assert prep.placed(told, ["lists/names.txt", "results/tfds/digits"]) == told
+    assert prep.placed(row("digits"), []) == row("digits")
+
+
 @pytest.fixture
 def tree(tmp_path):
     for name in ("cat", "dog"):

@@ -17,11 +17,9 @@ if not SCRIPTS.is_local:
 sys.path.insert(0, str(SCRIPTS))
 
 from mettle import files, overview
-from mettle.flow.begin import python_by_name
-from mettle.plan import Asked, Plan, check_targets, remedy
-from mettle.plan import images_of, manifests_of, uncounted
-
-python_by_name()
+from mettle.flow import begin, stored
+from mettle.plan import Asked, Plan, check_targets, images_of, manifests_of, uncounted
+from mettle.plan.overlay import sentence
 
 
 configfile: str(files.found("config/config.yaml"))
@@ -32,8 +30,7 @@ try:
     if workflow.is_main_process:
         check_targets(PLAN, sys.argv[1:])
 except ValueError as error:
-    told = f"{error}{remedy(workflow.overwrite_configfiles, sys.argv[1:])}"
-    raise WorkflowError(told) from None
+    raise WorkflowError(sentence(error, workflow.overwrite_configfiles)) from None
 ASKED = Asked(PLAN, workflow)
 
 
@@ -43,6 +40,8 @@ pathvars:
     benchmarks=PLAN.benchmarks,
 
 
+begin.python_by_name()
+stored.results_alone(workflow.modifier.path_modifier, PLAN.results, local)
 # What `--dag` writes of a job: Snakemake leaves out what a job before it has too, so that models look the same.
 DAG.new_wildcards = overview.all_wildcards
 

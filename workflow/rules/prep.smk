@@ -29,5 +29,6 @@ rule prep:
         seed=PLAN.seed_of_images,
         content=PLAN.content,
         dataset=uncounted(PLAN.prep_row),
+        record=uncounted(PLAN.record),
     script:
         "../scripts/prep.py"

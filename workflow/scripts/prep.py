@@ -3,9 +3,9 @@
 from mettle import flow, prep
 
 with flow.job(snakemake) as job:
-    prep.record(snakemake.input, snakemake.output.manifest)
+    prep.record(snakemake.input, snakemake.params.record)
     prep.prepare(
-        snakemake.params.dataset,
+        prep.placed(snakemake.params.dataset, snakemake.input),
         snakemake.wildcards.split,
         snakemake.output.images,
         snakemake.output.manifest,

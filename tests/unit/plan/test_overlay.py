@@ -7,7 +7,8 @@ import yaml
 
 from imports import ROOT
 from mettle import schema
-from mettle.plan import Plan, check_targets, overlay, remedy
+from mettle.plan import Plan, check_targets, overlay
+from mettle.plan.overlay import remedy, sentence
 
 PAPER = Path("config/paper.yaml")
 ATTACKED = {"figures": {"accuracy": {"evaluations": [{"datasets": ["imagenet"], "attacks": ["pgd20_l2_eps3"]}]}}}
@@ -44,11 +45,13 @@ def test_a_name_that_only_the_papers_configuration_knows(mine):
     assert said.endswith("mine.yaml")
 
 
-def test_a_target_that_only_the_papers_configuration_knows(mine):
+def test_a_target_that_only_the_papers_configuration_knows(mine, monkeypatch):
     target = "results/tables/published.parquet"
     with pytest.raises(ValueError, match="figure 'published' is not configured"):
         check_targets(Plan(overlay.laid(["config/config.yaml"])), [target])
     assert remedy([], [target]) == "; with config/paper.yaml it would be right: --configfile config/paper.yaml"
+    monkeypatch.setattr("sys.argv", ["snakemake", "-n", target])
+    assert sentence(ValueError("no"), []) == f"no{remedy([], [target])}"
 
 
 @pytest.mark.parametrize("below", [[], [PAPER]])

@@ -1,8 +1,9 @@
 """Start page of the report: what it shows, and how long the jobs of each rule took."""
 
 import csv
+import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 import yaml
 
 
-def targets(wanted: Sequence[str], arguments: Iterable[str]) -> list[str]:
+def targets(
+    wanted: Sequence[str], arguments: Iterable[str], exists: Callable[[str], bool] = os.path.exists
+) -> list[str]:
     """What rule `all` asks for: everything wanted, or for a report what there is of it.
 
     Snakemake makes no report while any of its files is missing. A report after a run (`--report-after-run`) waits for
@@ -21,11 +24,12 @@ def targets(wanted: Sequence[str], arguments: Iterable[str]) -> list[str]:
     ----------
     wanted : paths
     arguments : command line of Snakemake
+    exists : whether a path is there, or in the storage that holds the results
     """
     options = {argument.partition("=")[0] for argument in arguments}
     if "--report" not in options or "--report-after-run" in options:
         return list(wanted)
-    return [path for path in wanted if Path(path).exists()]
+    return [path for path in wanted if exists(path)]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from mettle.data import archives, classes
 from mettle.data.pixels import size_of
 from mettle.data.readers import Reader, reader
 from mettle.flow import verify
-from mettle.plan import given
 from mettle.plan.sources import parse
 
 
@@ -91,9 +90,15 @@ def _sized(items: Iterable[data.Item], side: int, where: str) -> Iterator[data.I
         yield item
 
 
-def record(inputs: Iterable[str], manifest_path: str | Path) -> None:
+def placed(dataset: dict[str, Any], inputs: Iterable[str]) -> dict[str, Any]:
+    """The row with its source where it lies: one that is a result itself may be in a storage, its copy an input."""
+    copies = [path for path in inputs if path.endswith(f"/{dataset['source']}")] if dataset["source"] else []
+    return dataset | {"source": copies[0]} if copies else dataset
+
+
+def record(inputs: Iterable[str], path: str | Path) -> None:
     """Write down what a split is packed from: who asks for it when its source is gone names the same inputs again."""
-    path = given.record(Path(manifest_path))
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(inputs), encoding="utf-8")
 

@@ -25,14 +25,14 @@ CLASSES |= {"cifar100_python": 100, "cifar100_binary": 100}
 _LISTS = ("subset", "names")
 
 
-def images(row: Row, split: str, manifest: Path, where: str) -> list[str]:
+def images(row: Row, split: str, record: Path, where: str) -> list[str]:
     """Inputs of the packing of a split.
 
     Parameters
     ----------
     row : cells of datasets.tsv, with those of the parent under `parent_row` where class names come from it
     split : name of the split
-    manifest : of the packed split, whether it is there or not
+    record : where the packing of the split has written down its inputs, if it has
     where : sheet and row, for messages
 
     Raises
@@ -40,7 +40,7 @@ def images(row: Row, split: str, manifest: Path, where: str) -> list[str]:
     ValueError
         If the row needs a source and names none, or names a list that is not there.
     """
-    return [*_source(row, split, manifest, where), *lists(row, where)]
+    return [*_source(row, split, record, where), *lists(row, where)]
 
 
 def check_classes(row: Row, split: str, where: str) -> None:
@@ -114,7 +114,7 @@ def _listed(path: str, where: str) -> Path:
     return place
 
 
-def _source(row: Row, split: str, manifest: Path, where: str) -> list[str]:
+def _source(row: Row, split: str, record: Path, where: str) -> list[str]:
     if row["reader"] in GENERATED:
         return []
     if not row["source"]:
@@ -125,8 +125,8 @@ def _source(row: Row, split: str, manifest: Path, where: str) -> list[str]:
         return [str(source.path)]
     if folders := _class_folders(source.path, split):
         return folders
-    if not source.path.exists() and record(manifest).exists():
-        return [path for path in record(manifest).read_text().splitlines() if Path(path).is_relative_to(source.path)]
+    if not source.path.exists() and record.exists():
+        return [path for path in record.read_text().splitlines() if Path(path).is_relative_to(source.path)]
     return [str(source.path / split / "CLASS")]
 
 
@@ -136,8 +136,3 @@ def _class_folders(source: Path, split: str) -> list[str]:
         return []
     with os.scandir(source / split) as entries:
         return sorted(entry.path for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-
-
-def record(path: Path) -> Path:
-    """Where the packing of a split writes down its inputs, from the path of the split's manifest."""
-    return path.with_name(f".{path.stem}.given")

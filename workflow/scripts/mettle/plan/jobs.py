@@ -105,8 +105,12 @@ class Jobs(Groups):
     def dataset_source(self, wildcards: Any) -> list[str]:
         """What a split is packed from: a download, an archive or folders, and the lists that the rows name."""
         dataset, split = get(wildcards, "dataset"), get(wildcards, "split")
-        manifest = Path(f"results/prep/{dataset}/{split}.parquet")
-        return given.images(self.prep_row(wildcards), split, manifest, f"{self.config['datasets']}, row '{dataset}'")
+        where = f"{self.config['datasets']}, row '{dataset}'"
+        return given.images(self.prep_row(wildcards), split, Path(self.record(wildcards)), where)
+
+    def record(self, wildcards: Any) -> str:
+        """Where the packing of a split writes down its inputs; here, wherever results are."""
+        return f"results/prep/{get(wildcards, 'dataset')}/.{get(wildcards, 'split')}.given"
 
     def model_source(self, wildcards: Any) -> list[str]:
         """The file that a checkpoint is read from."""

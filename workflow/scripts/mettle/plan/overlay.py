@@ -1,6 +1,7 @@
 """Configuration files laid over each other: config.yaml, the paper's, one's own."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from pathlib import Path
@@ -12,6 +13,17 @@ from mettle.plan.plan import Plan
 from mettle.plan.targets import check_targets
 
 CONFIG, PAPER = "config/config.yaml", "config/paper.yaml"
+
+
+def sentence(error: ValueError, own: Iterable[Path]) -> str:
+    """What an error says of the configuration or of this process's targets, and the remedy where it is known.
+
+    Parameters
+    ----------
+    error : of a plan or of `check_targets`
+    own : files behind `--configfile`, in their order
+    """
+    return f"{error}{remedy(own, sys.argv[1:])}"
 
 
 def remedy(own: Iterable[Path], arguments: Iterable[str]) -> str:

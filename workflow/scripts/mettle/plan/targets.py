@@ -63,6 +63,8 @@ _OTHERS = {
     "-d",
     "--wait-for-files",
     "--export-cwl",
+    "--default-storage-prefix",
+    "--local-storage-prefix",
 }
 _GRAMMAR = [path.split("/")[1:] for path in PATHS]
 _STAGES = {parts[0] for parts in _GRAMMAR}
