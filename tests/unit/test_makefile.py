@@ -1,9 +1,11 @@
-"""`make clean`: nothing that was made goes without a yes."""
+"""`make clean`: nothing that was made goes without a yes; and commands that call the library."""
 
 import os
 import pty
 import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,26 @@ def test_at_a_terminal_it_asks(folder, answer, left):
     assert "Remove all of it? [y/N]" in out and (folder / "results").exists() == left == bool(code)
     for end in (ours, theirs):
         os.close(end)
+
+
+def make(*arguments):
+    """A command of the project itself, with this Python as its environment."""
+    command = ["make", "--silent", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", *arguments]
+    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+
+
+def test_make_checksums_calls_the_library(tmp_path):
+    (tmp_path / "net.pt").write_bytes(b"weights")
+    sheet = tmp_path / "models.tsv"
+    head = "model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\tsha256"
+    sheet.write_text(f"{head}\na-r-s0\tdigits\ta\tr\tnone\t0\t0\t{tmp_path}/net.pt\n")
+    answer = make("checksums", f"SHEETS={sheet}")
+    assert answer.returncode == 0, answer.stderr
+    assert f"{sheet}, line 2: " in answer.stdout and f" of {tmp_path}/net.pt" in answer.stdout
+
+
+def test_make_profile_calls_the_library(tmp_path):
+    answer = make("profile", "ARCH=resnet8", "SIZE=32", "CLASSES=10", "BATCH=2", "WARM=0", "REPEATS=1", "STEPS=1 2")
+    assert answer.returncode == 0, answer.stderr
+    assert [line.split()[0] for line in answer.stdout.splitlines()[-4:]] == ["pgd1", "pgd2", "trades1", "trades2"]

@@ -104,7 +104,7 @@ def _expected(about: dict[str, Any]) -> str:
 def _use(about: dict[str, Any]) -> str:
     lines = ["from mettle import models", "", f'model, about = models.load("{about["weights"]}")']
     lines.append("logits = model(images)  # images (n, 3, h, w), float in [0, 1]")
-    return "\n".join(["```python", *lines, "```"])
+    return "\n".join(["In mettle's folder, with `PYTHONPATH=workflow/scripts`:", "", "```python", *lines, "```"])
 
 
 def _cite(about: dict[str, Any]) -> str:
