@@ -59,8 +59,8 @@ A new name in `dataset` is a new data set. A `sha256` that is filled in or corre
 
 RECIPES = """
 `dataset`, `arch`, `recipe` and `seed` make another model, with a name of its own: what was made of the first stays.
-`threat` and `eps` follow from the recipe. `mirror`, `licence` and `reference` are said on a model's card; weights that are there keep
-what they said when they were made. A row added at the end of the sheet makes its own cells; one added, moved or
+`threat` and `eps` follow from the recipe. `mirror`, `licence` and `reference` are said on a model's card; weights that are
+there keep what they said when they were made. A row added at the end of the sheet makes its own cells; one added, moved or
 removed further up also changes which models those below it are compared with: `compare`, `subgroups`, `agree`, `cross` and
 `probe_agree` of these.
 

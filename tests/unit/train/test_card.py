@@ -113,7 +113,7 @@ def test_the_card_of_a_model_trained_here(tmp_path):
     text = written(tmp_path, about | {"provenance": {"commit": "abc"}})
     assert "| source | trained here, seed 0, commit abc |" in text and "SHA-256 of the source" not in text
     assert "| classes | 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 |" in text and "trained against no attack." in text
-    assert "| before that | shorter side to 40 px, bilinear, centre crop |" in text
+    assert "| resized | shorter side to 40 px, bilinear, centre crop |" in text
     assert "| licence of the weights | not stated |" in text and "None is known." in text
     assert "| data | `digits`; licence: CC BY 4.0 |" in text
 

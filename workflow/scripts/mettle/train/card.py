@@ -66,7 +66,7 @@ def _facts(about: dict[str, Any]) -> str:
         *_origin(about),
         ("input", f"RGB in [0, 1], {about['size']} x {about['size']} px; normalised inside the model"),
         ("mean, std", f"{_numbers(about['mean'])}; {_numbers(about['std'])}"),
-        ("before that", f"shorter side to {resize} px, {about['interpolation']}, centre crop" if resize else "nothing"),
+        ("resized", f"shorter side to {resize} px, {about['interpolation']}, centre crop" if resize else "no"),
         ("classes", _classes(about)),
         ("data", f"`{about['dataset']}`; licence: {data['licence'] or _UNSTATED}"),
         ("recipe", f"`config/recipes/{about['recipe']}.yaml`"),
