@@ -89,7 +89,7 @@ def test_metadata_are_read_without_the_tensors(tmp_path):
 
 
 def test_the_card_of_a_published_model(tmp_path, plan):
-    about = ABOUT | {"source": "https://host/c.pth", "sha256": "a" * 64, "licence": "old"}
+    about = ABOUT | {"source": "https://host/c.pth", "sha256": "a" * 64, "licence": "outdated"}
     text = written(tmp_path, about, plan.card({"model": LIGHT}))
     for line in (
         "# resnet8-r-s0",
@@ -105,7 +105,7 @@ def test_the_card_of_a_published_model(tmp_path, plan):
         "- architecture: He et al. 2016, arXiv:1512.03385",
     ):
         assert line in text.splitlines(), line
-    assert "| second address | https://drive.usercontent" in text and "old" not in text
+    assert "| second address | https://drive.usercontent" in text and "outdated" not in text
 
 
 def test_the_card_of_a_model_trained_here(tmp_path):
