@@ -1,5 +1,6 @@
 """What jobs ask for follows from what they have to do."""
 
+import sys
 from types import SimpleNamespace
 
 import pandas as pd
@@ -103,7 +104,7 @@ def test_an_attack_on_few_images_asks_for_minutes(place):
     assert minutes(method="autoattack", images=50, steps=100) > 5 * minutes(images=50)
 
 
-def test_images_are_counted_once_they_are_packed(place):
+def test_images_are_counted_once_they_are_packed(place, monkeypatch):
     before = asked(place.plan(), "attack")[1]
     manifest = place.folder / "results" / "prep" / "ten" / "test.parquet"
     manifest.parent.mkdir(parents=True)
@@ -111,6 +112,10 @@ def test_images_are_counted_once_they_are_packed(place):
     assert tables.length(manifest) == 100
     after = asked(place.plan(), "attack")[1]
     assert after < before / 5
+    loads._length.cache_clear()
+    with monkeypatch.context() as without_pyarrow:
+        without_pyarrow.setitem(sys.modules, "mettle.tables", None)
+        assert asked(place.plan(), "attack")[1] == before
     manifest.write_bytes(b"damaged")
     assert asked(place.plan(), "attack")[1] == before
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +77,15 @@ def count(stores: Sequence[str], otherwise: int) -> int:
 def _rows(path: Path) -> int | None:
     try:
         return _length(path, path.stat().st_mtime_ns)
-    except (OSError, ValueError):
+    except (ImportError, OSError, ValueError):
         return None
 
 
 @cache
 def _length(path: Path, changed: int) -> int:
-    from mettle import tables  # takes longer to import than most plans to make
-
-    return tables.length(path)
+    # By name, when it is needed: it takes longer to import than most plans to make, and a Snakemake by itself need not
+    # have pyarrow; jobs then ask by what the sheets say.
+    return import_module("mettle.tables").length(path)
 
 
 def mb(n: float, width: float) -> float:
