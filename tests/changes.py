@@ -15,6 +15,8 @@ Change = tuple[str, dict, dict]  # key, what all jobs are told before, and after
 PGD = {"method": "pgd", "norm": "linf", "eps": "8/255", "steps": 2}
 PAIRS = {"datasets": ["digits", "photos"], "eps": [0, "8/255"], "threat": "linf"}
 TWO = ["resnet8-robust-s0", "vgg5-robust-s0"]
+OWN = {"evaluations": [{"datasets": ["digits"], "attacks": ["own"]}], "eps": [0, "8/255"], "threat": "linf"}
+OWN |= {"numbers": "published.tsv"}
 OF_DIGITS = {"dataset": "digits", "models": TWO}
 CONFIG = {
     "sweeps": ["grid", "wide"],
@@ -24,6 +26,7 @@ CONFIG = {
         "attacks": {
             "weak": PGD,
             "strong": PGD | {"steps": 20},
+            "own": PGD | {"norm": "own", "eps": "own", "relative_step": 2},
             "more": {"method": "autoattack", "norm": "linf", "grid": {"eps": ["4/255", "8/255"]}},
             "most": {"method": "autoattack", "norm": "linf", "grid": {"eps": ["4/255", "8/255"]}},
         },
@@ -31,6 +34,7 @@ CONFIG = {
         "convergence": {"steps": [0, 1, 2]},
         "perturbations": {"judges": ["resnet8-plain-s0", "vgg5-plain-s0", "resnet50-bare-s0"]},
     },
+    "invert": {"lists": {"packed": {"seeds": "lists/two.txt"}}},
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}, "far": {"method": "jaccard", "k": 9}}},
     "figures": {
         "accuracy": {"evaluations": [{"datasets": ["digits", "photos", "part"], "attacks": ["weak", "strong"]}]},
@@ -49,6 +53,7 @@ CONFIG = {
         "fig13": PAIRS,
         "fig14": PAIRS | {"measures": ["near", "far"]},
         "fig15": PAIRS | {"measures": ["near", "far"]},
+        "universality_accuracy": OWN,
         "published": {"attack": "more", "numbers": "published.tsv"},
     },
 }
@@ -76,7 +81,7 @@ part|classification|5|64|folder|raw/photos|lists/files.txt|||test|photos|1|||
 packed|classification|10|64|cifar10_python|raw/packed.tar.gz|||train|test||1|||
 """
 MODELS = """
-model|dataset|arch|recipe|threat|eps|seed|source|sha256|format|base|apart|mirror|licence|reference
+model|dataset|arch|recipe|threat|eps|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted
 resnet8-plain-s0|digits|resnet8|plain|none|0|0|train||||
 vgg5-plain-s0|digits|vgg5|plain|none|0|0|train||||
 resnet8-robust-s0|digits|resnet8|robust|linf|8/255|0|train||||
@@ -85,6 +90,7 @@ resnet18-bare-s0|photos|resnet18|bare|none|0|0|raw/a.pt||timm||
 resnet18-tough-s0|photos|resnet18|tough|linf|8/255|0|https://host/a.pt||timm|||https://mirror/a.pt|free|a paper
 resnet50-bare-s0|photos|resnet50|bare|none|0|0|train||||
 resnet50-tough-s0|photos|resnet50|tough|linf|8/255|0|train|||resnet18-bare-s0|
+resnet18-bare-s1|packed|resnet18|bare|none|0|1|raw/a.pt||timm||||||raw/i.pt
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -93,6 +99,7 @@ resnet8-robust-s0|linf|8/255|digits|0.9|0.5|a paper
 GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"optimizer.lr": [0.01, 0.02]}}
 # Files that no figure needs.
 MORE = ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
+MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
@@ -117,7 +124,7 @@ class Tree:
             for label in ("cat", "dog"):
                 (folder / "raw" / "photos" / split / label).mkdir(parents=True)
         (folder / "raw" / "other").mkdir()
-        for name in ("raw/a.pt", "raw/b.pt", "raw/packed.tar.gz", "raw/other.tar.gz"):
+        for name in ("raw/a.pt", "raw/b.pt", "raw/i.pt", "raw/j.pt", "raw/packed.tar.gz", "raw/other.tar.gz"):
             (folder / name).write_bytes(b"1")
         (folder / "lists").mkdir()
         for name, lines in {
@@ -231,6 +238,11 @@ FIGURES = {
     "fig9.attack": ({}, {"attack": "most"}),
     "fig10.sweep": ({}, {"sweep": "wide"}),
     "fig11.attack": ({}, {"attack": "strong"}),
+    "universality_accuracy.evaluations": ({}, {"evaluations": [{"datasets": ["photos"], "attacks": ["own"]}]}),
+    "universality_accuracy.eps": ({}, ONE_EPS),
+    "universality_accuracy.threat": (ONE_EPS, ONE_EPS | {"threat": "l2"}),
+    "universality_accuracy.models": ({}, {"models": TWO}),
+    "universality_accuracy.numbers": ({}, {"numbers": "published2.tsv"}),
     "published.attack": ({}, {"attack": "weak"}),
     "published.numbers": ({}, {"numbers": "published2.tsv"}),
 }
@@ -242,6 +254,7 @@ ENTRIES = {
 }
 # Values of other keys that no rule of `other` finds.
 VALUES = {
+    "invert.lists": {"packed": {"seeds": "lists/names.txt"}},
     "datasets": "again/datasets.tsv",
     "models": ["again/models.tsv"],
     "recipes": "again/recipes",
@@ -280,6 +293,7 @@ BESIDE = {
 OF_ATTACKED = ("loss", "beta", "validation.every", "validation.steps", "validation.images", "validation.alarm")
 SMALL = {
     "attack": CONFIG["attack"],
+    "invert": CONFIG["invert"],
     "figures": {"accuracy": {"evaluations": [{"datasets": ["digits", "photos"], "attacks": ["weak"]}]}},
 }
 
@@ -381,6 +395,7 @@ MODEL_CELLS = {
     "mirror": ("resnet18-tough-s0", "https://elsewhere/a.pt"),
     "licence": ("resnet18-tough-s0", "not free"),
     "reference": ("resnet18-tough-s0", "another paper"),
+    "inverted": ("resnet18-bare-s1", "raw/j.pt"),
 }
 # Columns of a model that make another model of it, whose name changes with them; threat and eps follow from the recipe.
 NAMING = ("model", "dataset", "arch", "recipe", "threat", "eps", "seed")

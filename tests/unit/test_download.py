@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import types
 
 import pytest
@@ -63,9 +64,8 @@ def test_another_sha256_leaves_no_file(server, target, job):
 
 
 def refuses(url, target, job, reason):
-    message = (
-        rf"^sheet, row 'x': {url} cannot be downloaded \({reason}\): try again, or put the file at {target} by hand$"
-    )
+    what = rf"^sheet, row 'x': {re.escape(url)} cannot be downloaded \({reason}\)"
+    message = rf"{what}: try again, or put the file at {target} by hand$"
     with pytest.raises(ConnectionError, match=message) as told:
         download(source(url), target, job)
     assert not left(target) and told.value.__suppress_context__  # the log shows no more than the sentence
@@ -227,9 +227,27 @@ def test_a_file_of_a_zenodo_record(zenodo, target, job):
     assert target.read_bytes() == CONTENT and left(target) == ["c.pth"]
 
 
-@pytest.mark.parametrize("url", ["zenodo://record/77/no.pth", "zenodo://record/78/c.pth"])
-def test_no_such_file_on_zenodo(zenodo, target, job, url):
-    refuses(url, target, job, "there is no such file")
+def test_no_such_file_on_zenodo(zenodo, target, job):
+    text = r"'77/no\.pth' fits 0 names in what Zenodo has of record 77, not one; there are 77/c\.pth"
+    refuses("zenodo://record/77/no.pth", target, job, text)
+
+
+def test_no_such_record_on_zenodo(zenodo, target, job):
+    refuses("zenodo://record/78/c.pth", target, job, "404 Client Error: Not Found for url: .*")
+
+
+@pytest.mark.parametrize("address", ["77/*.pth", "77+79/c.pth", "79+77/c*"])
+def test_a_pattern_that_one_file_of_some_zenodo_records_fits(zenodo, target, job, address):
+    zenodo.files["/api/records/79"] = json.dumps({"files": []}).encode()
+    download(source(f"zenodo://record/{address}", SHA), target, job)
+    assert target.read_bytes() == CONTENT and left(target) == ["c.pth"]
+
+
+def test_a_pattern_that_several_files_fit_lists_what_is_there(zenodo, target, job):
+    record = json.loads(zenodo.files["/api/records/77"])["files"][0]
+    zenodo.files["/api/records/79"] = json.dumps({"files": [record, record | {"key": "d.zip"}]}).encode()
+    text = r"'\*/\*\.pth' fits 2 names in .* 77, 79, not one; there are 77/c\.pth, 79/c\.pth, 79/d\.zip"
+    refuses("zenodo://record/77+79/*.pth", target, job, text)
 
 
 @pytest.mark.parametrize(

@@ -349,7 +349,7 @@ def test_what_a_job_is_told(place):
     assert found.pairs({"set": "group", "model": "vgg5-robust-s0"}) == {"norm": "l2", "eps": 1}
     assert found.measure({"measure": "cka"}) == {"method": "cka"}
     assert found.measure({"measure": "near"})["method"] == "jaccard" and found.measure({"measure": "near"})["k"] == 3
-    assert found.attack({"attack": "weak"})["restarts"] == 1
+    assert found.attack({"attack": "weak", "model": "vgg5-plain-s0"})["restarts"] == 1
     assert found.classes({"dataset": "big"}) == 1000
 
 
@@ -555,7 +555,7 @@ def test_an_attack_with_a_grid_is_one_attack_per_cell(place):
     names_ = ["many_eps2_255_steps1", "many_eps2_255_steps10", "many_eps0_5_steps1", "many_eps0_5_steps10"]
     assert found.attack_grid("many") == names_ and found.attack_grid("weak") == ["weak"]
     assert list(found.attacks) == ["weak", *names_]
-    told = found.attack({"attack": "many_eps2_255_steps10"})
+    told = found.attack({"attack": "many_eps2_255_steps10", "model": "vgg5-plain-s0"})
     assert (told["eps"], told["steps"], told["norm"]) == (2 / 255, 10, "linf") and "grid" not in told
 
 
@@ -699,6 +699,16 @@ def test_cells_of_figures_7_to_9(kept):
     assert found.targets() == ["results/figures/fig9.pdf", "results/tables/fig9.parquet"]
 
 
+def test_effectiveness_takes_the_weights_that_there_are(kept):
+    found = kept.plan()
+    assert found.kept_weights({"model": "vgg5-kept-s0"}) == "results/train/vgg5-kept-s0/checkpoints"
+    for model in ("vgg5-robust-s0", "vgg5-plain-s0"):  # with an attack and without one
+        assert found.kept_weights({"model": model}) == f"results/train/{model}/weights.safetensors"
+        assert kept.plan(**figure("fig7", models=[model])).cells("fig7")
+    found.models["vgg5-kept-s0"]["source"] = "somewhere.pt"
+    assert found.kept_weights({"model": "vgg5-kept-s0"}) == "results/train/vgg5-kept-s0/weights.safetensors"
+
+
 def test_cells_of_figure_10_are_the_models_of_its_sweep(place):
     place.sweep("try", SWEEP)
     found = place.plan(sweeps=["try"], figures={"fig10": {"sweep": "try", "attacks": ["weak"]}})
@@ -710,7 +720,6 @@ def test_cells_of_figure_10_are_the_models_of_its_sweep(place):
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
-        (figure("fig7", models=["vgg5-robust-s0"]), r"fig7\.models: 'vgg5-robust-s0' keeps no checkpoints: set"),
         (
             figure("fig7", models=["resnet18-plain-s0"]),
             r"fig7\.models: 'resnet18-plain-s0' is not a model of 'little'$",

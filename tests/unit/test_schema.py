@@ -10,6 +10,7 @@ FILES = sorted(path.name.removesuffix(".schema.yaml") for path in schema.FOLDER.
 # Maps whose keys the user chooses; what stands under a key is checked against attacks, measures, or a recipe.
 FREE = {
     "config.sets",
+    "config.invert.lists",
     "config.attack.attacks",
     "config.compare.measures",
     "recipe.loss_options",
@@ -147,13 +148,13 @@ def test_a_fraction_is_a_number_wherever_the_schema_wants_one(text, value, tmp_p
 @pytest.mark.parametrize("text", ["4/0", "a/b", "four", "4/255/3", "1e", "0,5", "1_0", "nan", "inf", "/2"])
 def test_text_that_is_no_number_is_refused(text):
     row = {"method": "pgd", "norm": "linf", "eps": text, "steps": 1}
-    with pytest.raises(ValueError, match=r"^here: 'eps' must be a number, got '"):
+    with pytest.raises(ValueError, match=r"^here: 'eps' must be a number or own, got '"):
         schema.check(row, "attacks/pgd", "here")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_what_passes_every_bound_is_no_number(value):
-    with pytest.raises(ValueError, match=r"^here: 'eps' must be a number, got -?(nan|inf)$"):
+    with pytest.raises(ValueError, match=r"^here: 'eps' must be a number or own, got -?(nan|inf)$"):
         schema.check({"method": "pgd", "norm": "l2", "eps": value, "steps": 1}, "attacks/pgd", "here")
 
 

@@ -177,9 +177,14 @@ def test_rows_that_state_different_second_addresses_are_told():
 
 def test_all_shipped_sources_are_understood():
     sheets = [("datasets", "datasets"), ("models", "models"), ("light_recipe", "models")]
+    sheets.append(("universality_published", "models"))
     read = {sheet: schema.read_sheet(ROOT / "config" / f"{sheet}.tsv", kind) for sheet, kind in sheets}
     assert sources.parse_all(read["datasets"], read["models"]) == {}
     assert len(sources.parse_all({}, read["light_recipe"])) == 22
+    # An archive may hold several models: an address and a file in it per data set and kind, behind `#`.
+    assert {
+        row["url"].partition("/*")[0] for row in sources.parse_all({}, read["universality_published"]).values()
+    } == {"zenodo://record/13936007+14802537+13936033+14802491"}
 
 
 def test_a_sheet_keeps_what_is_behind_a_number_sign(tmp_path):

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+import shipped
 from imports import ROOT
 from mettle import schema
 from mettle.plan import Plan
@@ -45,6 +46,8 @@ TABLE = {
     "light_cifar10": "trades 8 10 constant - adamw 2.83e-4 cosine 20 2 5 1e-6 5e-6 .5 .05 0 1024 .25 - 0 0 0 32",
     "light_caltech101": "adversarial 8 1 constant - adamw 5e-5 cosine 20 10 5 1e-6 5e-6 .5 .05 .1 512 .4 - 0 0 0 224",
     "light_cifar10_erasing": "trades 8 10 constant - adamw 2e-4 cosine 100 2 5 1e-6 5e-6 .5 .05 0 512 0 - 0 0 .2 32",
+    "light_cifar10_erasing20": "trades 8 10 constant - adamw 5e-5 cosine 20 2 5 1e-6 5e-6 .5 .05 0 512 0 - 0 0 .2 32",
+    "light_cifar10_ddpm": "trades 8 10 constant - adamw 2.83e-4 cosine 20 2 5 1e-6 5e-6 .5 .05 0 1024 .25 - 0 0 0 32",
     "nano_finetuning": f"adversarial 8 1 constant - sgd 5e-3 cosine 100 10 10 1e-6 1e-5 .05 0 .1 1024 .4 {HEAVY} 224",
     "clean_cifar10": "standard - - - - adamw 5e-5 cosine 30 10 5 1e-6 5e-6 .5 .05 .1 512 .4 - 0 0 0 224",
     "clean_caltech101": f"standard - - - - adamw 5e-5 cosine 20 10 5 1e-6 5e-6 .05 .05 .1 512 .4 {HEAVY} 224",
@@ -114,15 +117,48 @@ def test_a_sweep_has_the_published_grid(sweep):
 
 @pytest.fixture
 def plan(monkeypatch):
-    """At paper scale."""
+    """The plan at paper scale."""
     monkeypatch.chdir(ROOT)
-    config = schema.read_yaml("config/config.yaml")
+    return shipped.plan("paper")
 
-    def overlay(base, own):
-        both = {key: overlay(base[key], own[key]) for key in own if isinstance(own[key], dict) and key in base}
-        return base | own | both
 
-    return Plan(overlay(config, schema.read_yaml("config/paper.yaml")))
+TRAINED = schema.read_sheet(ROOT / "config" / "light_recipe_trained.tsv", "models")
+
+
+def test_what_the_recipe_trains_from_published_checkpoints(plan):
+    sizes = ("small", "medium", "large")
+    for recipe, patch, dataset in (
+        ("light_flowers", "p16_224", "flowers102"),
+        ("light_caltech101", "p16_224", "caltech101"),
+        ("light_cifar10", "p4_32", "cifar10"),
+        ("light_cifar100", "p4_32", "cifar100"),
+        ("light_cifar10_ddpm", "p4_32", "cifar10"),
+    ):
+        rows = [plan.models[f"xcit_{size}_12_{patch}-{recipe}-s1"] for size in sizes]
+        assert {row["dataset"] for row in rows} == {dataset}
+        assert [row["base"] for row in rows] == [f"xcit_{size}_12_p16_224-light_eps8-s0" for size in sizes]
+    assert len(TRAINED) == 16 and "xcit_small_12_p4_32-light_cifar10_erasing20-s1" in TRAINED
+    for name in TRAINED:
+        (base,) = plan.base_weights({"model": name})
+        assert plan.models[base.split("/")[2]]["source"] != "train"
+        assert plan.train_store({"model": name}) and plan.test_store({"model": name})
+        mixed = ["results/prep/cifar10_ddpm/train.lmdb", "results/prep/cifar10_ddpm/train.parquet"]
+        assert plan.mixed_store({"model": name}) == (mixed if "ddpm" in name else [])
+
+
+def test_the_run_behind_the_published_xcit_s12_of_cifar10(plan):
+    published = plan.models["xcit_small_12_p4_32-light_cifar10_erasing20-s0"]
+    assert "xcit-s-cifar10" in published["source"] and published["recipe"] == "light_cifar10_erasing20"
+    augment = plan.recipes.get("light_cifar10_erasing20")["augment"]
+    kept = {"random_resized_crop": True, "scale": [0.8, 1.2], "ratio": [0.95, 1.05], "crop_padding": 0, "rotation": 0}
+    assert {key: augment[key] for key in kept} == kept
+
+
+def test_rows_that_need_the_sheets_of_the_paper_are_not_in_those_of_the_demo(plan):
+    demo = shipped.plan()
+    assert not TRAINED.keys() & demo.models.keys() and TRAINED.keys() <= plan.models.keys()
+    with pytest.raises(ValueError, match=r"column base: unknown model 'xcit_small_12_p16_224-light_eps8-s0'"):
+        Plan({"models": "config/light_recipe_trained.tsv", "figures": {}})
 
 
 def test_paper_scale_takes_over_nothing_of_the_demo(plan):

@@ -29,6 +29,7 @@ GPU = {
     "perturb",
     "semantics",
     "invert",
+    "take_inverted",
     "represent",
     "cross",
     "probe",
@@ -273,7 +274,7 @@ def test_attacks_agree_with_their_schema():
     assert set(definitions) == set(perturb.ATTACKS)
     for name, attack in perturb.ATTACKS.items():
         assert definitions[name]["properties"]["method"] == {"const": name}
-        assert sorted(definitions[name]["properties"]["norm"]["enum"]) == sorted(attack.norms)
+        assert sorted(definitions[name]["properties"]["norm"]["enum"]) == sorted([*attack.norms, "own"])
 
 
 def test_readers_losses_and_norms_agree_with_the_schemas():

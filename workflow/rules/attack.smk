@@ -44,9 +44,9 @@ rule attack:
 
 
 rule effectiveness:
-    """Attack the checkpoints of a training by PGD with few and with many steps."""
+    """Attack the checkpoints of a training by PGD with few and with many steps, and by Auto-PGD."""
     input:
-        checkpoints="results/train/{model}/checkpoints",
+        weights=PLAN.kept_weights,
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
@@ -61,7 +61,7 @@ rule effectiveness:
         mem_mb=ASKED.memory("effectiveness"),
         runtime=ASKED.minutes("effectiveness"),
     params:
-        revision=2,
+        revision=3,
         seed=PLAN.config["seed"],
         split=PLAN.test_split,
         options=PLAN.config["attack"]["effectiveness"],

@@ -1,4 +1,4 @@
-"""Accuracy and loss under PGD by training epoch, steps and seed."""
+"""Accuracy and loss under PGD, and under Auto-PGD, by training epoch, steps and seed."""
 
 from mettle import flow, tables
 from mettle.attack import effectiveness
@@ -6,7 +6,7 @@ from mettle.attack import effectiveness
 with flow.job(snakemake) as job:
     keys = dict(snakemake.wildcards) | {"split": snakemake.params.split}
     rows = effectiveness.effectiveness(
-        snakemake.input.checkpoints,
+        snakemake.input.weights,
         snakemake.input.images[0],
         keys,
         snakemake.params.options,

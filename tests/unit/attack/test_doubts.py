@@ -52,7 +52,7 @@ def follow(checkpoints, store, job):
 
 
 def effect(checkpoints, store, job, folder):
-    options = BALL | {"steps": [1, 2], "seeds": 1, "images": 10}
+    options = BALL | {"steps": [1, 2], "seeds": 1, "images": 10, "apgd": None}
     return effectiveness.effectiveness(checkpoints, store, KEYS, options, "fp32", 4, folder / "resume", job)
 
 

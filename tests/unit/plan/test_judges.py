@@ -135,9 +135,13 @@ WILDCARDS = {
 }
 
 
+# No functions of wildcards, and those of rules that only rows and lists of published images have.
+SKIPPED = {"config", "pattern", "each_above", "lists", "pair_lists", "inverted_source", "inverted_row"}
+
+
 def asked(file):
     """What the rules of a file ask the plan, by the name of a method or attribute."""
-    return set(re.findall(r"PLAN\.(\w+)", file.read_text(encoding="utf-8"))) - {"config", "pattern", "each_above"}
+    return set(re.findall(r"PLAN\.(\w+)", file.read_text(encoding="utf-8"))) - SKIPPED
 
 
 RULES = [path for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")) if path.name not in OTHERS]

@@ -14,12 +14,20 @@ MODELS = (("a-light-s0", "here"), ("b-heavy-s1", "here"), ("XCiT-S12 light", "De
 
 def fig7():
     rows = []
-    for model, source in MODELS:
-        for epoch in (0, 5):
-            for steps in (0, 1, 10, 50):
-                where = BALL | {"model": model, "source": source, "epoch": epoch, "steps": steps, "n": 10}
+    attacks = [("clean", 0), ("pgd", 1), ("pgd", 10), ("pgd", 50), ("apgd", 20)]
+    for model, source, epochs in [(*MODELS[0], (0, 5)), (*MODELS[1], (None,)), (*MODELS[2], (0, 5))]:
+        for epoch in epochs:
+            for attack, steps in attacks if source == "here" else attacks[:-1]:
+                where = BALL | {
+                    "model": model,
+                    "source": source,
+                    "epoch": epoch,
+                    "attack": attack,
+                    "steps": steps,
+                    "n": 10,
+                }
                 rows.append(where | NONE | {"measure": "accuracy", "value": 0.9 - 0.01 * steps})
-                if 0 < steps < 50:
+                if attack != "clean" and steps < 50:
                     rows.append(where | NONE | {"measure": "gap", "value": 0.5 / steps})
     return rows
 
@@ -124,12 +132,15 @@ def test_figure_7_has_a_column_per_model_and_a_line_per_number_of_steps(drawn):
         "XCiT-S12 light\n(published)",
     ]
     above, below = drawn.axes[0], drawn.axes[3]
-    assert {line.get_label() for line in above.lines} == {"clean", "PGD-1", "PGD-10", "PGD-50"}
-    assert {line.get_label() for line in below.lines} == {"PGD-1", "PGD-10"}
+    assert {line.get_label() for line in above.lines} == {"clean", "PGD-1", "PGD-10", "PGD-50", "APGD-20"}
+    assert {line.get_label() for line in below.lines} == {"PGD-1", "PGD-10", "APGD-20"}
+    assert "APGD-20" not in {line.get_label() for line in drawn.axes[2].lines}, "not of the published study"
     one = next(line for line in above.lines if line.get_label() == "PGD-1")
     assert one.get_xdata().tolist() == [1, 6] and one.get_ydata().tolist() == pytest.approx([0.89, 0.89])
     texts = [text.get_text() for text in drawn.legends[0].get_texts()]
-    assert texts == ["clean", "PGD-1", "PGD-10", "PGD-50"]
+    assert texts == ["clean", "PGD-1", "PGD-10", "PGD-50", "APGD-20"]
+    assert drawn.axes[3].get_xlabel() == "epoch" and drawn.axes[4].get_xlabel() == "at the end"
+    assert all(len(line.get_xdata()) == 1 for line in drawn.axes[1].lines) and not len(drawn.axes[1].get_xticks())
 
 
 @pytest.mark.parametrize("drawn", ["fig8"], indirect=True)

@@ -90,9 +90,36 @@ def test_a_published_number_meets_only_its_own_data_set_and_ball(tmp_path):
     assert rows["value"].tolist() == [0.7, 0.3] and set(rows["eps"]) == {8 / 255}
 
 
+def test_accuracy_at_the_eps_of_training_stands_beside_published_clean_accuracy(tmp_path):
+    sheet = tmp_path / "published.tsv"
+    sheet.write_text("model\timages\tclean\tsource\na-b-s0\td\t0.95\tthere\nc-d-s0\tchild\t0.5\tthere\n")
+    cells = [
+        cell(attack="pgd3_own"),
+        cell(attack="pgd20_own", robust=0.4),
+        cell("c-d-s0", "pgd3_own", eps=0, robust=0.9),
+    ]
+    rows = accuracy.own(pd.concat(cells), {}, [str(sheet)])
+    frame = pd.DataFrame(rows, dtype=object).set_index(["model", "attack"])
+    assert frame["value"].to_dict() == {
+        ("a-b-s0", "clean"): 0.9,
+        ("a-b-s0", "pgd3_own"): 0.5,
+        ("a-b-s0", "pgd20_own"): 0.4,
+        ("c-d-s0", "clean"): 0.9,  # and no attacked row: there is no radius
+    }
+    one = frame.loc["a-b-s0", "clean"]
+    assert (one["published"], one["difference"], one["source"]) == (0.95, pytest.approx(-0.05), "there")
+    assert frame.drop(("a-b-s0", "clean"))["published"].isna().all(), "of other data sets and of attacks none is known"
+    assert frame["note"].dropna().to_dict() == {
+        ("c-d-s0", "clean"): "trained without an attack: no eps to be attacked at"
+    }
+    assert frame.loc[("a-b-s0", "pgd3_own"), ["norm", "eps", "clean"]].tolist() == ["linf", 8 / 255, 0.9]
+    tables.write(tmp_path / "t.parquet", tables.UNIVERSALITY_ACCURACY, rows)
+
+
 def losses(**keys):
     """Losses of 1 and 10 steps, 1.0 and 2.0."""
-    fixed = {"dataset": "d", "model": "m", "split": "test", "epoch": 0, "seed": 0, "measure": "loss", "n": 10}
+    fixed = {"dataset": "d", "model": "m", "split": "test", "attack": "pgd", "epoch": 0, "seed": 0, "measure": "loss"}
+    fixed |= {"n": 10}
     return [fixed | BALL | NOTHING | {"steps": steps, "value": value} | keys for steps, value in ((1, 1.0), (10, 2.0))]
 
 
@@ -195,6 +222,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
     sheet.write_text("model\tnorm\teps\timages\tclean\tautoattack\tsource\na-b-s0\tlinf\t8/255\td\t0.95\t0.5\tthere\n")
     given = {
         "accuracy": (flagged, []),
+        "universality_accuracy": (flagged, [str(sheet)]),
         "published": (flagged, [str(sheet)]),
         "fig7": (noted, []),
         "fig8": (followed, []),

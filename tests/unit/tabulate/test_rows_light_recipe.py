@@ -17,11 +17,12 @@ SOUND = dict.fromkeys(tables.FLAGS, False)
 
 
 def effectiveness(values):
-    """Rows from {(epoch, steps, seed): (accuracy, loss)}."""
+    """Rows of clean images and PGD from {(epoch, steps, seed): (accuracy, loss)}."""
     rows = []
     for (epoch, steps, seed), both in values.items():
         for measure, value in zip(("accuracy", "loss"), both, strict=True):
-            where = {"epoch": epoch, "steps": steps, "seed": seed, "measure": measure, "n": 10}
+            where = {"attack": "pgd" if steps else "clean", "epoch": epoch, "steps": steps, "seed": seed}
+            where |= {"measure": measure, "n": 10}
             rows.append(RUN | where | NONE | {"value": value})
     return pd.DataFrame(rows)
 
@@ -48,6 +49,14 @@ def test_figure_7_has_means_over_seeds_and_the_gap_to_most_steps():
     assert one.loc["accuracy", ["value", "lo", "hi"]].tolist() == [pytest.approx(0.6), 0.5, 0.7]
     assert one.loc["gap", "value"] == pytest.approx((2.0 - 1.6) / 2.0)
     assert set(rows[rows["measure"] == "gap"]["steps"]) == {1}, "no gap of the most steps to themselves, none of clean"
+
+
+def test_figure_7_measures_apgd_against_the_most_steps_of_pgd():
+    cells = effectiveness({(3, 1, 0): (0.5, 1.5), (3, 20, 0): (0.4, 2.0)})
+    runs = effectiveness({(3, 100, 0): (0.3, 2.5)}).assign(attack="apgd")
+    rows = pd.DataFrame(light_recipe.figure7(pd.concat([cells, runs]), {}, []))
+    gaps = rows[rows["measure"] == "gap"].set_index(["attack", "steps"])["value"]
+    assert gaps.to_dict() == {("pgd", 1): 0.25, ("apgd", 100): -0.25}
 
 
 def test_figure_7_repeats_the_published_study():
@@ -179,7 +188,7 @@ def test_measured_stands_beside_published(tmp_path):
     assert {row["model"] for row in rows} == {"a-b-s0"}, "a model that was not evaluated has no row"
 
 
-LIGHT = [*(f"fig{number}" for number in range(7, 13)), "accuracy", "published"]
+LIGHT = [*(f"fig{number}" for number in range(7, 13)), "accuracy", "published", "universality_accuracy"]
 
 
 @pytest.mark.parametrize("figure", LIGHT)
@@ -197,7 +206,7 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
     }[made.cells.name]()
     monkeypatch.setattr(tables, "concat", lambda paths, table: cells)
     beside = []
-    if figure == "published":
+    if figure in ("published", "universality_accuracy"):
         beside = [str(tmp_path / "numbers.tsv")]
         head = "model\tnorm\teps\timages\tclean\tautoattack\tsource\n"
         (tmp_path / "numbers.tsv").write_text(head + "a-b-s0\tl2\t0.5\td\t0.95\t0.5\tthere\n")

@@ -13,7 +13,7 @@ from mettle.models import weights
 from mettle.plan import Plan
 from mettle.train import card
 
-LIGHT = "xcit_small_12_p4_32-light_cifar10-s0"
+LIGHT = "xcit_small_12_p4_32-light_cifar10_erasing20-s0"
 README = "github.com/dedeswim/vits-robustness-torch, README"
 DRIVE_ONLY = "resnet50_32-light_cifar10-s0"
 INPUT = {"size": 32, "resize": None, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [0.25] * 3}

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from mettle.files import only
 from mettle.flow import Job, sha256_of
 from mettle.plan.sources import SCHEMES
 
@@ -85,7 +86,8 @@ def _retrieve(url: str, partial: Path, target: Path) -> None:
     try:
         provider = plugin.StorageProvider(partial.parent, getLogger(__name__), settings=settings)
         kind = _checked(plugin) if scheme.plugin == "http" else plugin.StorageObject
-        found = kind(url, keep_local=True, retrieve=True, provider=provider)
+        address = _on_zenodo(url, provider, kind) if scheme.plugin == "zenodo" else url
+        found = kind(address, keep_local=True, retrieve=True, provider=provider)
         found.set_local_path(partial)
         asyncio.run(_fetch(found, scheme.plugin))
         if not partial.is_file():
@@ -94,6 +96,17 @@ def _retrieve(url: str, partial: Path, target: Path) -> None:
         # `from None`: what the libraries say may hold signed addresses, and the log keeps tracebacks.
         what = f"{url} cannot be downloaded ({_reason(error)})"
         raise ConnectionError(f"{what}: try again, or put the file at {target} by hand") from None
+
+
+def _on_zenodo(address: str, provider: Any, kind: type) -> str:
+    """Address of the one file of some Zenodo records that has the name in an address, or fits it as a shell pattern."""
+    numbers, _, wanted = address.removeprefix("zenodo://record/").partition("/")
+    there = []
+    for number in numbers.split("+"):
+        record = kind(f"zenodo://record/{number}/{wanted}", keep_local=True, retrieve=True, provider=provider)
+        there += [f"{number}/{name}" for name in record.helper.get_files()]
+    one = f"{'*' if '+' in numbers else numbers}/{wanted}"
+    return f"zenodo://record/{only(one, there, 'what Zenodo has of record ' + numbers.replace('+', ', '))}"
 
 
 async def _fetch(found: Any, plugin: str) -> None:

@@ -4,11 +4,13 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[3]  # mettle's own folder
+_SHOWN = 20  # names in a message
 _FULL = 1 << 17  # bytes: with less room left, a write has failed for lack of it
 
 
@@ -25,6 +27,25 @@ def found(path: str | Path) -> Path:
 def stems(folder: str | Path, ending: str) -> list[str]:
     """Names, without their ending, of all files with it that `found` finds in a folder, sorted."""
     return sorted({path.stem for place in (Path(folder), HOME / folder) for path in place.glob(f"*{ending}")})
+
+
+def only(wanted: str, names: Iterable[str], where: str) -> str:
+    """The one name that is wanted: the very name, else the only one that fits it as a shell pattern.
+
+    Raises
+    ------
+    ValueError
+        If none fits or several do; the message lists what there is.
+    """
+    names = set(names)
+    if wanted in names:
+        return wanted
+    found = [name for name in names if fnmatchcase(name, wanted)]
+    if len(found) != 1:
+        more = ", ..." if len(names) > _SHOWN else ""
+        there = ", ".join(sorted(names)[:_SHOWN]) or "none"
+        raise ValueError(f"'{wanted}' fits {len(found)} names in {where}, not one; there are {there}{more}")
+    return found[0]
 
 
 @contextmanager

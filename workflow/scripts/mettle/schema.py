@@ -241,9 +241,9 @@ def _sentence(error: jsonschema.ValidationError) -> str:
 
 def _rule(error: jsonschema.ValidationError) -> str:
     """What a value has to be, in words."""
-    if error.validator == "pattern":
-        return error.schema["words"]
     bound = error.validator_value
+    if error.validator == "pattern" or ("words" in error.schema and isinstance(bound, list)):  # a number, or this word
+        return error.schema["words"]
     if error.validator == "type":
         return "must be " + " or ".join(_TYPES[kind] for kind in ([bound] if isinstance(bound, str) else bound))
     return _RULES[error.validator].format(bound).replace(" 1 entries", " 1 entry").replace(" 1 keys", " 1 key")

@@ -14,12 +14,12 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from mettle.files import only
+
 ROOT = "."  # as a member: the whole archive
-_SHOWN = 20  # names in a message
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError)
 
 
@@ -102,14 +102,7 @@ def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
     names |= {str(parent) for name in names for parent in PurePosixPath(name).parents}
     if wanted in names:
         return wanted
-    found = [name for name in names if fnmatchcase(name, wanted)]
-    if len(found) != 1:
-        there = sorted(names - {ROOT, "/"})
-        more = ", ..." if len(there) > _SHOWN else ""
-        raise ValueError(
-            f"'{wanted}' fits {len(found)} names in {path}, not one; there are {', '.join(there[:_SHOWN])}{more}"
-        )
-    return found[0]
+    return only(wanted, names - {ROOT, "/"}, str(path))
 
 
 def _check_space(size: int, folder: Path, path: Path) -> None:

@@ -62,7 +62,7 @@ def check_classes(row: Row, split: str, where: str) -> None:
 
 def lists(row: Row, where: str) -> list[str]:
     """The lists that a row and its parents name."""
-    paths = [str(_listed(row[key], f"{where}, column {key}")) for key in _LISTS if row.get(key)]
+    paths = [str(listed(row[key], f"{where}, column {key}")) for key in _LISTS if row.get(key)]
     return paths + (lists(row["parent_row"], where) if "parent_row" in row else [])
 
 
@@ -72,14 +72,18 @@ def checkpoint(cell: str) -> list[str]:
     return [] if source.scheme == "hf" else [str(source.path)]
 
 
-def absent(datasets: Mapping[str, Row], models: Mapping[str, Row]) -> dict[str, str]:
+def absent(datasets: Mapping[str, Row], models: Mapping[str, Row], inverted: Mapping[str, Row]) -> dict[str, str]:
     """Local sources that are not there, each with the sentence for who needs it.
 
     Parameters
     ----------
-    datasets, models : rows by sheet and name, as messages have them
+    datasets, models, inverted : rows by sheet and name, as messages have them; the last with published inverted images
+        as their source
     """
     missing = {}
+    for path, (where, *others) in _absent(inverted).items():
+        fault = f"{path} does not exist: put the inverted images there, or correct column `inverted` of {where}"
+        missing[path] = fault + _and(others)
     for path, (where, *others) in _absent(models).items():
         fault = f"{path} does not exist: put the checkpoint there, or correct column `source` of {where}"
         missing[path] = fault + _and(others)
@@ -108,10 +112,11 @@ def _and(others: list[str]) -> str:
     return f" and {len(others)} more row{'s' * (len(others) > 1)}" if others else ""
 
 
-def _listed(path: str, where: str) -> Path:
-    if not (place := found(path)).is_file():
+def listed(path: str | None, where: str) -> Path | None:
+    """Where a list lies that is named somewhere; ValueError if it is not there."""
+    if path and not (place := found(path)).is_file():
         raise ValueError(f"{where}: the list {path} does not exist")
-    return place
+    return place if path else None
 
 
 def _source(row: Row, split: str, record: Path, where: str) -> list[str]:

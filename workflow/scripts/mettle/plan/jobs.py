@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle import schema
-from mettle.plan import classes, engines, given, names, sources
+from mettle.plan import attacks, classes, engines, given, names, sources
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
@@ -90,7 +90,8 @@ class Jobs(Groups):
         """Sources on this machine that are not there, each with what to say of it."""
         sheet = self.config["datasets"]
         rows = {f"row '{name}' in {sheet}": row for name, row in self.datasets.items()}
-        return given.absent(rows, {self.where(name): row for name, row in self.models.items()})
+        inverted = {self.where(name): {"source": row.get("inverted", "")} for name, row in self.models.items()}
+        return given.absent(rows, {self.where(name): row for name, row in self.models.items()}, inverted)
 
     @property
     def absent_paths(self) -> str:
@@ -255,9 +256,15 @@ class Jobs(Groups):
 
     # Attack
 
+    def kept_weights(self, wildcards: Any) -> str:
+        """Weights of the epochs that a training keeps; the weights themselves of a model that keeps none."""
+        model = get(wildcards, "model")
+        keeps = self.models[model]["source"] == "train" and self.recipe(wildcards)["checkpoints"]
+        return f"results/train/{model}/{'checkpoints' if keeps else 'weights.safetensors'}"
+
     def attack(self, wildcards: Any) -> Row:
-        """Options of an attack, defaults filled in."""
-        return self.attacks[get(wildcards, "attack")]
+        """Options of an attack, defaults filled in, in the ball of the model where it asks for that."""
+        return attacks.resolved(self.attacks[get(wildcards, "attack")], self.models[get(wildcards, "model")])
 
     def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
         """Every model whose answers these data sets score, under these entries of `attack.attacks`."""
@@ -313,6 +320,65 @@ class Jobs(Groups):
     def pair_store(self, wildcards: Any) -> list[str]:
         """Held-out images of a data set, among which seeds and targets of inversion are drawn."""
         return self.store(get(wildcards, "dataset"), "test")
+
+    @property
+    def drawn_pairs(self) -> list[str]:
+        """Data sets whose seeds and targets are drawn; those of others are listed."""
+        return [name for name in self.datasets if name not in self.config["invert"]["lists"]]
+
+    def lists(self, wildcards: Any) -> Row:
+        """The lists of seeds and targets of a data set, and what they count.
+
+        Raises
+        ------
+        ValueError
+            If the configuration has none, or names a file that is not there.
+        """
+        dataset, where = get(wildcards, "dataset"), "configuration: invert.lists"
+        if dataset not in self.config["invert"]["lists"]:
+            raise ValueError(
+                f"{where} has no '{dataset}': name the lists of seeds and targets behind its published images"
+            )
+        options = self.config["invert"]["lists"][dataset]
+        paths = {key: given.listed(options[key], f"{where}.{dataset}.{key}") for key in ("targets", "seeds")}
+        return options | {key: str(path) for key, path in paths.items() if path}
+
+    def pair_lists(self, wildcards: Any) -> list[str]:
+        """Files of the lists of a data set."""
+        lists = self.lists(wildcards)
+        return [lists[key] for key in ("targets", "seeds") if lists[key]]
+
+    @property
+    def inverted_here(self) -> list[str]:
+        """Models that the workflow inverts."""
+        return [name for name, row in self.models.items() if not row.get("inverted")]
+
+    @property
+    def inverted_elsewhere(self) -> list[str]:
+        """Models with published inverted images."""
+        return [name for name, row in self.models.items() if row.get("inverted")]
+
+    def inverted_source(self, wildcards: Any) -> list[str]:
+        """The file with the published images of a model.
+
+        Raises
+        ------
+        ValueError
+            If they are asked for on another data set than the model's, or the configuration has no lists for it.
+        """
+        row, dataset = self.models[get(wildcards, "model")], get(wildcards, "dataset")
+        if row["dataset"] != dataset:
+            raise ValueError(
+                f"{self.where(row['model'])}: its published inverted images are of '{row['dataset']}', not of "
+                f"'{dataset}': empty the column inverted to have the model inverted here"
+            )
+        self.lists(wildcards)
+        return given.checkpoint(row["inverted"])
+
+    def inverted_row(self, wildcards: Any) -> Row:
+        """What of its row decides the published images of a model."""
+        row = self.models[get(wildcards, "model")]
+        return {key: row[key] for key in ("model", "inverted")}
 
     @property
     def inversion(self) -> Row:

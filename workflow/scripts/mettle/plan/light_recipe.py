@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mettle import files
+from mettle.plan.attacks import is_own
 from mettle.plan.figure import Figure, Options, check_entry, check_models
 from mettle.plan.limits import check_attack
 
@@ -18,14 +19,6 @@ def _per_model(kind: str) -> Callable[["Plan", Options], list[str]]:
     return cells
 
 
-def _check_fig7(plan: "Plan", options: Options, where: str) -> None:
-    check_models(plan, options, where)
-    for model in options["models"]:
-        recipe = plan.models[model]["recipe"]
-        if plan.models[model]["source"] != "train" or not plan.recipe({"model": model})["checkpoints"]:
-            raise ValueError(f"{where}.models: '{model}' keeps no checkpoints: set `checkpoints` of recipe '{recipe}'")
-
-
 def _fig9_cells(plan: "Plan", options: Options) -> list[str]:
     return [
         f"{plan.results}/attack/{options['dataset']}/{model}/{attack}.parquet"
@@ -37,6 +30,8 @@ def _fig9_cells(plan: "Plan", options: Options) -> list[str]:
 def _check_fig9(plan: "Plan", options: Options, where: str) -> None:
     check_models(plan, options, where)
     check_entry(plan, options["attack"], [options["dataset"]], f"{where}.attack")
+    if any(is_own(plan.attacks[attack]) for attack in plan.attack_grid(options["attack"])):
+        raise ValueError(f"{where}.attack: '{options['attack']}' has one eps per model, but the figure's axis is eps")
     for key in plan.config["attack"]["attacks"][options["attack"]].get("grid", {}):
         if key != "eps":
             raise ValueError(
@@ -107,7 +102,7 @@ LIGHT_RECIPE = {
     "fig7": Figure(
         "attack effectiveness by training epoch",
         _per_model("effectiveness"),
-        _check_fig7,
+        check_models,
         _numbers("attack_effectiveness"),
     ),
     "fig8": Figure("attack convergence", _per_model("convergence"), check_models, _numbers("attack_convergence")),

@@ -115,8 +115,18 @@ class Plan(Jobs):
         return list(self.config["figures"])
 
     def published_numbers(self, sheet: str) -> list[Row]:
-        """Rows of a sheet of published accuracies."""
-        return list(schema.read_sheet(sheet, "published").values())
+        """Rows of a sheet of published accuracies.
+
+        Raises
+        ------
+        ValueError
+            If an accuracy under AutoAttack has no ball.
+        """
+        rows = list(schema.read_sheet(sheet, "published").values())
+        for row in rows:
+            if "autoattack" in row and not {"norm", "eps"} <= row.keys():
+                raise ValueError(f"{sheet}, row '{row['model']}': an accuracy under AutoAttack needs norm and eps")
+        return rows
 
 
 def _figure(asked: Any) -> str:

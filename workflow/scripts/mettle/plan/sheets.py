@@ -8,7 +8,7 @@ from math import isclose
 from typing import Any
 
 from mettle import schema
-from mettle.plan import classes, names, sources
+from mettle.plan import attacks, classes, names, sources
 from mettle.plan.recipes import Recipes, check_fits, known
 from mettle.units import eps_text
 
@@ -57,6 +57,8 @@ class Sheets:
             if steps != sorted(set(steps)):
                 raise ValueError(f"configuration: attack.{block}.steps must ascend, got {steps}")
         self._check_models()
+        for name in self.config["invert"]["lists"]:
+            self.known(name, self.datasets, "data set", "configuration: invert.lists")
         for name, row in self.datasets.items():
             if row.get("parent"):
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
@@ -98,6 +100,8 @@ class Sheets:
                     )
                 self.known(method, schema.load(kind)["$defs"], "method", where)
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
+                if kind == "attacks":
+                    attacks.check(found[name], where)
         return found
 
     def unused_architecture(self, name: str) -> bool:

@@ -43,7 +43,10 @@ SCHEMES = {
     "http": Scheme("http://HOST/FILE", _WEB, "http", "the file ~/.netrc"),
     "https": Scheme("https://HOST/FILE", _WEB, "http", "the file ~/.netrc"),
     "zenodo": Scheme(
-        "zenodo://record/NUMBER/FILE", r"//record/\d+/[^?]+", "zenodo", "SNAKEMAKE_STORAGE_ZENODO_ACCESS_TOKEN"
+        "zenodo://record/NUMBER/FILE",
+        r"//record/\d+(?:\+\d+)*/[^?]+",
+        "zenodo",
+        "SNAKEMAKE_STORAGE_ZENODO_ACCESS_TOKEN",
     ),
     "s3": Scheme("s3://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "s3", _S3),
     "gs": Scheme("gs://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
@@ -90,14 +93,14 @@ class Source:
 
 
 def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str = "source") -> Source:
-    """What a cell of the column `source`, or `mirror`, says.
+    """What a cell of the column `source`, or another of its kind, says.
 
     Parameters
     ----------
     cell : path or address, perhaps with `#` and a member of an archive
     where : sheet and row, for the messages
     schemes : those that are allowed here
-    column : of the sheet, for the messages
+    column : name of the column, for the messages
 
     Raises
     ------
@@ -140,6 +143,8 @@ def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[st
     found: dict[str, dict[str, str]] = {}
     parsed = [(where, row, parse(row["source"], where, _PLUGINS)) for where, row in datasets.items() if row["source"]]
     parsed += [(where, row, parse(row["source"], where)) for where, row in models.items() if row["source"] != "train"]
+    inverted = {where: row["inverted"] for where, row in models.items() if row.get("inverted")}
+    parsed += [(where, {}, parse(cell, where, _PLUGINS, "inverted")) for where, cell in inverted.items()]
     for where, row, source in parsed:
         stated = {"mirror": _mirror(row, source, where), "sha256": row.get("sha256", "")}
         if source.remote:

@@ -68,10 +68,13 @@ class Work:
         return self._attacked(cell, passes(self.plan.attack(cell)), self.config["attack"]["perturbations"]["images"])
 
     def effectiveness(self, cell: Any) -> Load:
-        """PGD with every number of steps from every seed on every checkpoint."""
+        """PGD with every number of steps from every seed, and Auto-PGD, on every checkpoint."""
         options = self.config["attack"]["effectiveness"]
         each = options["seeds"] * sum(BACK * steps + 1 for steps in options["steps"])
-        checkpoints = len(self.plan.recipe(cell)["checkpoints"]) or 1
+        if own := options["apgd"]:
+            each += own["restarts"] * (BACK * own["steps"] + 1)
+        kept = self.plan.kept_weights(cell).endswith("/checkpoints")
+        checkpoints = len(self.plan.recipe(cell)["checkpoints"]) if kept else 1
         return sum([self._attacked(cell, each, options["images"])] * checkpoints, Load())
 
     def convergence(self, cell: Any) -> Load:
@@ -98,6 +101,14 @@ class Work:
         held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.test_store(cell), _HELD_OUT)
         n = min(held.n, options["images"])
         return self._pass(held, n, BACK * options["steps"] + 5, options["batch_size"], "gradient")
+
+    def take_inverted(self, cell: Any) -> Load:
+        """Some passes forth for the losses; the images of the file are in memory, as numbers of one sort or two."""
+        options = self.config["invert"]
+        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.test_store(cell), _HELD_OUT)
+        n = min(held.n, options["images"])
+        found = self._pass(held, n, 8, options["batch_size"])
+        return found + Load(mb=found.mb + 3 * mb(n, held.net.size**2 * 3))
 
     def represent(self, cell: Any) -> Load:
         """One pass forth, and its answers written."""
@@ -161,6 +172,8 @@ class Work:
     def pair(self, cell: Any) -> Load:
         """The manifest of a split."""
         return Load(seconds=60, mb=500)
+
+    pair_listed = pair
 
     def probe_agree(self, cell: Any) -> Load:
         """Predictions of every pair."""

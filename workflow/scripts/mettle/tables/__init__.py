@@ -50,6 +50,7 @@ from mettle.tables.shown import (
     FIG15,
     PUBLISHED,
     SHOWN,
+    UNIVERSALITY_ACCURACY,
 )
 from mettle.tables.writing import stream, write
 
@@ -95,6 +96,7 @@ __all__ = [
     "SEMANTICS",
     "SUBGROUPS",
     "TABLES",
+    "UNIVERSALITY_ACCURACY",
     "VECTOR",
     "Column",
     "Table",

@@ -54,8 +54,8 @@ INVERTED = Table(
     | {
         "seed_id": Column(INT, "image that inversion started from, the key in the clean store"),
         "start_loss": Column(FLOAT, "relative distance of the seed's features to the target's"),
-        "loss": Column(FLOAT, "the same of the image that was kept, before rounding to 8 bits"),
-        "step": Column(INT, "steps after which that image was found, 0 for the seed"),
+        "loss": Column(FLOAT, "the same of the image that was kept, before rounding to 8 bits (published: after)"),
+        "step": Column(INT, "steps after which that image was found, 0 for the seed; published: null", nullable=True),
     },
     extends="manifest",
 )
@@ -171,11 +171,14 @@ RUN = {
     "seed": Column(INT, "seed of the random start"),
 }
 
+# Of a model that kept no weights of its epochs, or was not trained here, only the last ones are there.
+BY_EPOCH = {"epoch": Column(INT, "training epoch of the weights, from 0; null for those at the end", nullable=True)}
+
 EFFECTIVENESS = Table(
     "effectiveness",
-    "Accuracy and mean loss under PGD by training epoch, steps and seed: last iterate from a random start; "
-    "lo and hi are the 95 % Wilson interval of an accuracy.",
-    keys("dataset", "split", "model", "norm", "eps", "measure") | RUN | RESULT,
+    "Accuracy and mean loss by training epoch, steps and seed: `attack` is `clean`, `pgd`, the last iterate from a "
+    "random start, or `apgd`, the largest loss over its starts; lo and hi are the 95 % Wilson interval of an accuracy.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "measure") | RUN | BY_EPOCH | RESULT,
 )
 
 CONVERGENCE = Table(

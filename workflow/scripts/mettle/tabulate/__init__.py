@@ -32,6 +32,7 @@ class Tabulation:
 
 TABULATIONS = {
     "accuracy": Tabulation(tables.ATTACK, tables.ACCURACY, accuracy.accuracy),
+    "universality_accuracy": Tabulation(tables.ATTACK, tables.UNIVERSALITY_ACCURACY, accuracy.own),
     "fig1": Tabulation(tables.PAIRS, tables.FIG1, universality.figure1),
     "fig2": Tabulation(tables.COMPARE, tables.FIG2, universality.similarity),
     "fig3": Tabulation(tables.COMPARE, tables.FIG3, universality.similarity),

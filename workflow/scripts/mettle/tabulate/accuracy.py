@@ -69,13 +69,43 @@ def compared(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     rows = []
     for published in schema.read_sheet(beside[0], "published").values():
         same = (cells["dataset"] == published["images"]) & (cells["model"] == published["model"])
-        same &= (cells["norm"] == published["norm"]) & (cells["eps"] == published["eps"])
+        same &= (cells["norm"] == published.get("norm")) & (cells["eps"] == published.get("eps"))
         for values, part in cells[same].groupby(keys, sort=False):
             cell = dict(zip(keys, values, strict=True)) | {"source": published["source"]}
             clean, attacked = _clean(part), _attacked(part)
             rows.append(cell | _beside("clean accuracy", clean, published["clean"]))
             rows.append(cell | _beside("robust accuracy", attacked, published["autoattack"]))
     return rows
+
+
+_CLEAN_ONLY = "trained without an attack: no eps to be attacked at"
+
+
+def own(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Accuracy of every model, clean, beside what was published, and in the ball of its own training attack.
+
+    Parameters
+    ----------
+    cells : rows of the attack table; those of models that were trained without an attack have eps 0
+    options : of the table
+    beside : the sheet of published accuracies
+    """
+    known = {(row["images"], row["model"]): row for row in schema.read_sheet(beside[0], "published").values()}
+    standard = set(cells[cells["eps"] == 0]["model"])
+    rows = []
+    for row in summarise(cells):
+        if row["attack"] == "clean":
+            note = {"note": _CLEAN_ONLY if row["model"] in standard else None}
+            rows.append(row | note | _as_published(row["value"], known.get((row["dataset"], row["model"]))))
+        elif row["eps"]:
+            rows.append(row | _as_published(row["value"], None))
+    return rows
+
+
+def _as_published(value: float, known: Row | None) -> Row:
+    if known is None:
+        return {"published": None, "difference": None, "source": None}
+    return {"published": known["clean"], "difference": value - known["clean"], "source": known["source"]}
 
 
 def _beside(measure: str, found: Row, known: float) -> Row:

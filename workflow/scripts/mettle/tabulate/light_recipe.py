@@ -30,8 +30,8 @@ def figure7(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     rows = _effectiveness(cells.assign(value=cells["value"].astype(float), source="here"))
     for published in beside:
         wide = pd.read_csv(published, comment="#")
-        long = wide.melt(["model", "epoch", "seed", "steps", "n"], ["accuracy", "loss"], "measure")
-        clean = wide.rename(columns={"clean": "value"}).assign(measure="accuracy", steps=0)
+        long = wide.melt(["model", "epoch", "seed", "steps", "n"], ["accuracy", "loss"], "measure").assign(attack="pgd")
+        clean = wide.rename(columns={"clean": "value"}).assign(measure="accuracy", steps=0, attack="clean")
         both = pd.concat([long, clean[[*long.columns]]])
         fixed = {"dataset": "imagenet", "norm": "linf", "eps": 4 / 255, "source": _DEBENEDETTI}
         rows += _effectiveness(both.assign(**fixed))
@@ -39,24 +39,25 @@ def figure7(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
 
 
 def _effectiveness(cells: pd.DataFrame) -> list[Row]:
-    keys = ["dataset", "model", "norm", "eps", "epoch", "measure", "steps"]
+    keys = ["dataset", "model", "attack", "norm", "eps", "epoch", "measure", "steps"]
     rows = []
-    for values, group in cells.groupby(keys, sort=False):
+    for values, group in cells.groupby(keys, sort=False, dropna=False):
         cell = dict(zip(keys, values, strict=True)) | {"n": int(group["n"].iloc[0]), "note": _notes(group)}
+        cell["epoch"] = None if pd.isna(cell["epoch"]) else int(cell["epoch"])
         cell |= {"source": group["source"].iloc[0], "lo": group["value"].min(), "hi": group["value"].max()}
         rows.append(cell | {"value": group["value"].mean()})
-    return rows + _gaps([row for row in rows if row["measure"] == "loss" and row["steps"]])
+    return rows + _gaps([row for row in rows if row["measure"] == "loss" and row["attack"] != "clean"])
 
 
 def _gaps(losses: list[Row]) -> list[Row]:
-    """What the loss of fewer steps lacks to that of the most, by the same weights on the same images in one ball."""
+    """What each loss lacks to that of the most steps of PGD, by the same weights on the same images in one ball."""
     same = ("dataset", "model", "norm", "eps", "epoch", "source", "n")
     groups: dict[tuple, list[Row]] = {}
     for row in losses:
         groups.setdefault(tuple(row[key] for key in same), []).append(row)
     rows = []
     for group in groups.values():
-        most = max(group, key=lambda row: row["steps"])
+        most = max((row for row in group if row["attack"] == "pgd"), key=lambda row: row["steps"])
         for row in group:
             if row is not most:
                 gap = {"measure": "gap", "lo": None, "hi": None}

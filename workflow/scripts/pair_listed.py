@@ -1,0 +1,9 @@
+"""Seeds and targets of inversion as published lists have them, one row per target."""
+
+from mettle import data, flow, tables
+from mettle.invert import pair
+
+with flow.job(snakemake) as job:
+    keys = {"dataset": snakemake.wildcards.dataset, "split": snakemake.params.split}
+    columns = pair.listed(data.Store(snakemake.input.images[0]), **snakemake.params.lists, keys=keys)
+    tables.write(snakemake.output[0], tables.PAIRS, columns, job.provenance)
