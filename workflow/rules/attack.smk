@@ -39,6 +39,7 @@ rule attack:
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
         resume=PLAN.state("attack/{dataset}/{model}/{attack}"),
+        logs=uncounted("logs/train"),
     script:
         "../scripts/attack.py"
 

@@ -1,6 +1,6 @@
 """Answers of a model to clean and attacked images, one row per image."""
 
-from mettle import flow, tables
+from mettle import flow, schema, tables
 from mettle.attack import evaluate
 
 with flow.job(snakemake) as job:
@@ -16,3 +16,5 @@ with flow.job(snakemake) as job:
         job,
     )
     tables.write(snakemake.output[0], tables.ATTACK, columns, job.provenance)
+    options = schema.check(snakemake.config, "config", "configuration")["train"]  # loggers; no number depends on them
+    evaluate.send(columns, snakemake.input.weights, snakemake.params.logs, options, job)

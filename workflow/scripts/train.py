@@ -1,5 +1,7 @@
 """Weights of a model, trained from its recipe."""
 
+from pathlib import Path
+
 from mettle import flow, schema, train
 
 # Devices and loggers are read here and are no params: another number of them is no reason to train again.
@@ -17,5 +19,5 @@ with flow.job(snakemake) as job:
         mixed=snakemake.input.get("mixed", []),
         base=snakemake.input.get("base", []),
         fabric=schema.check(snakemake.config, "config", "configuration")["train"],
-        logs=snakemake.params.logs,
+        logs=Path(snakemake.params.logs).parent,
     )

@@ -1,4 +1,7 @@
-"""Several processes on the CPU, by gloo: the same losses and weights as one process, and one state of training."""
+"""Several processes on the CPU, by gloo: the same losses and weights as one process, and one state of training.
+
+Each has all weights (`ddp`), or a share of them (`fsdp`).
+"""
 
 import json
 import os
@@ -11,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from trainings import ADVERSARIAL, SGD, Job, differing, outputs, recipe, row, run
+from trainings import ADVERSARIAL, ATTACK, SGD, Job, differing, outputs, recipe, result, row, run, train
 
-from mettle import models, tables
-from mettle.train import loop
+from mettle import models
+from mettle.data.store import Store
+from mettle.train import loop, sharded
 from mettle.train.parallel import Crew, launch, share
 from waits import FAR, until_alive
 
@@ -26,23 +30,25 @@ import json, sys
 sys.path[:0] = {paths!r}
 import time
 from pathlib import Path
-from trainings import Checkpoint, Job, models, row, train
+from trainings import Checkpoint, Job, killed, models, row, train
 from test_parallel import PLAIN
 
 class Slow(Job):
     def progress(self, items, text, total=None):
-        for item in items:
+        for item in super().progress(items, text, total):
             time.sleep({delay})
             yield item
 
 models.ARCHITECTURES["plain"] = PLAIN
-options = json.loads({options!r})
-job = Slow(threads=2)
-try:
-    train(row(**{row!r}), options, *map(Path, {stores!r}), *map(Path, {outputs!r}), job,
-          fabric=dict(accelerator="cpu", devices={devices}, strategy="auto", checkpoint_seconds=0))
-finally:
-    print(json.dumps(job.said))
+for options, about, outputs, strategy, at in json.loads({trainings!r}):
+    job = Slow(at, killed, threads=2)
+    try:
+        train(row(**about), options, *map(Path, {stores!r}), *map(Path, outputs), job,
+              fabric=dict(accelerator="cpu", devices={devices}, strategy=strategy, checkpoint_seconds=0))
+    except RuntimeError:
+        if at is None:
+            raise
+        print("killed")
 """
 
 
@@ -62,14 +68,19 @@ PLAIN = models.Architecture(Plain, "convolution", "none")
 
 
 def launched(folder, stores, options, devices=2, delay=0, **other):
+    """A process that trains a model in two processes."""
+    return started(folder, stores, [(options, other, [*map(str, outputs(folder))], "ddp", None)], devices, delay)
+
+
+def started(folder, stores, trainings, devices=2, delay=0):
+    """A process that trains one model after the other."""
     script = folder / "script.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     fields = {
         "paths": [str(Path(__file__).parent), str(Path(__file__).parents[2]), str(SCRIPTS)],
-        "options": json.dumps(options),
-        "row": other,
+        "trainings": json.dumps(trainings),
+        "stores": [*map(str, stores)],
     }
-    fields |= {"stores": [*map(str, stores)], "outputs": [*map(str, outputs(folder))]}
     script.write_text(textwrap.dedent(SCRIPT).format(devices=devices, delay=delay, **fields))
     # As inside an allocation of Slurm, which must not be mistaken for a launcher.
     here = os.environ | {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "0"}
@@ -90,8 +101,7 @@ def finished(process, code=0):
 def together(folder, stores, options, **other):
     """Weights and epochs of a training in two processes."""
     finished(launched(folder, stores, options, **other))
-    weights, epochs, _ = outputs(folder)
-    return models.load(weights)[0].state_dict(), tables.read(epochs, tables.EPOCHS)
+    return result(folder)
 
 
 def alike(found, expected, **tolerance):
@@ -128,10 +138,9 @@ def test_two_processes_give_what_one_gives(tmp_path, stores, other):
 def test_three_processes_share_a_network_without_batchnorm(tmp_path, stores, monkeypatch):
     monkeypatch.setitem(models.ARCHITECTURES, "plain", PLAIN)
     options = recipe(**ADVERSARIAL)
-    loop.train(row(arch="plain"), options, *stores, *outputs(tmp_path / "one"), Job())
-    weights, epochs, _ = outputs(tmp_path / "one")
-    expected = models.load(weights)[0].state_dict(), tables.read(epochs, tables.EPOCHS)
-    alike(together(tmp_path / "three", stores, options, devices=3, arch="plain"), expected, rtol=1e-4, atol=1e-6)
+    train(row(arch="plain"), options, *stores, *outputs(tmp_path / "one"), Job())
+    found = together(tmp_path / "three", stores, options, devices=3, arch="plain")
+    alike(found, result(tmp_path / "one"), rtol=1e-4, atol=1e-6)
 
 
 def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path, stores):
@@ -173,6 +182,125 @@ def test_the_failure_of_a_process_is_one_sentence(tmp_path, stores):
     assert not outputs(tmp_path)[0].exists()
 
 
+# Weights in shards
+
+
+ONE_EPOCH = {"epochs": 1, "validation": {"every": 1, "steps": 2, "images": 9}}
+# Of BROAD's 3 batches of validation images the first process has two and the second one, and one more to keep step.
+IN_SHARDS = {
+    "trades-and-all": ({}, {"optimizer": SLOW, **BROAD}),
+    "adamw-in-blocks": (
+        {"arch": "xcit_mini"},
+        ONE_EPOCH | {"optimizer": {"name": "adamw", "lr": 0.001, "weight_decay": 0.05}},
+    ),
+    "lamb-value": (
+        {},
+        ONE_EPOCH
+        | {"optimizer": {"name": "lamb", "lr": 0.001, "weight_decay": 0.02}, "clip_norm": 0.01, "clip_mode": "value"},
+    ),
+    "best-iterate-bf16": ({}, ONE_EPOCH | {"attack": ATTACK | {"best": True}, "precision": "bf16", "optimizer": SLOW}),
+}
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory, stores):
+    """Folder of all trainings in shards, and what was said: one process starts them, since imports take long."""
+    folder = tmp_path_factory.mktemp("shards")
+    trainings = [(name, name, "fsdp", None) for name in IN_SHARDS]
+    for name, first, then in (("both", "fsdp", "fsdp"), ("first", "fsdp", "ddp"), ("then", "ddp", "fsdp")):
+        trainings += [("trades-and-all", name, first, 4), ("trades-and-all", name, then, None)]
+    ready = []
+    for what, name, strategy, at in trainings:
+        about, other = IN_SHARDS[what]
+        ready.append((recipe(**ADVERSARIAL | other), about, [*map(str, outputs(folder / name))], strategy, at))
+    return folder, finished(started(folder, stores, ready))[0]
+
+
+@pytest.mark.parametrize("name", IN_SHARDS)
+def test_weights_in_shards_give_what_whole_ones_give(shards, tmp_path, stores, name):
+    about, other = IN_SHARDS[name]
+    train(row(**about), recipe(**ADVERSARIAL | other), *stores, *outputs(tmp_path), Job())
+    found, expected = result(shards[0] / name), result(tmp_path)
+    alike(found, expected, rtol=1e-3, atol=2e-3 if "bf16" in name else 1e-4)
+    for column in ("one_step_accuracy", "robust_accuracy", "robust_n", "selected", "eps", "alarm"):
+        assert found[1][column].tolist() == expected[1][column].tolist()
+
+
+def test_a_state_is_that_of_whole_weights_so_that_either_goes_on(shards):
+    folder, said = shards
+    assert said.count("killed") == 3
+    whole = result(folder / "trades-and-all")
+    assert differing(result(folder / "both")[0], whole[0]) == []
+    for name in ("first", "then"):
+        alike(result(folder / name), whole, rtol=1e-3, atol=1e-4)
+
+
+class Reaching(torch.nn.Module):
+    """A network that takes weights out of a block in place of running it."""
+
+    def __init__(self, classes, size):
+        super().__init__()
+        self.blocks = torch.nn.ModuleList([torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * size**2, 8))])
+        self.head = torch.nn.Linear(8, classes)
+
+    def forward(self, images):
+        return self.head(torch.nn.functional.linear(images.flatten(1), self.blocks[0][1].weight))
+
+
+@pytest.fixture
+def group():
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_a_network_that_cannot_be_in_shards_is_named(group, monkeypatch):
+    monkeypatch.setitem(models.ARCHITECTURES, "reaching", models.Architecture(Reaching, "linear", "none"))
+    model = models.create("reaching", 10, 32, [0.5] * 3, [0.25] * 3, 0)
+    with pytest.raises(ValueError, match=r"^Reaching does not run in shards \(.*\): set train\.strategy to 'ddp'$"):
+        sharded.shard(model, torch.device("cpu"))
+
+
+def test_each_process_holds_its_share_of_the_weights(group):
+    model = sharded.shard(models.create("xcit_mini", 10, 32, [0.5] * 3, [0.25] * 3, 0), torch.device("cpu"))
+    n = sum(parameter.numel() for parameter in model.parameters())
+    assert sharded.sentence(model) == f"weights in shards: the first of 1 processes holds {n:,} of {n:,}"
+
+
+def test_blocks_are_the_innermost_of_what_a_network_is_a_chain_of():
+    network = models.create("xcit_mini", 10, 32, [0.5] * 3, [0.25] * 3, 0).network
+    found = sharded.blocks(network)
+    assert {*network.blocks, *network.cls_attn_blocks} <= {*found}
+    assert not any(inner in found for block in found for inner in block.modules() if inner is not block)
+
+
+def test_what_shards_cannot_do_is_refused(stores):
+    with pytest.raises(
+        ValueError,
+        match=r"^configuration: train\.strategy is 'fsdp', but one process has nobody to share weights with: give the "
+        r"rule `train` more GPUs or tasks, set train\.devices, or set train\.strategy to 'ddp'$",
+    ):
+        launch(print, {"accelerator": "auto", "devices": None, "strategy": "fsdp"}, gpus=1)
+    options = recipe(**ADVERSARIAL, clip_norm=1, clip_mode="agc")
+    with pytest.raises(
+        ValueError, match=r"^recipe 'tiny': clip_mode 'agc' needs whole weights, which strategy 'fsdp' has"
+    ):
+        loop.Training(row(), options, *map(Store, stores), Job(), crew=Crew(strategy="fsdp"))
+    options = recipe(**ADVERSARIAL | {"attack": ATTACK | {"best": True, "precision": "bf16"}})
+    with pytest.raises(
+        ValueError, match=r"^recipe 'tiny': attack\.best with attack\.precision 'bf16' asks doubtful images"
+    ):
+        loop.Training(row(), options, *map(Store, stores), Job(), crew=Crew(strategy="fsdp"))
+
+
+@pytest.mark.parametrize(("strategy", "last"), [("ddp", ([2], 1)), ("fsdp", ([2, 0], 1))])
+def test_shards_need_as_many_turns_from_every_process(strategy, last):
+    crew = Crew(strategy=strategy)
+    crew.size = 3
+    for crew.rank, expected in enumerate([([0, 3], 2), ([1, 4], 2), last]):
+        assert crew.turns(range(5)) == expected
+
+
 # Shares
 
 
@@ -198,7 +326,7 @@ def test_a_share_without_images_is_refused():
 
 def test_one_process_on_a_device_of_choice_needs_no_other(monkeypatch):
     seen = []
-    options = {"accelerator": "cpu", "devices": 1, "strategy": "auto"}
+    options = {"accelerator": "cpu", "devices": 1, "strategy": "ddp"}
     launch(lambda crew: seen.append((crew.size, crew.policy(models.policy(1)).device.type, os.getpid())), options)
     assert seen == [(1, "cpu", os.getpid())]
 

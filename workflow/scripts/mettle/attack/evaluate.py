@@ -16,8 +16,9 @@ from mettle.data.loading import ImageSet, batches, split
 from mettle.data.parts import Parts
 from mettle.data.sample import shared
 from mettle.data.store import Store
-from mettle.flow import Job, sha256_of
+from mettle.flow import Job, loggers, sha256_of
 from mettle.models import Policy
+from mettle.models.weights import read
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size
 from mettle.perturb.losses import margin, random_targets
 from mettle.perturb.watch import NOBODY, Watch
@@ -77,6 +78,26 @@ def evaluate(
     n = len(columns["id"])
     constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": flags.note(columns)}
     return {key: [value] * n for key, value in constant.items()} | columns
+
+
+def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, options: dict[str, Any], job: Job) -> None:
+    """Send accuracies of an attack table to the run of the model in the loggers, where there are some.
+
+    Parameters
+    ----------
+    columns : the table
+    weights : the model
+    parent : folder of the folders of all runs
+    options : the block `train` of the configuration
+    job : log
+    """
+    if not options["loggers"]:
+        return
+    where = f"{columns['dataset'][0]}/{columns['attack'][0]}"
+    label = np.asarray(columns["label"])
+    found = {"clean_accuracy": "clean_prediction", "accuracy": "prediction"}
+    scalars = {f"{where}/{name}": float((columns[key] == label).mean()) for name, key in found.items()}
+    loggers.judge(Path(parent), read(weights)[1], scalars | {f"{where}/n": len(label)}, options, job.say)
 
 
 class Standing:

@@ -21,7 +21,7 @@ REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std",
 SAID = ("provenance", "mirror", "licence", "reference", "expected")
 
 
-def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
+def save(path: str | Path, model: Classifier | dict[str, Tensor], about: dict[str, Any]) -> None:
     """Write a model's state, under a temporary name that is renamed at the end.
 
     A file that holds the same, but for what `SAID` lists, stays as it is, under a new time.
@@ -29,7 +29,7 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
     Parameters
     ----------
     path : file to write
-    model : the classifier
+    model : the classifier, or its state
     about : arch, classes, size, resize, interpolation, mean, std, threat, eps, and whatever else made it; plain data
     """
     about = about | {"input_range": [0, 1]}
@@ -37,7 +37,7 @@ def save(path: str | Path, model: Classifier, about: dict[str, Any]) -> None:
         raise ValueError(f"{path}: metadata lacks {missing}")
     state = {
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for key, value in model.state_dict().items()
+        for key, value in (model if isinstance(model, dict) else model.state_dict()).items()
     }
     with whole(path, _alike) as tmp:
         save_file(state, tmp, metadata={"mettle": json.dumps(about, sort_keys=True)})

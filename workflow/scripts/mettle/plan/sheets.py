@@ -57,6 +57,7 @@ class Sheets:
             if steps != sorted(set(steps)):
                 raise ValueError(f"configuration: attack.{block}.steps must ascend, got {steps}")
         self._check_models()
+        self._check_runs()
         for name in self.config["invert"]["lists"]:
             self.known(name, self.datasets, "data set", "configuration: invert.lists")
         for name, row in self.datasets.items():
@@ -126,6 +127,18 @@ class Sheets:
                     raise
                 self.left_out.setdefault(row["sweep"], str(error))
         self.models = {name: row for name, row in self.models.items() if row.get("sweep") not in self.left_out}
+
+    def _check_runs(self) -> None:
+        """Raise ValueError if two models would share a run of the loggers."""
+        template, seen = self.config["train"]["run"], {}
+        for name, row in self.models.items():
+            run = names.run(template, row)
+            if run in seen:
+                raise ValueError(
+                    f"configuration: train.run: '{template}' is '{run}' for '{seen[run]}' and for '{name}': put "
+                    "{model} into it, or more cells of the row"
+                )
+            seen[run] = name
 
     def _check_model(self, name: str, row: Row) -> None:
         where = self.where(name)

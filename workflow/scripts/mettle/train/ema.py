@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Average:
@@ -23,7 +23,13 @@ class Average:
         """One step towards the model; integers, such as counts of batches, are taken over."""
         state = model.state_dict()
         for key, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(state[key], 1 - self.decay)
+            own, new = _mine(value), _mine(state[key])
+            if own.is_floating_point():
+                own.lerp_(new, 1 - self.decay)
             else:
-                value.copy_(state[key])
+                own.copy_(new)
+
+
+def _mine(value: Tensor) -> Tensor:
+    """What this process has of a tensor: of one in shards, its own."""
+    return value.to_local() if hasattr(value, "to_local") else value

@@ -15,6 +15,7 @@ from mettle.train.training import Training, about
 __all__ = ["Training", "about", "train", "work"]
 
 Files = Sequence[str | Path]
+_QUIET = {"loggers": [], "run": "{model}", "images": 0, "checkpoint_seconds": 300}
 
 
 def train(
@@ -48,7 +49,7 @@ def train(
     mixed : store of the recipe's `mix`, and files beside it
     base : weights to start from
     fabric : the block `train` of the configuration: processes and loggers; one process and none if not given
-    logs : folder of the loggers
+    logs : folder in which each run of the loggers has its own
 
     Raises
     ------
@@ -67,8 +68,8 @@ def train(
         "checkpoints": str(checkpoints) if checkpoints else None,
         "resume": str(resume),
         "waited": job.waited,
-        "logs": str(logs or resume),
-        "options": {"loggers": [], "checkpoint_seconds": 300} | ALONE | (fabric or {}),
+        "logs": str(logs or Path(resume).parent),
+        "options": _QUIET | ALONE | (fabric or {}),
     }
     if job.tasks > 1:
         tasks.run(order, job)
@@ -91,9 +92,8 @@ def work(crew: Crew, order: dict[str, Any], job: Job) -> None:
             run.say(f"goes on from epoch {run.epoch}, step {run.step}")
         run.say(run.policy.sentence(sum(map(len, run.images.order(0))), order["recipe"]["batch_size"]))
         run.say(optim.sentence(order["recipe"], crew.size))
-        run.start_loggers(Path(order["logs"]), order["options"])
-        while run.epoch < run.epochs:
-            run.one_epoch(checkpoint)
-    if crew.first:
-        folder = order["checkpoints"] and Path(order["checkpoints"])
-        run.write(Path(order["weights"]), order["epochs"], folder, checkpoint)
+        with run.logged(Path(order["logs"]), order["options"]):
+            while run.epoch < run.epochs:
+                run.one_epoch(checkpoint)
+    folder = order["checkpoints"] and Path(order["checkpoints"])
+    run.write(Path(order["weights"]), order["epochs"], folder, checkpoint)

@@ -1,15 +1,16 @@
 """
-Several processes that train one model, by Lightning Fabric: one small interface to CPU (gloo), CUDA (nccl) and TPU.
+Several processes that train one model, by Lightning Fabric: one small interface to CPU (gloo) and CUDA (nccl).
 
-Each process works on its share of every batch; gradients are added by one sum after the backward passes. There is no
-wrapper around the model, since an attack goes through it many times with other flags than the weight update.
+Each process works on its share of every batch. Under the strategy `ddp` it has all weights, and gradients are added by
+one sum after the backward passes; under `fsdp` it has a share of them (`mettle.train.sharded`). There is no wrapper
+around the model, since an attack goes through it many times with other flags than the weight update.
 """
 
 import dataclasses
 import logging
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -17,11 +18,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
-from mettle.models import Policy
+from mettle.models import Classifier, Policy
 
-ALONE = {"accelerator": "auto", "devices": None, "strategy": "auto"}
+ALONE = {"accelerator": "auto", "devices": None, "strategy": "ddp"}
 
 
 class Crew:
@@ -30,15 +32,17 @@ class Crew:
     Parameters
     ----------
     fabric : a launched `lightning_fabric.Fabric`; None for this process alone on the device of its policy
+    strategy : `ddp`, or `fsdp` for weights in shards
 
     Attributes
     ----------
     rank, size : number of this process, from 0, and of all
     first : whether this one writes files and log
+    sharded : whether weights are in shards, so that all processes have to pass through the model equally often
     """
 
-    def __init__(self, fabric: Any = None) -> None:
-        self.fabric = fabric
+    def __init__(self, fabric: Any = None, strategy: str = "ddp") -> None:
+        self.fabric, self.sharded = fabric, strategy == "fsdp"
         self.rank, self.size = (0, 1) if fabric is None else (fabric.global_rank, fabric.world_size)
         self.first = self.rank == 0
 
@@ -64,9 +68,59 @@ class Crew:
         """The tensors of all processes, stacked along a new first dimension."""
         return self.fabric.all_gather(values)
 
+    def turns(self, work: Sequence[Any]) -> tuple[list[Any], int]:
+        """What this process does of a list, and how much of it counts: shards need as many turns from every process."""
+        mine = list(work[self.rank :: self.size])
+        spare = -(-len(work) // self.size) - len(mine) if self.sharded else 0
+        return mine + [work[0]] * spare, len(mine)
+
+    def weights(self, model: nn.Module) -> dict[str, Tensor]:
+        """The model's state on the CPU, a copy; of shards in the first process only, though all must ask."""
+        state = self.whole(model.state_dict())
+        return {key: value.detach().cpu().clone() for key, value in state.items() if value is not None}
+
+    def whole(self, state: dict[str, Any]) -> dict[str, Any]:
+        """A state as it would be without shards; with them, in the first process only, though all must ask."""
+        if not self.sharded:
+            return state
+        from mettle.train import sharded
+
+        return sharded.whole(state, self.first)
+
+    def placed(self, model: Classifier, policy: Policy, say: Callable[[str], None]) -> Classifier:
+        """The model on the device of this process, all of it or in shards, of which the log is told."""
+        if not self.sharded:
+            return policy.place(model)
+        from mettle.train import sharded
+
+        model = sharded.shard(model, policy.device)
+        say(sharded.sentence(model))
+        return model
+
+    def check(self, recipe: dict[str, Any]) -> None:
+        """Raise ValueError for a recipe that weights in shards cannot follow."""
+        if self.sharded:
+            from mettle.train import sharded
+
+            sharded.check(recipe)
+
+    def load(self, target: nn.Module | Optimizer, state: dict[str, Any]) -> None:
+        """Put a whole state into a model or an optimiser, in shards or not."""
+        if self.sharded:
+            from mettle.train import sharded
+
+            state = sharded.spread(target, state)
+        target.load_state_dict(state)
+
+    def suited(self, model: Classifier, policy: Policy) -> Policy:
+        """The policy in a memory layout for the model, which stays whole; shards are of weights in the usual layout."""
+        if self.sharded:
+            return dataclasses.replace(policy, layout=torch.contiguous_format)
+        return policy.suited(model)
+
     def add_gradients(self, model: nn.Module) -> None:
-        """Replace gradients by their sums over the processes."""
-        if self.size == 1:
+        """Replace gradients by their sums over the processes, which those of shards are already."""
+        if self.size == 1 or self.sharded:
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
         total = self.sum(torch.cat([gradient.flatten() for gradient in gradients]))
@@ -94,11 +148,13 @@ def launch(function: Callable[[Crew], None], options: dict[str, Any], gpus: int 
     Parameters
     ----------
     function : called with the crew
-    options : `accelerator`, `devices`, `strategy` as Fabric takes them; no `devices` for as many as there are GPUs
-    gpus : GPUs of the job; with one or none, and all options `auto`, this process works alone
+    options : `accelerator` and `devices` as Fabric takes them, no `devices` for as many as there are GPUs; `strategy`
+    gpus : GPUs of the job; with one or none, and no other options, this process works alone
 
     Raises
     ------
+    ValueError
+        If weights are to be shared and there is one process.
     RuntimeError
         With the message of the first process that failed.
     SystemExit
@@ -110,14 +166,19 @@ def launch(function: Callable[[Crew], None], options: dict[str, Any], gpus: int 
     must not be in use before.
     """
     devices = options["devices"] or max(1, gpus)
-    if (options["accelerator"], options["strategy"], devices) == ("auto", "auto", 1):
+    if options["strategy"] == "fsdp" and devices == 1:
+        raise ValueError(
+            "configuration: train.strategy is 'fsdp', but one process has nobody to share weights with: give the rule "
+            "`train` more GPUs or tasks, set train.devices, or set train.strategy to 'ddp'"
+        )
+    if (options["accelerator"], devices) == ("auto", 1):
         return function(Crew())
-    fabric, previous = _fabric(options["accelerator"], devices, options["strategy"]), signal.getsignal(signal.SIGTERM)
+    fabric, previous = _fabric(options["accelerator"], devices), signal.getsignal(signal.SIGTERM)
 
     def work(launched: Any) -> Any:
         signal.signal(signal.SIGTERM, previous)
         try:
-            function(Crew(launched))
+            function(Crew(launched, options["strategy"]))
         except SystemExit as end:
             return end.code
         return None
@@ -128,16 +189,13 @@ def launch(function: Callable[[Crew], None], options: dict[str, Any], gpus: int 
         raise SystemExit(code)
 
 
-def _fabric(accelerator: str, devices: int, strategy: str) -> Any:
+def _fabric(accelerator: str, devices: int) -> Any:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets on the terminal
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
 
-    if accelerator == "tpu":
-        return Fabric(accelerator=accelerator, devices=devices, strategy=strategy)
-    if strategy == "auto" and devices > 1:
-        strategy = "ddp_fork"
     # Under Slurm, Fabric would wait for processes that srun starts (mettle.train.tasks); these are started here.
+    strategy = "ddp_fork" if devices > 1 else "auto"
     return Fabric(accelerator=accelerator, devices=devices, strategy=strategy, plugins=[LightningEnvironment()])
 
 

@@ -1,8 +1,9 @@
 """What is written down of a training: the sums of the epoch so far, a row per epoch, and the best weights."""
 
+from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor
 
 from mettle.train.schedules import eps_at
 from mettle.units import eps_text
@@ -59,15 +60,14 @@ class Record:
         self.sums = dict.fromkeys(_SUMS, 0.0)
         return entry
 
-    def consider(self, model: nn.Module) -> None:
+    def consider(self, weights: Callable[[], dict[str, Tensor]]) -> None:
         """Keep the weights of the last row's epoch if they are the best so far and the recipe asks for the best."""
         entry = self.rows[-1]
         value = entry["robust_accuracy" if "attack" in self.recipe else "test_accuracy"]
         if self.recipe["validation"]["select"] == "last" or value is None:
             return
         if not self.best or value > self.best["value"]:
-            state = {key: tensor.detach().cpu().clone() for key, tensor in model.state_dict().items()}
-            self.best = {"value": value, "epoch": entry["epoch"], "weights": state}
+            self.best = {"value": value, "epoch": entry["epoch"], "weights": weights()}
 
     @property
     def selected(self) -> int:

@@ -92,7 +92,8 @@ def main(path: str) -> None:
 
     found = json.loads(Path(path).read_text())
     with Path(found["log"]).open("a", encoding="utf-8") as log:
-        job, crew = Job(**found["job"], log=log), Crew(_fabric(found["order"]["options"], found["nodes"]))
+        options = found["order"]["options"]
+        job, crew = Job(**found["job"], log=log), Crew(_fabric(options, found["nodes"]), options["strategy"])
         try:
             if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
                 job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")

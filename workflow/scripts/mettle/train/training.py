@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.files import whole
 from mettle.flow import Job, derive, fingerprint, sha256_of
+from mettle.flow.loggers import Logger, open_all, run_of
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.weights import read
 from mettle.perturb import Draws
 from mettle.perturb.watch import NOBODY
 from mettle.plan.recipes import check_epochs
-from mettle.train import loggers, optim, validate
+from mettle.train import optim, validate
 from mettle.train.check import check_statistics, of_recipe
 from mettle.train.ema import Average
 from mettle.train.images import Images
@@ -58,30 +60,37 @@ class Training:
         threads = max(1, job.threads // self.crew.size)
         policy, self.workers = models.policy(threads, recipe["precision"], job.needs_cuda), threads - 1
         model, self.report = start(row, recipe, base, self.say)
-        self.policy = self.crew.policy(policy).suited(model)
-        self.model = self.policy.place(model)
+        self.policy = self.crew.suited(model, self.crew.policy(policy))
         with of_recipe(row["recipe"]):
+            self.crew.check(recipe)
             check_epochs(recipe)
             self.images = Images(row, recipe, train, test, mixed)
             order = self.images.order(0)
             smallest = min(order, key=len)  # as small as any of any epoch: if it has a share for all, all have
             self._parts(smallest)
-            check_statistics(self.model, smallest, recipe, self.crew.size)
+            check_statistics(model, smallest, recipe, self.crew.size)
         self.updates = len(order)
+        self.average = Average(model, recipe["ema"]) if recipe["ema"] else None
+        self.model = self.crew.placed(model, self.policy, self.say)
+        if self.average:
+            self.average.model = self.crew.placed(self.average.model, self.policy, self.say)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
-        self.average = Average(self.model, recipe["ema"]) if recipe["ema"] else None
         self.loss = LOSSES[recipe["loss"]]
-        self.loggers: list[loggers.Logger] = []
+        self.loggers: list[Logger] = []
+        self.pictures = 0  # validation images that loggers show
         self.epoch = self.step = 0
         self.record = Record(row["model"], recipe)
         parts = [row, recipe, *self.images.digests, torch.__version__, self.policy.device.type]
         self.fingerprint = fingerprint(parts + [sha256_of(path) for path in base])
 
-    def start_loggers(self, folder: Path, options: dict[str, Any]) -> None:
-        """The loggers of the configuration, in the first process."""
-        if self.crew.first:
-            name = f"{self.row['model']}-{self.fingerprint[:8]}"
-            self.loggers = loggers.start(folder, name, {"row": self.row, "recipe": self.recipe}, options, self.epoch)
+    @contextmanager
+    def logged(self, parent: Path, options: dict[str, Any]) -> Iterator[None]:
+        """Context with the loggers of the configuration, in the first process; all take part in its pictures."""
+        self.pictures = options["images"] if options["loggers"] else 0
+        mine = options if self.crew.first else options | {"loggers": []}
+        run = run_of(self.row | {"training": self.fingerprint}, options, self.epoch, settings=self.recipe)
+        with open_all(parent, run, mine) as self.loggers:
+            yield
 
     def say(self, text: str) -> None:
         """One line in the log, from the first process."""
@@ -180,13 +189,21 @@ class Training:
         for model in self._models:
             self.crew.settle(model, self.recipe["batch_norm"])
         entry = self.record.close(self.epoch, self.updates, self.optimizer.param_groups[0]["lr"], self._tested())
-        self.record.consider(self.shown)
-        if self.crew.first and self.epoch in self.recipe["checkpoints"]:
-            self._save(checkpoint.folder / _name(self.epoch), self.shown, self.epoch)
-        for logger in self.loggers:
-            logger.write(scalars(entry), self.epoch)
+        self.record.consider(lambda: self.crew.weights(self.shown))
+        if self.epoch in self.recipe["checkpoints"]:
+            self._save(checkpoint.folder / _name(self.epoch), self.crew.weights(self.shown), self.epoch)
+        self._log(entry)
         self.say(sentence(entry))
         self.epoch, self.step = self.epoch + 1, 0
+
+    def _log(self, entry: dict[str, Any]) -> None:
+        images, shown = self.images, {}
+        if self.pictures:
+            chosen = images.attacked[: self.pictures]
+            shown = validate.pictures(self.shown, images.test, chosen, self.recipe, self.policy)
+        for logger in self.loggers:
+            logger.write(scalars(entry), self.epoch)
+            logger.show(shown, self.epoch)
 
     def _tested(self) -> dict[str, Any]:
         """Columns measured on held-out images; those under attack where it is the epoch for them."""
@@ -201,28 +218,29 @@ class Training:
         return found
 
     def write(self, weights: Path, epochs: str | Path, folder: Path | None, checkpoint: Checkpoint) -> None:
-        """All outputs of a training that is done; then its state is removed."""
-        for logger in self.loggers:
-            logger.close()
+        """All outputs of a training that is done, by the first process; then its state is removed."""
+        state = self.record.best["weights"] if self.record.best else self.crew.weights(self.shown)
+        if not self.crew.first:
+            return
         tables.write(epochs, tables.EPOCHS, self.record.table(), self.job.provenance)
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             for epoch in self.recipe["checkpoints"]:
                 with whole(folder / _name(epoch)) as tmp:
                     shutil.copy(checkpoint.folder / _name(epoch), tmp)
-        if self.record.best:
-            self.shown.load_state_dict(self.record.best["weights"])
-        self._save(weights, self.shown, self.record.selected)  # the last, so that all is there where they are
+        self._save(weights, state, self.record.selected)  # the last, so that all is there where they are
         checkpoint.remove()
 
     def is_done(self, weights: str | Path) -> bool:
         """Whether a file holds the weights of this very training: recipe, data, seed."""
         return Path(weights).exists() and read(weights)[1].get("training") == self.fingerprint
 
-    def _save(self, path: Path, model: nn.Module, epoch: int) -> None:
+    def _save(self, path: Path, state: dict[str, Tensor], epoch: int) -> None:
+        if not self.crew.first:
+            return
         found = about(self.row, self.recipe, self.job) | {"training": self.fingerprint}
         found["class_names"] = self.images.class_names
-        models.save(path, model, found | self.report | {"epoch": epoch})
+        models.save(path, state, found | self.report | {"epoch": epoch})
 
     # State
 
@@ -240,9 +258,9 @@ class Training:
         if self.crew.size > 1 and self.recipe["batch_norm"] != "sync":
             buffers = [self.crew.gather(dict(model.named_buffers())) for model in self._models]
         return {
-            "models": [model.state_dict() for model in self._models],
+            "models": [self.crew.whole(model.state_dict()) for model in self._models],
             "buffers": buffers,  # of each process, where they differ
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.crew.whole(self.optimizer.state_dict()),
             "record": self.record.state(),
             "epoch": self.epoch,
             "step": self.step,
@@ -251,12 +269,12 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
         for model, found in zip(self._models, state["models"], strict=True):
-            model.load_state_dict(found)
+            self.crew.load(model, found)
         for model, found in zip(self._models, state["buffers"], strict=False):
             for name, buffer in model.named_buffers():
                 if len(found[name]) == self.crew.size:
                     buffer.copy_(found[name][self.crew.rank])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.crew.load(self.optimizer, state["optimizer"])
         self.record.restore(state["record"])
         self.epoch, self.step = state["epoch"], state["step"]
         if self.recipe["schedule"]["by"] == "update":

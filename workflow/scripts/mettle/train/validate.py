@@ -42,10 +42,13 @@ def evaluate(
     """
     crew = crew or Crew()
     loss = correct = 0.0
-    own = split(chosen, batch_size)[crew.rank :: crew.size]
+    turns, counted = crew.turns(split(chosen, batch_size))
     with models.frozen(model), policy.autocast():
-        for batch, labels, _ in watch.progress(batches(images, own, workers), "validation", len(own)):
+        loaded = watch.progress(batches(images, turns, workers), "validation", len(turns))
+        for turn, (batch, labels, _) in enumerate(loaded):
             logits = model(policy.move(batch)).float()
+            if turn >= counted:
+                continue
             labels = labels.to(policy.device)
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
             correct += (logits.argmax(1) == labels).sum().item()
@@ -72,17 +75,53 @@ def robust(
     """
     crew = crew or Crew()
     correct = [0.0] * len(steps)
-    own = split(chosen, batch_size)[crew.rank :: crew.size]
-    for batch, labels, ids in watch.progress(batches(images, own, workers), "validation under attack", len(own)):
+    turns, counted = crew.turns(split(chosen, batch_size))
+    loaded = watch.progress(batches(images, turns, workers), "validation under attack", len(turns))
+    for turn, (batch, labels, ids) in enumerate(loaded):
         batch, labels = policy.move(batch), labels.to(policy.device)
         draws = Draws(derive("validation"), ids, policy.device)
         for k, count in enumerate(steps):
-            options = {"norm": attack["norm"], "eps": attack["eps"], "steps": count}
-            options["step_size"] = step_size(options, "recipe:validation.steps")
-            attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, watch=watch, **options)
+            attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, watch=watch, **_pgd(attack, count))
             with torch.no_grad(), models.frozen(model), policy.autocast():
-                correct[k] += (model(attacked).argmax(1) == labels).sum().item()
+                hits = (model(attacked).argmax(1) == labels).sum().item()
+            correct[k] += hits if turn < counted else 0.0
     return [found / len(chosen) for found in crew.sums(*correct)]
+
+
+def _pgd(attack: dict[str, Any], steps: int) -> dict[str, Any]:
+    """Options of PGD of so many steps at full eps."""
+    options = {"norm": attack["norm"], "eps": attack["eps"], "steps": steps}
+    return options | {"step_size": step_size(options, "recipe:validation.steps")}
+
+
+def pictures(
+    model: nn.Module, images: ImageSet, chosen: np.ndarray, recipe: dict[str, Any], policy: Policy
+) -> dict[str, np.ndarray]:
+    """Images side by side, uint8 (h, n w, 3): clean, and, where the recipe has an attack, attacked and what was added.
+
+    The attack is that of `robust` with the recipe's `validation.steps`. What was added is scaled to its largest
+    entry, around grey.
+
+    Parameters
+    ----------
+    model, images, chosen, policy : as in `evaluate`
+    recipe : the recipe
+    """
+    clean, labels, ids = images.__getitems__(chosen.tolist())
+    found = {"validation/clean": clean}
+    if attack := recipe.get("attack"):
+        draws, options = Draws(derive("validation"), ids, policy.device), _pgd(attack, recipe["validation"]["steps"])
+        attacked = pgd_last(
+            model, policy.move(clean), labels.to(policy.device), draws=draws, policy=policy, **options
+        ).cpu()
+        added = attacked - clean
+        found["validation/attacked"] = attacked
+        found["validation/perturbation"] = 0.5 + added / (2 * added.abs().max()).clamp(min=1e-12)
+    return {name: _side_by_side(values) for name, values in found.items()}
+
+
+def _side_by_side(images: torch.Tensor) -> np.ndarray:
+    return (torch.cat([*images], dim=2).permute(1, 2, 0) * 255).round().byte().numpy()
 
 
 # Columns of the table of epochs, where nothing was attacked.
