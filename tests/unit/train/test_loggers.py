@@ -15,7 +15,7 @@ from trainings import ADVERSARIAL, ATTACK, Job, Killed, killed, outputs, recipe,
 
 from mettle import models, tables
 from mettle.attack import evaluate
-from mettle.flow import loggers
+from mettle.models import loggers
 from mettle.train import loop, validate
 from mettle.train.record import scalars, sentence
 from waits import until

@@ -16,8 +16,8 @@ from mettle.data.loading import ImageSet, batches, split
 from mettle.data.parts import Parts
 from mettle.data.sample import shared
 from mettle.data.store import Store
-from mettle.flow import Job, loggers, sha256_of
-from mettle.models import Policy
+from mettle.flow import Job, sha256_of
+from mettle.models import Policy, loggers
 from mettle.models.weights import read
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size
 from mettle.perturb.losses import margin, random_targets

@@ -16,8 +16,8 @@ from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.files import whole
 from mettle.flow import Job, derive, fingerprint, sha256_of
-from mettle.flow.loggers import Logger, open_all, run_of
 from mettle.models.checkpoint import Checkpoint
+from mettle.models.loggers import Logger, open_all, run_of
 from mettle.models.weights import read
 from mettle.perturb import Draws
 from mettle.perturb.watch import NOBODY
