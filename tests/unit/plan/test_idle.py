@@ -83,7 +83,7 @@ def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
     )
 
 
-@pytest.mark.parametrize("path", BESIDE.keys() - {"loss_options"})
+@pytest.mark.parametrize("path", sorted(BESIDE.keys() - {"loss_options"}))
 def test_beside_others_it_is_taken(place, path):
     recipe = ROBUST
     for key, value in BESIDE[path].items():
