@@ -49,7 +49,8 @@ def test_at_a_terminal_it_asks(folder, answer, left):
 
 def make(*arguments):
     """A command of the project itself, with this Python as its environment."""
-    command = ["make", "--silent", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", *arguments]
+    folder = os.path.relpath(Path(sys.executable).parent, ROOT)  # no space in it, wherever the clone lies
+    command = ["make", "--silent", "--old-file=.venv/ready", f"BIN={folder}", *arguments]
     env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
