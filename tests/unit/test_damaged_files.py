@@ -56,7 +56,7 @@ def compared(folder):
 
 def subgroups(folder):
     path = write(folder, "b")
-    return path, "logits", partial(compare.subgroups, [write(folder, "a")], [path], *CKA, "confidence", 1, 0)
+    return path, "logits", partial(compare.subgroups, [write(folder, "a")], [path], *CKA, "confidence", 1, 0, 0)
 
 
 def agreed(folder):

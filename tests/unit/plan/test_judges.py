@@ -135,8 +135,9 @@ WILDCARDS = {
 }
 
 
-# No functions of wildcards, and those of rules that only rows and lists of published images have.
+# No functions of wildcards, and those of rules that only published images have, or measures on a GPU.
 SKIPPED = {"config", "pattern", "each_above", "lists", "pair_lists", "inverted_source", "inverted_row"}
+SKIPPED |= {"represented_for_gpu"}
 
 
 def asked(file):

@@ -88,10 +88,11 @@ def test_what_is_written(tmp_path, stores):
     assert epochs["test_accuracy"].iloc[-1] == (logits.argmax(1) == labels).float().mean().item()
     expected = torch.nn.functional.cross_entropy(logits, labels).item()
     assert epochs["test_loss"].iloc[-1] == pytest.approx(expected, abs=1e-5)
-    assert job.said[0] == (
+    assert job.said[0].startswith("computes on CPU in fp32: 64 images in batches of 16, ")
+    assert job.said[1] == (
         "batch 16 (accumulate 1, processes 1), peak learning rate 0.05 = 0.05 x 1 (scaling none, base_batch 256)"
     )
-    assert [line.partition(":")[0] for line in job.said[1:]] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert [line.partition(":")[0] for line in job.said[2:]] == ["epoch 1", "epoch 2", "epoch 3"]
     assert not (tmp_path / "resume").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epochs.parquet", "weights.safetensors"]
 
