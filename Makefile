@@ -23,8 +23,8 @@ $(READY): requirements.txt requirements.lock
 demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
 	@$(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
 
-test: $(READY) ## every test, in a process more than there are cores, since some wait for Slurm
-	$(BIN)/pytest -n $$(($(CORES) + 1)) --dist worksteal
+test: $(READY) ## every test, in two processes more than there are cores, since some wait for Slurm
+	$(BIN)/pytest -n $$(($(CORES) + 2)) --dist worksteal
 
 check: $(READY) ## ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .

@@ -98,7 +98,12 @@ def main(path: str) -> None:
             if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
                 job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")
             work(crew, found["order"], job)
-        except Exception:  # of a signal the job that waits for the tasks has the last word
+        except SystemExit as end:
+            # Here too: Slurm may end the job that waits for the tasks before it has the last word.
+            if crew.first and isinstance(end.code, str):
+                job.say(end.code)
+            raise
+        except Exception:
             traceback.print_exc(file=log)
             raise
 
