@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mettle.data import digits, scenes
+from mettle.data import collage, digits, scenes
 from mettle.data.scenes import Difficulty, scene
 
 
@@ -65,8 +65,8 @@ def test_splits_share_no_digit(monkeypatch):
 
 def test_splits_share_no_part_of_a_photograph(monkeypatch):
     photo = np.zeros((200, 640, 3), np.uint8)
-    photo[:, int(640 * scenes._TRAIN_SHARE) :] = 255
-    monkeypatch.setattr(scenes, "_photographs", lambda: [Image.fromarray(photo)])
+    photo[:, int(640 * collage._TRAIN_SHARE) :] = 255
+    monkeypatch.setattr(collage, "photographs", lambda: [Image.fromarray(photo)])
     bare = Difficulty(opacity=(0, 0), distractor_opacity=(0, 0), brightness=(1, 1))
     for index in range(200):
         assert pixels(scene(0, "train", index, bare).data).max() == 0

@@ -8,17 +8,15 @@ index) alone, whatever is generated before it. The class is that of the large di
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from mettle.data import digits
+from mettle.data import collage, digits
+from mettle.data.collage import Layer
 from mettle.data.item import Item, check_classes, png
 
 COUNTS = {"train": 4000, "test": 1000}
-_TRAIN_SHARE = 0.75  # of each photograph's width, from the left
 
 
 @dataclass(frozen=True)
@@ -52,21 +50,6 @@ class Difficulty:
     hidden: float = 0.2
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """One digit in its place: ink is uint8 (size, size), 255 where it covers; tint is RGB in [0, 1]."""
-
-    label: int
-    ink: np.ndarray
-    tint: np.ndarray
-    opacity: float
-
-    @property
-    def shape(self) -> np.ndarray:
-        """Pixels at least half covered, bool (size, size)."""
-        return self.ink >= 128
-
-
 def read(source: Path | None, split: str, classes: int, seed: int) -> Iterator[Item]:
     """The scenes of one split, 4,000 for train or 1,000 for test, classes in turn; `source` changes nothing.
 
@@ -83,13 +66,13 @@ def scene(seed: int, split: str, index: int, difficulty: Difficulty = Difficulty
     """One scene as RGB PNG with its objects: class, box, depth order and visible mask of every digit that is seen."""
     rng = np.random.default_rng([seed, digits.SPLITS.index(split), index])
     label = index % len(digits.CLASS_NAMES)
-    background = _background(rng, split, difficulty)
+    background = collage.draw_background(rng, split, difficulty.size, difficulty.crop, difficulty.brightness)
     layers = _layers(rng, split, label, difficulty)
     source = f"scenes seed {seed} item {index}"
-    return Item(png(_compose(background, layers)), label, digits.CLASS_NAMES[label], source, _objects(layers))
+    return Item(png(collage.compose(background, layers)), label, digits.CLASS_NAMES[label], source, _objects(layers))
 
 
-def _layers(rng: np.random.Generator, split: str, label: int, difficulty: Difficulty) -> list[_Layer]:
+def _layers(rng: np.random.Generator, split: str, label: int, difficulty: Difficulty) -> list[Layer]:
     """All digits of a scene, nearest first."""
     d = difficulty
     main = _digit(rng, split, [label], d.digit, d.opacity, d, inside=True)
@@ -111,59 +94,19 @@ def _digit(
     difficulty: Difficulty,
     *,
     inside: bool,
-) -> _Layer:
+) -> Layer:
     """One handwritten digit of these classes, wholly inside the image or with up to half of its edge outside."""
-    pool = digits.indices(split)
-    index = int(rng.choice(pool[np.isin(digits.labels()[pool], classes)]))
+    index = collage.draw_digit(rng, split, classes)
     edge = int(rng.integers(*edges, endpoint=True))
-    margin = 0 if inside else edge // 2
-    x, y = rng.integers(-margin, difficulty.size - edge + margin, size=2, endpoint=True)
-    canvas = np.zeros((difficulty.size + 2 * edge,) * 2, np.uint8)
-    canvas[y + edge : y + 2 * edge, x + edge : x + 2 * edge] = digits.glyph(index, edge)
-    ink = canvas[edge:-edge, edge:-edge]
-    return _Layer(int(digits.labels()[index]), ink, rng.uniform(*difficulty.tint, size=3), rng.uniform(*opacity))
+    ink = collage.draw_ink(rng, index, edge, difficulty.size, 0 if inside else edge // 2)
+    return Layer(int(digits.labels()[index]), ink, rng.uniform(*difficulty.tint, size=3), rng.uniform(*opacity))
 
 
-def _background(rng: np.random.Generator, split: str, difficulty: Difficulty) -> np.ndarray:
-    """A darkened, perhaps mirrored crop of a photograph's part for this split, float (size, size, 3) in [0, 1]."""
-    photo = _photographs()[rng.integers(len(_photographs()))]
-    border = int(photo.width * _TRAIN_SHARE)
-    left, right = (0, border) if split == "train" else (border, photo.width)
-    edge = int(rng.integers(*difficulty.crop, endpoint=True))
-    x = int(rng.integers(left, right - edge, endpoint=True))
-    y = int(rng.integers(0, photo.height - edge, endpoint=True))
-    # Cropped first: a filter that resizes a box of the whole photograph reads beyond it, into the other split's part.
-    crop = photo.crop((x, y, x + edge, y + edge)).resize((difficulty.size,) * 2, Image.Resampling.BICUBIC)
-    pixels = np.asarray(crop, np.float64) / 255 * rng.uniform(*difficulty.brightness)
-    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
-
-
-def _compose(background: np.ndarray, layers: list[_Layer]) -> np.ndarray:
-    """The layers laid over the background from the farthest to the nearest, uint8 (size, size, 3)."""
-    image = background
-    for layer in reversed(layers):
-        alpha = layer.opacity * layer.ink[..., None] / 255
-        image = alpha * layer.tint + (1 - alpha) * image
-    return np.round(image * 255).astype(np.uint8)
-
-
-def _objects(layers: list[_Layer]) -> list[dict]:
+def _objects(layers: list[Layer]) -> list[dict]:
     """Every digit of which at least one pixel is seen, nearest first, with the box and mask of what is seen."""
-    found: list[dict] = []
-    taken = np.zeros_like(layers[0].shape)
-    for layer in layers:
-        visible = layer.shape & ~taken
-        taken |= layer.shape
-        if visible.any():
-            rows, columns = np.flatnonzero(visible.any(1)), np.flatnonzero(visible.any(0))
-            box = {"x0": columns[0], "y0": rows[0], "x1": columns[-1] + 1, "y1": rows[-1] + 1}
-            place = {"label": layer.label} | {key: int(value) for key, value in box.items()}
-            found.append(place | {"depth": len(found), "mask": png(visible)})
-    return found
-
-
-@cache
-def _photographs() -> list[Image.Image]:
-    from sklearn.datasets import load_sample_images
-
-    return [Image.fromarray(photo) for photo in load_sample_images().images]
+    seen: list[dict] = []
+    for layer, mask in zip(layers, collage.visible(layers), strict=True):
+        if mask.any():
+            place = {"label": layer.label} | dict(zip(("x0", "y0", "x1", "y1"), collage.box(mask), strict=True))
+            seen.append(place | {"depth": len(seen), "mask": png(mask)})
+    return seen
