@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from mettle import tables
+from mettle.data import keyed
 from mettle.data import store as module
 from mettle.data.item import Item, png
 from mettle.data.store import Store, write
@@ -81,14 +82,14 @@ def test_the_same_images_give_the_same_bytes(paths, tmp_path):
 
 
 def test_a_store_grows_and_takes_more_than_one_batch(paths, monkeypatch):
-    monkeypatch.setattr(module, "_MAP_SIZE", 1 << 16)
+    monkeypatch.setattr(keyed, "_MAP_SIZE", 1 << 16)
     monkeypatch.setattr(module, "_BATCH", 64)
     assert write(*paths, iter(items(300))) == 300
     assert np.array_equal(Store(paths[0]).arrays(), arrays(300))
 
 
 def test_one_item_may_be_larger_than_the_map(paths, monkeypatch):
-    monkeypatch.setattr(module, "_MAP_SIZE", 1 << 16)
+    monkeypatch.setattr(keyed, "_MAP_SIZE", 1 << 16)
     write(*paths, items(1, size=400))
     assert Store(paths[0]).arrays().shape == (1, 400, 400, 3)
 

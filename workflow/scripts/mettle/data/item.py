@@ -13,34 +13,79 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 _COLOURS = ("YCbCr", "RGB", "Gray")
 
 
+MILLIMETRE = 0.001
+
+
+@dataclass(frozen=True)
+class Object:
+    """
+    One object in an image.
+
+    Attributes
+    ----------
+    label : class index, from 0
+    box : x0, y0, x1, y1 in pixels, columns [x0, x1) and rows [y0, y1)
+    area : pixels of the object, as its data set counts them
+    mask : run lengths of its visible pixels (`mettle.data.runs`); None for a box alone
+    crowd : whether it is a group of objects, on which detections are neither right nor wrong
+    """
+
+    label: int
+    box: tuple[float, float, float, float]
+    area: float
+    mask: str | None = None
+    crowd: bool = False
+
+
+@dataclass(frozen=True)
+class Targets:
+    """
+    What is to be predicted of one image beyond a label; None for a kind that its data set does not have.
+
+    Attributes
+    ----------
+    label_map : class of each pixel, uint8 or uint16 (h, w)
+    depth : distance of each pixel in steps of `depth_unit`, uint16 (h, w); 0 where there is none
+    depth_unit : metres
+    objects : the objects, in any order; empty for an image without any
+    """
+
+    label_map: np.ndarray | None = None
+    depth: np.ndarray | None = None
+    depth_unit: float = MILLIMETRE
+    objects: list[Object] | None = None
+
+
 @dataclass(frozen=True)
 class Item:
     """
-    One encoded image with its label.
+    One encoded image with its label and other targets.
 
     Attributes
     ----------
     data : encoded image, `plain` (`mettle.data.pixels`): a file as it is, or a lossless PNG
-    label : class index, from 0
-    class_name : name of the class
+    label : class index of the image, from 0; None where it has no label
+    class_name : name of the class; empty where it has no label
     source : where the image came from: file, archive member with row, or generator with seed and index
     objects : the objects in the image, nearest first, where known; one mapping each, with the keys label, x0, y0, x1,
         y1, depth, mask, as `tables.MANIFEST` describes them
     id : the image's key in the store, for one that is made from an image of another store; None counts from 0
     more : values of the columns that the store's manifest has beyond `tables.MANIFEST`
+    targets : a class or a distance for every pixel, and objects, where the data set has them
     """
 
     data: bytes
-    label: int
+    label: int | None
     class_name: str
     source: str
     objects: list[dict] | None = None
     id: int | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    targets: Targets | None = None
 
 
 def png(array: np.ndarray) -> bytes:
-    """Lossless PNG of an array: (h, w, 3) uint8 as RGB, (h, w) bool with one bit per pixel."""
+    """Lossless PNG of an array: (h, w, 3) uint8 as RGB; (h, w) uint8 or uint16 as grey, bool with one bit per pixel."""
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG")
     return buffer.getvalue()

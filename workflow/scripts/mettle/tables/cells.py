@@ -22,8 +22,8 @@ MANIFEST = Table(
     "One row per image of a store, in the order of the store's keys.",
     keys("id")
     | {
-        "label": Column(INT, "class index, from 0"),
-        "class_name": Column(STR, "name of the class"),
+        "label": Column(INT, "class index, from 0; null where images have no label", nullable=True),
+        "class_name": Column(STR, "name of the class; null where images have no label", nullable=True),
         "source": Column(STR, "where the image came from: file, archive member, or generator and seed"),
         "sha256": Column(STR, "SHA-256 of the stored bytes"),
         "objects": Column(
@@ -33,6 +33,21 @@ MANIFEST = Table(
             nullable=True,
         ),
     },
+)
+
+DENSE_MANIFEST = Table(
+    "dense_manifest",
+    "Manifest of a store with targets beside its images, in `{split}.targets.lmdb`.",
+    MANIFEST.columns
+    | {
+        "width": Column(INT, "width of the image", "pixels"),
+        "height": Column(INT, "height of the image", "pixels"),
+        "label_map_sha256": Column(STR, "SHA-256 of the stored label map; null where there are none", nullable=True),
+        "depth_sha256": Column(STR, "SHA-256 of the stored depth map; null where there are none", nullable=True),
+        "depth_unit": Column(FLOAT, "distance that a step of the depth map stands for", "metres", nullable=True),
+        "objects_sha256": Column(STR, "SHA-256 of the stored objects; null where there are none", nullable=True),
+    },
+    extends="manifest",
 )
 
 PAIRS = Table(
@@ -258,5 +273,17 @@ COST = Table(
     },
 )
 
-CELLS = [MANIFEST, PAIRS, INVERTED, PERTURBED, EPOCHS, ATTACK, EFFECTIVENESS, CONVERGENCE, SEMANTICS, REPRESENT]
+CELLS = [
+    MANIFEST,
+    DENSE_MANIFEST,
+    PAIRS,
+    INVERTED,
+    PERTURBED,
+    EPOCHS,
+    ATTACK,
+    EFFECTIVENESS,
+    CONVERGENCE,
+    SEMANTICS,
+    REPRESENT,
+]
 CELLS += [COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]

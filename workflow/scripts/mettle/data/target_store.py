@@ -1,0 +1,105 @@
+"""The targets beside the images of a store: how they are written, and read back by position."""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mettle import tables
+from mettle.data import targets
+from mettle.data.item import Item, Object
+from mettle.data.keyed import Values, Writer, manifest_of, sha256_of
+from mettle.data.pixels import size_of
+from mettle.data.targets import KINDS, Expected
+
+
+def path_of(lmdb_path: str | Path) -> Path:
+    """Where the targets lie of the images of a store: `{split}.targets.lmdb` beside `{split}.lmdb`."""
+    return Path(lmdb_path).with_suffix(".targets.lmdb")
+
+
+class TargetStore:
+    """
+    Targets of one split, read from `{split}.targets.lmdb` and the manifest beside it.
+
+    Positions are those of the image store. It can be pickled and forked.
+
+    Attributes
+    ----------
+    kinds : kinds of targets that every image has, some of `targets.KINDS`
+    sizes : int64 (n, 2), height and width of each image
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, damaged, or something else, or if they differ in the number of images.
+    """
+
+    def __init__(self, lmdb_path: str | Path) -> None:
+        self.path = path_of(lmdb_path)
+        manifest = manifest_of(self.path)
+        try:
+            frame = tables.read(manifest, tables.DENSE_MANIFEST)
+        except FileNotFoundError as error:
+            raise ValueError(f"{manifest}, the manifest of {self.path}, is missing") from error
+        self.ids = frame["id"].to_numpy(np.int64)
+        self.sizes = frame[["height", "width"]].to_numpy(np.int64)
+        self._units = frame["depth_unit"].to_numpy(np.float64, na_value=np.nan)
+        self._values = {
+            kind: Values(self.path, self.ids, frame[f"{kind}_sha256"].to_numpy("S64"), kind.replace("_", " "), kind)
+            for kind in KINDS.values()
+            if frame[f"{kind}_sha256"].notna().any()
+        }
+        self.kinds = tuple(self._values)
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.ids)
+
+    def label_map(self, index: int) -> np.ndarray:
+        """Class of each pixel of the image at a position, uint8 or uint16 (h, w)."""
+        return targets.decode_label_map(self._get("label_map", index))
+
+    def depth(self, index: int) -> np.ndarray:
+        """Distance of each pixel in metres, float32 (h, w); 0 where there is none."""
+        return targets.decode_depth(self._get("depth", index), self._units[index])
+
+    def objects(self, index: int) -> list[Object]:
+        """The objects in the image at a position."""
+        return targets.decode_objects(self._get("objects", index))
+
+    def masks(self, index: int) -> np.ndarray:
+        """Masks of the objects in the image at a position, bool (objects, h, w); that of one without is its box."""
+        return targets.masks_of(self.objects(index), tuple(self.sizes[index].tolist()))
+
+    def _get(self, kind: str, index: int) -> bytes:
+        if kind not in self._values:
+            raise ValueError(f"{self.path} holds {', '.join(self.kinds)}, not {kind}")
+        return self._values[kind].get(index)
+
+
+def put(writer: Writer, batch: Sequence[Item], expected: Expected, pool: Executor) -> list[dict[str, Any]]:
+    """Check and write the targets of images; what the manifest says of each.
+
+    Raises
+    ------
+    ValueError
+        If an image's targets are not what is expected; names the image.
+    """
+    encoded = list(pool.map(partial(_encoded, expected=expected), batch))
+    for kind in expected.kinds:
+        writer.put(((item.id, values[kind]) for item, (values, _) in zip(batch, encoded, strict=True)), kind)
+    return [cells for _, cells in encoded]
+
+
+def _encoded(item: Item, expected: Expected) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Bytes of each kind of an image's targets, and its cells of the manifest."""
+    width, height = size_of(item.data)
+    targets.check(item.targets, expected, (height, width), item.source)
+    values = targets.encode(item.targets, (height, width))
+    hashes = {f"{kind}_sha256": sha256_of(values[kind]) if kind in values else None for kind in KINDS.values()}
+    unit = item.targets.depth_unit if "depth" in values else None
+    return values, {"width": width, "height": height, "depth_unit": unit} | hashes
