@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mettle.data import folder
+from mettle.data import folder, reading
 
 
 def image(path, mode="RGB", form="JPEG", size=(20, 14)):
@@ -42,7 +42,7 @@ def test_bytes_are_those_of_the_files(tree):
 
 
 def test_the_order_holds_over_batches_and_threads(tree, monkeypatch):
-    monkeypatch.setattr(folder, "_BATCH", 7)
+    monkeypatch.setattr(reading, "_BATCH", 7)
     for number in range(30):
         image(tree / "train" / "a_cat" / f"{number:03}.png", form="PNG", size=(4, 4))
     sources = [item.source for item in read(tree)]

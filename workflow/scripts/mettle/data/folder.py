@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from mettle.data.classes import Known, class_folders
 from mettle.data.item import Item, check_classes
 from mettle.data.lists import read_list
-from mettle.data.pixels import plain
+from mettle.data.reading import in_order, read_image
 
-_BATCH = 256  # files in memory at a time
 _REMEDY = "; if some classes have no images here, list all of them in the order of the labels in column `names`"
 
 
@@ -55,7 +54,7 @@ def read(
     files = [path for folder in folders for path in _files(folder, may_be_empty=names is not None)]
     if listed and not by_class:
         files = _only(files, listed, subset, folder)
-    return _items(source, [(path, labels[path.parent.name]) for path in files])
+    return in_order(partial(_item, source), [(path, labels[path.parent.name]) for path in files])
 
 
 def _only(paths: list[Path], names: list[str], subset: Path, folder: Path) -> list[Path]:
@@ -78,21 +77,11 @@ def _files(folder: Path, may_be_empty: bool) -> list[Path]:
     return files
 
 
-def _items(source: Path, files: list[tuple[Path, int]]) -> Iterator[Item]:
-    """In order, but decoded on several threads: PIL lets go of the interpreter while it decodes."""
-    with ThreadPoolExecutor() as pool:
-        for first in range(0, len(files), _BATCH):
-            yield from pool.map(lambda file: _item(source, *file), files[first : first + _BATCH])
-
-
-def _item(source: Path, path: Path, label: int) -> Item:
+def _item(source: Path, file: tuple[Path, int]) -> Item:
+    path, label = file
     if not path.is_file():
         raise ValueError(f"{path} is no file: a class folder may hold images only")
-    try:
-        data = plain(path.read_bytes())
-    except Exception as error:  # PIL raises a dozen kinds for damaged files
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
-    return Item(data, label, path.parent.name, path.relative_to(source).as_posix())
+    return Item(read_image(path), label, path.parent.name, path.relative_to(source).as_posix())
 
 
 def _sorted(folder: Path) -> list[Path]:
