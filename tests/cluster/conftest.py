@@ -6,7 +6,7 @@ from shutil import rmtree
 
 import pytest
 import slurm
-from small_tree import FEW, FIGURES, WEIGHTS, Tree, made
+from small_tree import FIGURES, WEIGHTS, Tree, made
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ def two_ranks(undisturbed, tmp_path_factory):
     """One of its models, trained in two processes on one node, by GPUs and a node of a certain kind."""
 
     def train(folder):
-        tree = made(folder, undisturbed.folder, epochs=FEW)
+        tree = made(folder, undisturbed.folder)
         tree.train_with(gpu=2, gpu_model="pretended", constraint="fast|big")
         tree.snakemake(WEIGHTS)
 

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from small_tree import FEW, WEIGHTS, ended, made, same
+from small_tree import WEIGHTS, ended, made, same
 
 pytestmark = pytest.mark.cluster
 
@@ -17,10 +17,14 @@ def training(cluster, tree, states=("RUNNING",)):
     return next(iter(cluster.jobs(states, tree.folder)), None)
 
 
-def under_way(cluster, tree, *arguments):
-    """A Snakemake whose training job has finished an epoch."""
-    process = tree.start(WEIGHTS, *arguments)
-    cluster.until("an epoch is over", lambda: tree.epoch() >= 1 and training(cluster, tree))
+def under_way(cluster, tree):
+    """A Snakemake whose training job stands still after an epoch, so that it is not over before what a test does to it.
+
+    Slurm wakes a job that it asks to end.
+    """
+    process = tree.start(WEIGHTS)
+    cluster.until("an epoch is over", lambda: tree.epoch() >= 1)
+    os.kill(script(tree), signal.SIGSTOP)
     return process
 
 
@@ -97,7 +101,6 @@ def test_a_killed_training_is_submitted_again_and_goes_on(undisturbed, tree, clu
 
 def test_a_killed_snakemake_is_started_again_while_its_job_runs(undisturbed, tree, cluster):
     process = under_way(cluster, tree)
-    os.kill(script(tree), signal.SIGSTOP)  # so that it is not over before the second start; scancel wakes it
     process.kill()
     process.wait()
     left = training(cluster, tree)["JobId"]
@@ -139,7 +142,7 @@ def test_on_one_machine_a_training_that_still_runs_is_waited_for(undisturbed, tm
 
 
 def test_requeued_tasks_go_on_with_all_their_ranks(two_ranks, cluster, tmp_path):
-    tree = made(tmp_path / "tree", two_ranks.folder, epochs=FEW)
+    tree = made(tmp_path / "tree", two_ranks.folder)
     tree.train_with(slurm_partition="low", mem_mb=300_000, gpu=0, gres="gpu:2", mpi="srun", tasks=2)
     preempted(tree, cluster)
     (job,) = cluster.jobs(folder=tree.folder)
