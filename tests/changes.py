@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from functools import cached_property
+from functools import cache, cached_property
 from unittest import mock
 
 import yaml
@@ -302,7 +302,7 @@ def of_config(tree):
     """Changes of every key of the configuration; options of attacks and measures by one example each."""
     rules = schema.load("config")
     filled = schema.check(CONFIG, "config", "here")
-    before = tree.base
+    before, alone = tree.base, cache(lambda figure: tree.told(_only(figure, {})))
     for path, sub in leaves(rules):
         if path in ENTRIES:
             key, value = ENTRIES[path]
@@ -313,7 +313,7 @@ def of_config(tree):
             yield path, *(tree.told(_only(figure, change)) for change in FIGURES[f"{figure}.{option}"])
         elif path.startswith("figures."):
             value = other(at(filled, path), sub)
-            yield path, tree.told(_only(figure, {})), tree.told(_only(figure, {option: value}))
+            yield path, alone(figure), tree.told(_only(figure, {option: value}))
         else:
             value = VALUES.get(path) or other(at(filled, path), sub)
             yield path, before, tree.told(put(CONFIG, path, value))

@@ -84,7 +84,7 @@ class _Grammar:
         common = (FOLDER / "common.smk").read_text().split("wildcard_constraints:")[1]
         self.constraints = self._keywords(common)
         self.inputs = {rule: self._call(parts.get("input", "")) for rule, parts in RULES.items()}
-        self.params = {rule: self._call(parts["params"])[1] for rule, parts in RULES.items()}
+        self.counted = {rule: _counted(self._call(parts["params"])[1]) for rule, parts in RULES.items()}
         self.outputs = [(expression, rule, first) for rule in RULES for expression, first in self._outputs(RULES[rule])]
 
     def job(self, path):
@@ -98,8 +98,7 @@ class _Grammar:
         given = SimpleNamespace(**wildcards)
         positional, named = self.inputs[rule]
         inputs = [path for value in (*positional, *named.values()) for path in self._paths(value, given)]
-        params = self.params[rule].items()
-        counted = {key: self._value(value, given) for key, value in params if not _is_uncounted(value)}
+        counted = {key: self._value(value, given) for key, value in self.counted[rule].items()}
         key = (rule, first.format(**wildcards))
         return SimpleNamespace(key=key, counted=counted, inputs=inputs)
 
@@ -129,8 +128,13 @@ class _Grammar:
         return value.format(**vars(wildcards)) if isinstance(value, str) else value
 
 
-def _is_uncounted(value):
-    return callable(value) and "input" in inspect.signature(value).parameters
+def _counted(params):
+    """Those that Snakemake compares; what `uncounted` has wrapped takes inputs."""
+    return {
+        key: value
+        for key, value in params.items()
+        if not callable(value) or "input" not in inspect.signature(value).parameters
+    }
 
 
 def _expression(pattern, constraints):

@@ -28,6 +28,7 @@ class Recipes:
         self.cells: dict[str, Row] = {}  # of the sweeps' recipes, what each takes of its grid
         self._grown: dict[str, Layers] = {}  # the sweeps' recipes as written, each on its base
         self._found: dict[str, tuple[Row, Layers]] = {}  # with defaults, and as written
+        self._fit: set[str] = set()  # to train by
         for sweep in sweeps:
             self._expand(sweep)
 
@@ -51,8 +52,9 @@ class Recipes:
             layers = self._grown.get(name) or _inherit(self.folder, name)
             self._found[name] = self._checked(layers), layers
         recipe, layers = self._found[name]
-        if trains:
+        if trains and name not in self._fit:
             _check_training(recipe, layers)
+            self._fit.add(name)
         return recipe
 
     def _checked(self, layers: Layers) -> Row:
