@@ -63,12 +63,12 @@ PROFILED = $(if $(SIZE),--size $(SIZE)) $(if $(BATCH),--batch $(BATCH)) $(if $(C
 	$(if $(WARM),--warm $(WARM)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(OUT),--out $(OUT)) --threads $(CORES)
 
 profile: $(READY) ## what networks cost: make profile ARCH=resnet50 BATCH=64 STEPS="1 10" (docs/training.md)
-	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.train.cost $(ARCH) $(PROFILED)
+	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.commands.profile $(ARCH) $(PROFILED)
 
 SHEETS ?= $(wildcard config/*.tsv)
 
 checksums: $(READY) ## fill column sha256 of the sheets for the files that are at hand
-	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.checksums $(SHEETS)
+	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.commands.checksums $(SHEETS)
 
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from mettle import models, schema
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, pgd_last, pyautoattack
-from mettle.train.losses import LOSSES, Step
+from mettle.stages.train.losses import LOSSES, Step
 
 EPS = 0.1  # of the digits' attacks: a robust model keeps about half of its accuracy
 

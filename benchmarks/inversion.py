@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mettle import models
 from mettle.models import Classifier, Policy
-from mettle.perturb.inversion import invert
+from mettle.stages.invert.descent import invert
 
 # Architecture, side in pixels, images per batch, steps of a round, rounds: short ones, that one may go undisturbed.
 CASES = [("wrn10_1", 32, 64, 20, 20), ("preact_resnet_18", 32, 64, 2, 6), ("resnet50", 224, 8, 2, 6)]

@@ -16,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 import numpy as np
 
-from mettle import compare, measures, tables
+from mettle import measures, tables
 from mettle.flow import Job
+from mettle.stages import compare
 
 MEASURES = ("cka", "procrustes", "jaccard", "rtd")
 

@@ -16,12 +16,13 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
-from mettle import compare, data, models, represent, schema, tables, tabulate, train
-from mettle.attack import convergence, effectiveness, evaluate, semantics
+from mettle import data, models, schema, tables
 from mettle.data import digits, scenes
-from mettle.invert import images as inversion
-from mettle.invert import pair
-from mettle.probe import agreement, training
+from mettle.stages import compare, represent, tabulate, train
+from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
+from mettle.stages.invert import images as inversion
+from mettle.stages.invert import pair
+from mettle.stages.probe import agreement, training
 
 TABLE = Path(__file__).parent / "golden" / "rules.csv"
 N, BATCH = 48, 16

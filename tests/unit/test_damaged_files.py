@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from mettle import compare, data, tables
+from mettle import data, tables
 from mettle.data.item import Item, png
 from mettle.flow import Job
-from mettle.invert.images import matched
-from mettle.probe import agreement, training
-from mettle.tabulate import universality
+from mettle.stages import compare
+from mettle.stages.invert.images import matched
+from mettle.stages.probe import agreement, training
+from mettle.stages.tabulate import universality
 from representations import write
 
 KEYS = {"dataset": "d", "norm": "l2", "eps": 1.0}

@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mettle import files, models, represent, tables
+from mettle import files, models, tables
 from mettle.data.item import Item, png
-from mettle.data.parts import Parts
 from mettle.data.store import write
+from mettle.flow.parts import Parts
 from mettle.models.checkpoint import Checkpoint
-from mettle.plot.style import save
+from mettle.stages import represent
+from mettle.stages.plot.style import save
 
 
 @pytest.fixture

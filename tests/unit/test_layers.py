@@ -13,6 +13,8 @@ PRIMITIVES = [
     "files",
     "text",
     "units",
+    "digests",
+    "seeds",
     "cuda",
     "schema",
     "tables",
@@ -24,15 +26,33 @@ PRIMITIVES = [
     "measures",
     "stats",
 ]
-STAGES = ["prep", "train", "attack", "invert", "represent", "compare", "probe", "tabulate", "plot", "publish"]
-STAGES += ["download", "overview", "checksums"]
+STAGES = [
+    "prep",
+    "train",
+    "attack",
+    "invert",
+    "represent",
+    "compare",
+    "probe",
+    "tabulate",
+    "plot",
+    "publish",
+    "download",
+]
+ABOVE = {"controller": set(), "commands": {"stages.train"}}  # what runs beside jobs, and the stages that it imports
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")
 FILES = sorted(LIBRARY.rglob("*.py"))
 
 
 def part(path):
-    """First name below `mettle` of a file."""
-    return path.relative_to(LIBRARY).parts[0].removesuffix(".py")
+    """First name below `mettle` of a file, with the second for a stage."""
+    return named(path.relative_to(LIBRARY).with_suffix("").as_posix().replace("/", "."))
+
+
+def named(module):
+    """The part that a module below `mettle` is in."""
+    parts = module.split(".")
+    return ".".join(parts[: 2 if parts[0] == "stages" else 1])
 
 
 def files(name):
@@ -41,8 +61,12 @@ def files(name):
 
 def ours(path):
     """Parts of the library that a file imports."""
-    named = {name.split(".")[1] for name in imports(path) if name.startswith("mettle.")}
-    return named & {*PRIMITIVES, *STAGES} - {part(path)}
+    return {named(name.removeprefix("mettle.")) for name in imports(path) if name.startswith("mettle.")} & PARTS - {
+        part(path)
+    }
+
+
+PARTS = {*PRIMITIVES, *ABOVE, *(f"stages.{name}" for name in STAGES)}
 
 
 def users(package):
@@ -53,7 +77,7 @@ def users(package):
 
 
 def test_every_part_has_its_place():
-    assert {part(path) for path in FILES} - {"__init__"} == {*PRIMITIVES, *STAGES}
+    assert {part(path) for path in FILES} == PARTS | {"__init__", "stages.__init__"}
 
 
 @pytest.mark.parametrize("name", PRIMITIVES)
@@ -65,9 +89,16 @@ def test_primitives_import_only_those_to_their_left(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_stages_import_primitives_and_never_each_other(name):
-    assert files(name)
-    for path in files(name):
+    assert files(f"stages.{name}")
+    for path in files(f"stages.{name}"):
         assert ours(path) <= set(PRIMITIVES), path
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_nothing_below_imports_what_runs_beside_jobs(name):
+    for path in files(name):
+        assert ours(path) <= {*PRIMITIVES, *ABOVE[name]}, path
+    assert not [path for path in FILES if name in ours(path)]
 
 
 def test_imports_inside_functions_count_too():
@@ -94,7 +125,8 @@ def test_plan_needs_no(name):
     assert name not in packages(LIBRARY / "plan" / "__init__.py")
 
 
-LIGHT = ["plot", "tabulate", "compare", "measures", "stats", "tables", "flow", "schema", "publish", "overview"]
+LIGHT = ["measures", "stats", "tables", "flow", "schema", "controller"]
+LIGHT += [f"stages.{name}" for name in ("plot", "tabulate", "compare", "publish")]
 
 
 @pytest.mark.parametrize("name", LIGHT)
@@ -104,7 +136,7 @@ def test_torch_is_not_needed_by(name):
 
 
 def test_prep_needs_torch_for_data_sets_of_torchvision_alone():
-    heavy = {path.name for path in closure(LIBRARY / "prep.py") if {"torch", "torchvision"} & imports(path)}
+    heavy = {path.name for path in closure(LIBRARY / "stages" / "prep.py") if {"torch", "torchvision"} & imports(path)}
     assert heavy == {"from_torchvision.py"}
 
 
@@ -127,10 +159,10 @@ def test_scripts_are_thin(path):
 
 def test_scripts_import_one_stage_at_most():
     for path in RULES:
-        assert len({name.split(".")[1] for name in imports(path) if name.startswith("mettle.")} & set(STAGES)) <= 1
+        assert len({name for name in ours(path) if name.startswith("stages.")}) <= 1
 
 
 def test_the_closure_of_a_script_holds_what_it_imports_by_way_of_others():
     found = {path.relative_to(ROOT).as_posix() for path in closure(SCRIPTS / "train.py")}
     assert "workflow/scripts/mettle/models/small.py" in found
-    assert "workflow/scripts/mettle/plot/style.py" not in found
+    assert "workflow/scripts/mettle/stages/plot/style.py" not in found

@@ -794,7 +794,7 @@ def test_our_architectures_are_all_found_in_the_sources(monkeypatch, tmp_path):
 
 
 def test_losses_are_those_of_the_registry(place):
-    from mettle.train import LOSSES
+    from mettle.stages.train import LOSSES
 
     assert names.known_losses() == set(LOSSES)
     place.recipe("plain", PLAIN | {"loss": "standart"})

@@ -30,16 +30,16 @@ def changed(rules, module):
 
 
 def test_a_changed_module_is_named_with_both_commands():
-    (sentence,) = revisions.parted(*changed(["agree"], "mettle/compare/agreement.py"))
+    (sentence,) = revisions.parted(*changed(["agree"], "mettle/stages/compare/agreement.py"))
     revision = revisions.scripts()["agree"][1]
     assert sentence == (
-        f"rule agree: mettle/compare/agreement.py changed since revision {revision}: if its numbers change, "
+        f"rule agree: mettle/stages/compare/agreement.py changed since revision {revision}: if its numbers change, "
         "`make raise RULES=agree`; if they stay, `make stays`"
     )
 
 
 def test_a_raised_revision_is_a_word():
-    lock, code = changed(["agree", "compare"], "mettle/compare/representation.py")
+    lock, code = changed(["agree", "compare"], "mettle/stages/compare/representation.py")
     code["rules"]["agree"]["revision"] += 1
     assert [text.split(":")[0] for text in revisions.parted(lock, code)] == ["rule compare"]
 
@@ -63,7 +63,7 @@ def test_docstrings_and_comments_are_no_change(tmp_path, before, after, same):
 def test_the_code_of_a_rule_is_what_its_script_imports_without_plumbing():
     found = revisions.modules(SCRIPTS / "attack.py")
     assert {"attack.py", "mettle/perturb/pgd.py", "mettle/models/fold.py", "mettle/data/sample.py"} <= set(found)
-    assert not any(name.startswith(("mettle/plan/", "mettle/plot/")) for name in found)
+    assert not any(name.startswith(("mettle/plan/", "mettle/stages/plot/")) for name in found)
     assert "mettle/files.py" not in found
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from imports import ROOT
 from mettle import models, schema
 from mettle.data import cifar
-from mettle.data.parts import Parts
+from mettle.flow.parts import Parts
 from mettle.models import published
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.published import FORMATS

@@ -9,9 +9,10 @@ import yaml
 import mettle
 from environments import requirements
 from imports import ROOT, own_rules, packages
-from mettle import measures, perturb, schema, train
+from mettle import measures, perturb, schema
 from mettle.data.readers import READERS
 from mettle.plan.recipes import Recipes
+from mettle.stages import train
 
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
 FOLDER = ROOT / "workflow" / "rules"

@@ -16,8 +16,9 @@ if not SCRIPTS.is_local:
     SCRIPTS = Path(workflow.sourcecache.get_path(SCRIPTS.join("prep.py"))).parent
 sys.path.insert(0, str(SCRIPTS))
 
-from mettle import files, overview
-from mettle.flow import begin, stored
+from mettle import files
+from mettle.controller import overview
+from mettle.controller import begin, stored
 from mettle.plan import Asked, Plan, check_targets, images_of, manifests_of, uncounted
 from mettle.plan.overlay import sentence
 

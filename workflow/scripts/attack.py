@@ -1,7 +1,7 @@
 """Answers of a model to clean and attacked images, one row per image."""
 
 from mettle import flow, schema, tables
-from mettle.attack import evaluate
+from mettle.stages.attack import evaluate
 
 with flow.job(snakemake) as job:
     keys = dict(snakemake.wildcards) | {"split": snakemake.params.split}

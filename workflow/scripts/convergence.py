@@ -1,7 +1,7 @@
 """Loss of single images by steps and seed of PGD."""
 
 from mettle import flow, tables
-from mettle.attack import convergence
+from mettle.stages.attack import convergence
 
 with flow.job(snakemake) as job:
     keys = dict(snakemake.wildcards) | {"split": snakemake.params.split}

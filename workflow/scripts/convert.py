@@ -1,6 +1,7 @@
 """Weights of a model, from its published checkpoint."""
 
-from mettle import flow, train
+from mettle import flow
+from mettle.stages import train
 
 with flow.job(snakemake) as job:
     told = snakemake.params

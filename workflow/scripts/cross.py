@@ -1,6 +1,7 @@
 """What a model and each before it in a set make of each other's inverted images, one file per model and image set."""
 
-from mettle import flow, represent
+from mettle import flow
+from mettle.stages import represent
 
 with flow.job(snakemake) as job:
     given = snakemake.input

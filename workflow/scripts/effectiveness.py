@@ -1,7 +1,7 @@
 """Accuracy and loss under PGD, and under Auto-PGD, by training epoch, steps and seed."""
 
 from mettle import flow, tables
-from mettle.attack import effectiveness
+from mettle.stages.attack import effectiveness
 
 with flow.job(snakemake) as job:
     keys = dict(snakemake.wildcards) | {"split": snakemake.params.split}

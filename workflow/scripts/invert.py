@@ -1,7 +1,7 @@
 """Images that a model represents like targets although they began as seeds, as an image store."""
 
 from mettle import flow
-from mettle.invert import images
+from mettle.stages.invert import images
 
 with flow.job(snakemake) as job:
     told = snakemake.params

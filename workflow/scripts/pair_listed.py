@@ -1,7 +1,7 @@
 """Seeds and targets of inversion as published lists have them, one row per target."""
 
 from mettle import data, flow, tables
-from mettle.invert import pair
+from mettle.stages.invert import pair
 
 with flow.job(snakemake) as job:
     keys = {"dataset": snakemake.wildcards.dataset, "split": snakemake.params.split}

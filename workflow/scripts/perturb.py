@@ -1,7 +1,7 @@
 """What an attack adds to images, or the attacked images, as an image store."""
 
 from mettle import data, flow
-from mettle.attack import semantics
+from mettle.stages.attack import semantics
 
 with flow.job(snakemake) as job:
     told = snakemake.params

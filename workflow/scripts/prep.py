@@ -1,6 +1,7 @@
 """One split of a data set, packed as an image store."""
 
-from mettle import flow, prep
+from mettle import flow
+from mettle.stages import prep
 
 with flow.job(snakemake) as job:
     prep.record(snakemake.input, snakemake.params.record)

@@ -1,7 +1,7 @@
 """Linear probes on the features of a model: their training by epoch, and their answers, one row per image."""
 
 from mettle import flow, tables
-from mettle.probe import training
+from mettle.stages.probe import training
 
 with flow.job(snakemake) as job:
     keys, files, options = dict(snakemake.wildcards), dict(snakemake.input), snakemake.params.options

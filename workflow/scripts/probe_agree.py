@@ -1,7 +1,7 @@
 """Agreement of a model with each model before it in a set, by their own heads and by probes."""
 
 from mettle import flow, tables
-from mettle.probe import agreement
+from mettle.stages.probe import agreement
 
 with flow.job(snakemake) as job:
     keys = dict(snakemake.params.pair) | {"dataset": snakemake.wildcards.dataset}

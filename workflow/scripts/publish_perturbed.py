@@ -1,6 +1,7 @@
 """What an attack adds to images, as a data set of TensorFlow Datasets."""
 
-from mettle import flow, publish
+from mettle import flow
+from mettle.stages import publish
 
 with flow.job(snakemake) as job:
     publish.publish_perturbed(

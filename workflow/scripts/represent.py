@@ -1,6 +1,7 @@
 """Logits, predictions and features of a model on an image set, one row per image."""
 
-from mettle import flow, represent, tables
+from mettle import flow, tables
+from mettle.stages import represent
 
 with flow.job(snakemake) as job:
     parts = represent.extract(

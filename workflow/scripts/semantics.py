@@ -1,7 +1,7 @@
 """Answers of several models to the perturbations against one."""
 
 from mettle import flow, tables
-from mettle.attack import semantics
+from mettle.stages.attack import semantics
 
 with flow.job(snakemake) as job:
     keys = dict(snakemake.wildcards) | snakemake.params.ball

@@ -1,6 +1,7 @@
 """Similarity of a model to each model before it in a set, on two parts of the images."""
 
-from mettle import compare, flow, tables
+from mettle import flow, tables
+from mettle.stages import compare
 
 with flow.job(snakemake) as job:
     cell, told = snakemake.wildcards, snakemake.params

@@ -1,6 +1,7 @@
 """Rows of a figure or summary table, from its cells."""
 
-from mettle import flow, tabulate
+from mettle import flow
+from mettle.stages import tabulate
 
 with flow.job(snakemake) as job:
     tabulate.tabulate(

@@ -1,7 +1,7 @@
 """Published inverted images as an image store."""
 
 from mettle import flow
-from mettle.invert import published
+from mettle.stages.invert import published
 
 with flow.job(snakemake) as job:
     published.write_published(

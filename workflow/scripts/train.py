@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from mettle import flow, schema, train
+from mettle import flow, schema
+from mettle.stages import train
 
 # Devices and loggers are read here and are no params: another number of them is no reason to train again.
 with flow.job(snakemake) as job:

@@ -3,9 +3,9 @@
 import pytest
 from PIL import Image
 
-from mettle import prep
 from mettle.data import Item, Store
 from mettle.data.classes import Known, checked, differ
+from mettle.stages import prep
 
 FRUITS = {"train": ("apple", "banana", "cherry"), "test": ("apple", "cherry", "date")}
 

@@ -308,26 +308,6 @@ def test_without_git_the_commit_is_unknown(repository, monkeypatch):
     assert flow._commit() == "unknown"
 
 
-# Seeds
-
-
-def test_derive_gives_pinned_seeds():
-    assert flow.derive(0, "sample", "scenes") == 758336582390754459
-    assert 0 <= flow.derive(0) < 2**63
-
-
-def test_derive_depends_on_all_parts_and_their_order():
-    parts = [(0, "a"), ("a", 0), (0, "b"), (1, "a"), (0, "a", ""), ("0", "a"), ("0a",), (0,)]
-    assert len({flow.derive(*part) for part in parts}) == len(parts)
-
-
-def test_derive_is_the_same_in_another_process():
-    code = f"import sys; sys.path.insert(0, {str(Path(flow.__file__).parents[2])!r}); from mettle import flow; "
-    command = [sys.executable, "-c", code + "print(flow.derive(5, 'x'))"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert int(answer.stdout) == flow.derive(5, "x")
-
-
 # Progress
 
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from mettle import models
-from mettle.attack.evaluate import attack_batch, faster
 from mettle.data.item import Item, png
 from mettle.data.store import Store, write
 from mettle.models import Classifier, Folded, Policy, folded
-from mettle.perturb.inversion import invert
+from mettle.stages.attack.evaluate import attack_batch, faster
+from mettle.stages.invert.descent import invert
 
 MEAN, STD = [0.5] * 3, [0.25] * 3
 CPU = Policy(torch.device("cpu"))

@@ -7,8 +7,9 @@ import torch
 import torchvision
 from torch import nn
 
-from mettle import models, train
+from mettle import models
 from mettle.models import published
+from mettle.stages import train
 
 CIFAR = [[0.4914, 0.4822, 0.4465], [0.2023, 0.1994, 0.2010]]
 IMAGENET = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]]

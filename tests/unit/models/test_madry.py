@@ -7,8 +7,9 @@ import types
 import pytest
 import torch
 
-from mettle import flow, models, train
+from mettle import digests, models
 from mettle.models import published
+from mettle.stages import train
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 ZIP = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -174,11 +175,11 @@ def test_a_checkpoint_without_normaliser_is_not_of_this_format(tmp_path):
 def test_sha256_is_compared_when_the_row_has_one(tmp_path):
     (tmp_path / "c.pt").write_bytes(b"weights")
     right = hashlib.sha256(b"weights").hexdigest()
-    flow.verify(tmp_path / "c.pt", right)
-    flow.verify(tmp_path / "c.pt", "")
-    flow.verify(tmp_path / "c.pt", None)
+    digests.verify(tmp_path / "c.pt", right)
+    digests.verify(tmp_path / "c.pt", "")
+    digests.verify(tmp_path / "c.pt", None)
     with pytest.raises(ValueError, match=rf"c\.pt has SHA-256 {right}, the row says {'0' * 64}: download it again"):
-        flow.verify(tmp_path / "c.pt", "0" * 64)
+        digests.verify(tmp_path / "c.pt", "0" * 64)
 
 
 # The rule convert, from checkpoint to weights

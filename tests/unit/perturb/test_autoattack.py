@@ -14,7 +14,7 @@ from mettle.data import digits
 from mettle.data.item import decode
 from mettle.perturb import ATTACKS, Draws, autoattack, norm, pyautoattack
 from mettle.perturb.autoattack import STAGES, Stage
-from mettle.train.losses import LOSSES, Step
+from mettle.stages.train.losses import LOSSES, Step
 
 CPU = models.policy(1)
 N = 100

@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import stats
 
-from mettle.flow import derive
 from mettle.perturb.draws import Draws
+from mettle.seeds import derive
 
 IDS = list(range(200))
 

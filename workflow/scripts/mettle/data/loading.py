@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mettle.data.store import Store
-from mettle.flow import derive
+from mettle.seeds import derive
 
 Batch = tuple[Tensor, Tensor, Tensor]
 

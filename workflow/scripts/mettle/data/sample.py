@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mettle.flow import derive
+from mettle.seeds import derive
 
 
 def draw(n: int, sample: int, seed: int) -> np.ndarray:

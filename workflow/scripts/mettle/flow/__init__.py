@@ -5,7 +5,6 @@ The frame around every job of the workflow: log file, seeds, threads, progress, 
         tables.write(snakemake.output[0], tables.COMPARE, rows, job.provenance)
 """
 
-import hashlib
 import json
 import os
 import random
@@ -18,12 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mettle import files
+from mettle.digests import fingerprint
 from mettle.flow import attempts, locks, threads
 from mettle.flow.progress import Speaker
 
@@ -145,48 +144,6 @@ def provenance(snakemake: Any) -> dict[str, Any]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": _versions(),
     }
-
-
-def derive(*parts: int | str) -> int:
-    """A 63-bit seed that depends on all parts and their order; the same on every machine.
-
-    Raises
-    ------
-    ValueError
-        If a part is None, as the seed of a job is whose rule says that nothing is drawn.
-    """
-    if None in parts:
-        raise ValueError(
-            f"this is a bug: something is drawn from {parts}, but the rule of this job has no param `seed`"
-        )
-    digest = hashlib.sha256(json.dumps(parts).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def fingerprint(value: Any) -> str:
-    """SHA-256 of plain data, whatever the order of its keys, in hexadecimal."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def verify(path: str | Path, sha256: str | None) -> None:
-    """Compare a file with the SHA-256 of its row in a sheet, if the row has one; a folder has none.
-
-    Raises
-    ------
-    ValueError
-        If they differ; names both.
-    """
-    if not sha256 or Path(path).is_dir():
-        return
-    found = sha256_of(path)
-    if found != sha256:
-        raise ValueError(f"{path} has SHA-256 {found}, the row says {sha256}: download it again, or correct the row")
 
 
 def _terminate(signum: int, frame: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mettle.flow import derive
+from mettle.seeds import derive
 
 _STEP = -0x61C8864680B583EB  # 2^64 over the golden ratio, as a signed integer
 _FACTORS = (-0x40A7B892E31B1A47, -0x6B2FB644ECCEEE15)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from mettle.flow import derive
 from mettle.models import Policy, exact, frozen
 from mettle.perturb.autoattack import STAGES
 from mettle.perturb.draws import Draws
 from mettle.perturb.norms import confine
 from mettle.perturb.watch import NOBODY, Watch
+from mettle.seeds import derive
 
 _NORMS = {"l2": "L2", "linf": "Linf"}
 _NAMES = {"apgd_ce": "apgd-ce", "apgd_t": "apgd-t", "fab_t": "fab-t", "square": "square"}

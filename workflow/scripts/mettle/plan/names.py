@@ -34,7 +34,7 @@ def _registered(folder: Path) -> frozenset[str]:
 @cache
 def known_losses() -> frozenset[str]:
     """Names of the training losses, read off the source: importing torch takes seconds."""
-    return known_keys("train/losses.py", "LOSSES")
+    return known_keys("stages/train/losses.py", "LOSSES")
 
 
 def known_keys(module: str, registry: str) -> frozenset[str]:

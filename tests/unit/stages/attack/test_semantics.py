@@ -1,0 +1,56 @@
+"""Perturbations: the attack's own difference, and the answers of several models to them."""
+
+import pandas as pd
+import torch
+
+from mettle import data, models, schema, tables
+from mettle.data.store import Store
+from mettle.stages.attack import semantics
+
+KEYS = {"dataset": "digits", "model": "m", "attack": "pgd"}
+
+
+def attack():
+    given = {"method": "pgd", "norm": "linf", "eps": 0.1, "steps": 5}
+    return schema.check(given, "attacks/pgd", "here")
+
+
+def perturbed(checkpoints, digit_store, job, sample=20):
+    weights = checkpoints / "epoch-010.safetensors"
+    return semantics.perturbations(weights, digit_store, KEYS, attack(), sample, "fp32", 8, job)
+
+
+def test_batches_hold_clean_and_attacked_images_of_the_sample(checkpoints, digit_store, job):
+    *parts, flagged = zip(*perturbed(checkpoints, digit_store, job), strict=True)
+    ids, clean, found = map(torch.cat, parts)
+    assert sum(part["randomised"].count(False) for part in flagged) == 20
+    store = Store(digit_store)
+    assert len(ids) == 20 == len(set(ids.tolist()))
+    position = {int(image): place for place, image in enumerate(store.ids)}
+    expected = torch.from_numpy(store.arrays([position[int(image)] for image in ids])).permute(0, 3, 1, 2) / 255
+    assert torch.allclose(clean, expected)
+    assert 0.05 < (found - clean).abs().max() <= 0.1 + 1e-7
+
+
+def test_judges_classify_every_perturbation(checkpoints, digit_store, job, tmp_path):
+    batches = perturbed(checkpoints, digit_store, job)
+    paths = tmp_path / "p.lmdb", tmp_path / "p.parquet"
+    about = {"kind": "perturbation", "eps": 0.1, "norm": "linf", "provenance": None}
+    data.write_perturbed(*paths, Store(digit_store), batches, **about)
+    judges = []
+    for name in ("epoch-000", "epoch-010"):
+        judges.append(tmp_path / name / "weights.safetensors")
+        model, told = models.load(checkpoints / f"{name}.safetensors")
+        models.save(judges[-1], model, told)
+    keys = KEYS | {"norm": "linf", "eps": 0.1}
+    columns = semantics.classify(judges, paths[0], keys, "fp32", 8, job)
+    tables.write(tmp_path / "s.parquet", tables.SEMANTICS, columns)
+    frame = pd.DataFrame(columns)
+    assert frame.groupby("model_b").size().to_dict() == {"epoch-000": 20, "epoch-010": 20}
+    store = Store(paths[0])
+    model, _ = models.load(checkpoints / "epoch-010.safetensors")
+    x = torch.from_numpy(store.arrays()).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        expected = model(x).argmax(1).tolist()
+    assert frame[frame["model_b"] == "epoch-010"]["prediction"].tolist() == expected
+    assert frame[frame["model_b"] == "epoch-010"]["label"].tolist() == store.labels.tolist()

@@ -1,0 +1,32 @@
+"""Digests of files and of plain data, by which they are told apart and checked."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of plain data, whatever the order of its keys, in hexadecimal."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(path: str | Path, sha256: str | None) -> None:
+    """Compare a file with the SHA-256 of its row in a sheet, if the row has one; a folder has none.
+
+    Raises
+    ------
+    ValueError
+        If they differ; names both.
+    """
+    if not sha256 or Path(path).is_dir():
+        return
+    found = sha256_of(path)
+    if found != sha256:
+        raise ValueError(f"{path} has SHA-256 {found}, the row says {sha256}: download it again, or correct the row")

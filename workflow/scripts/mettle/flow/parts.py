@@ -1,0 +1,61 @@
+"""Answers to finished batches of an evaluation, so that a killed job goes on where it was."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mettle.digests import fingerprint
+from mettle.files import whole
+
+
+class Parts:
+    """One file per batch in a folder that the workflow does not know of.
+
+    Snakemake deletes the declared outputs of a failed job, so this folder is not one of them.
+
+    Parameters
+    ----------
+    folder : where the files are; removed once all parts are collected
+    made_from : everything that decides the answers; files of another origin are left alone
+    n : number of batches
+    """
+
+    def __init__(self, folder: str | Path, made_from: list[Any], n: int) -> None:
+        self.folder, self.n = Path(folder), n
+        self.own = self.folder / fingerprint(made_from)[:32]
+        self.done = [number for number in range(n) if self._path(number).exists()]
+        self.left = [number for number in range(n) if number not in self.done]
+
+    def save(self, number: int, columns: dict[str, np.ndarray]) -> None:
+        """Keep the answers to a batch, under a temporary name that is renamed at the end."""
+        with whole(self._path(number)) as tmp, tmp.open("wb") as file:
+            np.savez(file, **columns)
+
+    def collect(self) -> dict[str, np.ndarray]:
+        """All answers in the order of the batches; the folder is gone after it."""
+        with np.load(self._path(0), allow_pickle=False) as part:
+            keys = list(part)
+        columns = {key: np.concatenate(list(self.each(key))) for key in keys}
+        self.remove()
+        return columns
+
+    def load(self, number: int) -> dict[str, np.ndarray]:
+        """The answers to one batch that is done."""
+        with np.load(self._path(number), allow_pickle=False) as part:
+            return dict(part)
+
+    def each(self, key: str) -> Iterator[np.ndarray]:
+        """One column, batch after batch."""
+        for number in range(self.n):
+            with np.load(self._path(number), allow_pickle=False) as part:
+                yield part[key]
+
+    def remove(self) -> None:
+        """Remove the folder, once all that is in it is safe elsewhere."""
+        shutil.rmtree(self.folder)
+
+    def _path(self, number: int) -> Path:
+        return self.own / f"{number}.npz"

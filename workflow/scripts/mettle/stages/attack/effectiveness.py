@@ -1,0 +1,146 @@
+"""Attack effectiveness: how close few steps of PGD come to many, and to Auto-PGD, over the epochs of a training.
+
+Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6: with heavy augmentation the one-step attack of training
+stops finding what many steps find.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+
+from mettle import models, tables
+from mettle.data.loading import batches, split
+from mettle.data.sample import shared
+from mettle.data.store import Store
+from mettle.digests import sha256_of
+from mettle.flow import Job
+from mettle.flow.parts import Parts
+from mettle.perturb import Draws, apgd, pgd_last, step_size
+from mettle.seeds import derive
+from mettle.stages.attack import flags
+from mettle.stats import share
+
+Row = dict[str, Any]
+Cell = tuple[str, int, int]  # attack, steps, seed
+
+
+def effectiveness(
+    weights: str | Path,
+    images: str | Path,
+    keys: Row,
+    options: Row,
+    precision: str,
+    batch: int,
+    resume: str | Path,
+    job: Job,
+) -> list[Row]:
+    """Rows of the effectiveness table.
+
+    Parameters
+    ----------
+    weights : folder with the weights that a training kept, `epoch-009.safetensors` and so on; or a file with those of a
+        model that kept none, whose epoch is then null
+    images : store of held-out images
+    keys : dataset, split, model
+    options : the block `attack.effectiveness`: norm, eps, steps, seeds, apgd, images
+    precision, batch : number format and images per pass
+    resume : folder for the sums of finished checkpoints; a killed job goes on from them with the same result
+    job : seed, threads, log
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no weights.
+    """
+    files = _files(Path(weights), keys["model"])
+    store = Store(images)
+    made_from = [[sha256_of(file) for file in files], store.digest, keys["dataset"], options, job.seed, batch]
+    made_from += [precision, torch.__version__, job.provenance["revision"]]
+    parts = Parts(resume, made_from, len(files))
+    for number in job.progress(parts.left, "checkpoints", len(parts.left)):
+        found = _sums(files[number], store, keys["dataset"], options, precision, batch, job)
+        parts.save(number, found)
+        job.say(f"{files[number].stem}: {_spoken(found)}")
+    sums = pd.DataFrame(parts.collect())
+    epochs = np.array([_epoch(file) for file in files], object)
+    sums["epoch"] = np.repeat(epochs, len(sums) // len(files))
+    return [row for cell in sums.to_dict("records") for row in _rows(keys, options, cell)]
+
+
+def _files(weights: Path, model: str) -> list[Path]:
+    """Weights by epoch, or the one file."""
+    if weights.is_file():
+        return [weights]
+    if not (files := sorted(weights.glob("epoch-*.safetensors"))):
+        raise ValueError(f"{weights} holds no checkpoints: set `checkpoints` of the recipe of '{model}'")
+    return files
+
+
+def _epoch(file: Path) -> int | None:
+    number = file.stem.removeprefix("epoch-")
+    return int(number) if number != file.stem else None
+
+
+def _spoken(sums: dict[str, np.ndarray]) -> str:
+    """Accuracy by attack and number of steps, mean over seeds, for the log."""
+    shares = pd.Series(sums["correct"] / sums["n"]).groupby([sums["attack"], sums["steps"]], sort=False).mean()
+    words = {"clean": "clean", "pgd": "PGD-{}", "apgd": "APGD-{}"}
+    return ", ".join(f"{words[attack].format(steps)} {share:.4f}" for (attack, steps), share in shares.items())
+
+
+def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
+    """Accuracy and mean loss of one epoch, attack, number of steps and seed, with the doubts about its weights."""
+    n = cell["n"]
+    where = keys | {key: options[key] for key in ("norm", "eps")}
+    where |= {key: cell[key] for key in ("attack", "epoch", "steps", "seed", "n")}
+    note = {"note": flags.doubts({key: cell[key] / n for key in tables.FLAGS})}
+    loss = {"measure": "loss", "value": cell["loss"] / n, "lo": None, "hi": None}
+    return [where | {"measure": "accuracy"} | share(cell["correct"], n) | note, where | loss | note]
+
+
+def _sums(
+    weights: Path, store: Store, dataset: str, options: Row, precision: str, batch: int, job: Job
+) -> dict[str, np.ndarray]:
+    """Sums over images for every attack, number of steps and seed: right answers, losses, images, flags."""
+    model, source, policy = models.opened(weights, store, job, precision)
+    chosen = split(shared(len(source), options["images"], job.seed, dataset), batch)
+    sums: dict[Cell, np.ndarray] = {}
+    job.say(policy.sentence(sum(map(len, chosen)), batch))
+    left = batches(source, chosen, job.threads - 1)
+    for clean, labels, ids in job.progress(left, weights.stem, len(chosen)):
+        clean, labels = policy.move(clean), labels.to(policy.device)
+        _, flagged = flags.look(model, clean, labels, ids.tolist())
+        doubtful = [float(flagged[key].sum()) for key in tables.FLAGS]
+        for cell, image in _attacked(model, clean, labels, ids, options, policy, job):
+            with models.frozen(model), torch.no_grad():
+                logits = model(image).double()
+            correct, loss = (logits.argmax(1) == labels).sum(), F.cross_entropy(logits, labels, reduction="sum")
+            sums[cell] = sums.get(cell, 0) + np.array([float(correct), float(loss), len(labels), *doubtful])
+    attacks, steps, seeds = map(np.array, zip(*sums, strict=True))
+    correct, loss, n, *doubtful = np.array(list(sums.values())).T
+    counts = {"correct": correct, "n": n} | dict(zip(tables.FLAGS, doubtful, strict=True))
+    sums = {"attack": attacks, "steps": steps, "seed": seeds, "loss": loss}
+    return sums | {key: values.astype(int) for key, values in counts.items()}
+
+
+def _attacked(
+    model: Any, clean: torch.Tensor, labels: torch.Tensor, ids: torch.Tensor, options: Row, policy: Any, job: Job
+) -> Iterator[tuple[Cell, torch.Tensor]]:
+    """The images clean, under every number of steps from every start, and under Auto-PGD."""
+    yield ("clean", 0, 0), clean
+    ball = {key: options[key] for key in ("norm", "eps")}
+    for number in range(options["seeds"]):
+        draws = Draws(derive(job.seed, "effectiveness", number), ids, clean.device)
+        for steps in options["steps"]:
+            ball |= {"steps": steps, "step_size": step_size(options, "config:attack.effectiveness.steps", steps)}
+            yield ("pgd", steps, number), pgd_last(model, clean, labels, draws=draws, policy=policy, watch=job, **ball)
+    if own := options["apgd"]:
+        # Without early stop: of every image the largest loss, whether it is fooled or not, as for PGD.
+        draws = Draws(derive(job.seed, "effectiveness", 0), ids, clean.device)
+        ball = {key: options[key] for key in ("norm", "eps")} | own | {"early_stop": False}
+        yield ("apgd", own["steps"], 0), apgd(model, clean, labels, draws=draws, policy=policy, watch=job, **ball)[0]

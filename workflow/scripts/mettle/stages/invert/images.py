@@ -1,0 +1,186 @@
+"""A store of inverted images: for each pair one that a model represents like the target although it began as the seed.
+
+Klabunde et al. 2025; the published code truncates to 8 bits, here values are rounded.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mettle import data, models, tables
+from mettle.data.item import Item, png
+from mettle.data.loading import batches, split
+from mettle.data.store import Store
+from mettle.digests import fingerprint, sha256_of
+from mettle.flow import Job
+from mettle.flow.parts import Parts
+from mettle.models import Classifier, Policy
+from mettle.models.checkpoint import Checkpoint
+from mettle.stages.invert.descent import invert, relative_distance
+
+_OWN = ("steps", "step_size", "momentum")
+
+
+def write_inverted(
+    lmdb_path: str | Path,
+    manifest_path: str | Path,
+    weights: str | Path,
+    images: str | Path,
+    pairs: str | Path,
+    keys: dict[str, Any],
+    options: dict[str, Any],
+    precision: str,
+    resume: str | Path,
+    job: Job,
+) -> int:
+    """Write one inverted image per pair, under the id, label and class name of the target.
+
+    Parameters
+    ----------
+    lmdb_path, manifest_path : files to write
+    weights : the model; images are made at the size of its input
+    images : store of held-out images
+    pairs : seeds and targets among them, by id
+    keys : dataset, model
+    options : the block `invert`: steps, step_size, momentum, batch_size, checkpoint_seconds
+    precision : number format of the passes
+    resume : folder for finished batches and the state of the one at work, gone at the end; a killed job goes on from
+        them with the same result
+    job : threads, log
+
+    Returns
+    -------
+    Number of images written, that of the pairs.
+
+    Raises
+    ------
+    ValueError
+        If the pairs are not of this store, or what `perturb.inversion.invert` raises.
+    """
+    store = Store(images)
+    table = matched(pairs, store)
+    parts = _finished(weights, store, table, keys, options, precision, resume, job)
+    items = _items(store, table, parts)
+    n = data.write(lmdb_path, manifest_path, items, table=tables.INVERTED, provenance=job.provenance)
+    job.say(f"{n} images; mean loss {_means(parts)}")
+    parts.remove()  # not before the store is whole: the parts took hours
+    return n
+
+
+def _finished(
+    weights: str | Path,
+    store: Store,
+    table: pd.DataFrame,
+    keys: dict[str, Any],
+    options: dict[str, Any],
+    precision: str,
+    resume: str | Path,
+    job: Job,
+) -> Parts:
+    """All batches inverted, those that are left from before and the others now."""
+    model, source, policy = models.opened(weights, store, job, precision, scored=False)
+    chosen = split(np.arange(len(table)), options["batch_size"])
+    pairs = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
+    made_from = [sha256_of(weights), store.digest, pairs, precision, torch.__version__, policy.device.type]
+    made_from += [{key: options[key] for key in (*_OWN, "batch_size")}, job.provenance["revision"]]
+    parts = Parts(resume, made_from, len(chosen))
+    if parts.done:
+        job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
+    job.say(policy.sentence(len(table), options["batch_size"]))
+    rows = [table.iloc[chosen[number]] for number in parts.left]
+    left = batches(source, [np.concatenate([part["target"], part["seed"]]) for part in rows], job.threads - 1)
+    with Checkpoint(parts.own, fingerprint(made_from), options["checkpoint_seconds"]) as checkpoint:
+        for number, (pixels, _, ids) in zip(parts.left, job.progress(left, "invert", len(parts.left)), strict=True):
+            targets, seeds = policy.move(pixels).chunk(2)
+            how = {key: options[key] for key in _OWN} | _going_on(checkpoint, number, job)
+            try:
+                found = invert_batch(model, seeds, targets, policy, ids=ids[: len(targets)], **how)
+            except ValueError as error:
+                raise ValueError(f"{keys['model']} ({weights}) on {keys['dataset']} ({store.path}): {error}") from error
+            parts.save(number, found)
+            checkpoint.end_if_asked()
+    return parts
+
+
+def _going_on(checkpoint: Checkpoint, number: int, job: Job) -> dict[str, Any]:
+    """Options by which the inversion of a batch goes on where it was, and keeps its state."""
+    found = checkpoint.load() or {"number": None}
+    state = found["state"] if found["number"] == number else None
+    if state:
+        job.say(f"goes on in batch {number + 1}, after {state['step']} steps")
+
+    def keep(state: Callable[[], dict[str, Any]]) -> None:
+        checkpoint.keep(lambda: {"number": number, "state": state()})
+
+    return {"watch": job, "state": state, "keep": keep}
+
+
+def matched(pairs: str | Path, store: Store) -> pd.DataFrame:
+    """Rows of the pairs table, with the positions of `target` and `seed` in the store.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, an id is not in the store or has another label there, targets do not increase, or both
+        labels of a pair are one.
+    """
+    table = tables.read(pairs, tables.PAIRS)
+    if table.empty:
+        raise ValueError(f"{pairs} holds no pairs")
+    for role, key, label in (("target", "id", "label"), ("seed", "seed_id", "seed_label")):
+        places = pd.Index(store.ids).get_indexer(table[key])
+        wrong = (places < 0) | (store.labels[places] != table[label].to_numpy())
+        if wrong.any():
+            row = table[wrong].iloc[0]
+            raise ValueError(
+                f"{pairs}: {role} {row[key]} of class {row[label]} is not in {store.path}: draw the pairs anew"
+            )
+        table[role] = places
+    if (wrong := np.flatnonzero(np.diff(table["id"]) <= 0)).size:
+        number = table["id"].iloc[wrong[0] + 1]
+        raise ValueError(f"{pairs}: target {number} appears twice or out of order: draw the pairs anew")
+    if (same := table["label"] == table["seed_label"]).any():
+        raise ValueError(f"{pairs}: target {table['id'][same].iloc[0]} has a seed of its own class")
+    return table
+
+
+def invert_batch(
+    model: Classifier, seeds: Tensor, targets: Tensor, policy: Policy, **options: Any
+) -> dict[str, np.ndarray]:
+    """Images of one batch in 8 bits, uint8 (n, h, w, 3), their losses before and after rounding, and their steps."""
+    found = invert(model, seeds, targets, policy=policy, **options)
+    rounded = found.images.mul(255).round()
+    columns = {
+        "images": rounded.to(torch.uint8).permute(0, 2, 3, 1),
+        "start_loss": found.start,
+        "loss": found.loss,
+        "rounded_loss": relative_distance(model, rounded / 255, targets, policy),
+        "step": found.step,
+    }
+    return {key: value.cpu().numpy() for key, value in columns.items()}
+
+
+def _items(store: Store, table: pd.DataFrame, parts: Parts) -> Iterator[Item]:
+    about = store.manifest()
+    targets, seeds = about.iloc[table["target"]], about.iloc[table["seed"]]
+    found = zip(
+        *(chain.from_iterable(parts.each(key)) for key in ("images", "start_loss", "loss", "step")), strict=True
+    )
+    for target, seed, values in zip(targets.itertuples(), seeds.itertuples(), found, strict=True):
+        image, start, loss, step = values
+        more = {"seed_id": seed.id, "start_loss": float(start), "loss": float(loss), "step": int(step)}
+        source = f"inverted from {target.source} starting at {seed.source}"
+        yield Item(png(image), target.label, target.class_name, source, id=target.id, more=more)
+
+
+def _means(parts: Parts) -> str:
+    start, kept, rounded = (
+        np.concatenate(list(parts.each(key))).mean() for key in ("start_loss", "loss", "rounded_loss")
+    )
+    return f"{start:.4f} at the seeds, {kept:.4f} of what was kept, {rounded:.4f} after rounding to 8 bits"

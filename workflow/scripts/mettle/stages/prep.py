@@ -1,0 +1,113 @@
+"""Prep stage: a data set as downloaded or generated, packed as one store per split."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mettle import data
+from mettle.data import archives, classes
+from mettle.data.pixels import size_of
+from mettle.data.readers import Reader, reader
+from mettle.digests import verify
+from mettle.plan.sources import parse
+
+
+def prepare(
+    dataset: dict[str, Any],
+    split: str,
+    lmdb_path: str | Path,
+    manifest_path: str | Path,
+    *,
+    seed: int = 0,
+    provenance: dict[str, Any] | None = None,
+    progress: Callable | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Pack one split; the number of images.
+
+    Parameters
+    ----------
+    dataset : row of datasets.tsv
+    split : name of the split
+    lmdb_path, manifest_path : files to write, both or none
+    seed : of generated data sets
+    provenance, progress : see `data.write`
+    say : writes a line of the log
+
+    Raises
+    ------
+    FileNotFoundError
+        If the row's source is not there; says which cell to fill and how to get the data.
+    ValueError
+        If the source is damaged, has another SHA-256, lacks what the row's list names, or does not fit the row; names
+        the file.
+    OSError
+        If the store cannot be written.
+    """
+    chosen = reader(dataset["reader"])
+    where = f"column `source` of row '{dataset['dataset']}' in config/datasets.tsv"
+    origin = parse(dataset["source"], where)
+    source = origin.path if dataset["source"] else None
+    if not chosen.generated and (source is None or not source.exists()):
+        found = f"{source} does not exist" if source else "no path is given"
+        raise FileNotFoundError(f"{found}: fill {where} with the path of the data; to get it: {dataset['home']}")
+    if source is not None:
+        verify(source, dataset.get("sha256"))
+    if chosen.splits and split not in chosen.splits:
+        raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(chosen.splits)}, not '{split}'")
+    with archives.taken(source, origin.member) as given:
+        items = _items(dataset, split, chosen, given, seed)
+        n = data.write(
+            lmdb_path, manifest_path, items, classes=dataset["classes"], provenance=provenance, progress=progress
+        )
+    seen = len(set(data.Store(lmdb_path).labels.tolist()))
+    say(f"{n} images of {seen} classes" + (f" of {dataset['classes']}" if seen < dataset["classes"] else ""))
+    return n
+
+
+def _items(dataset: dict[str, Any], split: str, chosen: Reader, source: Path | None, seed: int) -> Iterator[data.Item]:
+    """What the reader gives, with class names by the row's list or its parent where one of them has them."""
+    options, names = _subset(dataset, chosen), classes.known(dataset)
+    if chosen.subsets:
+        if names is None:
+            classes.folders(dataset, source)  # raises where splits differ
+        options["names"] = names
+    items = chosen.read(source, split, dataset["classes"], seed, **options)
+    if dataset.get("size"):
+        items = _sized(items, dataset["size"], f"row '{dataset['dataset']}'")
+    return items if names is None else classes.checked(items, names, own=bool(dataset.get("names")))
+
+
+def _sized(items: Iterable[data.Item], side: int, where: str) -> Iterator[data.Item]:
+    """The images, if all of them are squares of the row's `size`."""
+    for item in items:
+        width, height = size_of(item.data)
+        if (width, height) != (side, side):
+            raise ValueError(
+                f"{item.source} has {width}x{height} pixels, but `size` of {where} in config/datasets.tsv says {side}: "
+                "if images vary, write 0 and set input.resize of the recipes"
+            )
+        yield item
+
+
+def placed(dataset: dict[str, Any], inputs: Iterable[str]) -> dict[str, Any]:
+    """The row with its source where it lies: one that is a result itself may be in a storage, its copy an input."""
+    copies = [path for path in inputs if path.endswith(f"/{dataset['source']}")] if dataset["source"] else []
+    return dataset | {"source": copies[0]} if copies else dataset
+
+
+def record(inputs: Iterable[str], path: str | Path) -> None:
+    """Write down what a split is packed from: who asks for it when its source is gone names the same inputs again."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(inputs), encoding="utf-8")
+
+
+def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Any]:
+    """The row's list, for a reader that can be restricted to one."""
+    if not dataset.get("subset"):
+        return {}
+    if not chosen.subsets:
+        where = f"column `subset` of row '{dataset['dataset']}' in config/datasets.tsv"
+        raise ValueError(f"reader '{dataset['reader']}' takes no list: empty {where}")
+    return {"subset": Path(dataset["subset"])}

@@ -1,0 +1,122 @@
+"""
+The card of a model: what a person needs to know before using its weights, in Markdown.
+
+From the metadata of the weights; what the model's row and the published sheets say now goes before what they said when
+the weights were made.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mettle.digests import sha256_of
+from mettle.files import whole
+from mettle.models import ARCHITECTURES
+from mettle.models.weights import described
+from mettle.units import ball_text
+
+_FEW = 20  # class names that are listed
+_UNSTATED = "not stated"
+
+
+def write(weights: str | Path, said: dict[str, Any], target: str | Path) -> None:
+    """Write the card of a model.
+
+    Parameters
+    ----------
+    weights : safetensors of this project
+    said : of `mettle.models.weights.SAID` what is said now; `row`, cells of the model's row, for weights that do not
+        say them; and `data`, licence and list of class names of the training data
+    target : file to write
+
+    Raises
+    ------
+    ValueError
+        If the weights cannot be read.
+    """
+    about = described(weights)
+    known = said["row"] | about | {key: value for key, value in said.items() if value}
+    with whole(target) as tmp:
+        tmp.write_text(text(known | {"weights": str(weights), "weights_sha256": sha256_of(weights)}), encoding="utf-8")
+
+
+def text(about: dict[str, Any]) -> str:
+    """The card.
+
+    Parameters
+    ----------
+    about : metadata of the weights with `SAID`, `data`, `weights` (path) and `weights_sha256`
+    """
+    parts = [f"# {about['model']}", _summary(about), _facts(about), "## Published accuracy", _expected(about)]
+    parts += ["## Use", _use(about), "## Cite", _cite(about)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(about: dict[str, Any]) -> str:
+    against = ball_text(about["threat"], about["eps"]) if about["eps"] else "no attack"
+    return f"`{about['arch']}`, {about['classes']:,} classes of `{about['dataset']}`, trained against {against}."
+
+
+def _facts(about: dict[str, Any]) -> str:
+    data, resize = about["data"], about["resize"]
+    rows = [
+        ("weights", f"`{about['weights']}`"),
+        ("SHA-256 of the weights", f"`{about['weights_sha256']}`"),
+        ("licence of the weights", about.get("licence") or _UNSTATED),
+        *_origin(about),
+        ("input", f"RGB in [0, 1], {about['size']} x {about['size']} px; normalised inside the model"),
+        ("mean, std", f"{_numbers(about['mean'])}; {_numbers(about['std'])}"),
+        ("resized", f"shorter side to {resize} px, {about['interpolation']}, centre crop" if resize else "no"),
+        ("classes", _classes(about)),
+        ("data", f"`{about['dataset']}`; licence: {data['licence'] or _UNSTATED}"),
+        ("recipe", f"`config/recipes/{about['recipe']}.yaml`"),
+    ]
+    return _table(("", ""), rows)
+
+
+def _origin(about: dict[str, Any]) -> list[tuple[str, str]]:
+    """Where the weights are from: a published file, or a training here."""
+    if "source" not in about:
+        made = about.get("provenance", {})
+        return [("source", f"trained here, seed {about['seed']}, commit {made.get('commit', 'unknown')}")]
+    mirror = [("second address", about["mirror"])] if about.get("mirror") else []
+    return [("source", about["source"]), *mirror, ("SHA-256 of the source", f"`{about['sha256']}`")]
+
+
+def _classes(about: dict[str, Any]) -> str:
+    names, listed = about.get("class_names") or [], about["data"]["names"]
+    if names and len(names) <= _FEW:
+        return ", ".join(names)
+    order = f" in the order of `{listed}`" if listed else ""
+    return f"{about['classes']:,}{order}"
+
+
+def _expected(about: dict[str, Any]) -> str:
+    """A row per set of images and attack, of which the first is none."""
+    rows = []
+    for found in about.get("expected") or []:
+        ball, cell = ball_text(found["norm"], found["eps"]), f"`{found['images']}`"
+        rows.append((cell, "none", "", f"{found['clean']:.4f}", found["source"]))
+        rows.append((cell, "AutoAttack, standard version", ball, f"{found['autoattack']:.4f}", found["source"]))
+    return _table(("images", "attack", "ball", "accuracy", "stated in"), rows) if rows else "None is known."
+
+
+def _use(about: dict[str, Any]) -> str:
+    lines = ["from mettle import models", "", f'model, about = models.load("{about["weights"]}")']
+    lines.append("logits = model(images)  # images (n, 3, h, w), float in [0, 1]")
+    return "\n".join(["In mettle's folder, with `PYTHONPATH=workflow/scripts`:", "", "```python", *lines, "```"])
+
+
+def _cite(about: dict[str, Any]) -> str:
+    known = ARCHITECTURES.get(about["arch"])
+    cited = {"weights": about.get("reference"), "architecture": known and known.reference}
+    return "\n".join(f"- {what}: {paper}" for what, paper in cited.items() if paper) or "Nothing is stated."
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -1,0 +1,50 @@
+"""What a recipe asks for that cannot be with its model, found before training starts."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from mettle.models import Classifier
+from mettle.stages.train.parallel import share
+
+
+def check_statistics(model: Classifier, batch: np.ndarray, recipe: dict[str, Any], processes: int) -> None:
+    """Raise ValueError if BatchNorm would see a single value per channel.
+
+    Parameters
+    ----------
+    model : the model; stays as it is
+    batch : images of the smallest batch of a training
+    recipe : the recipe
+    processes : that share the batch
+    """
+    together = processes > 1 and recipe["batch_norm"] == "sync"
+    parts = [share(batch, k, recipe["accumulate"]) for k in range(recipe["accumulate"])]
+    if not together:
+        parts = [share(part, rank, processes) for part in parts for rank in range(processes)]
+    if min(map(len, parts)) > 1:
+        return
+    try:
+        with torch.no_grad():
+            copy.deepcopy(model).train()(model.mean.new_zeros(1, 3, model.size, model.size))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ValueError(
+            f"batch_size {recipe['batch_size']}, accumulate {recipe['accumulate']} and {processes} processes leave one "
+            "image to a pass, in which BatchNorm has one value per channel and no variance: change batch_size or "
+            "accumulate, or the configuration's train.devices"
+        ) from error
+
+
+@contextmanager
+def of_recipe(name: str) -> Iterator[None]:
+    """Whatever is wrong inside the block names the recipe."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"recipe '{name}': {error}") from error

@@ -1,0 +1,88 @@
+"""Images of a training: which are trained on, in which order, and which are held out."""
+
+from typing import Any
+
+import numpy as np
+
+from mettle.data.classes import differ
+from mettle.data.loading import ImageSet, Mixture, blended, shuffled
+from mettle.data.store import Store
+from mettle.seeds import derive
+
+
+class Images:
+    """Training and held-out images as the recipe wants them.
+
+    Parameters
+    ----------
+    row : row of models.tsv, with `classes`; its seed is that of the random changes and the order
+    recipe : the recipe
+    train, test : stores
+    mixed : store of the recipe's `mix`
+
+    Attributes
+    ----------
+    train, test : image sets
+    tested : positions of the held-out images in `test`
+    attacked : positions of those that robust accuracy is measured on
+    class_names : names of the classes in the order of the labels, as the training images have them
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to train on, a label is none of the classes or another class in two stores, or only one of
+        the recipe's `mix` and its store is there.
+    """
+
+    def __init__(
+        self, row: dict[str, Any], recipe: dict[str, Any], train: Store, test: Store, mixed: Store | None
+    ) -> None:
+        if recipe["holdout"] >= len(train):
+            raise ValueError(f"holdout: {recipe['holdout']} of {len(train)} training images leaves none to train on")
+        if ("mix" in recipe) != (mixed is not None):
+            raise ValueError("a second store of training images goes with the recipe's `mix`, and only with it")
+        self.recipe, self.seed, self.class_names = recipe, row["seed"], train.class_names
+        self.stores = [store for store in (train, test, mixed) if store is not None]
+        for store in self.stores:
+            _check_labels(store, row["classes"])
+            _check_names(store, train)
+        size = {key: recipe["input"][key] for key in ("size", "resize", "interpolation")}
+        held = subset(len(train), recipe["holdout"], "holdout")
+        self.kept = np.setdiff1d(np.arange(len(train)), held)
+        self.tested = held if len(held) else np.arange(len(test))
+        self.attacked = self.tested[subset(len(self.tested), recipe["validation"]["images"], "validation")]
+        self.test = ImageSet(train if len(held) else test, **size)
+        self.train: ImageSet | Mixture = ImageSet(train, **size, augment=recipe["augment"], seed=self.seed)
+        if mixed is not None:
+            self.train = Mixture(self.train, ImageSet(mixed, **size, augment=recipe["augment"], seed=self.seed))
+
+    @property
+    def digests(self) -> list[str]:
+        """Hashes over the images of each store."""
+        return [store.digest for store in self.stores]
+
+    def order(self, epoch: int) -> list[np.ndarray]:
+        """Positions in `train` of the batches of an epoch, over all processes."""
+        size = self.recipe["batch_size"]
+        if not isinstance(self.train, Mixture):
+            return [self.kept[part] for part in shuffled(len(self.kept), size, self.seed, epoch)]
+        first, second = map(len, self.train.parts)
+        where = np.concatenate([self.kept, first + np.arange(second)])
+        found = blended(len(self.kept), second, size, self.recipe["mix"]["ratio"], self.seed, epoch)
+        return [where[part] for part in found]
+
+
+def _check_labels(store: Store, classes: int) -> None:
+    wrong = store.labels[(store.labels < 0) | (store.labels >= classes)]
+    if len(wrong):
+        raise ValueError(f"{store.path} holds label {wrong[0]}, but labels of {classes} classes are 0 to {classes - 1}")
+
+
+def _check_names(store: Store, train: Store) -> None:
+    if difference := differ(train.class_names, store.class_names):
+        raise ValueError(f"{train.path}: {difference} in {store.path}: the two number their classes differently")
+
+
+def subset(n: int, count: int, purpose: str) -> np.ndarray:
+    """Positions of `count` of n images, ascending: random, but the same for every model and seed."""
+    return np.sort(np.random.default_rng(derive(purpose)).permutation(n)[:count])

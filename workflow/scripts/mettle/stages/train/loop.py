@@ -1,0 +1,99 @@
+"""Training from a recipe: standard and adversarial, repeatable from its seed, resumable at any step."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mettle.data.store import Store
+from mettle.flow import Job
+from mettle.models.checkpoint import Checkpoint
+from mettle.stages.train import optim, slurm
+from mettle.stages.train.parallel import ALONE, Crew, launch
+from mettle.stages.train.training import Training, about
+
+__all__ = ["Training", "about", "train", "work"]
+
+Files = Sequence[str | Path]
+_QUIET = {"loggers": [], "run": "{model}", "images": 0, "checkpoint_seconds": 300}
+
+
+def train(
+    row: dict[str, Any],
+    recipe: dict[str, Any],
+    train_images: str | Path,
+    test_images: str | Path,
+    weights: str | Path,
+    epochs: str | Path,
+    resume: str | Path,
+    job: Job,
+    *,
+    checkpoints: str | Path | None = None,
+    mixed: Files = (),
+    base: Files = (),
+    fabric: dict[str, Any] | None = None,
+    logs: str | Path | None = None,
+) -> None:
+    """Train a model and write its weights and its table of epochs.
+
+    Parameters
+    ----------
+    row : row of models.tsv, with `classes`
+    recipe : recipe with defaults filled in
+    train_images, test_images : stores
+    weights, epochs : files to write, safetensors and parquet
+    resume : folder for the state of an unfinished training; a killed job goes on from it with the same result as if
+        it had not been killed: everything random is drawn from (seed, epoch, step), nothing from the past
+    job : seed, threads, log, provenance
+    checkpoints : folder to make, with the weights of the recipe's `checkpoints` as epoch-000.safetensors
+    mixed : store of the recipe's `mix`, and files beside it
+    base : weights to start from
+    fabric : the block `train` of the configuration: processes and loggers; one process and none if not given
+    logs : folder in which each run of the loggers has its own
+
+    Raises
+    ------
+    ValueError
+        If the recipe does not fit the images or asks for what is never measured, or if the loss is not finite.
+    """
+    order = {
+        "row": row,
+        "recipe": recipe,
+        "train": str(train_images),
+        "test": str(test_images),
+        "mixed": [str(path) for path in mixed][:1],
+        "base": [str(path) for path in base],
+        "weights": str(weights),
+        "epochs": str(epochs),
+        "checkpoints": str(checkpoints) if checkpoints else None,
+        "resume": str(resume),
+        "waited": job.waited,
+        "logs": str(logs or Path(resume).parent),
+        "options": _QUIET | ALONE | (fabric or {}),
+    }
+    if job.tasks > 1:
+        slurm.run(order, job)
+    else:
+        launch(partial(work, order=order, job=job), order["options"], job.gpus)
+
+
+def work(crew: Crew, order: dict[str, Any], job: Job) -> None:
+    """The share of one process of a crew in a training; `order` is plain data, as `train` writes it."""
+    mixed = Store(order["mixed"][0]) if order["mixed"] else None
+    stores = Store(order["train"]), Store(order["test"])
+    run = Training(order["row"], order["recipe"], *stores, job, mixed, order["base"], crew)
+    if order["waited"] and run.is_done(order["weights"]):
+        run.say("the other process has made these weights")
+        return
+    every = order["options"]["checkpoint_seconds"]
+    with Checkpoint(order["resume"], run.fingerprint, every, writes=crew.first) as checkpoint:
+        if state := checkpoint.load():
+            run.restore(state)
+            run.say(f"goes on from epoch {run.epoch}, step {run.step}")
+        run.say(run.policy.sentence(sum(map(len, run.images.order(0))), order["recipe"]["batch_size"]))
+        run.say(optim.sentence(order["recipe"], crew.size))
+        with run.logged(Path(order["logs"]), order["options"]):
+            while run.epoch < run.epochs:
+                run.one_epoch(checkpoint)
+    folder = order["checkpoints"] and Path(order["checkpoints"])
+    run.write(Path(order["weights"]), order["epochs"], folder, checkpoint)

@@ -1,0 +1,120 @@
+"""
+A training across tasks of Slurm, on one node or several: each task is one process of the crew.
+
+The job's script starts them with srun and waits. What they do reaches them in a file beside the training's state.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mettle.flow import Job
+from mettle.models.checkpoint import STOPPED
+from mettle.stages.train.parallel import Crew
+
+_TASK = "import sys; from mettle.stages.train import slurm; slurm.main(sys.argv[1])"
+
+
+def run(order: dict[str, Any], job: Job) -> None:
+    """Run a training in the tasks of the job's allocation.
+
+    Parameters
+    ----------
+    order : the training as plain data, see `mettle.stages.train.loop.train`
+    job : number of tasks and nodes, CPU threads of a task, GPUs of all
+
+    Raises
+    ------
+    ValueError
+        If there is no allocation, or the tasks cannot be spread evenly over the nodes.
+    RuntimeError
+        If a task failed; its traceback is in the log.
+    SystemExit
+        If the job was asked to end.
+    """
+    if "SLURM_JOB_ID" not in os.environ:
+        raise ValueError(f"{job.tasks} tasks need Slurm: take `tasks` of rule {job.rule} out of the profile")
+    if job.tasks % job.nodes:
+        raise ValueError(f"{job.tasks} tasks do not spread evenly over {job.nodes} nodes: change the profile")
+    path = Path(order["resume"]) / "order.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    about = {"rule": job.rule, "seed": job.seed, "threads": job.threads * job.tasks, "provenance": job.provenance}
+    about["needs_cuda"] = job.needs_cuda
+    path.write_text(json.dumps({"order": order, "job": about, "nodes": job.nodes, "log": job.log.name}))
+    code = _wait([*_srun(job), sys.executable, "-c", _TASK, str(path)])
+    if code:
+        raise RuntimeError(f"a task of the training failed (srun ended with {code})")
+
+
+def _srun(job: Job) -> list[str]:
+    # All GPUs of a node are seen by all its tasks; each takes the one of its rank there.
+    found = ["srun", f"--ntasks={job.tasks}", f"--nodes={job.nodes}", f"--ntasks-per-node={job.tasks // job.nodes}"]
+    found += [f"--cpus-per-task={job.threads}", "--kill-on-bad-exit=1", "--cpu-bind=quiet"]
+    return found + ([f"--gpus={job.gpus}"] if job.gpus else [])
+
+
+def _wait(command: list[str]) -> int:
+    """Exit status of a command, to which SIGTERM is passed on; its end is then the end of this process."""
+    folder = str(Path(__file__).parents[3])
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": folder}) as process, _passing_on(process) as asked:
+        code = process.wait()
+    if asked:
+        raise SystemExit(STOPPED)
+    return code
+
+
+@contextmanager
+def _passing_on(process: subprocess.Popen) -> Iterator[list[int]]:
+    asked: list[int] = []
+
+    def pass_on(signum: int, frame: Any) -> None:
+        asked.append(signum)
+        process.send_signal(signum)
+
+    previous = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def main(path: str) -> None:
+    """What a task does: its share of the training that a file describes."""
+    from mettle.stages.train.loop import work
+
+    found = json.loads(Path(path).read_text())
+    with Path(found["log"]).open("a", encoding="utf-8") as log:
+        options = found["order"]["options"]
+        job, crew = Job(**found["job"], log=log), Crew(_fabric(options, found["nodes"]), options["strategy"])
+        try:
+            if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
+                job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")
+            work(crew, found["order"], job)
+        except SystemExit as end:
+            # Here too: Slurm may end the job that waits for the tasks before it has the last word.
+            if crew.first and isinstance(end.code, str):
+                job.say(end.code)
+            raise
+        except Exception:
+            traceback.print_exc(file=log)
+            raise
+
+
+def _fabric(options: dict[str, Any], nodes: int) -> Any:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import SLURMEnvironment
+
+    per_node = int(os.environ["SLURM_NTASKS"]) // nodes
+    at = {"accelerator": options["accelerator"], "devices": per_node, "num_nodes": nodes}
+    fabric = Fabric(**at, strategy="ddp", plugins=[SLURMEnvironment(auto_requeue=False)])
+    fabric.launch()
+    return fabric

@@ -1,0 +1,44 @@
+"""Where a training starts from: random weights, or those of another model."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mettle import models
+from mettle.seeds import derive
+
+
+def start(
+    row: dict[str, Any], recipe: dict[str, Any], base: Sequence[str | Path], say: Callable[[str], None]
+) -> tuple[models.Classifier, dict[str, Any]]:
+    """A model with the weights that training starts from, and what its metadata say of them.
+
+    Parameters
+    ----------
+    row : row of models.tsv, with `classes`; random weights depend on its seed alone
+    recipe : the recipe
+    base : file with weights to take over as far as they fit, or nothing
+    say : writes a line of the log
+
+    Raises
+    ------
+    ValueError
+        If the network does not end in a linear layer, or `base` does not fit.
+    """
+    source, seed = recipe["input"], derive(row["seed"], "init")
+    shape = (row["arch"], row["classes"], source["size"], source["mean"], source["std"])
+    model = models.create(*shape, seed, drop_path=recipe["drop_path"])
+    model.check(f"architecture '{row['arch']}'")
+    if not base:
+        return model, {}
+    report = models.finetune(model, base[0], row["dataset"])
+    say(f"starts from {base[0]}: {_counts(report)}")
+    return model, {"base": str(base[0]), "finetune": report}
+
+
+def _counts(report: dict[str, list[str]]) -> str:
+    """How many entries of each kind, and which, but for those that were loaded as they are."""
+    parts = []
+    for kind, names in report.items():
+        parts.append(f"{len(names)} {kind}" + (f" ({', '.join(names)})" if names and kind != "loaded" else ""))
+    return ", ".join(parts)

@@ -1,0 +1,160 @@
+"""Accuracy during training: on clean held-out images, and under PGD of one and of many steps."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from mettle import models
+from mettle.data.loading import ImageSet, batches, split
+from mettle.models import Policy
+from mettle.perturb import Draws, pgd_last, step_size
+from mettle.perturb.watch import NOBODY, Watch
+from mettle.seeds import derive
+from mettle.stages.train.parallel import Crew
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    images: ImageSet,
+    chosen: np.ndarray,
+    policy: Policy,
+    batch_size: int,
+    workers: int = 0,
+    crew: Crew | None = None,
+    watch: Watch = NOBODY,
+) -> tuple[float, float]:
+    """Mean cross-entropy in nats and accuracy of a model on clean images, in evaluation mode.
+
+    Parameters
+    ----------
+    model : the model
+    images : held-out images
+    chosen : positions of those to take
+    policy : device and precision
+    batch_size : images per pass
+    workers : processes that decode ahead
+    crew : processes that share the work
+    watch : counts the batches
+    """
+    crew = crew or Crew()
+    loss = correct = 0.0
+    turns, counted = crew.turns(split(chosen, batch_size))
+    with models.frozen(model), policy.autocast():
+        loaded = watch.progress(batches(images, turns, workers), "validation", len(turns))
+        for turn, (batch, labels, _) in enumerate(loaded):
+            logits = model(policy.move(batch)).float()
+            if turn >= counted:
+                continue
+            labels = labels.to(policy.device)
+            loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
+            correct += (logits.argmax(1) == labels).sum().item()
+    loss, correct = crew.sums(loss, correct)
+    return loss / len(chosen), correct / len(chosen)
+
+
+def robust(
+    model: nn.Module,
+    images: ImageSet,
+    chosen: np.ndarray,
+    attack: dict[str, Any],
+    steps: Sequence[int],
+    policy: Policy,
+    batch_size: int,
+    workers: int = 0,
+    crew: Crew | None = None,
+    watch: Watch = NOBODY,
+) -> list[float]:
+    """Accuracy under PGD at full eps, for each number of steps: random start, last iterate.
+
+    The starts depend on the images alone, so that epochs and models can be compared. Other parameters are those of
+    `evaluate`.
+    """
+    crew = crew or Crew()
+    correct = [0.0] * len(steps)
+    turns, counted = crew.turns(split(chosen, batch_size))
+    loaded = watch.progress(batches(images, turns, workers), "validation under attack", len(turns))
+    for turn, (batch, labels, ids) in enumerate(loaded):
+        batch, labels = policy.move(batch), labels.to(policy.device)
+        draws = Draws(derive("validation"), ids, policy.device)
+        for k, count in enumerate(steps):
+            attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, watch=watch, **_pgd(attack, count))
+            with torch.no_grad(), models.frozen(model), policy.autocast():
+                hits = (model(attacked).argmax(1) == labels).sum().item()
+            correct[k] += hits if turn < counted else 0.0
+    return [found / len(chosen) for found in crew.sums(*correct)]
+
+
+def _pgd(attack: dict[str, Any], steps: int) -> dict[str, Any]:
+    """Options of PGD of so many steps at full eps."""
+    options = {"norm": attack["norm"], "eps": attack["eps"], "steps": steps}
+    return options | {"step_size": step_size(options, "recipe:validation.steps")}
+
+
+def pictures(
+    model: nn.Module, images: ImageSet, chosen: np.ndarray, recipe: dict[str, Any], policy: Policy
+) -> dict[str, np.ndarray]:
+    """Images side by side, uint8 (h, n w, 3): clean, and, where the recipe has an attack, attacked and what was added.
+
+    The attack is that of `robust` with the recipe's `validation.steps`. What was added is scaled to its largest
+    entry, around grey.
+
+    Parameters
+    ----------
+    model, images, chosen, policy : as in `evaluate`
+    recipe : the recipe
+    """
+    clean, labels, ids = images.__getitems__(chosen.tolist())
+    found = {"validation/clean": clean}
+    if attack := recipe.get("attack"):
+        draws, options = Draws(derive("validation"), ids, policy.device), _pgd(attack, recipe["validation"]["steps"])
+        attacked = pgd_last(
+            model, policy.move(clean), labels.to(policy.device), draws=draws, policy=policy, **options
+        ).cpu()
+        added = attacked - clean
+        found["validation/attacked"] = attacked
+        found["validation/perturbation"] = 0.5 + added / (2 * added.abs().max()).clamp(min=1e-12)
+    return {name: _side_by_side(values) for name, values in found.items()}
+
+
+def _side_by_side(images: torch.Tensor) -> np.ndarray:
+    return (torch.cat([*images], dim=2).permute(1, 2, 0) * 255).round().byte().numpy()
+
+
+# Columns of the table of epochs, where nothing was attacked.
+NOT_ATTACKED = dict.fromkeys(("one_step_accuracy", "robust_accuracy", "robust_steps", "robust_n", "alarm"))
+
+
+def under_attack(
+    model: nn.Module,
+    images: ImageSet,
+    chosen: np.ndarray,
+    attack: dict[str, Any],
+    options: dict[str, Any],
+    policy: Policy,
+    batch_size: int,
+    workers: int = 0,
+    crew: Crew | None = None,
+    watch: Watch = NOBODY,
+) -> dict[str, Any]:
+    """Columns of the table of epochs; `options` is the recipe's block `validation`, the others are as in `robust`."""
+    steps = options["steps"]
+    one, many = robust(model, images, chosen, attack, (1, steps), policy, batch_size, workers, crew, watch)
+    text = alarm(one, many, steps, options["alarm"])
+    return dict(zip(NOT_ATTACKED, (one, many, steps, len(chosen), text), strict=True))
+
+
+def alarm(one_step: float, multi_step: float, steps: int, limit: float) -> str | None:
+    """A sentence if one-step accuracy exceeds multi-step accuracy by more than the limit, else None.
+
+    The training attack has then become too weak: catastrophic overfitting, Wong et al. 2020 (arXiv:2001.03994).
+    """
+    if one_step - multi_step <= limit:
+        return None
+    return (
+        f"catastrophic overfitting: accuracy {one_step:.3f} under one step of PGD, {multi_step:.3f} under {steps}; "
+        "more steps in training, fewer augmentations or a slower rise of eps help"
+    )
