@@ -1,4 +1,4 @@
-"""Writes docs/tables.md from the tables that mettle.tables declares; with --check, says whether it is up to date."""
+"""Writes docs/tables.md from the tables that stages and figures declare; with --check, says if it is outdated."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from mettle import tables  # noqa: E402 (the path comes first)
+from mettle.plan.figures import FIGURES  # noqa: E402
 
 HEAD = """# Tables
 
-Every table that a rule writes, made by `make docs` from `workflow/scripts/mettle/tables`. Key columns come
+Every table that a rule writes, made by `make docs` from `mettle/tables/cells.py` and `mettle/plan/figures` in
+`workflow/scripts`. Key columns come
 first, always in the same order. Each file also holds these descriptions as field metadata, and what made it (rule,
 revision, git commit, hash of its parameters, package versions) as file metadata under the key `mettle`.
 """
@@ -19,7 +21,7 @@ revision, git commit, hash of its parameters, package versions) as file metadata
 def text() -> str:
     """The whole page."""
     parts = [HEAD]
-    for table in tables.TABLES.values():
+    for table in [*tables.CELLS, *(about.table for about in FIGURES.values())]:
         parts.append(
             f"\n## {table.name}\n\n{table.text}\n\n| column | type | unit | null | meaning |\n|---|---|---|---|---|\n"
         )

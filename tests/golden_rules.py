@@ -233,7 +233,7 @@ class Numbers:
             for group in groups
         ]
         options = {"models": list("abcde"), "resamples": 99, "seed": 0}
-        made = tabulate.TABULATIONS["fig5"].rows(pd.DataFrame(rows), options, [])
+        made = tabulate.rows_of("fig5")(pd.DataFrame(rows), options, [])
         for row in made[-2:]:
             for column in ("value", "lo", "hi", "p"):
                 self.note("tabulate_figure", f"{row['subgroup']}, {column}", row[column], 1e-9)

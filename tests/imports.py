@@ -56,6 +56,11 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+def by_name(path: Path) -> list[Path]:
+    """Modules that a package imports by names that it is given: any of its own."""
+    return sorted(path.parent.glob("*.py")) if 'import_module(f"{__name__}.' in path.read_text() else []
+
+
 def closure(path: Path) -> set[Path]:
     """A file and all files of ours that it imports, packages' `__init__` included."""
     seen, todo = set(), [path]
@@ -64,6 +69,7 @@ def closure(path: Path) -> set[Path]:
         if here in seen:
             continue
         seen.add(here)
+        todo += by_name(here)
         for name in imports(here):
             parts = name.split(".")
             todo += [

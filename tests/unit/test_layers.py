@@ -60,10 +60,9 @@ def files(name):
 
 
 def ours(path):
-    """Parts of the library that a file imports."""
-    return {named(name.removeprefix("mettle.")) for name in imports(path) if name.startswith("mettle.")} & PARTS - {
-        part(path)
-    }
+    """Other parts of the library that a file imports."""
+    found = {named(name.removeprefix("mettle.")) for name in imports(path) if name.startswith("mettle.")}
+    return found & PARTS - ({part(path)} if path.is_relative_to(LIBRARY) else set())
 
 
 PARTS = {*PRIMITIVES, *ABOVE, *(f"stages.{name}" for name in STAGES)}

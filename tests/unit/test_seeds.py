@@ -18,7 +18,7 @@ def test_derive_depends_on_all_parts_and_their_order():
 
 
 def test_derive_is_the_same_in_another_process():
-    code = f"import sys; sys.path.insert(0, {str(Path(seeds.__file__).parents[2])!r}); from mettle import seeds; "
+    code = f"import sys; sys.path.insert(0, {str(Path(seeds.__file__).parents[1])!r}); from mettle import seeds; "
     command = [sys.executable, "-c", code + "print(seeds.derive(5, 'x'))"]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(answer.stdout) == seeds.derive(5, "x")

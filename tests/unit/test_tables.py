@@ -11,9 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from mettle import tables
+from mettle.plan.figures import FIGURES
 
 ROOT = Path(__file__).parents[2]
 MADE_BY = {"rule": "compare", "revision": 1, "versions": {"numpy": "2"}}
+TABLES = [*tables.CELLS, *(about.table for about in FIGURES.values())]
+NAMES = [table.name for table in TABLES]
 BOX = {"label": 1, "x0": 0, "y0": 1, "x1": 5, "y1": 6, "depth": 0, "mask": b"png"}
 
 
@@ -50,7 +53,7 @@ def compare_rows(count=2, **changes):
 # What tables are
 
 
-@pytest.mark.parametrize("table", tables.TABLES.values(), ids=tables.TABLES)
+@pytest.mark.parametrize("table", TABLES, ids=NAMES)
 def test_keys_come_first_and_in_the_shared_order(table):
     names = list(table.columns)
     found = [name for name in names if name in tables.KEYS]
@@ -67,7 +70,7 @@ def test_keys_gives_the_shared_order_whatever_it_is_asked_in():
 
 
 def test_every_column_is_described():
-    for table in tables.TABLES.values():
+    for table in TABLES:
         assert table.text.endswith(".")
         assert all(column.text for column in table.columns.values()), table.name
 
@@ -81,7 +84,7 @@ def test_the_page_of_tables_is_up_to_date():
 # Round trip
 
 
-@pytest.mark.parametrize("table", tables.TABLES.values(), ids=tables.TABLES)
+@pytest.mark.parametrize("table", TABLES, ids=NAMES)
 def test_what_is_written_is_read(table, tmp_path):
     path, rows = tmp_path / "deep" / "t.parquet", sample(table)
     tables.write(path, table, rows, MADE_BY)
@@ -93,7 +96,7 @@ def test_what_is_written_is_read(table, tmp_path):
     assert plain(frame) == expected
 
 
-@pytest.mark.parametrize("table", tables.TABLES.values(), ids=tables.TABLES)
+@pytest.mark.parametrize("table", TABLES, ids=NAMES)
 def test_a_table_without_rows_can_be_written_unless_it_has_vectors(table, tmp_path):
     if vector := next((name for name, column in table.columns.items() if column.is_vector), None):
         with pytest.raises(ValueError, match=rf"column '{vector}' of table '{table.name}' needs a matrix .* \(0,\)"):
@@ -298,9 +301,9 @@ def test_page_shows_values_hints_and_nothing_empty(tmp_path):
         {"model": ["a<b", "c"], "n": [12, 1281167], "value": pd.array([0.123456, None], "Float64"), "lo": [None, None]}
     )
     made_by = {"rule": "tabulate_figure", "revision": 3, "versions": {"numpy": "2.2.6"}}
-    tables.page(tmp_path / "page.html", tables.ACCURACY, frame, made_by, "One of `two` & more.")
+    tables.page(tmp_path / "page.html", FIGURES["accuracy"].table, frame, made_by, "One of `two` & more.")
     html = (tmp_path / "page.html").read_text()
-    assert tables.ACCURACY.text in html
+    assert FIGURES["accuracy"].table.text in html
     assert "<td>a&lt;b</td>" in html
     assert '<td class="n">0.1235</td>' in html and '<td class="n">1281167</td>' in html and "<td></td>" in html
     assert f'<th title="{tables.RESULT["value"].text}">value</th>' in html

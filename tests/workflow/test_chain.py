@@ -62,9 +62,9 @@ def tree(tmp_path_factory):
 
 def test_chain_makes_figure_and_tables_and_then_nothing_again(tree):
     assert all((tree / path).stat().st_size > 1000 for path in FIGURES)
-    accuracy = tables.read(tree / TARGETS[1], tables.ACCURACY)
+    accuracy = tables.read(tree / TARGETS[1], FIGURES["accuracy"].table)
     assert len(accuracy) == 2 * len(MODELS) and accuracy["value"].between(0, 1).all()
-    rows = tables.read(tree / "results/tables/fig5.parquet", tables.FIG5)
+    rows = tables.read(tree / "results/tables/fig5.parquet", FIGURES["fig5"].table)
     # Four pairs, two measures, four groups; then two contrasts per measure and eps.
     assert len(rows[rows["model"] != "all"]) == 4 * 2 * 4
     assert len(rows[rows["model"] == "all"]) == 2 * 2 * 2
@@ -109,7 +109,7 @@ def test_inversion_probes_and_agreement_run_from_store_to_figure(tree):
     figures = ("fig1", "fig3", "fig4", "fig6", "fig13")
     snakemake(tree, *(f"results/figures/{figure}.pdf" for figure in figures))
     assert all((tree / f"results/figures/{figure}.png").stat().st_size > 1000 for figure in figures)
-    found = {name: tables.read(tree / f"results/tables/{name}.parquet", tables.TABLES[name]) for name in figures}
+    found = {name: tables.read(tree / f"results/tables/{name}.parquet", FIGURES[name].table) for name in figures}
     assert found["fig1"]["measure"].tolist() == ["seed", "target"] * 2 + ["inverted"] * 2
     one, two = "resnet8-robust-s0", "resnet8-robust-s1"
     directed = found["fig3"].iloc[:2]

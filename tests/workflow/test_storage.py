@@ -10,6 +10,7 @@ import torch
 import trees
 from imports import ROOT
 from mettle import models, tables
+from mettle.plan.figures import FIGURES
 from trees import said, snakemake, succeeded
 
 pytestmark = pytest.mark.workflow
@@ -106,7 +107,7 @@ def test_every_stage_writes_into_the_storage_and_reads_from_it(run, made, store)
     stored = files(store)
     assert stored >= set(TARGETS)
     assert f"results/train/{TRAINED[0]}/checkpoints/epoch-000.safetensors" in stored
-    assert tables.read(store / "results/tables/fig7.parquet", tables.FIG7)["source"].notna().all()
+    assert tables.read(store / "results/tables/fig7.parquet", FIGURES["fig7"].table)["source"].notna().all()
     assert {path.split("/")[0] for path in stored} == {"results"}
 
 

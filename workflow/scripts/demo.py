@@ -152,7 +152,7 @@ def made() -> dict[Path, float]:
 
 def summary() -> str:
     """Accuracy by data set, number of images, recipe and attack, mean over models."""
-    frame = tables.read(ACCURACY, tables.ACCURACY)
+    frame = tables.read(ACCURACY, FIGURES["accuracy"].table)
     frame = frame[frame["measure"] == "accuracy"].astype({"value": float})
     frame["recipe"] = frame["model"].str.split("-").str[1]
     wide = frame.pivot_table(index=["dataset", "n", "recipe"], columns="attack", values="value", sort=False)

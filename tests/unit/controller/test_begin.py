@@ -90,7 +90,7 @@ def test_only_the_jobs_of_this_folder_are_ended(executor, slurm, tmp_path, monke
 def test_nobodys_jobs_are_ended_while_another_run_lives(slurm, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     slurm.write_text(f"5|rule_train|{tmp_path}\n")
-    script = "import pathlib; from mettle.flow import begin; "
+    script = "import pathlib; from mettle.controller import begin; "
     script += "print(begin._first(pathlib.Path('.snakemake/runs.lock')), flush=True); input()"
     command = [sys.executable, "-c", script]
     env = os.environ | {"PYTHONPATH": str(Path(begin.__file__).parents[2])}

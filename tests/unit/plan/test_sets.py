@@ -48,6 +48,40 @@ def test_figures_share_the_cells_of_a_named_set(place):
     assert found.represented(crossed) == [f"results/represent/ten/crossed/mine/{PLAIN[0]}"]
 
 
+@pytest.mark.parametrize(
+    ("selector", "names"),
+    [
+        ({"recipe": "plain", "arch": "resnet8"}, PLAIN[:4]),
+        ({"recipe": "plain", "seed": [3, "1"]}, [PLAIN[1], PLAIN[3]]),
+        ({"threat": "l2", "seed": 0}, ROBUST[:1]),
+        ({"eps": "1/1"}, ROBUST),
+    ],
+)
+def test_a_selector_stands_for_the_rows_that_have_its_cells_in_the_order_of_the_sheets(place, selector, names):
+    found = place.plan(sets={"mine": {"models": selector}}, figures={"fig8": {"dataset": "ten", "models": selector}})
+    assert found.sets["mine"].models == tuple(names)
+    assert found.figure("fig8")["models"] == names, "a job is told names: a row that joins makes it run again"
+
+
+@pytest.mark.parametrize(
+    ("selector", "message"),
+    [
+        ({"sede": 0}, "unknown column 'sede': did you mean 'seed'\\?"),
+        ({"seed": 7, "arch": "vgg5"}, "no row of the sheets of models has seed: 7, arch: vgg5"),
+    ],
+)
+def test_a_selector_that_fits_nothing_says_so(place, selector, message):
+    with pytest.raises(ValueError, match=rf"^configuration: figures\.fig8\.models: {message}"):
+        place.plan(figures={"fig8": {"dataset": "ten", "models": selector}}).cells("fig8")
+
+
+def test_figures_of_models_take_a_named_set(place):
+    found = place.plan(
+        sets={"mine": {"models": PLAIN[2:]}}, figures={"fig8": {"dataset": "ten", "models": "mine"}}
+    )
+    assert found.figure("fig8")["models"] == PLAIN[2:]
+
+
 def test_a_set_compares_within_an_eps_unless_it_goes_across(place):
     models = [PLAIN[0], ROBUST[0], PLAIN[1], ROBUST[1]]
     for across in (False, True):
@@ -114,14 +148,14 @@ def test_a_figure_that_nobody_asks_for_needs_no_models(place):
         "fig12": {"models": ["gone"]},
         "fig9": {"dataset": "ten", "models": PLAIN, "attack": "gone"},
     }
-    with pytest.raises(ValueError, match=r"figures\.fig12\.models: unknown trained model 'gone'"):
+    with pytest.raises(ValueError, match=r"figures\.fig12\.models: unknown model 'gone'"):
         place.plan(figures=figures)
     places = {key: str(place.folder / key) for key in ("recipes",)}
     places |= {key: str(place.folder / f"{key}.tsv") for key in ("datasets", "models")}
     found = Plan(places | {"compare": {"measures": {"cka": {}}}, "figures": figures})
     check_targets(found, ["results/figures/fig2.pdf", "results/represent/ten/natural/resnet8-plain-s0.parquet"])
     assert jobs(found.cells("fig2")) == PLAIN[1:]
-    with pytest.raises(ValueError, match=r"figures\.fig12\.models: unknown trained model 'gone'"):
+    with pytest.raises(ValueError, match=r"figures\.fig12\.models: unknown model 'gone'"):
         check_targets(found, ["results/tables/fig12.html"])
     with pytest.raises(ValueError, match=r"figures\.fig9\.attack: unknown attack 'gone'"):
         found.cells("fig9")

@@ -81,14 +81,20 @@ def filled(value: Any, schema: str) -> Any:
 
 @cache
 def load(schema: str) -> dict[str, Any]:
-    """A schema by `file` or `file/key`."""
+    """A schema by `file` or `file/key`; a property that only refers to another file holds what is in it."""
     name, _, key = schema.partition("/")
     if not key:
-        return LOADER((FOLDER / f"{name}.schema.yaml").read_text()).get_single_data()
+        found = LOADER((FOLDER / f"{name}.schema.yaml").read_text()).get_single_data()
+        parts = found.get("properties", {})
+        return found | {"properties": {key: _referred(part) for key, part in parts.items()}} if parts else found
     rules = load(name)
     if key not in rules["$defs"]:
         raise ValueError(f"unknown {rules['title']} '{key}'{suggest(key, rules['$defs'])}")
     return rules["$defs"][key]
+
+
+def _referred(part: dict[str, Any]) -> dict[str, Any]:
+    return load(part["$ref"].removesuffix(".schema.yaml")) if "$ref" in part else part
 
 
 def suggest(word: str, known: Any) -> str:

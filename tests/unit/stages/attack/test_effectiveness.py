@@ -12,6 +12,7 @@ from mettle import models, tables
 from mettle.data.sample import draw
 from mettle.data.store import Store
 from mettle.perturb import Draws, apgd, pgd_last
+from mettle.plan.figures import FIGURES
 from mettle.seeds import derive
 from mettle.stages.attack.effectiveness import effectiveness
 from mettle.stages.tabulate import light_recipe
@@ -110,8 +111,8 @@ def test_a_model_without_checkpoints_is_measured_as_it_is(checkpoints, digit_sto
     assert len(found) == 8 and {row["epoch"] for row in found} == {None}
     tables.write(tmp_path / "e.parquet", tables.EFFECTIVENESS, found)
     shown = light_recipe.figure7(tables.read(tmp_path / "e.parquet", tables.EFFECTIVENESS), {}, [])
-    tables.write(tmp_path / "7.parquet", tables.FIG7, shown)
-    frame = tables.read(tmp_path / "7.parquet", tables.FIG7)
+    tables.write(tmp_path / "7.parquet", FIGURES["fig7"].table, shown)
+    frame = tables.read(tmp_path / "7.parquet", FIGURES["fig7"].table)
     assert frame["epoch"].isna().all() and (frame["n"] == 8).all()
     assert frame[frame["measure"] == "gap"][["attack", "steps"]].to_numpy().tolist() == [["pgd", 1], ["apgd", 3]]
 

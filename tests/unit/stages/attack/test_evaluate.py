@@ -16,6 +16,7 @@ from mettle import models, schema, tables
 from mettle.data import digits, write
 from mettle.data.store import Store
 from mettle.perturb import Draws, losses
+from mettle.plan.figures import FIGURES
 from mettle.stages.attack import evaluate, flags
 from mettle.stages.tabulate.accuracy import summarise
 
@@ -500,8 +501,8 @@ def test_clean_stands_once_per_model():
 def test_summary_fits_its_table(weights, store, tmp_path):
     tables.write(tmp_path / "attack.parquet", tables.ATTACK, run(weights, store), {"rule": "attack"})
     frame = tables.concat([tmp_path / "attack.parquet"], tables.ATTACK)
-    tables.write(tmp_path / "accuracy.parquet", tables.ACCURACY, summarise(frame), {"rule": "accuracy"})
-    found = tables.read(tmp_path / "accuracy.parquet", tables.ACCURACY)
+    tables.write(tmp_path / "accuracy.parquet", FIGURES["accuracy"].table, summarise(frame), {"rule": "accuracy"})
+    found = tables.read(tmp_path / "accuracy.parquet", FIGURES["accuracy"].table)
     assert found["attack"].tolist() == ["clean", "pgd"]
     assert found["value"].tolist() == [accuracy(frame, "clean_prediction"), accuracy(frame, "prediction")]
     assert found["n"].tolist() == [N, N]

@@ -9,6 +9,7 @@ import test_universality
 from matplotlib import pyplot
 
 from mettle import tables
+from mettle.plan.figures import FIGURES
 from mettle.stages import plot
 from mettle.stages.plot import style
 from mettle.stats import share
@@ -18,7 +19,7 @@ NOTE = "zero gradient for 100.0% of the images; input gradients are zero: attack
 
 
 def written(figure, folder, rows):
-    path, declared = folder / f"{figure}.parquet", plot.FIGURES[figure][1]
+    path, declared = folder / f"{figure}.parquet", FIGURES[figure].table
     tables.write(path, declared, [dict.fromkeys(declared.columns) | row for row in rows])
     return path
 
@@ -29,7 +30,7 @@ def made(tmp_path):
     figures = []
 
     def make(name, rows):
-        draw, declared = plot.FIGURES[name]
+        draw, declared = plot.drawing_of(name), FIGURES[name].table
         figures.append(draw(tables.read(written(name, tmp_path, rows), declared)))
         figures[-1].canvas.draw()
         return figures[-1]

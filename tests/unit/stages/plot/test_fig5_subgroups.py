@@ -8,6 +8,7 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgba
 
 from mettle import tables
+from mettle.plan.figures import FIGURES
 from mettle.stages.plot import fig5_subgroups, style
 from mettle.stages.tabulate import universality
 
@@ -36,8 +37,8 @@ def table(tmp_path, methods=("cka", "procrustes", "rtd", "jaccard"), agree=(300,
                     )
     options = {"models": [f"m{i}" for i in range(PAIRS)] + ["n"], "resamples": 99, "seed": 0}
     whole = universality.figure5(pd.DataFrame(rows, dtype=object), options, [])
-    tables.write(tmp_path / "fig5.parquet", tables.FIG5, whole)
-    return tables.read(tmp_path / "fig5.parquet", tables.FIG5)
+    tables.write(tmp_path / "fig5.parquet", FIGURES["fig5"].table, whole)
+    return tables.read(tmp_path / "fig5.parquet", FIGURES["fig5"].table)
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ def test_the_mark_is_of_the_boxes_that_are_drawn_dark(tmp_path, drawn):
     tested = universality.figure5(
         whole[whole["model"] != "all"], {"models": [*{*whole["model"], "n"}], "resamples": 999, "seed": 0}, []
     )
-    tables.write(tmp_path / "again.parquet", tables.FIG5, tested)
-    (axis,) = drawn(tables.read(tmp_path / "again.parquet", tables.FIG5)).axes
+    tables.write(tmp_path / "again.parquet", FIGURES["fig5"].table, tested)
+    (axis,) = drawn(tables.read(tmp_path / "again.parquet", FIGURES["fig5"].table)).axes
     assert axis.texts[1].get_text() == "*", "the least p of six pairs is 1/32"
     means = [np.mean(values) for _, shade, values in boxes(axis) if shade[3] == 1]
     assert means[2] - means[3] > 4

@@ -6,6 +6,7 @@ from matplotlib import pyplot
 
 from mettle import tables
 from mettle.data.item import png
+from mettle.plan.figures import FIGURES
 from mettle.stages import plot
 
 BALL = {"dataset": "d", "norm": "linf", "eps": 8 / 255}
@@ -94,14 +95,14 @@ ROWS = {"fig7": fig7, "fig8": fig8, "fig9": fig9, "fig10": fig10, "fig11": fig11
 
 
 def table(figure, folder):
-    declared = plot.FIGURES[figure][1]
+    declared = FIGURES[figure].table
     tables.write(folder / f"{figure}.parquet", declared, ROWS[figure]())
     return tables.read(folder / f"{figure}.parquet", declared)
 
 
 @pytest.fixture
 def drawn(request, tmp_path):
-    figure = plot.FIGURES[request.param][0](table(request.param, tmp_path))
+    figure = plot.drawing_of(request.param)(table(request.param, tmp_path))
     figure.canvas.draw()
     yield figure
     pyplot.close(figure)
@@ -196,8 +197,8 @@ def test_figure_12_of_paper_scale_has_room_for_its_legend_and_no_markers(tmp_pat
     rows = [row | {"n": 5000} if row["steps"] else row for row in epochs if row["source"] == "here"]
     rows = [row | {"model": f"xcit_small_12_p16_224-light-s{seed}"} for seed in range(4) for row in rows[:440]]
     rows += [row for row in epochs if row["source"] != "here"]
-    tables.write(tmp_path / "t.parquet", tables.FIG12, rows)
-    figure = plot.FIGURES["fig12"][0](tables.read(tmp_path / "t.parquet", tables.FIG12))
+    tables.write(tmp_path / "t.parquet", FIGURES["fig12"].table, rows)
+    figure = plot.drawing_of("fig12")(tables.read(tmp_path / "t.parquet", FIGURES["fig12"].table))
     figure.canvas.draw()
     assert len(figure.axes) == 5 and len(figure.legends[0].get_texts()) == 5
     box = figure.legends[0].get_window_extent()

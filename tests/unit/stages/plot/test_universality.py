@@ -10,6 +10,7 @@ from matplotlib import pyplot
 
 from mettle import tables
 from mettle.data.item import png
+from mettle.plan.figures import FIGURES
 from mettle.stages import plot
 from mettle.stages.plot import fig5_subgroups, pairs, style
 
@@ -124,13 +125,13 @@ ROWS = {
 def write(figure, folder, rows=None):
     """The table of a figure, as a file."""
     path = folder / f"{figure}.parquet"
-    tables.write(path, plot.FIGURES[figure][1], rows or ROWS[figure]())
+    tables.write(path, FIGURES[figure].table, rows or ROWS[figure]())
     return path
 
 
 @pytest.fixture
 def drawn(request, tmp_path):
-    make, declared = plot.FIGURES[request.param]
+    make, declared = plot.drawing_of(request.param), FIGURES[request.param].table
     figure = make(tables.read(write(request.param, tmp_path), declared))
     figure.canvas.draw()
     yield figure
@@ -168,7 +169,7 @@ def beyond_the_axes(figure):
 
 
 def test_every_figure_of_the_registry_is_tested():
-    assert {*ROWS, *test_figures.ROWS} == set(plot.FIGURES)
+    assert {*ROWS, *test_figures.ROWS} == {name for name, about in FIGURES.items() if about.draw}
 
 
 @pytest.mark.parametrize("figure", ROWS)
@@ -206,7 +207,7 @@ def linf(row):
 
 @pytest.mark.parametrize("figure", ROWS)
 def test_radii_are_written_in_steps_of_8_bit_images_everywhere(figure, tmp_path):
-    make, declared = plot.FIGURES[figure]
+    make, declared = plot.drawing_of(figure), FIGURES[figure].table
     drawn = make(tables.read(write(figure, tmp_path, list(map(linf, ROWS[figure]()))), declared))
     drawn.canvas.draw()
     texts_have_room(drawn)
@@ -228,7 +229,7 @@ def test_figure_1_has_a_line_per_target_and_a_column_per_model(drawn):
 def test_figure_1_turns_headers_that_would_not_fit(tmp_path):
     rows = inversions()
     more = [row | {"model": f"wide_resnet50_{n}-r-s0"} for row in rows if row["eps"] for n in range(12)]
-    figure = plot.FIGURES["fig1"][0](tables.read(write("fig1", tmp_path, rows + more), tables.FIG1))
+    figure = plot.drawing_of("fig1")(tables.read(write("fig1", tmp_path, rows + more), FIGURES["fig1"].table))
     assert {axis.title.get_rotation() for axis in figure.axes[:16]} == {90}
     pyplot.close(figure)
 
@@ -319,7 +320,7 @@ def test_figures_14_and_15_go_by_number_of_neighbours(drawn, request):
 
 @pytest.mark.parametrize("split", [("agree", "disagree"), ("right", "wrong"), ("confident", "unsure")])
 def test_figure_5_draws_the_two_parts_of_the_split_that_the_table_has(split, tmp_path):
-    figure = fig5_subgroups.draw(tables.read(write("fig5", tmp_path, subgroups(*split)), tables.FIG5))
+    figure = fig5_subgroups.draw(tables.read(write("fig5", tmp_path, subgroups(*split)), FIGURES["fig5"].table))
     (axis,) = figure.axes
     assert len(points(axis)) == 6 * (1 + 3)
     assert [text.get_text() for text in axis.texts] == ["–", "**"]

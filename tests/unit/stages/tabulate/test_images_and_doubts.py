@@ -9,6 +9,7 @@ import pytest
 import demo
 from mettle import data, tables
 from mettle.data.item import Item, png
+from mettle.plan.figures import FIGURES
 from mettle.stages import tabulate
 from mettle.stages.attack.flags import ADVICE
 from mettle.stages.tabulate import accuracy, light_recipe
@@ -114,7 +115,7 @@ def test_accuracy_at_the_eps_of_training_stands_beside_published_clean_accuracy(
         ("c-d-s0", "clean"): "trained without an attack: no eps to be attacked at"
     }
     assert frame.loc[("a-b-s0", "pgd3_own"), ["norm", "eps", "clean"]].tolist() == ["linf", 8 / 255, 0.9]
-    tables.write(tmp_path / "t.parquet", tables.UNIVERSALITY_ACCURACY, rows)
+    tables.write(tmp_path / "t.parquet", FIGURES["universality_accuracy"].table, rows)
 
 
 def losses(**keys):
@@ -137,7 +138,7 @@ def test_a_loss_of_zero_has_no_gap_and_says_so(tmp_path):
     rows = light_recipe.figure7(pd.DataFrame(losses(value=0.0)), {}, [])
     (gap,) = [row for row in rows if row["measure"] == "gap"]
     assert (gap["value"], gap["note"]) == (None, "the loss of the most steps is zero")
-    tables.write(tmp_path / "t.parquet", tables.FIG7, rows)
+    tables.write(tmp_path / "t.parquet", FIGURES["fig7"].table, rows)
 
 
 def test_one_start_has_no_spread():
@@ -233,12 +234,12 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
     }
     options = {"seed": 0, "per_class": False, "examples": 1, "cells": {"a-b-s0": "x 1"}, "values": {"a-b-s0": {"x": 1}}}
     attacking = [tables.ATTACK, tables.EFFECTIVENESS, tables.CONVERGENCE, tables.SEMANTICS]
-    assert set(given) == {name for name, made in tabulate.TABULATIONS.items() if made.cells in attacking}
+    assert set(given) == {name for name, about in FIGURES.items() if about.made_from in attacking}
     for name, (cells, beside) in given.items():
         monkeypatch.setattr(tables, "concat", lambda paths, table, cells=cells: cells)
         paths = tmp_path / f"{name}.parquet", tmp_path / f"{name}.html"
         tabulate.tabulate(name, [], beside, options, *paths, {"rule": "tabulate"})
-        rows = tables.read(paths[0], tabulate.TABULATIONS[name].table)
+        rows = tables.read(paths[0], FIGURES[name].table)
         sound = (
             (rows["measure"] == "clean accuracy") | (rows["attack"] == "clean") if "attack" in rows else rows["n"] < 0
         )
@@ -269,7 +270,7 @@ def test_catastrophic_overfitting_goes_into_the_learning_curves():
 
 def test_a_page_writes_radii_as_people_do_and_hides_no_small_number(tmp_path):
     frame = pd.DataFrame({"model": ["m"] * 2, "eps": [4 / 255, 0.5], "value": [0.00002, 0.123456]})
-    tables.page(tmp_path / "page.html", tables.FIG9, frame, {})
+    tables.page(tmp_path / "page.html", FIGURES["fig9"].table, frame, {})
     html = (tmp_path / "page.html").read_text()
     cells = re.findall(r'<td class="n"[^>]*>([^<]*)</td>', html)
     assert cells == ["4/255", "2e-05", "0.5", "0.1235"]
@@ -305,7 +306,7 @@ def test_the_summary_of_the_demo_sets_equal_images_side_by_side(tmp_path, monkey
     cells = [cell("a-x-s0"), cell("b-x-s0", clean=0.7), cell("a-x-s0", "aa", ids=range(10), clean=0.6, robust=0.2)]
     cells += [cell("a-x-s0", dataset="child", clean=0.3), cell("a-y-s0", gradient_zero=True)]
     monkeypatch.chdir(tmp_path)
-    tables.write(demo.ACCURACY, tables.ACCURACY, accuracy.summarise(pd.concat(cells), per_class=True))
+    tables.write(demo.ACCURACY, FIGURES["accuracy"].table, accuracy.summarise(pd.concat(cells), per_class=True))
     lines = [line.split() for line in demo.summary().splitlines()]
     assert lines[2:5] == [
         ["attack", "clean", "pgd", "aa"],

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mettle import data, tables
 from mettle.data.item import Item, png
+from mettle.plan.figures import FIGURES
 from mettle.stages import tabulate
 from mettle.stages.tabulate import accuracy, light_recipe
 
@@ -194,8 +195,8 @@ LIGHT = [*(f"fig{number}" for number in range(7, 13)), "accuracy", "published", 
 
 @pytest.mark.parametrize("figure", LIGHT)
 def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path, monkeypatch):
-    made = tabulate.TABULATIONS[figure]
-    assert made.cells.name in tables.TABLES and made.table.name == figure
+    about = FIGURES[figure]
+    assert about.made_from in tables.CELLS and about.table.name == figure
     cells = {
         "attack": lambda: attack("a-b-s0", "aa", 0.5, 4, 9),
         "effectiveness": lambda: effectiveness({(0, 0, 0): (1, 1), (0, 1, 0): (1, 1), (0, 2, 0): (1, 2)}),
@@ -204,7 +205,7 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
         "semantics": lambda: pd.DataFrame(
             [RUN | {"attack": "pgd", "model_b": "c", "id": 0, "label": 0, "prediction": 0} | SOUND]
         ),
-    }[made.cells.name]()
+    }[about.made_from.name]()
     monkeypatch.setattr(tables, "concat", lambda paths, table: cells)
     beside = []
     if figure in ("published", "universality_accuracy"):
@@ -215,5 +216,5 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
     options |= {"examples": 1, "per_class": False}
     paths = tmp_path / "t.parquet", tmp_path / "t.html"
     tabulate.tabulate(figure, [], beside, options, *paths, {"rule": "tabulate"})
-    assert len(tables.read(paths[0], made.table)) > 0
+    assert len(tables.read(paths[0], about.table)) > 0
     assert "<table>" in paths[1].read_text()

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mettle import data, tables
 from mettle.data.item import Item, png
+from mettle.plan.figures import FIGURES
 from mettle.stages import tabulate
 from mettle.stages.tabulate import universality
 from representations import write
@@ -84,7 +85,7 @@ def test_contrasts_exist_for_every_split():
 
 
 def write_and_read(tmp_path, figure, rows):
-    table = tabulate.TABULATIONS[figure].table
+    table = FIGURES[figure].table
     tables.write(tmp_path / "t.parquet", table, rows)
     return tables.read(tmp_path / "t.parquet", table)
 
@@ -224,7 +225,6 @@ def test_figure_1_shows_seed_target_and_inverted_image_of_each_target(tmp_path):
     assert back["value"].tolist()[-1] == 0.25
 
 
-@pytest.mark.parametrize("figure", tabulate.TABULATIONS)
-def test_every_table_has_a_row_maker_and_a_declared_name(figure):
-    made = tabulate.TABULATIONS[figure]
-    assert made.table.name == figure and made.table is tables.TABLES[figure] and callable(made.rows)
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_names_a_function_of_its_rows_and_a_table_of_its_own(figure):
+    assert callable(tabulate.rows_of(figure)) and FIGURES[figure].table.name == figure

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from trainings import ADVERSARIAL, ATTACK, Job, Killed, killed, outputs, recipe, row, training
 
+from imports import SCRIPTS
 from mettle import models, tables
 from mettle.models import loggers
 from mettle.stages.attack import evaluate
@@ -245,7 +246,7 @@ def test_without_loggers_nothing_is_written(tmp_path):
 def test_none_of_the_loggers_nor_fabric_is_needed():
     blocked = dict.fromkeys(["tensorboard", "wandb", "lightning_fabric"])
     code = f"import sys; sys.modules.update({blocked}); sys.path.insert(0, sys.argv[1]); import mettle.stages.train"
-    subprocess.run([sys.executable, "-c", code, str(Path(loop.__file__).parents[2])], check=True)
+    subprocess.run([sys.executable, "-c", code, str(SCRIPTS)], check=True)
 
 
 def test_scalars_are_the_numbers_of_a_row():

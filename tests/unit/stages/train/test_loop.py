@@ -27,6 +27,7 @@ from trainings import (
     training,
 )
 
+from imports import SCRIPTS
 from mettle import models
 from mettle.data.loading import ImageSet
 from mettle.data.store import Store
@@ -34,7 +35,6 @@ from mettle.models.checkpoint import Checkpoint
 from mettle.stages.train import loop, validate
 from waits import until_alive
 
-SCRIPTS = Path(loop.__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

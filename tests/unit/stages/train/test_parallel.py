@@ -16,13 +16,13 @@ import pytest
 import torch
 from trainings import ADVERSARIAL, ATTACK, SGD, Job, differing, outputs, recipe, result, row, run, train
 
+from imports import SCRIPTS
 from mettle import models
 from mettle.data.store import Store
 from mettle.stages.train import loop, sharded
 from mettle.stages.train.parallel import Crew, launch, share
 from waits import FAR, until_alive
 
-SCRIPTS = Path(loop.__file__).parents[2]
 
 # A process of its own, since forked ones must not inherit what other tests have left behind.
 SCRIPT = """
@@ -77,7 +77,7 @@ def started(folder, stores, trainings, devices=2, delay=0):
     script = folder / "script.py"
     script.parent.mkdir(parents=True, exist_ok=True)
     fields = {
-        "paths": [str(Path(__file__).parent), str(Path(__file__).parents[2]), str(SCRIPTS)],
+        "paths": [str(Path(__file__).parent), str(Path(__file__).parents[3]), str(SCRIPTS)],
         "trainings": json.dumps(trainings),
         "stores": [*map(str, stores)],
     }

@@ -23,6 +23,7 @@ from trainings import (
     training,
 )
 
+from imports import ROOT
 from mettle import models
 from mettle.data import digits, write
 from mettle.data.loading import ImageSet
@@ -360,7 +361,7 @@ def test_the_held_out_images_are_what_is_tested(stores, tmp_path):
 
 
 def test_the_loss_of_the_documentation_trains(stores, tmp_path, monkeypatch):
-    text = (loop.Path(loop.__file__).parents[4] / "docs" / "training.md").read_text()
+    text = (ROOT / "docs" / "training.md").read_text()
     monkeypatch.setitem(LOSSES, "focal", None)  # taken away again afterwards
     exec(text.split("```python\n")[1].split("```")[0], dict(vars(losses)))
     _, epochs = run(tmp_path, stores, recipe(loss="focal"))[0]

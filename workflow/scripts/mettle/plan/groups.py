@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from mettle import schema
 from mettle.plan import classes
-from mettle.plan.figures import FIGURES
-from mettle.plan.sheets import Sheets
+from mettle.plan.sheets import Row, Sheets
 
 # The set of the models of one data set, threat and eps: the one that is compared where nothing is named.
 GROUP = "group"
@@ -74,25 +74,54 @@ class Groups(Sheets):
 
     @cached_property
     def sets(self) -> dict[str, Set]:
-        """Sets by name: all listed models, lists of figures, and those of `sets`."""
-        lists = {name: one.get("models") for name, one in self.config["figures"].items() if FIGURES[name].pairs}
-        listed = {name: Set(tuple(models)) for name, models in lists.items() if isinstance(models, list)}
-        named = {name: Set(tuple(one["models"]), one["across"]) for name, one in self.config["sets"].items()}
+        """Sets by name: all listed models, those that figures choose, and those of `sets`."""
+        chosen = {name: one.get("models") for name, one in self.config["figures"].items()}
+        own = {name: Set(self.names(models)) for name, models in chosen.items() if isinstance(models, list | dict)}
+        named = {name: Set(self.names(one["models"]), one["across"]) for name, one in self.config["sets"].items()}
         for name in named:
-            if name in (GROUP, *FIGURES):
+            if name in (GROUP, *schema.load("figures")["properties"]):
                 raise ValueError(f"configuration: sets.{name}: the name is taken: choose another")
-        return {GROUP: Set(tuple(self.listed))} | listed | named
+        return {GROUP: Set(tuple(self.listed))} | own | named
+
+    def names(self, models: list[str] | Row) -> tuple[str, ...]:
+        """The models of a list, or those that a selector fits, in the order of the sheets.
+
+        Parameters
+        ----------
+        models : names; or cells that rows must have by column, each a value or a list of which a row has one. A
+            selector sees what figures of all models show, unless it asks for `apart`
+        """
+        if isinstance(models, list):
+            return tuple(models)
+        wanted = {column: value if isinstance(value, list) else [value] for column, value in models.items()}
+        wanted = {key: [schema.filled({key: one}, "models")[key] for one in values] for key, values in wanted.items()}
+        rows = self.models if "apart" in wanted else self.listed
+        return tuple(name for name in rows if all(self.models[name].get(key) in of for key, of in wanted.items()))
+
+    def known_models(self, models: list[str] | Row | str, where: str) -> None:
+        """Raise ValueError for a list with an unknown model, a selector that fits none, or an unknown set."""
+        if isinstance(models, str):
+            self.known_set(models, where)
+        elif isinstance(models, list):
+            for name in models:
+                self.known(name, self.models, "model", where)
+        else:
+            for column in models:
+                self.known(column, schema.load("models")["properties"], "column", where)
+            if not self.names(models):
+                cells = ", ".join(f"{column}: {value}" for column, value in models.items())
+                raise ValueError(f"{where}: no row of the sheets of models has {cells}")
 
     def known_set(self, name: str, where: str) -> None:
         """Raise ValueError for an unknown set, or one with a model that is unknown."""
         self.known(name, self.sets, "set", where)
-        for model in self.sets[name].models:
-            self.known(model, self.models, "model", f"configuration: sets.{name}.models")
+        if name in self.config["sets"]:
+            self.known_models(self.config["sets"][name]["models"], f"configuration: sets.{name}.models")
 
     def set_of(self, figure: str) -> str:
-        """Name of the set that a figure compares: of its option `models` a name, or its own for a list."""
-        named = self.config["figures"][figure].get("models")
-        return figure if isinstance(named, list) else named or GROUP
+        """Name of the set that a figure shows: the one that its option `models` names, or its own."""
+        models = self.config["figures"][figure].get("models")
+        return figure if isinstance(models, list | dict) else models or GROUP
 
     @cached_property
     def _compared(self) -> dict[tuple, list[str]]:

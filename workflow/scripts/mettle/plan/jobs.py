@@ -1,16 +1,14 @@
 """What each job is told: its inputs, and the parameters that its numbers depend on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mettle import schema
-from mettle.plan import attacks, classes, engines, given, names, sources
-from mettle.plan.groups import Groups
-from mettle.plan.kin import check_judge
-from mettle.plan.recipes import check_fits
-from mettle.plan.sheets import Row, of_grid
+from mettle.plan import classes, engines, given, names, sources
+from mettle.plan.cells import Cells, get
+from mettle.plan.sheets import Row
 
 SHARED = "results"  # stores and weights are here, whatever folder the configuration names
 
@@ -43,7 +41,7 @@ def manifests_of(stores: Callable[[Any], list[str]]) -> Callable[[Any], list[str
     return lambda wildcards: [path for path in stores(wildcards) if not path.endswith(".lmdb")]
 
 
-class Jobs(Groups):
+class Jobs(Cells):
     """Input and params functions of the rules, stage by stage.
 
     Methods with a `wildcards` argument are such functions; any object or mapping with the wildcards' names will do.
@@ -117,13 +115,6 @@ class Jobs(Groups):
         """The file that a checkpoint is read from."""
         return given.checkpoint(self.model_row(wildcards)["source"])
 
-    def store(self, dataset: str, key: str) -> list[str]:
-        """Store and manifest of the `train` or `test` split of a data set."""
-        split = self.datasets[dataset][key]
-        if not split:
-            raise ValueError(f"{self.config['datasets']}, row '{dataset}': has no {key} split")
-        return [f"results/prep/{dataset}/{split}.lmdb", f"results/prep/{dataset}/{split}.parquet"]
-
     def stores(self, wildcards: Any) -> list[str]:
         """Stores and manifests of all splits of a data set."""
         dataset = get(wildcards, "dataset")
@@ -165,42 +156,6 @@ class Jobs(Groups):
         """Weights that the training of a model starts from; none for most."""
         base = self.models[get(wildcards, "model")].get("base")
         return [f"results/train/{base}/weights.safetensors"] if base else []
-
-    def test_store(self, wildcards: Any) -> list[str]:
-        """Held-out images that a model is evaluated on: of its data set, or of the one that the path names.
-
-        Raises
-        ------
-        ValueError
-            If the path names a data set that the model cannot be evaluated on, or takes images of no other size from.
-        """
-        model = get(wildcards, "model")
-        dataset = self.models[model]["dataset"]
-        asked = get(wildcards, "dataset", dataset)
-        if asked not in self.datasets or not self.fits(model, asked):
-            raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
-        check_fits(self.preprocessing({"model": model}), self.datasets[asked], self.where(model))
-        return self.store(asked, "test")
-
-    def scored_store(self, wildcards: Any) -> list[str]:
-        """Held-out images as `test_store` has them, whose labels are compared with a model's answers.
-
-        Raises
-        ------
-        ValueError
-            If the labels mean other classes than the model's.
-        """
-        model = get(wildcards, "model")
-        own = self.models[model]["dataset"]
-        asked = get(wildcards, "dataset", own)
-        held_out = self.test_store(wildcards)
-        if not classes.alike(self.datasets, asked, own):
-            counts = [f"{self.datasets[name]['classes']} classes of '{name}'" for name in (asked, own)]
-            raise ValueError(
-                f"{self.where(model)}: answers with the {counts[1]}, but labels are the {counts[0]}: on these images "
-                "models can be represented and compared, not scored"
-            )
-        return held_out
 
     def model_row(self, wildcards: Any) -> Row:
         """Row of models.tsv with the number of classes of its data set."""
@@ -244,11 +199,6 @@ class Jobs(Groups):
         """Training recipe of a model, defaults filled in."""
         return self.recipes.get(self.models[get(wildcards, "model")]["recipe"])
 
-    def preprocessing(self, wildcards: Any) -> Row:
-        """What of the recipe counts for a converted checkpoint: how images reach the network."""
-        recipe = self.models[get(wildcards, "model")]["recipe"]
-        return {"input": self.recipes.get(recipe, trains=False)["input"]}
-
     def published_row(self, wildcards: Any) -> Row:
         """What of its row a data set that is handed on as one of TFDS says."""
         row = self.dataset_row(wildcards)
@@ -261,50 +211,6 @@ class Jobs(Groups):
         model = get(wildcards, "model")
         keeps = self.models[model]["source"] == "train" and self.recipe(wildcards)["checkpoints"]
         return f"results/train/{model}/{'checkpoints' if keeps else 'weights.safetensors'}"
-
-    def attack(self, wildcards: Any) -> Row:
-        """Options of an attack, defaults filled in, in the ball of the model where it asks for that."""
-        return attacks.resolved(self.attacks[get(wildcards, "attack")], self.models[get(wildcards, "model")])
-
-    def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
-        """Every model whose answers these data sets score, under these entries of `attack.attacks`."""
-        return [
-            f"{self.results}/attack/{dataset}/{model}/{attack}.parquet"
-            for dataset in datasets
-            for model in self.listed
-            if self.scores(model, dataset)
-            for entry in attacks
-            for attack in self.attack_grid(entry)
-        ]
-
-    def attack_grid(self, name: str) -> list[str]:
-        """Attacks that an entry of `attack.attacks` stands for: itself, or the cells of its grid."""
-        return [cell for cell, _ in of_grid(name, self.config["attack"]["attacks"][name])]
-
-    def known_attack(self, name: str, where: str) -> None:
-        """An unknown entry of `attack.attacks` is a ValueError."""
-        self.known(name, self.config["attack"]["attacks"], "attack", where)
-
-    def judges(self, wildcards: Any) -> list[str]:
-        """Weights of the models that classify the perturbations of a data set's images against a model.
-
-        Raises
-        ------
-        ValueError
-            If the configuration names none, or one that is unknown or shares weights with the model.
-        """
-        where, dataset = "configuration: attack.perturbations.judges", get(wildcards, "dataset")
-        named = self.config["attack"]["perturbations"]["judges"]
-        for judge in named:
-            self.known(judge, self.models, "model", where)
-        judges = [judge for judge in named if self.scores(judge, dataset)]
-        if not judges:
-            raise ValueError(
-                f"{where} names no model of '{dataset}': list those that are to classify the perturbations"
-            )
-        for judge in judges:
-            check_judge(self, judge, get(wildcards, "model"), where)
-        return [f"results/train/{judge}/weights.safetensors" for judge in judges]
 
     def ball(self, wildcards: Any) -> Row:
         """Norm and eps of an attack."""
@@ -433,19 +339,6 @@ class Jobs(Groups):
         options = self.config["compare"]
         return self.config["seed"] if options["permutations"] or options["floor"] else None
 
-    def represented(self, wildcards: Any) -> list[str]:
-        """What the pairs of a cell, a model and those before it in a set, are made of.
-
-        On natural images the representation of each of them, its own first; on inverted images the folder with all.
-        """
-        dataset, images, name, model = (get(wildcards, key) for key in ("dataset", "images", "set", "model"))
-        # A sentence for a model that cannot be evaluated on the data set.
-        (self.scored_store if get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
-        where, above = f"{self.results}/represent/{dataset}", self.names_above(wildcards)
-        if images == "natural":
-            return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
-        return [f"{where}/crossed/{name}/{model}"] if above else []
-
     def represented_for_gpu(self, wildcards: Any) -> list[str]:
         """As `represented`, for a measure whose engine computes on a GPU.
 
@@ -469,10 +362,6 @@ class Jobs(Groups):
         """The other measures."""
         return [name for name in self.measures if name not in self.on_gpu]
 
-    def names_above(self, wildcards: Any) -> list[str]:
-        """Models that the model of a cell is compared with."""
-        return self.above(*(get(wildcards, key) for key in ("model", "set", "dataset")))
-
     def measure(self, wildcards: Any) -> Row:
         """Method and options of a measure, defaults filled in."""
         return self.measures[get(wildcards, "measure")]
@@ -482,11 +371,6 @@ class Jobs(Groups):
         if self.sets[get(wildcards, "set")].across:
             return {"norm": None, "eps": None}
         return self.keys_of(get(wildcards, "model"))
-
-    def keys_of(self, model: str) -> Row:
-        """Norm and eps of a model, as keys of a table."""
-        row = self.models[model]
-        return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
 
     # Probe
 
@@ -499,8 +383,3 @@ def _without_splits(row: Row) -> Row:
     """Cells of a row and of its parents, but for the names of splits: another split changes nothing of this one."""
     kept = {key: value for key, value in row.items() if key not in ("train", "test")}
     return kept | ({"parent_row": _without_splits(kept["parent_row"])} if "parent_row" in kept else {})
-
-
-def get(wildcards: Any, name: str, default: str = "") -> str:
-    """A wildcard by its name, of a mapping or an object."""
-    return wildcards.get(name, default) if isinstance(wildcards, Mapping) else getattr(wildcards, name, default)

@@ -1,35 +1,33 @@
 """Kin: models that share weights, of which one is no stranger to the perturbations against the other."""
 
 import json
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mettle.plan.sheets import Sheets
+from mettle.plan.sheets import Sheets
 
 
-def check_judge(plan: "Sheets", judge: str, model: str, where: str) -> None:
+def check_judge(sheets: Sheets, judge: str, model: str, where: str) -> None:
     """Raise ValueError if a model is to judge perturbations that were made against itself, or against its own kin."""
     if judge == model:
         said = "against itself"
-    elif shared := _weights(plan, judge).keys() & (theirs := _weights(plan, model)).keys():
+    elif shared := _weights(sheets, judge).keys() & (theirs := _weights(sheets, model)).keys():
         said = f"against '{model}', but both have, or start from, {theirs[min(shared)]}"
     else:
         return
     raise ValueError(f"{where}: '{judge}' is to judge perturbations made {said}: list another judge, or attack another")
 
 
-def _weights(plan: "Sheets", model: str) -> dict[str, str]:
+def _weights(sheets: Sheets, model: str) -> dict[str, str]:
     """What marks the weights that a model has or started from, by way of its bases, and each in words.
 
     A checkpoint is marked by its source and its SHA-256, a training by all that decides its weights but its names.
     """
     found: dict[str, str] = {}
     while model:
-        row = plan.models[model]
+        row = sheets.models[model]
         if row["source"] == "train":
             about = [row[key] for key in ("dataset", "arch", "seed")] + [
                 row.get("base", ""),
-                plan.recipes.get(row["recipe"]),
+                sheets.recipes.get(row["recipe"]),
             ]
             found[json.dumps(about, sort_keys=True)] = f"the weights of the training '{model}'"
         else:

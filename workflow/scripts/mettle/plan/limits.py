@@ -1,19 +1,17 @@
 """Limits: options of attacks and measures that cannot be, given numbers of classes and images that the plan knows."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mettle import schema
-
-if TYPE_CHECKING:
-    from mettle.plan.plan import Plan
+from mettle.plan.sheets import Sheets
 
 Row = dict[str, Any]
 
 
-def check_attack(plan: "Plan", attack: str, dataset: str, where: str) -> None:
+def check_attack(sheets: Sheets, attack: str, dataset: str, where: str) -> None:
     """Raise ValueError if an attack, a cell of `attack.attacks`, needs more classes than a data set has."""
-    options, classes = plan.attacks[attack], plan.datasets[dataset]["classes"]
+    options, classes = sheets.attacks[attack], sheets.datasets[dataset]["classes"]
     for key, limits, value in _limited(options, f"attacks/{options['method']}", "classes"):
         asked = value if isinstance(value, list) else [value]
         for one in asked:
@@ -25,12 +23,12 @@ def check_attack(plan: "Plan", attack: str, dataset: str, where: str) -> None:
                 )
 
 
-def check_measure(plan: "Plan", measure: str, images: str, where: str) -> None:
+def check_measure(sheets: Sheets, measure: str, images: str, where: str) -> None:
     """Raise ValueError if a measure needs more images than are represented, natural ones or inverted ones."""
-    options = plan.measures[measure]
+    options = sheets.measures[measure]
     key = "invert.images" if images == "inverted" else "represent.sample"
     block, name = key.split(".")
-    there = plan.config[block][name]
+    there = sheets.config[block][name]
     for option, more, value in _limited(options, f"measures/{options['method']}", "images"):
         if value is not None and value + more > there:
             raise ValueError(

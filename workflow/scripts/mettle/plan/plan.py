@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mettle import schema
+from mettle.plan.cells import get
 from mettle.plan.figures import FIGURES
-from mettle.plan.jobs import Jobs, get
+from mettle.plan.jobs import Jobs
 from mettle.plan.sheets import Row
 
 
@@ -43,7 +43,7 @@ class Plan(Jobs):
             If the configuration lists no such figure.
         """
         self.known(figure, self.config["figures"], "figure", "configuration: figures")
-        drawing = [f"{self.results}/figures/{figure}.pdf"] if FIGURES[figure].drawn else []
+        drawing = [f"{self.results}/figures/{figure}.pdf"] if FIGURES[figure].draw else []
         return [*drawing, f"{self.results}/tables/{figure}.parquet"]
 
     # Figures
@@ -59,10 +59,13 @@ class Plan(Jobs):
             If they do not fit sheets and other blocks.
         """
         if figure not in self._options and figure in self.config["figures"]:
-            options = self.config["figures"][figure]
-            if FIGURES[figure].pairs:
+            where, options = f"configuration: figures.{figure}", self.config["figures"][figure]
+            if models := options.get("models"):
+                self.known_models(models, f"{where}.models")
+            if "models" in options:
                 options = options | {"set": self.set_of(figure)}
-            FIGURES[figure].check(self, options, f"configuration: figures.{figure}")
+                options["models"] = models and list(self.sets[options["set"]].models)
+            FIGURES[figure].check(self, options, where)
             self._options[figure] = options
         return self._options.get(figure, {})
 
@@ -107,26 +110,12 @@ class Plan(Jobs):
     @property
     def drawn(self) -> list[str]:
         """Figures that have a drawing."""
-        return [figure for figure, about in FIGURES.items() if about.drawn]
+        return [figure for figure, about in FIGURES.items() if about.draw]
 
     @property
     def tabulated(self) -> list[str]:
         """Figures and summary tables of the configuration."""
         return list(self.config["figures"])
-
-    def published_numbers(self, sheet: str) -> list[Row]:
-        """Rows of a sheet of published accuracies.
-
-        Raises
-        ------
-        ValueError
-            If an accuracy under AutoAttack has no ball.
-        """
-        rows = list(schema.read_sheet(sheet, "published").values())
-        for row in rows:
-            if "autoattack" in row and not {"norm", "eps"} <= row.keys():
-                raise ValueError(f"{sheet}, row '{row['model']}': an accuracy under AutoAttack needs norm and eps")
-        return rows
 
 
 def _figure(asked: Any) -> str:

@@ -271,7 +271,7 @@ def _figure(plan: "Plan", named: Names) -> str | None:
 
 def _drawn(plan: "Plan", named: Names) -> str | None:
     name = named["drawn"]
-    if name in FIGURES and not FIGURES[name].drawn:
+    if name in FIGURES and not FIGURES[name].draw:
         return f"'{name}' is a table without a drawing: {plan.results}/tables/{name}.html"
     return _figure(plan, {"figure": name})
 

@@ -33,7 +33,7 @@ class Table:
 
 META = b"mettle"  # key of the file metadata that says which table a file holds and what made it
 
-STR, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+STR, INT, FLOAT, BOOL, BINARY = pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.binary()
 VECTOR, CLASSES = pa.list_(pa.float32()), pa.list_(pa.int32())
 
 KEYS = {

@@ -1,0 +1,151 @@
+"""Cells: the files that there are of models, data sets and attacks, and what may be asked of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mettle import schema
+from mettle.plan import attacks, classes
+from mettle.plan.groups import Groups
+from mettle.plan.kin import check_judge
+from mettle.plan.recipes import check_fits
+from mettle.plan.sheets import Row, of_grid
+
+
+class Cells(Groups):
+    """What figures need of configuration, sheets and recipes; no job, and no way to run one.
+
+    Methods with a `wildcards` argument take any object or mapping with the wildcards' names.
+    """
+
+    def store(self, dataset: str, key: str) -> list[str]:
+        """Store and manifest of the `train` or `test` split of a data set."""
+        split = self.datasets[dataset][key]
+        if not split:
+            raise ValueError(f"{self.config['datasets']}, row '{dataset}': has no {key} split")
+        return [f"results/prep/{dataset}/{split}.lmdb", f"results/prep/{dataset}/{split}.parquet"]
+
+    def test_store(self, wildcards: Any) -> list[str]:
+        """Held-out images that a model is evaluated on: of its data set, or of the one that the path names.
+
+        Raises
+        ------
+        ValueError
+            If the path names a data set that the model cannot be evaluated on, or takes images of no other size from.
+        """
+        model = get(wildcards, "model")
+        dataset = self.models[model]["dataset"]
+        asked = get(wildcards, "dataset", dataset)
+        if asked not in self.datasets or not self.fits(model, asked):
+            raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
+        check_fits(self.preprocessing({"model": model}), self.datasets[asked], self.where(model))
+        return self.store(asked, "test")
+
+    def scored_store(self, wildcards: Any) -> list[str]:
+        """Held-out images as `test_store` has them, whose labels are compared with a model's answers.
+
+        Raises
+        ------
+        ValueError
+            If the labels mean other classes than the model's.
+        """
+        model = get(wildcards, "model")
+        own = self.models[model]["dataset"]
+        asked = get(wildcards, "dataset", own)
+        held_out = self.test_store(wildcards)
+        if not classes.alike(self.datasets, asked, own):
+            counts = [f"{self.datasets[name]['classes']} classes of '{name}'" for name in (asked, own)]
+            raise ValueError(
+                f"{self.where(model)}: answers with the {counts[1]}, but labels are the {counts[0]}: on these images "
+                "models can be represented and compared, not scored"
+            )
+        return held_out
+
+    def preprocessing(self, wildcards: Any) -> Row:
+        """What of the recipe counts for a converted checkpoint: how images reach the network."""
+        recipe = self.models[get(wildcards, "model")]["recipe"]
+        return {"input": self.recipes.get(recipe, trains=False)["input"]}
+
+    def represented(self, wildcards: Any) -> list[str]:
+        """What the pairs of a cell, a model and those before it in a set, are made of.
+
+        On natural images the representation of each of them, its own first; on inverted images the folder with all.
+        """
+        dataset, images, name, model = (get(wildcards, key) for key in ("dataset", "images", "set", "model"))
+        # A sentence for a model that cannot be evaluated on the data set.
+        (self.scored_store if get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
+        where, above = f"{self.results}/represent/{dataset}", self.names_above(wildcards)
+        if images == "natural":
+            return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
+        return [f"{where}/crossed/{name}/{model}"] if above else []
+
+    def names_above(self, wildcards: Any) -> list[str]:
+        """Models that the model of a cell is compared with."""
+        return self.above(*(get(wildcards, key) for key in ("model", "set", "dataset")))
+
+    def attack(self, wildcards: Any) -> Row:
+        """Options of an attack, defaults filled in, in the ball of the model where it asks for that."""
+        return attacks.resolved(self.attacks[get(wildcards, "attack")], self.models[get(wildcards, "model")])
+
+    def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
+        """Every model whose answers these data sets score, under these entries of `attack.attacks`."""
+        return [
+            f"{self.results}/attack/{dataset}/{model}/{attack}.parquet"
+            for dataset in datasets
+            for model in self.listed
+            if self.scores(model, dataset)
+            for entry in attacks
+            for attack in self.attack_grid(entry)
+        ]
+
+    def attack_grid(self, name: str) -> list[str]:
+        """Attacks that an entry of `attack.attacks` stands for: itself, or the cells of its grid."""
+        return [cell for cell, _ in of_grid(name, self.config["attack"]["attacks"][name])]
+
+    def known_attack(self, name: str, where: str) -> None:
+        """An unknown entry of `attack.attacks` is a ValueError."""
+        self.known(name, self.config["attack"]["attacks"], "attack", where)
+
+    def judges(self, wildcards: Any) -> list[str]:
+        """Weights of the models that classify the perturbations of a data set's images against a model.
+
+        Raises
+        ------
+        ValueError
+            If the configuration names none, or one that is unknown or shares weights with the model.
+        """
+        where, dataset = "configuration: attack.perturbations.judges", get(wildcards, "dataset")
+        named = self.config["attack"]["perturbations"]["judges"]
+        for judge in named:
+            self.known(judge, self.models, "model", where)
+        judges = [judge for judge in named if self.scores(judge, dataset)]
+        if not judges:
+            raise ValueError(
+                f"{where} names no model of '{dataset}': list those that are to classify the perturbations"
+            )
+        for judge in judges:
+            check_judge(self, judge, get(wildcards, "model"), where)
+        return [f"results/train/{judge}/weights.safetensors" for judge in judges]
+
+    def keys_of(self, model: str) -> Row:
+        """Norm and eps of a model, as keys of a table."""
+        row = self.models[model]
+        return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
+
+    def published_numbers(self, sheet: str) -> list[Row]:
+        """Rows of a sheet of published accuracies.
+
+        Raises
+        ------
+        ValueError
+            If an accuracy under AutoAttack has no ball.
+        """
+        rows = list(schema.read_sheet(sheet, "published").values())
+        for row in rows:
+            if "autoattack" in row and not {"norm", "eps"} <= row.keys():
+                raise ValueError(f"{sheet}, row '{row['model']}': an accuracy under AutoAttack needs norm and eps")
+        return rows
+
+
+def get(wildcards: Any, name: str, default: str = "") -> str:
+    """A wildcard by its name, of a mapping or an object."""
+    return wildcards.get(name, default) if isinstance(wildcards, Mapping) else getattr(wildcards, name, default)

@@ -1,0 +1,8 @@
+"""Every figure and summary table by name."""
+
+from mettle.plan.figures import accuracy, light_recipe, universality
+from mettle.plan.figures.figure import Figure
+
+FIGURES: dict[str, Figure] = {**accuracy.FIGURES, **universality.FIGURES, **light_recipe.FIGURES}
+
+__all__ = ["FIGURES", "Figure"]

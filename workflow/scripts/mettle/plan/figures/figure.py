@@ -1,0 +1,63 @@
+"""What a figure or summary table is: one record, from its cells to its drawing."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mettle.plan.cells import Cells
+from mettle.plan.limits import check_attack
+from mettle.tables import Table
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure, or a summary table that has no drawing.
+
+    Its options are described in figures.schema.yaml. `rows` and `draw` are names, since neither a dry run nor the job
+    of the other one needs what they import.
+
+    Attributes
+    ----------
+    shows : what it shows, in a few words
+    cells : (sheets, options) to the files it is made from
+    check : (sheets, options, where); raises a ValueError for options that do not fit sheets and other blocks
+    made_from : table that the cells are files of
+    table : its own
+    rows : function of mettle.stages.tabulate, as `accuracy.own`; it takes rows of cells, the options with the `seed` of
+        the run, and the paths of `beside`, and gives rows of `table`
+    draw : module of mettle.stages.plot whose `draw` makes a drawing of the table; empty for none
+    beside : (sheets, options) to other files it is made from: published values, images
+    told : (sheets, options) to what its job is told beyond its options
+    draws : whether its table depends on the seed
+    pairs : whether it shows pairs of models
+    """
+
+    shows: str
+    cells: Callable[[Cells, Options], list[str]]
+    check: Callable[[Cells, Options, str], None]
+    made_from: Table
+    table: Table
+    rows: str
+    draw: str = ""
+    beside: Callable[[Cells, Options], list[str]] = lambda sheets, options: []
+    told: Callable[[Cells, Options], Options] = lambda sheets, options: {}
+    draws: bool = False
+    pairs: bool = False
+
+
+def check_models(sheets: Cells, options: Options, where: str) -> None:
+    """Raise ValueError for a data set that is unknown, or models that are not of it."""
+    sheets.known(options["dataset"], sheets.datasets, "data set", f"{where}.dataset")
+    for model in options["models"]:
+        if not sheets.fits(model, options["dataset"]):
+            raise ValueError(f"{where}.models: '{model}' is not a model of '{options['dataset']}'")
+
+
+def check_entry(sheets: Cells, entry: str, datasets: Iterable[str], where: str) -> None:
+    """Raise ValueError for an entry of `attack.attacks` that is unknown, or cannot be on one of these data sets."""
+    sheets.known_attack(entry, where)
+    for attack in sheets.attack_grid(entry):
+        for dataset in datasets:
+            check_attack(sheets, attack, dataset, where)
