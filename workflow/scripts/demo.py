@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mettle import schema, tables
 from mettle.plan import Plan
+from mettle.plan.figures import FIGURES
 
 ACCURACY = "results/tables/accuracy.parquet"
 SNAKEMAKE = [sys.executable, "-m", "snakemake"]

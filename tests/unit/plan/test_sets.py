@@ -76,9 +76,7 @@ def test_a_selector_that_fits_nothing_says_so(place, selector, message):
 
 
 def test_figures_of_models_take_a_named_set(place):
-    found = place.plan(
-        sets={"mine": {"models": PLAIN[2:]}}, figures={"fig8": {"dataset": "ten", "models": "mine"}}
-    )
+    found = place.plan(sets={"mine": {"models": PLAIN[2:]}}, figures={"fig8": {"dataset": "ten", "models": "mine"}})
     assert found.figure("fig8")["models"] == PLAIN[2:]
 
 

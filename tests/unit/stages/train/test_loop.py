@@ -32,9 +32,8 @@ from mettle import models
 from mettle.data.loading import ImageSet
 from mettle.data.store import Store
 from mettle.models.checkpoint import Checkpoint
-from mettle.stages.train import loop, validate
+from mettle.stages.train import validate
 from waits import until_alive
-
 
 
 @pytest.fixture(scope="module")

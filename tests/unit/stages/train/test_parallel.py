@@ -23,7 +23,6 @@ from mettle.stages.train import loop, sharded
 from mettle.stages.train.parallel import Crew, launch, share
 from waits import FAR, until_alive
 
-
 # A process of its own, since forked ones must not inherit what other tests have left behind.
 SCRIPT = """
 import json, sys

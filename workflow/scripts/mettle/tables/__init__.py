@@ -37,6 +37,7 @@ from mettle.tables.writing import stream, write
 __all__ = [
     "AGREE",
     "ATTACK",
+    "CELLS",
     "CLASSES",
     "COMPARE",
     "CONVERGENCE",
