@@ -1,7 +1,6 @@
 """A Slurm for the tests of this folder, and a small workflow to run on it."""
 
 import fcntl
-from functools import partial
 from shutil import rmtree
 
 import pytest
@@ -38,9 +37,12 @@ def undisturbed(cluster, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def local(tmp_path_factory):
-    """Figure 5 on this machine."""
-    made_here = partial(made, profile="profiles/local")
-    return once(tmp_path_factory, "local", lambda folder: made_here(folder).snakemake(FIGURES[1]), "profiles/local")
+    """Figure 5 on this machine, which has one GPU."""
+
+    def make(folder):
+        made(folder, profile="profiles/local").snakemake_with(["2"], FIGURES[1])
+
+    return once(tmp_path_factory, "local", make, "profiles/local")
 
 
 @pytest.fixture(scope="session")

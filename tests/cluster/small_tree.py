@@ -69,10 +69,10 @@ class Tree:
         found["train"] |= resources
         self.site(**{"set-resources": found} | (options or {}))
 
-    def start(self, *arguments):
-        """A Snakemake in the background."""
+    def start(self, *arguments, **variables):
+        """A Snakemake in the background; `variables` are laid over the environment."""
         command = [*EAGER, "--profile", self.profile, "--workflow-profile", "profiles/site", *arguments]
-        env = trees.environment()
+        env = trees.environment() | variables
         number = len(list(self.folder.glob("said-*.txt")))  # by any process that runs tests
         # Into a file, since jobs on this machine that outlive it would keep a pipe open.
         with (self.folder / f"said-{number}.txt").open("w+b") as said:
@@ -86,9 +86,14 @@ class Tree:
         for process in self.started:
             process.kill()
 
-    def snakemake(self, *arguments):
+    def snakemake(self, *arguments, **variables):
         """What a Snakemake said, which ended well."""
-        return ended(self.start(*arguments))
+        return ended(self.start(*arguments, **variables))
+
+    def snakemake_with(self, gpus, *arguments):
+        """The same on a workstation with these GPUs."""
+        self.site(resources={"gpu": len(gpus)})
+        return self.snakemake(*arguments, CUDA_VISIBLE_DEVICES=",".join(gpus))
 
     def said(self):
         """The log of training."""

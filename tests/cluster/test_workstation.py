@@ -13,24 +13,21 @@ pytestmark = pytest.mark.workflow
 WEIGHTS = [f"results/train/resnet8-plain-s{seed}/weights.safetensors" for seed in (0, 1)]
 
 
-def trained(tree, gpus, monkeypatch):
-    """GPUs, first and last time of the log of each training, the earlier one first; of a machine with these GPUs."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(gpus))
-    tree.site(resources={"gpu": len(gpus)})
-    tree.snakemake(*WEIGHTS)
+def trained(tree):
+    """First and last time of the log of each training, and its GPUs, the earlier one first."""
     logs = [path.read_text() for path in (tree.folder / "logs" / "train").glob("*.log")]
     return sorted((log[:8], log.splitlines()[-1][:8], re.search(r"CUDA_VISIBLE_DEVICES=(.+)", log)[1]) for log in logs)
 
 
-def test_two_gpus_train_two_models_at_a_time(local, tmp_path, monkeypatch):
+def test_two_gpus_train_two_models_at_a_time(local, tmp_path):
     tree = made(tmp_path / "tree", local.folder, profile="profiles/local")
-    (_, end, one), (start, _, other) = trained(tree, ["1", "3"], monkeypatch)
+    tree.snakemake_with(["1", "3"], *WEIGHTS)
+    (_, end, one), (start, _, other) = trained(tree)
     assert {one, other} == {"1", "3"} and start < end
 
 
-def test_one_gpu_trains_one_model_after_the_other(local, tmp_path, monkeypatch):
-    tree = made(tmp_path / "tree", local.folder, profile="profiles/local")
-    (_, end, one), (start, _, other) = trained(tree, ["2"], monkeypatch)
+def test_one_gpu_trains_one_model_after_the_other(local):
+    (_, end, one), (start, _, other) = trained(local)
     assert one == other == "2" and start >= end
 
 
