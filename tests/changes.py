@@ -72,13 +72,16 @@ ROBUST = {"loss": "adversarial", "attack": BALL, "validation": {"every": 1}}
 BARE = {key: value for key, value in PLAIN.items() if key != "mix"}
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "tough": BARE | ROBUST}
 DATASETS = """
-dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home
+dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit
 digits|classification|10|64|digits||||train|test||1|||
 scenes|classification|10|64|scenes||||train|test||1|||
 photos|classification|5|64|folder|raw/photos|lists/two.txt|lists/names.txt|train|test||1|free||somewhere
 shapes|classification|5|64|folder|raw/photos||||test||1|||
 part|classification|5|64|folder|raw/photos|lists/files.txt|||test|photos|1|||
 packed|classification|10|64|cifar10_python|raw/packed.tar.gz|||train|test||1|||
+maps|segmentation|5|0|pascal|raw/maps||||test||1||||6|255
+far|depth||0|depth_folder|raw/far||||test||1||||||1|10|0.001
+roads|classification, depth|10|96|streets||||train|test||1||||||1|10
 """
 MODELS = """
 model|dataset|arch|recipe|threat|eps|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted
@@ -98,7 +101,9 @@ resnet8-robust-s0|linf|8/255|digits|0.9|0.5|a paper
 """
 GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"optimizer.lr": [0.01, 0.02]}}
 # Files that no figure needs.
-MORE = ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
+MORE = [f"results/prep/{name}/test.targets.lmdb" for name in ("maps", "far", "roads")]
+MORE += [f"results/prep/{name}/test.html" for name in ("maps", "far", "packed")]
+MORE += ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
 MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
@@ -124,6 +129,11 @@ class Tree:
             for label in ("cat", "dog"):
                 (folder / "raw" / "photos" / split / label).mkdir(parents=True)
         (folder / "raw" / "other").mkdir()
+        for part in ("maps/ImageSets/Segmentation", "maps/JPEGImages", "maps/SegmentationClass"):
+            (folder / "raw" / part).mkdir(parents=True)
+        (folder / "raw/maps/ImageSets/Segmentation/test.txt").touch()
+        for part in ("images", "annotations"):
+            (folder / "raw" / "far" / part / "test").mkdir(parents=True)
         for name in ("raw/a.pt", "raw/b.pt", "raw/i.pt", "raw/j.pt", "raw/packed.tar.gz", "raw/other.tar.gz"):
             (folder / name).write_bytes(b"1")
         (folder / "lists").mkdir()
@@ -385,6 +395,12 @@ DATASET_CELLS = {
     "licence": ("photos", "not free"),
     "sha256": ("packed", "0" * 64),
     "home": ("photos", "elsewhere"),
+    "task": ("roads", "depth, classification"),
+    "map_classes": ("maps", "7"),
+    "ignore": ("maps", "0"),
+    "depth_min": ("far", "2"),
+    "depth_max": ("far", "9"),
+    "depth_unit": ("far", "0.002"),
 }
 MODEL_CELLS = {
     "source": ("resnet18-bare-s0", "raw/b.pt"),
@@ -402,9 +418,9 @@ NAMING = ("model", "dataset", "arch", "recipe", "threat", "eps", "seed")
 
 
 def of_datasets(tree):
-    """Changes of every column of datasets.tsv but the name and the task, of which there is one."""
+    """Changes of every column of datasets.tsv but the name."""
     for column in schema.load("datasets")["properties"]:
-        if column in ("dataset", "task"):
+        if column == "dataset":
             continue
         row, value = DATASET_CELLS[column]
         text = DATASETS if column != "classes" else cell(DATASETS, "part", "classes", value)

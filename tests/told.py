@@ -9,18 +9,26 @@ from mettle import plan as planning
 
 FOLDER = ROOT / "workflow" / "rules"
 _RULE = re.compile(r"^rule (\w+):\n", re.MULTILINE)
+_DERIVED = re.compile(r"^use rule (\w+) as (\w+) with:\n(.*?)(?=^use rule |^rule |\Z)", re.MULTILINE | re.DOTALL)
 _DIRECTIVE = re.compile(r"^    (\w+):", re.MULTILINE)
 
 
 def rules():
-    """Text by directive of every rule."""
+    """Text by directive of every rule, those included that make other files than the rule that they use."""
     found = {}
     for file in sorted(FOLDER.glob("*.smk")):
         pieces = _RULE.split(own_rules(file))
         for name, text in zip(pieces[1::2], pieces[2::2], strict=True):
-            parts = _DIRECTIVE.split(text)
-            found[name] = dict(zip(parts[1::2], parts[2::2], strict=True))
+            found[name] = _parts(text)
+        for base, name, text in _DERIVED.findall(file.read_text()):
+            if "output" in (parts := _parts(text)):
+                found[name] = found[base] | parts
     return found
+
+
+def _parts(text):
+    parts = _DIRECTIVE.split(text)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
 RULES = rules()

@@ -36,9 +36,10 @@ class Workplace:
         attack = {"norm": norm, "eps": eps, "steps": 1} | attack
         self.recipe(name, {"extends": "plain", "loss": "adversarial", "attack": attack})
 
-    def datasets(self, rows):
+    def datasets(self, rows, *more):
+        """Write the sheet; `more` are lines of other data sets, with tabs."""
         lines = [f"{name}\tclassification\t{classes}\t32\tdigits\ttrain\ttest" for name, classes in rows]
-        self._write("datasets.tsv", ["dataset\ttask\tclasses\tsize\treader\ttrain\ttest", *lines])
+        self._write("datasets.tsv", ["dataset\ttask\tclasses\tsize\treader\ttrain\ttest", *lines, *more])
 
     def models(self, rows, **more):
         """Write the sheet; `more` are columns, each a mapping from some of the models to their cells."""

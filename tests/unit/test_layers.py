@@ -38,6 +38,7 @@ STAGES = [
     "plot",
     "publish",
     "download",
+    "browse",
 ]
 ABOVE = {"controller": set(), "commands": {"stages.train"}}  # what runs beside jobs, and the stages that it imports
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")

@@ -310,7 +310,7 @@ def test_what_is_wrong_in_a_sheet_names_file_and_row(sheet, text, message):
         sheet(text)
 
 
-PLAIN = {"dataset": "a", "task": "classification", "classes": 10, "size": 32, "reader": "digits", "version": "1"}
+PLAIN = {"dataset": "a", "task": ["classification"], "classes": 10, "size": 32, "reader": "digits", "version": "1"}
 # Ways in which people and spreadsheets write one and the same sheet: bytes, made from its text.
 WAYS = {
     "as it is": str.encode,

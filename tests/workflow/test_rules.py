@@ -73,11 +73,13 @@ def rules():
 
 
 RULES = {rule.name: rule for rule in rules()}
-# Rules that use another one: name to that.
+# Rules that use another one, with what they say otherwise.
 DERIVED = {
-    name: base
+    name: Rule(file, name, text)
     for file in STAGES
-    for base, name in re.findall(r"^use rule (\w+) as (\w+) with:", file.read_text(), re.M)
+    for name, text in re.findall(
+        r"^use rule \w+ as (\w+) with:\n(.*?)(?=^use rule |^rule |\Z)", file.read_text(), re.M | re.S
+    )
 }
 each = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
@@ -172,7 +174,7 @@ def test_rules_hold_no_code(file):
 def test_a_rule_file_says_what_goes_in_and_out(file):
     text = head(file)
     inputs, outputs = re.search(r"INPUTS:(.+?)OUTPUTS:(.+)", text, re.DOTALL).groups()
-    own = [rule for rule in RULES.values() if rule.file == file]
+    own = [rule for rule in [*RULES.values(), *DERIVED.values()] if rule.file == file]
     made = {path for rule in own for path in rule.strings("output") if path.startswith(("results/", "resources/"))}
     named = set(re.findall(r"(?:results|resources)/[\w{}./-]*[\w}]", outputs))
     assert named == made
@@ -212,7 +214,8 @@ def test_the_rules_that_use_a_gpu_get_one_and_no_others(name):
     resources = profile(name)["set-resources"]
     given = {rule for rule, values in resources.items() if "gpu" in values}
     able = {rule for rule, about in RULES.items() if "torch" in packages(about.file_of("script"))}
-    assert given == (able - {"convert", "card"}) | set(DERIVED) == GPU
+    of_their_own = {rule for rule, about in DERIVED.items() if "conda" in about.parts}
+    assert given == (able - {"convert", "card"}) | of_their_own == GPU
     assert all(resources[rule]["gpu"] == 1 for rule in given)
     assert not any("gpus" in values for values in resources.values())
 

@@ -1,10 +1,12 @@
 """
-Packs a data set: images as downloaded or generated, into one store per split.
+Packs a data set: images as downloaded or generated, into one store per split; and shows what was packed.
 
 INPUTS:   the `source` of the data set's row in config/datasets.tsv: a path is looked for when a job needs it, an address is
           fetched by the rule `download`
 OUTPUTS:  results/prep/{dataset}/{split}.lmdb
+          results/prep/{dataset}/{split}.targets.lmdb (where targets are more than a label)
           results/prep/{dataset}/{split}.parquet
+          results/prep/{dataset}/{split}.html
 """
 
 
@@ -19,6 +21,8 @@ rule prep:
         "logs/prep/{dataset}/{split}.log",
     benchmark:
         "benchmarks/results/prep/{dataset}/{split}.tsv"
+    wildcard_constraints:
+        dataset=PLAN.pattern(PLAN.labelled),
     conda:
         "../../envs/prep.yaml"
     resources:
@@ -32,3 +36,35 @@ rule prep:
         record=uncounted(PLAN.record),
     script:
         "../scripts/prep.py"
+
+
+use rule prep as prep_dense with:
+    # The same for data sets with label maps, depth or objects, which are stored beside the images.
+    output:
+        images="results/prep/{dataset}/{split}.lmdb",
+        targets="results/prep/{dataset}/{split}.targets.lmdb",
+        manifest=update("results/prep/{dataset}/{split}.parquet"),
+    wildcard_constraints:
+        dataset=PLAN.pattern(PLAN.dense),
+
+
+rule browse:
+    """Show a sample of a packed split with its targets, sizes and class counts, as a page."""
+    input:
+        PLAN.packed,
+    output:
+        "results/prep/{dataset}/{split}.html",
+    log:
+        "logs/browse/{dataset}/{split}.log",
+    benchmark:
+        "benchmarks/results/browse/{dataset}/{split}.tsv"
+    conda:
+        "../../envs/prep.yaml"
+    resources:
+        mem_mb=ASKED.memory("browse"),
+        runtime=ASKED.minutes("browse"),
+    params:
+        revision=1,
+        dataset=PLAN.browsed_row,
+    script:
+        "../scripts/browse.py"

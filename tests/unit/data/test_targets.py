@@ -53,6 +53,13 @@ def test_no_objects_are_targets_and_none_are_not():
     assert targets.kinds_of(Targets()) == targets.kinds_of(None) == ()
 
 
+def test_kinds_that_are_not_wanted_are_left_out():
+    found = targets.only(FULL, ["depth"])
+    assert targets.kinds_of(found) == ("depth",)
+    assert found.depth is DEPTH
+    assert targets.only(None, ["depth"]) is None
+
+
 def test_masks_of_objects_and_of_boxes():
     found = targets.masks_of([OUTLINED, replace(BOX, box=(0, 0, 8, 1.4))], SIZE)
     assert found.shape == (2, 6, 8)

@@ -6,7 +6,7 @@ import pytest
 
 from imports import ROOT
 from mettle.plan import check_targets, targets
-from workplace import ATTACK, Workplace
+from workplace import ATTACK, DATASETS, Workplace
 
 FIGURES = {
     "accuracy": {"evaluations": [{"datasets": ["ten"], "attacks": ["weak"]}]},
@@ -15,6 +15,7 @@ FIGURES = {
 NAMES = {
     "set": "group",
     "dataset": "ten",
+    "packed": "roads",
     "split": "test",
     "model": "vgg5-plain-s0",
     "trained": "vgg5-plain-s0",
@@ -33,6 +34,7 @@ NAMES = {
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     place = Workplace(tmp_path_factory.mktemp("place"))
+    place.datasets(DATASETS, "roads\tclassification, segmentation\t10\t96\tstreets\ttrain\ttest")
     place.models(
         [
             ("ten", "resnet8", "plain", 0),
@@ -126,6 +128,9 @@ WRONG = [
     ("results/train/vgg5-plain-s0/weights.pt", r"results/train holds \{model\}/weights\.safetensors, .*/checkpoints"),
     ("results/train/vgg-plain-s0/epochs.parquet", r"unknown model 'vgg-plain-s0': did you mean 'vgg5-plain-s0'\?"),
     ("results/prep/ten/val.lmdb", r"unknown split 'val'; known: test, train"),
+    ("results/prep/roads/val.targets.lmdb", r"unknown split 'val'; known: test, train"),
+    ("results/prep/raods/test.targets.lmdb", r"unknown data set 'raods': did you mean 'roads'\?"),
+    ("results/prep/ten/test.targets.lmdb", r"'ten' has labels alone: they are in its manifest, \{split\}\.parquet$"),
     ("results/probe/ten/vgg-plain-s0.epochs.parquet", r"unknown model 'vgg-plain-s0': did you mean 'vgg5-plain-s0'\?"),
 ]
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 import textwrap
+import zipfile
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from PIL import Image
 
 from imports import SCRIPTS
 from mettle import tables
-from mettle.data import Store
+from mettle.data import Store, TargetStore
 from mettle.data.readers import READERS
 from mettle.stages import prep
 
@@ -249,3 +250,133 @@ def test_a_store_holds_the_pictures_that_a_person_sees(paths, tree):
         ValueError, match=r"cat/2\.gif cannot be read as an image: it is a GIF of 2 frames: keep one of"
     ):
         prep.prepare(row("folder", tree, 2), "test", *paths)
+
+
+# Targets beyond a label
+
+
+def pascal(folder, labels=(0, 1, 255), names=("a", "b")):
+    """A tree as that of Pascal VOC with one column of pixels per label."""
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / part).mkdir(parents=True)
+    for name in names:
+        Image.new("RGB", (len(labels), 4), "red").save(folder / "JPEGImages" / f"{name}.png")
+        Image.fromarray(np.array([labels] * 4, np.uint8)).save(folder / "SegmentationClass" / f"{name}.png")
+    (folder / "ImageSets" / "Segmentation" / "test.txt").write_text("\n".join(names))
+    return folder
+
+
+def test_streets_have_the_targets_of_four_tasks(paths):
+    said = []
+    told = row("streets", map_classes=11, task=["classification", "segmentation", "depth", "detection"])
+    assert prep.prepare(told | {"size": 96}, "test", *paths, say=said.append) == 300
+    assert left(paths) == ["test.lmdb", "test.parquet", "test.targets.lmdb"]
+    found = TargetStore(paths[0])
+    assert found.kinds == ("label_map", "depth", "objects")
+    assert found.class_names == [*"0123456789", "background"]
+    assert Store(paths[0]).labels.tolist() == [index % 10 for index in range(300)]
+    assert said == ["300 images of 10 classes with label maps, depth, objects"]
+
+
+def test_one_task_of_several_writes_its_targets_alone(paths):
+    prep.prepare(row("streets", task=["depth"], classes=10), "test", *paths)
+    assert TargetStore(paths[0]).kinds == ("depth",)
+
+
+def test_label_maps_of_ones_own(paths, tmp_path):
+    said = []
+    told = row("pascal", pascal(tmp_path / "raw"), 2, task=["segmentation"], ignore=255)
+    assert prep.prepare(told, "test", *paths, say=said.append) == 2
+    assert TargetStore(paths[0]).label_map(1).tolist() == [[0, 1, 255]] * 4
+    assert said == ["2 images with label maps"]
+
+
+def test_names_of_a_list_are_those_of_the_maps(paths, tmp_path):
+    (tmp_path / "names.txt").write_text("sky\nground\nnothing\n")
+    told = row(
+        "pascal", pascal(tmp_path / "raw"), 2, task=["segmentation"], ignore=255, names=str(tmp_path / "names.txt")
+    )
+    prep.prepare(told | {"map_classes": 3}, "test", *paths)
+    assert TargetStore(paths[0]).class_names == ["sky", "ground", "nothing"]
+
+
+def test_a_list_in_another_order_than_the_source_is_refused(paths, tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join([*"1023456789", "background"]))
+    told = row("streets", task=["segmentation"], map_classes=11, names=str(tmp_path / "names.txt"))
+    with pytest.raises(ValueError, match=r"class 0 is '0', but '1' in .*names\.txt$"):
+        prep.prepare(told, "test", *paths)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (
+            (0, 1, 2),
+            "label 2 of its label map, at row 0, column 2, is out of range 0..1: correct the number of classes",
+        ),
+        ((0, 1, 255, 0), "label 255 of its label map, at row 0, column 2, is out of range 0..1: correct"),
+    ],
+)
+def test_a_map_that_does_not_fit_the_row_names_its_image(paths, tmp_path, labels, message):
+    told = row("pascal", pascal(tmp_path / "raw", labels), 2, task=["segmentation"])
+    with pytest.raises(ValueError) as caught:
+        prep.prepare(told, "test", *paths)
+    assert str(caught.value).startswith(f"JPEGImages/a.png: {message}")
+    assert left(paths) == []
+
+
+def test_a_map_of_another_size_names_its_image(paths, tmp_path):
+    folder = pascal(tmp_path / "raw")
+    Image.new("L", (4, 3)).save(folder / "SegmentationClass" / "b.png")
+    with pytest.raises(
+        ValueError, match=r"^JPEGImages/b\.png: its label map has 4x3 pixels, but the image has 3x4: give"
+    ):
+        prep.prepare(row("pascal", folder, 2, task=["segmentation"], ignore=255), "test", *paths)
+
+
+@pytest.fixture
+def far(tmp_path):
+    """A function that makes folders with an image and its depth map, and gives their row."""
+
+    def make(depth, **cells):
+        files = {"images": Image.new("RGB", (5, 4)), "annotations": Image.fromarray(np.full((4, 5), depth, np.uint16))}
+        for kind, image in files.items():
+            (tmp_path / "raw" / kind / "test").mkdir(parents=True)
+            image.save(tmp_path / "raw" / kind / "test" / "a.png")
+        return row("depth_folder", tmp_path / "raw", None, task=["depth"], **cells)
+
+    return make
+
+
+def test_a_depth_map_of_zeros_names_its_image(paths, far):
+    with pytest.raises(ValueError, match=r"^images/test/a\.png: its depth map is 0 everywhere, so no pixel has a"):
+        prep.prepare(far(0), "test", *paths)
+
+
+def test_the_unit_of_the_row_reaches_the_store(paths, far):
+    assert prep.prepare(far(512, depth_unit=1 / 256), "test", *paths) == 1
+    assert np.array_equal(TargetStore(paths[0]).depth(0), np.full((4, 5), 2, np.float32))
+
+
+def test_what_the_lists_leave_out_is_in_the_log(paths, tmp_path):
+    folder = tmp_path / "nyu"
+    (folder / "a").mkdir(parents=True)
+    Image.new("RGB", (5, 4)).save(folder / "a" / "rgb_1.jpg")
+    Image.fromarray(np.full((4, 5), 512, np.uint16)).save(folder / "a" / "sync_depth_1.png")
+    (folder / "nyu_test.txt").write_text("a/rgb_1.jpg a/sync_depth_1.png 1\na/rgb_2.jpg None 1\n")
+    said = []
+    assert prep.prepare(row("nyu", folder, None, task=["depth"]), "test", *paths, say=said.append) == 1
+    assert said == [
+        f"1 of 2 lines of {folder / 'nyu_test.txt'} name no depth map and are left out",
+        "1 images with depth",
+    ]
+
+
+def test_an_archive_that_would_leave_its_folder_is_refused(paths, tmp_path):
+    with zipfile.ZipFile(tmp_path / "nyu.zip", "w") as archive:
+        archive.writestr("nyu/nyu_test.txt", "")
+        archive.writestr("nyu/../../escaped.txt", "")
+    with pytest.raises(
+        ValueError, match=r"nyu\.zip holds 'nyu/\.\./\.\./escaped\.txt', which would be written outside of"
+    ):
+        prep.prepare(row("nyu", f"{tmp_path}/nyu.zip#nyu", None, task=["depth"]), "test", *paths)

@@ -141,7 +141,7 @@ def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     first: dict[str, int] = {}
     for number, cells in lines:
-        row = _row(columns, cells, f"{path}, line {number}")
+        row = _row(columns, cells, rules, f"{path}, line {number}")
         where = f"{path}, line {number}, row '{row.get(key, '')}'"
         if empty := [name for name in rules["required"] if name not in row]:
             raise ValueError(f"{where}: column '{empty[0]}' is empty")
@@ -181,14 +181,16 @@ def _columns(head: list[str], rules: dict, where: str) -> list[str]:
     return columns
 
 
-def _row(columns: list[str], cells: list[str], where: str) -> dict[str, str]:
-    """Cells of a row by column, without the empty ones."""
+def _row(columns: list[str], cells: list[str], rules: dict, where: str) -> dict[str, str | list[str]]:
+    """Cells of a row by column, without the empty ones; where the schema has a list, commas separate its entries."""
     cells = text.filled(cells)
     if len(cells) > len(columns):
         raise ValueError(f"{where}: has {len(cells)} cells for {len(columns)} columns, the last one '{cells[-1]}'")
     if len(cells) == 1:
         raise ValueError(f"{where}: has one cell only, '{cells[0]}': tabs separate the cells of a row, not spaces")
-    return {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
+    row = {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
+    lists = {name for name, sub in rules["properties"].items() if sub.get("type") == "array"}
+    return {name: [part.strip() for part in cell.split(",")] if name in lists else cell for name, cell in row.items()}
 
 
 def _fill(value: Any, rules: dict) -> Any:

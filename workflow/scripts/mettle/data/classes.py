@@ -83,6 +83,9 @@ def checked(items: Iterable[Item], found: Known, own: bool) -> Iterator[Item]:
         If the source has a name at another label, or one that is not in a list that is not the row's own.
     """
     for item in items:
+        if item.label is None:
+            yield item
+            continue
         given = found.names[item.label] if item.label < len(found.names) else item.class_name
         if item.class_name not in (given, str(item.label)) and not (own and item.class_name not in found.names):
             remedy = "" if own else f"; if they are the same, {_REMEDY}"
@@ -110,7 +113,7 @@ def _listed(row: Row) -> Known | None:
     if not row.get("names"):
         return None
     names = read_list(row["names"])
-    check_classes(len(names), row["classes"], row["names"])
+    check_classes(len(names), row.get("map_classes", row["classes"]), row["names"])
     return Known(names, row["names"])
 
 

@@ -3,8 +3,23 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
-from mettle.data import cifar, ddpm, digits, folder, from_tfds, from_torchvision, scenes
+from mettle.data import (
+    ade20k,
+    cifar,
+    coco,
+    ddpm,
+    depth_folder,
+    digits,
+    folder,
+    from_tfds,
+    from_torchvision,
+    nyu,
+    pascal,
+    scenes,
+    streets,
+)
 from mettle.data.item import Item
 from mettle.schema import suggest
 
@@ -15,12 +30,16 @@ class Reader:
 
     Attributes
     ----------
-    read : (source, split, classes, seed) to the split's items in a fixed order; also `subset` where `subsets`
+    read : (source, split, classes, seed) to the split's items in a fixed order; also `subset` where `subsets`, and what
+        `options` names
     splits : names of the splits; empty where the source decides
     generated : whether it needs no source
     reference : paper, or what the format is
     example : for a reader of many data sets, one of them; `read` then takes the data set's name first
     subsets : whether it can be restricted to a list of classes or files
+    tasks : what its items have targets for
+    options : `unit` where it takes that of depth maps, `say` where it has something to say in the log
+    names : (source, split) to the names of the classes, where the source has them apart from its items
     """
 
     read: Callable[..., Iterator[Item]]
@@ -29,14 +48,30 @@ class Reader:
     reference: str
     example: str = ""
     subsets: bool = False
+    tasks: tuple[str, ...] = ("classification",)
+    options: tuple[str, ...] = ()
+    names: Callable[[Path, str], list[str]] | None = None
 
 
+_MAPS, _OBJECTS, _DEPTH = ("segmentation",), ("detection",), ("depth",)
+_PASCAL = "Everingham et al. 2010, doi:10.1007/s11263-009-0275-4"
+_ADE20K = "Zhou et al. 2017, doi:10.1109/CVPR.2017.544"
+_COCO = "Lin et al. 2014, arXiv:1405.0312"
+_NYU = "Silberman et al. 2012, doi:10.1007/978-3-642-33715-4_54"
+_FOLDERS = "images/split and annotations/split, as mmsegmentation has NYU Depth v2"
+_HERE = "made here, from digits and photographs in scikit-learn"
 _CIFAR = "Krizhevsky 2009, Learning multiple layers of features from tiny images"
 
 READERS = {
     "digits": Reader(digits.read, digits.SPLITS, True, "Alpaydin & Kaynak 1998, doi:10.24432/C50P49"),
-    "scenes": Reader(scenes.read, digits.SPLITS, True, "made here, from digits and photographs in scikit-learn"),
+    "scenes": Reader(scenes.read, digits.SPLITS, True, _HERE),
+    "streets": Reader(streets.read, digits.SPLITS, True, _HERE, tasks=streets.TASKS, names=streets.names),
     "folder": Reader(folder.read, (), False, "split/class/image, as torchvision.datasets.ImageFolder", subsets=True),
+    "pascal": Reader(pascal.read, (), False, _PASCAL, tasks=_MAPS),
+    "ade20k": Reader(ade20k.read, ade20k.SPLITS, False, _ADE20K, tasks=_MAPS, names=ade20k.names),
+    "coco": Reader(coco.read, (), False, _COCO, tasks=_OBJECTS, options=("say",), names=coco.names),
+    "nyu": Reader(nyu.read, nyu.SPLITS, False, _NYU, tasks=_DEPTH, options=("unit", "say")),
+    "depth_folder": Reader(depth_folder.read, (), False, _FOLDERS, tasks=_DEPTH, options=("unit",)),
     "cifar_ddpm": Reader(ddpm.read, ("train",), False, "Sehwag et al. 2021, arXiv:2104.09425"),
     "torchvision": Reader(from_torchvision.read, (), False, "a class of torchvision.datasets", example="Flowers102"),
     "tfds": Reader(from_tfds.read, (), False, "a data set of TensorFlow Datasets", example="caltech101"),

@@ -23,6 +23,7 @@ from mettle.data.item import Item, Object, Targets, check_classes, png
 from mettle.data.targets import steps
 
 COUNTS = {"train": 2000, "test": 300}
+TASKS = ("classification", "segmentation", "depth", "detection")
 BACKGROUND = len(digits.CLASS_NAMES)  # its class in label maps
 
 
@@ -83,6 +84,11 @@ def street(seed: int, split: str, index: int, difficulty: Difficulty = Difficult
     source = f"streets seed {seed} item {index}"
     targets = _targets(layers, distances, d)
     return Item(png(collage.compose(background, layers)), label, digits.CLASS_NAMES[label], source, targets=targets)
+
+
+def names(source: Path | None, split: str) -> list[str]:
+    """Names of the classes of label maps, of which the first ten are those of labels and objects."""
+    return [*digits.CLASS_NAMES, "background"]
 
 
 def edge_at(metres: float, difficulty: Difficulty) -> int:

@@ -31,6 +31,7 @@ class TargetStore:
     ----------
     kinds : kinds of targets that every image has, some of `targets.KINDS`
     sizes : int64 (n, 2), height and width of each image
+    class_names : names of the classes of label maps and objects, as far as the source or a list has them
 
     Raises
     ------
@@ -47,6 +48,7 @@ class TargetStore:
             raise ValueError(f"{manifest}, the manifest of {self.path}, is missing") from error
         self.ids = frame["id"].to_numpy(np.int64)
         self.sizes = frame[["height", "width"]].to_numpy(np.int64)
+        self.class_names: list[str] = (frame.attrs["provenance"] or [{}])[-1].get("class_names", [])
         self._units = frame["depth_unit"].to_numpy(np.float64, na_value=np.nan)
         self._values = {
             kind: Values(self.path, self.ids, frame[f"{kind}_sha256"].to_numpy("S64"), kind.replace("_", " "), kind)
@@ -98,8 +100,9 @@ def put(writer: Writer, batch: Sequence[Item], expected: Expected, pool: Executo
 def _encoded(item: Item, expected: Expected) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Bytes of each kind of an image's targets, and its cells of the manifest."""
     width, height = size_of(item.data)
-    targets.check(item.targets, expected, (height, width), item.source)
-    values = targets.encode(item.targets, (height, width))
+    wanted = targets.only(item.targets, expected.kinds)
+    targets.check(wanted, expected, (height, width), item.source)
+    values = targets.encode(wanted, (height, width))
     hashes = {f"{kind}_sha256": sha256_of(values[kind]) if kind in values else None for kind in KINDS.values()}
-    unit = item.targets.depth_unit if "depth" in values else None
+    unit = wanted.depth_unit if "depth" in values else None
     return values, {"width": width, "height": height, "depth_unit": unit} | hashes

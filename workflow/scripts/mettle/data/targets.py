@@ -9,7 +9,8 @@ A store holds them beside its images, in `{split}.targets.lmdb`, one database pe
 """
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 
 import numpy as np
@@ -43,6 +44,12 @@ class Expected:
 
 
 NONE = Expected()
+
+
+def only(targets: Targets | None, kinds: Sequence[str]) -> Targets | None:
+    """Targets without those of other kinds."""
+    others = dict.fromkeys(set(KINDS.values()) - set(kinds))
+    return replace(targets, **others) if targets else None
 
 
 def encode(targets: Targets, size: tuple[int, int]) -> dict[str, bytes]:

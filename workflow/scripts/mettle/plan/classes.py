@@ -5,13 +5,22 @@ from typing import Any
 
 Row = dict[str, Any]
 
+# Columns that go with some tasks only: these, and whether one of them needs the column.
+_OF_TASKS = {
+    "classes": ({"classification", "segmentation", "detection"}, True),
+    "map_classes": ({"segmentation"}, False),
+    "ignore": ({"segmentation"}, False),
+    "depth_min": ({"depth"}, True),
+    "depth_max": ({"depth"}, True),
+    "depth_unit": ({"depth"}, False),
+}
 # Cells that class names may come from.
-_CELLS = ("dataset", "reader", "classes", "source", "subset", "names", "train", "test")
+_CELLS = ("dataset", "reader", "classes", "map_classes", "source", "subset", "names", "train", "test")
 
 
 def alike(datasets: Mapping[str, Row], one: str, other: str) -> bool:
     """Whether labels of two data sets can mean the same classes: they have equally many."""
-    return datasets[one]["classes"] == datasets[other]["classes"]
+    return datasets[one].get("classes") == datasets[other].get("classes")
 
 
 def named_by(datasets: Mapping[str, Row], name: str) -> Row:
@@ -35,3 +44,23 @@ def check_parents(datasets: Mapping[str, Row], sheet: str) -> None:
             if parent in line:
                 raise ValueError(f"{sheet}, row '{name}', parent: leads back to itself, {' -> '.join([*line, parent])}")
             line.append(parent)
+
+
+def check_targets(datasets: Mapping[str, Row], sheet: str) -> None:
+    """Raise ValueError where the cells of a row do not go with its tasks, or with each other."""
+    for name, row in datasets.items():
+        where, tasks = f"{sheet}, row '{name}'", ", ".join(row["task"])
+        for column, (needs, need) in _OF_TASKS.items():
+            if (there := column in row) and needs.isdisjoint(row["task"]):
+                raise ValueError(
+                    f"{where}: column {column} is {row[column]:g}, but means nothing for {tasks}: empty it"
+                )
+            if need and not there and not needs.isdisjoint(row["task"]):
+                raise ValueError(f"{where}: column {column} is empty, but {tasks} needs it")
+        if row.get("map_classes", row.get("classes", 0)) < row.get("classes", 0):
+            raise ValueError(
+                f"{where}: map_classes is {row['map_classes']}, but label maps have the {row['classes']} of `classes`, "
+                "and may have more"
+            )
+        if "depth_max" in row and row["depth_min"] >= row["depth_max"]:
+            raise ValueError(f"{where}: depth_min {row['depth_min']:g} is not below depth_max {row['depth_max']:g}")

@@ -17,10 +17,26 @@ from mettle.plan.sources import Source, parse
 Row = dict[str, Any]
 
 # Readers that need no source, and those of them whose images depend on the seed. A test compares them with the readers.
-GENERATED = frozenset({"digits", "scenes"})
-DRAWN = frozenset({"scenes"})
+GENERATED = frozenset({"digits", "scenes", "streets"})
+DRAWN = frozenset({"scenes", "streets"})
+# What a reader takes for a split below its source, where that is not the source itself or its class folders.
+PARTS = {
+    "ade20k": ("images/{split}", "annotations/{split}"),
+    "depth_folder": ("images/{split}", "annotations/{split}"),
+    "pascal": ("ImageSets/Segmentation/{split}.txt", "JPEGImages", "SegmentationClass"),
+    "coco": ("annotations/instances_{split}.json", "{split}"),
+    "nyu": ("nyu_{split}.txt",),
+}
 # Classes of what a reader reads, where it reads one data set.
-CLASSES = {"digits": 10, "scenes": 10, "cifar_ddpm": 10, "cifar10_python": 10, "cifar10_binary": 10}
+CLASSES = {
+    "digits": 10,
+    "scenes": 10,
+    "streets": 10,
+    "ade20k": 150,
+    "cifar_ddpm": 10,
+    "cifar10_python": 10,
+    "cifar10_binary": 10,
+}
 CLASSES |= {"cifar100_python": 100, "cifar100_binary": 100}
 _LISTS = ("subset", "names")
 
@@ -53,7 +69,7 @@ def check_classes(row: Row, split: str, where: str) -> None:
     listed = any(row.get(key) for key in ("subset", "names", "parent_row"))  # then folders do not tell
     if row["reader"] == "folder" and not listed and not source.member and (source.path / split).is_dir():
         count = len(_class_folders(source.path, split))
-    if count not in (None, row["classes"]):
+    if count not in (None, row.get("classes")):
         raise ValueError(
             f"{where}: {row['source'] or 'the data set'} has {count} classes, but `classes` says {row['classes']}"
             + ("; if some have no images, list all in the order of the labels in column `names`" * bool(row["source"]))
@@ -126,8 +142,10 @@ def _source(row: Row, split: str, record: Path, where: str) -> list[str]:
         how = f"; to get the data: {row['home']}" if row.get("home") else ""
         raise ValueError(f"{where}: column source is empty: fill it with the path of the data{how}")
     source = parse(row["source"], where)
-    if source.remote or source.member or row["reader"] != "folder":
+    if source.remote or source.member or row["reader"] not in ("folder", *PARTS):
         return [str(source.path)]
+    if row["reader"] in PARTS:
+        return [str(source.path / part.format(split=split)) for part in PARTS[row["reader"]]]
     if folders := _class_folders(source.path, split):
         return folders
     if not source.path.exists() and record.exists():

@@ -15,6 +15,16 @@ SHARED = "results"  # stores and weights are here, whatever folder the configura
 # Cells of a model's row that decide its weights or stand in their metadata.
 _OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
 
+# Cells of a data set's row that decide targets beyond a label.
+_OF_TARGETS = ("task", "ignore", "depth_unit")
+# Cells of a data set's row that its page shows, or draws its targets by.
+_SHOWN = ("dataset", "task", "ignore", "depth_min", "depth_max", "version", "licence", "source", "home")
+
+
+def dense(row: Row) -> bool:
+    """Whether a data set has targets beyond a label, which are stored beside its images."""
+    return row["task"] != ["classification"]
+
 
 def uncounted(value: Any) -> Callable[[Any, Any], Any]:
     """A params function for what a job is told although no number depends on it: a change of it makes nothing again.
@@ -107,6 +117,27 @@ class Jobs(Cells):
         where = f"{self.config['datasets']}, row '{dataset}'"
         return given.images(self.prep_row(wildcards), split, Path(self.record(wildcards)), where)
 
+    @property
+    def dense(self) -> list[str]:
+        """Data sets with targets beyond a label, which are packed beside their images."""
+        return [name for name, row in self.datasets.items() if dense(row)]
+
+    @property
+    def labelled(self) -> list[str]:
+        """Data sets whose only targets are labels."""
+        return [name for name, row in self.datasets.items() if not dense(row)]
+
+    def packed(self, wildcards: Any) -> list[str]:
+        """Files of a packed split: images, manifest, and targets where they are more than labels."""
+        dataset = get(wildcards, "dataset")
+        endings = ["lmdb", "parquet", *(["targets.lmdb"] if dataset in self.dense else [])]
+        return [f"results/prep/{dataset}/{get(wildcards, 'split')}.{ending}" for ending in endings]
+
+    def browsed_row(self, wildcards: Any) -> Row:
+        """What of its row is shown on the page of a data set, or decides how its targets are drawn."""
+        row = self.dataset_row(wildcards)
+        return {key: row[key] for key in _SHOWN if row.get(key) is not None}
+
     def record(self, wildcards: Any) -> str:
         """Where the packing of a split writes down its inputs; here, wherever results are."""
         return f"results/prep/{get(wildcards, 'dataset')}/.{get(wildcards, 'split')}.given"
@@ -128,7 +159,8 @@ class Jobs(Cells):
         """What of the rows decides the images and labels of a data set."""
         row = self.prep_row(wildcards)
         given.check_classes(row, get(wildcards, "split"), f"{self.config['datasets']}, row '{row['dataset']}'")
-        return {"version": row["version"]} | _without_splits(classes.named_by(self.datasets, row["dataset"]))
+        targets = {key: row[key] for key in _OF_TARGETS if key in row} if dense(row) else {}
+        return {"version": row["version"]} | _without_splits(classes.named_by(self.datasets, row["dataset"])) | targets
 
     def seed_of_images(self, wildcards: Any) -> int | None:
         """The seed, where images of a data set are drawn: scenes are, those of others come as they are."""
@@ -160,7 +192,7 @@ class Jobs(Cells):
     def model_row(self, wildcards: Any) -> Row:
         """Row of models.tsv with the number of classes of its data set."""
         row = self.models[get(wildcards, "model")]
-        return row | {"classes": self.datasets[row["dataset"]]["classes"]}
+        return row | {"classes": self.datasets[row["dataset"]].get("classes")}
 
     def trained_row(self, wildcards: Any) -> Row:
         """What of its row decides the weights of a model that is trained, or is written down with them."""
@@ -202,7 +234,7 @@ class Jobs(Cells):
     def published_row(self, wildcards: Any) -> Row:
         """What of its row a data set that is handed on as one of TFDS says."""
         row = self.dataset_row(wildcards)
-        return {key: row[key] for key in ("dataset", "classes", "home", "parent", "test")}
+        return {key: row.get(key) for key in ("dataset", "classes", "home", "parent", "test")}
 
     # Attack
 

@@ -65,6 +65,7 @@ class Sheets:
                 self.known(row["parent"], self.datasets, "data set", f"{self.config['datasets']}, row '{name}', parent")
         sheet = self.config["datasets"]
         classes.check_parents(self.datasets, sheet)
+        classes.check_targets(self.datasets, sheet)
         self.downloads = sources.parse_all(
             {f"{sheet}, row '{name}'": row for name, row in self.datasets.items()},
             {self.where(name): row for name, row in self.models.items()},

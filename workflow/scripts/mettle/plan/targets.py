@@ -23,6 +23,8 @@ Check = Callable[["Plan", Names], str | None]
 PATHS = (
     "results/prep/{dataset}/{split}.lmdb",
     "results/prep/{dataset}/{split}.parquet",
+    "results/prep/{packed}/{split}.targets.lmdb",
+    "results/prep/{dataset}/{split}.html",
     "results/train/{model}/weights.safetensors",
     "results/train/{trained}/epochs.parquet",
     "results/train/{trained}/checkpoints",
@@ -52,7 +54,7 @@ PATHS = (
     "results/tfds_perturb/{kind}/{dataset}/{model}/{attack}",
 )
 SHOWN = ("tables", "figures")
-_NARROWER = {"trained": "model", "judged": "model", "compared": "images", "drawn": "figure"}
+_NARROWER = {"packed": "dataset", "trained": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake behind which a path is no target.
 _OTHERS = {
     "--report",
@@ -192,8 +194,15 @@ def _dataset(plan: "Plan", named: Names) -> str | None:
     return _name("data set", named["dataset"], plan.datasets, f"data sets are rows of {plan.config['datasets']}")
 
 
+def _packed(plan: "Plan", named: Names) -> str | None:
+    """A data set that is unknown, or has no targets beyond a label."""
+    if (text := _dataset(plan, {"dataset": named["packed"]})) or named["packed"] in plan.dense:
+        return text
+    return f"'{named['packed']}' has labels alone: they are in its manifest, {{split}}.parquet"
+
+
 def _split(plan: "Plan", named: Names) -> str | None:
-    row = plan.datasets[named["dataset"]]
+    row = plan.datasets[named.get("dataset") or named["packed"]]
     return _name("split", named["split"], [row[key] for key in ("train", "test") if row[key]])
 
 
@@ -289,6 +298,7 @@ def _one_of(kind: str, wildcard: str, *known: str) -> Check:
 
 _CHECKS: dict[str, Check] = {
     "dataset": _dataset,
+    "packed": _packed,
     "split": _split,
     "model": _member,
     "set": _set,

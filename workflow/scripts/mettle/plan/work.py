@@ -35,6 +35,10 @@ class Work:
         """How many images there are is known once they are packed: photographs take hours, small images minutes."""
         return Load(seconds=1_000 if self.plan.dataset_row(cell)["size"] else 14_000, mb=2_000)
 
+    def browse(self, cell: Any) -> Load:
+        """A few thousand images, and some of them in a page."""
+        return Load(seconds=200, mb=1_000)
+
     def convert(self, cell: Any) -> Load:
         """The checkpoint and the network side by side."""
         return Load(seconds=200, mb=10 * self._network(get(cell, "model")).parameters)

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mettle import data
+from mettle import data, tables
 from mettle.data import archives, classes
+from mettle.data.item import MILLIMETRE
 from mettle.data.pixels import size_of
 from mettle.data.readers import Reader, reader
+from mettle.data.targets import KINDS, Expected
 from mettle.digests import verify
 from mettle.plan.sources import parse
 
@@ -23,7 +25,7 @@ def prepare(
     progress: Callable | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> int:
-    """Pack one split; the number of images.
+    """Pack one split, with `{split}.targets.lmdb` where its tasks need more than labels; the number of images.
 
     Parameters
     ----------
@@ -55,24 +57,70 @@ def prepare(
         verify(source, dataset.get("sha256"))
     if chosen.splits and split not in chosen.splits:
         raise ValueError(f"reader '{dataset['reader']}' has the splits {', '.join(chosen.splits)}, not '{split}'")
+    expected, count = expected_targets(dataset), dataset.get("classes")
     with archives.taken(source, origin.member) as given:
-        items = _items(dataset, split, chosen, given, seed)
+        names = _class_names(dataset, chosen, given, split) if expected.kinds else {}
+        items = _items(dataset, split, chosen, given, seed, say)
         n = data.write(
-            lmdb_path, manifest_path, items, classes=dataset["classes"], provenance=provenance, progress=progress
+            lmdb_path,
+            manifest_path,
+            items,
+            classes=count,
+            table=tables.DENSE_MANIFEST if expected.kinds else tables.MANIFEST,
+            expected=expected,
+            provenance=(provenance or {}) | names,
+            progress=progress,
         )
-    seen = len(set(data.Store(lmdb_path).labels.tolist()))
-    say(f"{n} images of {seen} classes" + (f" of {dataset['classes']}" if seen < dataset["classes"] else ""))
+    say(_summary(n, data.Store(lmdb_path), expected, count))
     return n
 
 
-def _items(dataset: dict[str, Any], split: str, chosen: Reader, source: Path | None, seed: int) -> Iterator[data.Item]:
+def expected_targets(dataset: dict[str, Any]) -> Expected:
+    """What the targets beyond a label have to be, by a row of datasets.tsv."""
+    kinds = tuple(kind for task, kind in KINDS.items() if task in dataset.get("task", ()))
+    count = dataset.get("classes")
+    return Expected(kinds, count, dataset.get("map_classes", count), dataset.get("ignore"))
+
+
+def _summary(n: int, store: data.Store, expected: Expected, count: int | None) -> str:
+    """How many images, of how many classes, with which targets."""
+    seen = len(set(store.labels.tolist()) - {-1})
+    labels = f" of {seen} classes" + (f" of {count}" if seen < count else "") if seen else ""
+    kinds = [{"label_map": "label maps"}.get(kind, kind) for kind in expected.kinds]
+    return f"{n} images{labels}" + (f" with {', '.join(kinds)}" if kinds else "")
+
+
+def _class_names(dataset: dict[str, Any], chosen: Reader, source: Path | None, split: str) -> dict[str, list[str]]:
+    """Names of the classes of label maps and objects, by the row's list or else by the source; nothing if none has any.
+
+    A source that has a name of the list at another label is a ValueError.
+    """
+    listed, own = classes.known(dataset), chosen.names(source, split) if chosen.names else []
+    if not listed:
+        return {"class_names": own} if own else {}
+    for label, (name, given) in enumerate(zip(own, listed.names, strict=False)):
+        if name != given and name in listed.names:
+            raise ValueError(f"{source}: class {label} is '{name}', but '{given}' in {listed.of}")
+    return {"class_names": listed.names}
+
+
+def _items(
+    dataset: dict[str, Any],
+    split: str,
+    chosen: Reader,
+    source: Path | None,
+    seed: int,
+    say: Callable[[str], None],
+) -> Iterator[data.Item]:
     """What the reader gives, with class names by the row's list or its parent where one of them has them."""
     options, names = _subset(dataset, chosen), classes.known(dataset)
     if chosen.subsets:
         if names is None:
             classes.folders(dataset, source)  # raises where splits differ
         options["names"] = names
-    items = chosen.read(source, split, dataset["classes"], seed, **options)
+    told = {"say": say, "unit": dataset.get("depth_unit", MILLIMETRE)}
+    options |= {option: told[option] for option in chosen.options}
+    items = chosen.read(source, split, dataset.get("classes"), seed, **options)
     if dataset.get("size"):
         items = _sized(items, dataset["size"], f"row '{dataset['dataset']}'")
     return items if names is None else classes.checked(items, names, own=bool(dataset.get("names")))

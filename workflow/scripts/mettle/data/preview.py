@@ -1,0 +1,22 @@
+"""Arrays as pictures for a page: encoded so that they stay small, and pixels of small ones exact."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+SMALL = 128  # pixels of the longer side up to which nothing is lost
+_LONGEST = 512  # larger pictures are scaled down to it
+_QUALITY = 88  # of JPEG
+
+
+def preview(pixels: np.ndarray) -> tuple[str, bytes]:
+    """Kind (png or jpeg) and bytes of a picture, uint8 (h, w, 3), whose longer side is 512 pixels or shorter."""
+    image = Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    if max(image.size) <= SMALL:
+        image.save(buffer, "PNG", optimize=True)
+        return "png", buffer.getvalue()
+    image.thumbnail((_LONGEST, _LONGEST))
+    image.save(buffer, "JPEG", quality=_QUALITY)
+    return "jpeg", buffer.getvalue()

@@ -1,0 +1,111 @@
+"""Images and their targets as pictures in a page: SVG that holds PNG or JPEG, so that lines and words stay sharp."""
+
+import base64
+import colorsys
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from mettle.data.item import Object
+from mettle.data.preview import SMALL, preview
+
+_FADED = 0.35  # share of the image in a picture of its targets
+# Viridis by Smith and van der Walt (CC0), at even steps; reversed here, so that what is near is light.
+_DEPTH = np.array([[253, 231, 37], [122, 209, 81], [34, 168, 132], [42, 120, 142], [65, 68, 135], [68, 1, 84]])
+_NO_DEPTH = (255, 255, 255)
+
+
+def colour(label: int) -> tuple[int, int, int]:
+    """Colour of a class: hues of neighbours lie far apart, and every third is darker."""
+    hue, value = (0.61 * label + 0.02) % 1, (0.95, 0.75, 0.55)[label % 3]
+    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.8, value))
+
+
+def css(label: int) -> str:
+    """Colour of a class, as a page names it."""
+    return "#{:02x}{:02x}{:02x}".format(*colour(label))
+
+
+def picture(image: np.ndarray) -> str:
+    """An image, uint8 (h, w, 3)."""
+    return _svg(image, "")
+
+
+def label_map(image: np.ndarray, labels: np.ndarray, ignore: int | None) -> str:
+    """An image in grey under the colours of its classes; what is ignored stays grey.
+
+    Parameters
+    ----------
+    image : uint8 (h, w, 3)
+    labels : class of each pixel, (h, w)
+    ignore : value that counts nowhere
+    """
+    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
+    values, places = np.unique(labels, return_inverse=True)
+    colours = np.array([colour(int(value)) for value in values])[places.reshape(labels.shape)]
+    mixed = _FADED * grey + (1 - _FADED) * colours
+    if ignore is not None:
+        mixed[labels == ignore] = grey[labels == ignore]
+    return _svg(mixed.round().astype(np.uint8), "")
+
+
+def depth_map(metres: np.ndarray, low: float, high: float) -> str:
+    """Distances (h, w) from `low`, light, to `high`, dark; white where there is none."""
+    place = np.clip((metres - low) / max(high - low, 1e-9), 0, 1) * (len(_DEPTH) - 1)
+    steps = np.arange(len(_DEPTH))
+    colours = np.stack([np.interp(place, steps, channel) for channel in _DEPTH.T], axis=-1)
+    colours[metres == 0] = _NO_DEPTH
+    return _svg(colours.round().astype(np.uint8), "")
+
+
+def scale(low: float, high: float) -> str:
+    """The colours of distances, as a bar with its ends in metres."""
+    stops = ", ".join("rgb({},{},{})".format(*colour) for colour in _DEPTH)
+    bar = f'<span class="bar" style="background: linear-gradient(to right, {stops})"></span>'
+    return f'<p class="scale">{low:g} m {bar} {high:g} m; white: no value</p>'
+
+
+def objects(image: np.ndarray, found: Sequence[Object], masks: np.ndarray, names: Sequence[str]) -> str:
+    """An image with the masks, boxes and class names of its objects; a crowd has a dashed box.
+
+    Parameters
+    ----------
+    image : uint8 (h, w, 3)
+    found : its objects
+    masks : bool (objects, h, w); drawn where an object has a mask
+    names : names of the classes
+    """
+    mixed = image.astype(np.float64)
+    for one, mask in zip(found, masks, strict=True):
+        if one.mask is not None:
+            mixed[mask] = 0.5 * mixed[mask] + 0.5 * np.array(colour(one.label))
+    unit = max(image.shape[:2]) / 100
+    lines = "".join(_box(one, names, unit) for one in found)
+    return _svg(mixed.round().astype(np.uint8), lines)
+
+
+def _box(one: Object, names: Sequence[str], unit: float) -> str:
+    x0, y0, x1, y1 = one.box
+    dashes = f' stroke-dasharray="{2 * unit:g} {1.5 * unit:g}"' if one.crowd else ""
+    name = (names[one.label] if one.label < len(names) else str(one.label)) + (" (crowd)" if one.crowd else "")
+    line = f'fill="none" stroke="{css(one.label)}" stroke-width="{0.6 * unit:g}"{dashes}'
+    top = y0 - unit if y0 > 6 * unit else y0 + 5 * unit
+    style = f'font-size="{5.5 * unit:g}" stroke="#fff" stroke-width="{1.2 * unit:g}" paint-order="stroke"'
+    return (
+        f'<rect x="{x0:g}" y="{y0:g}" width="{x1 - x0:g}" height="{y1 - y0:g}" {line}/>'
+        f'<text x="{x0 + unit / 2:g}" y="{top:g}" {style} fill="#111">{escape(name)}</text>'
+    )
+
+
+def _svg(pixels: np.ndarray, lines: str) -> str:
+    height, width = pixels.shape[:2]
+    small = ' class="small"' if max(width, height) <= SMALL else ""
+    place = f'width="{width}" height="{height}" preserveAspectRatio="none"'
+    return f'<svg{small} viewBox="0 0 {width} {height}"><image {place} href="{_encoded(pixels)}"/>{lines}</svg>'
+
+
+def _encoded(pixels: np.ndarray) -> str:
+    """Pixels as an address that holds them."""
+    kind, data = preview(pixels)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
