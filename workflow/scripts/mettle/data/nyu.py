@@ -59,7 +59,7 @@ def listed(source: Path, split: str, say: Say = lambda line: None) -> list[tuple
             raise ValueError(f"{where}: names {cells[0]}, as line {first} does: remove one of them")
         pairs.append(tuple(below(source, cell, where) for cell in cells[:2]))
     if skipped:
-        say(f"{skipped} of {skipped + len(pairs)} lines of {path} name no depth map and are left out")
+        say(f"{skipped} of {skipped + len(pairs)} lines of {path.name} name no depth map and are left out")
     return pairs
 
 

@@ -10,15 +10,17 @@ import numpy as np
 from mettle.data.item import Object
 from mettle.data.preview import SMALL, preview
 
+_GOLDEN = 0.618034  # of the circle of hues; its multiples stay apart
+_LETTERS = 4.5  # height of class names, hundredths of the longer side
 _FADED = 0.35  # share of the image in a picture of its targets
 # Viridis by Smith and van der Walt (CC0), at even steps; reversed here, so that what is near is light.
 _DEPTH = np.array([[253, 231, 37], [122, 209, 81], [34, 168, 132], [42, 120, 142], [65, 68, 135], [68, 1, 84]])
-_NO_DEPTH = (255, 255, 255)
+_NO_DEPTH = (215, 245)  # greys of the hatching
 
 
 def colour(label: int) -> tuple[int, int, int]:
-    """Colour of a class: hues of neighbours lie far apart, and every third is darker."""
-    hue, value = (0.61 * label + 0.02) % 1, (0.95, 0.75, 0.55)[label % 3]
+    """Colour of a class: the hues of neighbours lie far apart, and their brightness differs."""
+    hue, value = label * _GOLDEN % 1, (0.95, 0.75, 0.55)[label // 2 % 3]
     return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.8, value))
 
 
@@ -51,11 +53,13 @@ def label_map(image: np.ndarray, labels: np.ndarray, ignore: int | None) -> str:
 
 
 def depth_map(metres: np.ndarray, low: float, high: float) -> str:
-    """Distances (h, w) from `low`, light, to `high`, dark; white where there is none."""
+    """Distances (h, w) from `low`, light, to `high`, dark; hatched where there is none."""
     place = np.clip((metres - low) / max(high - low, 1e-9), 0, 1) * (len(_DEPTH) - 1)
     steps = np.arange(len(_DEPTH))
     colours = np.stack([np.interp(place, steps, channel) for channel in _DEPTH.T], axis=-1)
-    colours[metres == 0] = _NO_DEPTH
+    rows, columns = np.indices(metres.shape)
+    hatched = np.where((rows + columns) // 4 % 2, *_NO_DEPTH)[..., None]
+    colours = np.where(metres[..., None] == 0, hatched, colours)
     return _svg(colours.round().astype(np.uint8), "")
 
 
@@ -63,7 +67,7 @@ def scale(low: float, high: float) -> str:
     """The colours of distances, as a bar with its ends in metres."""
     stops = ", ".join("rgb({},{},{})".format(*colour) for colour in _DEPTH)
     bar = f'<span class="bar" style="background: linear-gradient(to right, {stops})"></span>'
-    return f'<p class="scale">{low:g} m {bar} {high:g} m; white: no value</p>'
+    return f"{low:g} m {bar} {high:g} m"
 
 
 def objects(image: np.ndarray, found: Sequence[Object], masks: np.ndarray, names: Sequence[str]) -> str:
@@ -80,22 +84,33 @@ def objects(image: np.ndarray, found: Sequence[Object], masks: np.ndarray, names
     for one, mask in zip(found, masks, strict=True):
         if one.mask is not None:
             mixed[mask] = 0.5 * mixed[mask] + 0.5 * np.array(colour(one.label))
-    unit = max(image.shape[:2]) / 100
-    lines = "".join(_box(one, names, unit) for one in found)
-    return _svg(mixed.round().astype(np.uint8), lines)
+    unit = max(image.shape[:2]) / 100  # pixels
+    lines = "".join(_box(one, unit) for one in found)
+    places: list[tuple[float, float, float]] = []
+    words = "".join(_name(one, names, unit, places) for one in found)
+    return _svg(mixed.round().astype(np.uint8), lines + words)
 
 
-def _box(one: Object, names: Sequence[str], unit: float) -> str:
+def _box(one: Object, unit: float) -> str:
+    """The box of an object, on a wider one in white, so that it is seen on everything."""
     x0, y0, x1, y1 = one.box
+    place = f'x="{x0:g}" y="{y0:g}" width="{x1 - x0:g}" height="{y1 - y0:g}" fill="none"'
     dashes = f' stroke-dasharray="{2 * unit:g} {1.5 * unit:g}"' if one.crowd else ""
+    below = f'<rect {place} stroke="#fff" stroke-width="{1.1 * unit:g}" stroke-opacity=".7"/>'
+    return f'{below}<rect {place} stroke="{css(one.label)}" stroke-width="{0.6 * unit:g}"{dashes}/>'
+
+
+def _name(one: Object, names: Sequence[str], unit: float, places: list[tuple[float, float, float]]) -> str:
+    """The name of an object's class above its box, or further down where another name is; notes its place."""
     name = (names[one.label] if one.label < len(names) else str(one.label)) + (" (crowd)" if one.crowd else "")
-    line = f'fill="none" stroke="{css(one.label)}" stroke-width="{0.6 * unit:g}"{dashes}'
-    top = y0 - unit if y0 > 6 * unit else y0 + 5 * unit
-    style = f'font-size="{5.5 * unit:g}" stroke="#fff" stroke-width="{1.2 * unit:g}" paint-order="stroke"'
-    return (
-        f'<rect x="{x0:g}" y="{y0:g}" width="{x1 - x0:g}" height="{y1 - y0:g}" {line}/>'
-        f'<text x="{x0 + unit / 2:g}" y="{top:g}" {style} fill="#111">{escape(name)}</text>'
-    )
+    size = _LETTERS * unit
+    x, y = one.box[0] + unit / 2, one.box[1] - unit if one.box[1] > 1.1 * size else one.box[1] + size
+    end = x + 0.65 * size * len(name)
+    while any(abs(y - row) < size and x < right and left < end for left, right, row in places):
+        y += size
+    places.append((x, end, y))
+    style = f'font-size="{size:g}" stroke="#fff" stroke-width="{1.2 * unit:g}" paint-order="stroke" fill="#111"'
+    return f'<text x="{x:g}" y="{y:g}" {style}>{escape(name)}</text>'
 
 
 def _svg(pixels: np.ndarray, lines: str) -> str:

@@ -31,11 +31,11 @@ td:nth-child(2), th:nth-child(2), td.bars { text-align: left; }
 .item { border-top: 1px solid #ddd; padding: .7em 0; }
 .item p { margin: 0 0 .4em; font-size: .87em; color: #444; overflow-wrap: anywhere; }
 .panels { display: flex; gap: .8em; flex-wrap: wrap; }
-figure { margin: 0; flex: 0 1 292px; } figcaption { font-size: .8em; color: #666; }
+figure { margin: 0; flex: 1 1 260px; max-width: 480px; } figcaption { font-size: .8em; color: #666; }
 .alone { display: flex; flex-wrap: wrap; gap: 1em; } .alone .item { border: 0; padding: 0; width: 176px; }
 svg { width: 100%; height: auto; display: block; background: #eee; } svg.small image { image-rendering: pixelated; }
 svg text { font-family: sans-serif; font-weight: 600; }
-.bar { display: inline-block; width: 12em; height: .9em; vertical-align: -.1em; margin: 0 .3em; }
+.bar { display: inline-block; width: 8em; height: .7em; margin: 0 .3em; }
 """
 
 
@@ -55,7 +55,6 @@ def browse(
     store = Store(lmdb_path)
     targets = TargetStore(lmdb_path) if dataset["task"] != ["classification"] else None
     found, names = count(store, targets), _names(store, targets)
-    low, high = dataset.get("depth_min", 0.0), dataset.get("depth_max", 0.0)
     sources = store.manifest()["source"]
     places = spread(len(store), SHOWN)
     sample = [_item(store, targets, index, names, dataset, sources[index]) for index in places]
@@ -64,7 +63,6 @@ def browse(
         _facts(store, found, dataset),
         _classes(found, names, dataset.get("ignore")),
         f"<h2>{len(sample)} images{' at even steps' if len(sample) < len(store) else ''}</h2>",
-        drawing.scale(low, high) if targets and "depth" in targets.kinds else "",
         f'<div class="{"items" if targets else "alone"}">{"".join(sample)}</div>',
         f"<h2>How this page was made</h2>{_terms({key: _text(value) for key, value in provenance.items()})}",
     ]
@@ -82,11 +80,11 @@ def _facts(store: Store, found: Counts, dataset: Mapping[str, Any]) -> str:
     """What the split is, in a few lines."""
     facts = {"images": f"{len(store):,}", "tasks": ", ".join(dataset["task"]), "sizes": _sizes(found.sizes)}
     if found.depth:
-        shown = "{:.3g} to {:.3g} m".format(*found.depth)
-        facts["distances"] = f"{shown}; {found.unknown:.1%} of the pixels have none"
+        none = f"; {found.unknown:.1%} of the pixels have none" if found.unknown else ""
+        facts["distances"] = "{:.3g} to {:.3g} m".format(*found.depth) + none
     if found.objects or found.empty:
         each = sum(found.objects.values()) / found.n
-        facts["objects"] = f"{each:.1f} an image; {found.empty:,} images without; {found.crowds:,} crowds"
+        facts["objects"] = f"{each:.1f} per image; images without any: {found.empty:,}; crowds: {found.crowds:,}"
     if found.n < len(store):
         facts["counted on"] = f"{found.n:,} images at even steps (labels: all)"
     facts |= {key: dataset[key] for key in ("version", "licence", "source", "home") if dataset.get(key)}
@@ -139,9 +137,11 @@ def _item(
     for kind in targets.kinds if targets else ():
         panels[_TITLES[kind]] = _panel(kind, image, targets, index, names, dataset)
     label = int(store.labels[index])
-    said = [f"id {store.ids[index]}"] + ([f"{escape(store.class_names[label])} ({label})"] if label >= 0 else [])
+    said = [f"id {store.ids[index]}"] + ([f"class {escape(store.class_names[label])}"] if label >= 0 else [])
     said += [f"{image.shape[1]} x {image.shape[0]}"] if targets else []
-    captions = {title: f"<figcaption>{title}</figcaption>" if targets else "" for title in panels}
+    bar = drawing.scale(dataset["depth_min"], dataset["depth_max"]) if "distance" in panels else ""
+    said_below = {title: f"{title} {bar * (title == 'distance')}".strip() for title in panels}
+    captions = {title: f"<figcaption>{text}</figcaption>" * bool(targets) for title, text in said_below.items()}
     figures = "".join(f"<figure>{panel}{captions[title]}</figure>" for title, panel in panels.items())
     return f'<div class="item"><p>{", ".join(said)}<br>{escape(source)}</p><div class="panels">{figures}</div></div>'
 
