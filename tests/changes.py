@@ -81,6 +81,7 @@ part|classification|5|64|folder|raw/photos|lists/files.txt|||test|photos|1|||
 packed|classification|10|64|cifar10_python|raw/packed.tar.gz|||train|test||1|||
 maps|segmentation|5|0|pascal|raw/maps||||test||1||||6|255
 far|depth||0|depth_folder|raw/far||||test||1||||||1|10|0.001
+rooms|depth||0|nyu|raw/nyu||||test||1||||||1|10
 roads|classification, depth|10|96|streets||||train|test||1||||||1|10
 """
 MODELS = """
@@ -103,6 +104,7 @@ GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"opti
 # Files that no figure needs.
 MORE = [f"results/prep/{name}/test.targets.lmdb" for name in ("maps", "far", "roads")]
 MORE += [f"results/prep/{name}/test.html" for name in ("maps", "far", "packed")]
+MORE += ["results/dinov2/photos", "results/mmseg/rooms"]
 MORE += ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
 MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
@@ -132,6 +134,8 @@ class Tree:
         for part in ("maps/ImageSets/Segmentation", "maps/JPEGImages", "maps/SegmentationClass"):
             (folder / "raw" / part).mkdir(parents=True)
         (folder / "raw/maps/ImageSets/Segmentation/test.txt").touch()
+        (folder / "raw/nyu").mkdir()
+        (folder / "raw/nyu/nyu_test.txt").touch()
         for part in ("images", "annotations"):
             (folder / "raw" / "far" / part / "test").mkdir(parents=True)
         for name in ("raw/a.pt", "raw/b.pt", "raw/i.pt", "raw/j.pt", "raw/packed.tar.gz", "raw/other.tar.gz"):

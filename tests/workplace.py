@@ -39,7 +39,9 @@ class Workplace:
     def datasets(self, rows, *more):
         """Write the sheet; `more` are lines of other data sets, with tabs."""
         lines = [f"{name}\tclassification\t{classes}\t32\tdigits\ttrain\ttest" for name, classes in rows]
-        self._write("datasets.tsv", ["dataset\ttask\tclasses\tsize\treader\ttrain\ttest", *lines, *more])
+        self._write(
+            "datasets.tsv", ["dataset\ttask\tclasses\tsize\treader\ttrain\ttest\tdepth_min\tdepth_max", *lines, *more]
+        )
 
     def models(self, rows, **more):
         """Write the sheet; `more` are columns, each a mapping from some of the models to their cells."""

@@ -39,6 +39,7 @@ STAGES = [
     "publish",
     "download",
     "browse",
+    "layouts",
 ]
 ABOVE = {"controller": set(), "commands": {"stages.train"}}  # what runs beside jobs, and the stages that it imports
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")

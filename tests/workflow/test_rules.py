@@ -153,7 +153,9 @@ def test_log_and_benchmark_have_the_wildcards_of_the_output(rule):
 def test_only_stores_and_weights_are_shared_by_configurations(rule):
     """All other files are in the folder of the configuration, with the logs and benchmarks of their jobs."""
     texts = re.findall(r'"((?:<results>|results)/(\w+)/[^"]*)"', rule.text)
-    assert all(text.startswith("<results>") != (stage in ("prep", "train", "tfds")) for text, stage in texts)
+    assert all(
+        text.startswith("<results>") != (stage in ("prep", "train", "tfds", "dinov2", "mmseg")) for text, stage in texts
+    )
     own = '"<results>/' in rule.parts["output"]
     assert own == ("<logs>" in rule.parts["log"]) == ("<benchmarks>" in rule.parts["benchmark"])
     assert '"results/.resume' not in rule.parts["params"] or not own

@@ -1,9 +1,13 @@
 """
-Publishes data sets and what attacks add to their images, as data sets of TensorFlow Datasets in the array_record format.
+Publishes data sets and what attacks add to their images, as data sets of TensorFlow Datasets in the array_record format; and
+writes what other projects look for in place of a data set as it was published.
 
 INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet)
           results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb, results/perturb/{kind}/{dataset}/{model}/{attack}.parquet
+          the `source` of the data set's row in config/datasets.tsv
 OUTPUTS:  results/tfds/{dataset}
+          results/dinov2/{dataset}
+          results/mmseg/{dataset}
           results/tfds_perturb/{kind}/{dataset}/{model}/{attack}
 """
 
@@ -52,3 +56,51 @@ rule publish_perturbed:
         dataset=PLAN.published_row,
     script:
         "../scripts/publish_perturbed.py"
+
+
+rule dinov2_arrays:
+    """Write the arrays that DINOv2 reads beside the images of an ImageNet-like folder."""
+    input:
+        PLAN.sources,
+    output:
+        directory("results/dinov2/{dataset}"),
+    log:
+        "logs/dinov2/{dataset}.log",
+    benchmark:
+        "benchmarks/results/dinov2/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=PLAN.pattern(PLAN.folders),
+    conda:
+        "../../envs/prep.yaml"
+    resources:
+        mem_mb=ASKED.memory("dinov2_arrays"),
+        runtime=ASKED.minutes("dinov2_arrays"),
+    params:
+        revision=1,
+        dataset=PLAN.source_row,
+    script:
+        "../scripts/dinov2_arrays.py"
+
+
+rule mmseg_folders:
+    """Copy NYU Depth v2 into folders as mmsegmentation looks for them."""
+    input:
+        PLAN.sources,
+    output:
+        directory("results/mmseg/{dataset}"),
+    log:
+        "logs/mmseg/{dataset}.log",
+    benchmark:
+        "benchmarks/results/mmseg/{dataset}.tsv"
+    wildcard_constraints:
+        dataset=PLAN.pattern(PLAN.nyu),
+    conda:
+        "../../envs/prep.yaml"
+    resources:
+        mem_mb=ASKED.memory("mmseg_folders"),
+        runtime=ASKED.minutes("mmseg_folders"),
+    params:
+        revision=1,
+        dataset=PLAN.source_row,
+    script:
+        "../scripts/mmseg_folders.py"

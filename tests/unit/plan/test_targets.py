@@ -16,6 +16,8 @@ NAMES = {
     "set": "group",
     "dataset": "ten",
     "packed": "roads",
+    "foldered": "photos",
+    "nyu": "rooms",
     "split": "test",
     "model": "vgg5-plain-s0",
     "trained": "vgg5-plain-s0",
@@ -34,7 +36,10 @@ NAMES = {
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     place = Workplace(tmp_path_factory.mktemp("place"))
-    place.datasets(DATASETS, "roads\tclassification, segmentation\t10\t96\tstreets\ttrain\ttest")
+    roads = "roads\tclassification, segmentation\t10\t96\tstreets\ttrain\ttest"
+    place.datasets(
+        DATASETS, roads, "photos\tclassification\t3\t0\tfolder\t\tval", "rooms\tdepth\t\t0\tnyu\t\ttest\t1\t2"
+    )
     place.models(
         [
             ("ten", "resnet8", "plain", 0),
@@ -130,6 +135,9 @@ WRONG = [
     ("results/prep/ten/val.lmdb", r"unknown split 'val'; known: test, train"),
     ("results/prep/roads/val.targets.lmdb", r"unknown split 'val'; known: test, train"),
     ("results/prep/raods/test.targets.lmdb", r"unknown data set 'raods': did you mean 'roads'\?"),
+    ("results/dinov2/ten", r"'ten' is read by 'digits': this is for data sets of reader 'folder'$"),
+    ("results/mmseg/roads", r"'roads' is read by 'streets': this is for data sets of reader 'nyu'$"),
+    ("results/mmseg/rooom", r"unknown data set 'rooom': did you mean 'rooms'\?"),
     ("results/prep/ten/test.targets.lmdb", r"'ten' has labels alone: they are in its manifest, \{split\}\.parquet$"),
     ("results/probe/ten/vgg-plain-s0.epochs.parquet", r"unknown model 'vgg-plain-s0': did you mean 'vgg5-plain-s0'\?"),
 ]

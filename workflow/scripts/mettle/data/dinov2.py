@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mettle import text
 from mettle.data.classes import class_folders
 
 NO_CLASS = 2**32 - 1  # class_index of an image without a class
@@ -20,6 +21,14 @@ _FILE = {
     "test": "ILSVRC2012_test_{index:08d}.JPEG",
 }
 _LAST = re.compile(r"_(\d+)\.JPEG$")
+
+
+def read_labels(path: Path) -> dict[str, str]:
+    """Name of each class folder by `labels.txt`, a folder, a comma and a name a line; empty where it is missing."""
+    if not path.is_file():
+        return {}
+    pairs = [line.partition(",") for line in text.read(path).split("\n") if line.strip()]
+    return {folder.strip(): name.strip() for folder, _, name in pairs}
 
 
 def write(source: Path, split: str, names: Mapping[str, str], folder: Path) -> int:

@@ -127,6 +127,27 @@ class Jobs(Cells):
         """Data sets whose only targets are labels."""
         return [name for name, row in self.datasets.items() if not dense(row)]
 
+    def sources(self, wildcards: Any) -> list[str]:
+        """What all splits of a data set are packed from."""
+        row = self.dataset_row(wildcards)
+        cells = [{"dataset": row["dataset"], "split": row[key]} for key in ("train", "test") if row[key]]
+        return sorted({path for cell in cells for path in self.dataset_source(cell)})
+
+    @property
+    def folders(self) -> list[str]:
+        """Data sets in one folder per class."""
+        return [name for name, row in self.datasets.items() if row["reader"] == "folder"]
+
+    @property
+    def nyu(self) -> list[str]:
+        """Data sets in the form of the archive of NYU Depth v2."""
+        return [name for name, row in self.datasets.items() if row["reader"] == "nyu"]
+
+    def source_row(self, wildcards: Any) -> Row:
+        """What of its row decides what a data set is written from for other projects."""
+        row = self.dataset_row(wildcards)
+        return {key: row[key] for key in ("dataset", "source", "subset", "train", "test", "version") if key in row}
+
     def packed(self, wildcards: Any) -> list[str]:
         """Files of a packed split: images, manifest, and targets where they are more than labels."""
         dataset = get(wildcards, "dataset")

@@ -51,10 +51,20 @@ PATHS = (
     "results/figures/{drawn}.pdf",
     "results/figures/{drawn}.png",
     "results/tfds/{dataset}",
+    "results/dinov2/{foldered}",
+    "results/mmseg/{nyu}",
     "results/tfds_perturb/{kind}/{dataset}/{model}/{attack}",
 )
 SHOWN = ("tables", "figures")
-_NARROWER = {"packed": "dataset", "trained": "model", "judged": "model", "compared": "images", "drawn": "figure"}
+_NARROWER = {
+    "packed": "dataset",
+    "foldered": "dataset",
+    "nyu": "dataset",
+    "trained": "model",
+    "judged": "model",
+    "compared": "images",
+    "drawn": "figure",
+}
 # Options of Snakemake behind which a path is no target.
 _OTHERS = {
     "--report",
@@ -70,7 +80,7 @@ _OTHERS = {
 }
 _GRAMMAR = [path.split("/")[1:] for path in PATHS]
 _STAGES = {parts[0] for parts in _GRAMMAR}
-_SHARED = {"prep", "train", "tfds"}  # in `results`, whatever folder the configuration names
+_SHARED = {"prep", "train", "tfds", "dinov2", "mmseg"}  # in `results`, whatever folder the configuration names
 
 
 def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
@@ -201,6 +211,21 @@ def _packed(plan: "Plan", named: Names) -> str | None:
     return f"'{named['packed']}' has labels alone: they are in its manifest, {{split}}.parquet"
 
 
+def _foldered(plan: "Plan", named: Names) -> str | None:
+    return _read_by(plan, named["foldered"], "folder", plan.folders)
+
+
+def _nyu(plan: "Plan", named: Names) -> str | None:
+    return _read_by(plan, named["nyu"], "nyu", plan.nyu)
+
+
+def _read_by(plan: "Plan", dataset: str, reader: str, known: list[str]) -> str | None:
+    """A data set that is unknown, or that another reader reads."""
+    if (text := _dataset(plan, {"dataset": dataset})) or dataset in known:
+        return text
+    return f"'{dataset}' is read by '{plan.datasets[dataset]['reader']}': this is for data sets of reader '{reader}'"
+
+
 def _split(plan: "Plan", named: Names) -> str | None:
     row = plan.datasets[named.get("dataset") or named["packed"]]
     return _name("split", named["split"], [row[key] for key in ("train", "test") if row[key]])
@@ -299,6 +324,8 @@ def _one_of(kind: str, wildcard: str, *known: str) -> Check:
 _CHECKS: dict[str, Check] = {
     "dataset": _dataset,
     "packed": _packed,
+    "foldered": _foldered,
+    "nyu": _nyu,
     "split": _split,
     "model": _member,
     "set": _set,

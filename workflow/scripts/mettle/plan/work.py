@@ -195,6 +195,14 @@ class Work:
         """Every image of a data set copied."""
         return Load(seconds=count(self.plan.stores(cell), _TRAINING) / 200, mb=2_000)
 
+    def dinov2_arrays(self, cell: Any) -> Load:
+        """The names of all files."""
+        return Load(seconds=300, mb=2_000)
+
+    def mmseg_folders(self, cell: Any) -> Load:
+        """Every image of a data set copied."""
+        return Load(seconds=3_000, mb=500)
+
     def publish_perturbed(self, cell: Any) -> Load:
         """Some images copied."""
         return Load(seconds=60 + self.config["attack"]["perturbations"]["images"] / 50, mb=2_000)
