@@ -10,6 +10,8 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
+# Folders of `results` that all configurations share: stores, weights, and what they are handed on as.
+SHARED_STAGES = ("prep", "train", "tfds", "dinov2", "mmseg")
 LIBRARY = Path(__file__).parents[1]
 
 

@@ -188,10 +188,7 @@ class Sheets:
 def _folder(results: str) -> str:
     """The folder of results in its shortest form; ValueError for one elsewhere, or among stores and weights."""
     path = os.path.normpath(results)
-    if (
-        path.startswith(("..", "results/prep", "results/train", "results/tfds", "results/dinov2", "results/mmseg"))
-        or path == "."
-    ):
+    if path == "." or path.startswith(("..", *(f"results/{stage}" for stage in names.SHARED_STAGES))):
         raise ValueError(f"configuration: results: '{results}' must be a folder of its own, as `results/mine`")
     return path
 

@@ -11,6 +11,7 @@ from mettle import schema
 from mettle.plan.figures import FIGURES
 from mettle.plan.jobs import SHARED
 from mettle.plan.limits import check_attack, check_measure
+from mettle.plan.names import SHARED_STAGES
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan
@@ -56,15 +57,8 @@ PATHS = (
     "results/tfds_perturb/{kind}/{dataset}/{model}/{attack}",
 )
 SHOWN = ("tables", "figures")
-_NARROWER = {
-    "packed": "dataset",
-    "foldered": "dataset",
-    "nyu": "dataset",
-    "trained": "model",
-    "judged": "model",
-    "compared": "images",
-    "drawn": "figure",
-}
+_NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
+_NARROWER |= {"trained": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake behind which a path is no target.
 _OTHERS = {
     "--report",
@@ -80,7 +74,6 @@ _OTHERS = {
 }
 _GRAMMAR = [path.split("/")[1:] for path in PATHS]
 _STAGES = {parts[0] for parts in _GRAMMAR}
-_SHARED = {"prep", "train", "tfds", "dinov2", "mmseg"}  # in `results`, whatever folder the configuration names
 
 
 def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
@@ -132,7 +125,7 @@ def _stage(plan: "Plan", path: str) -> str:
 def unknown(plan: "Plan", target: str) -> str | None:
     """What is wrong with a path of results, or None: also for a stage that is none of ours and resembles none."""
     stage, *rest = _parts(plan, target)
-    home = SHARED if stage in _SHARED else plan.results
+    home = SHARED if stage in SHARED_STAGES else plan.results
     if stage in _STAGES and target != "/".join([home, stage, *rest]):
         return f"by this configuration it is {'/'.join([home, stage, *rest])}"
     if stage not in _STAGES:

@@ -27,8 +27,8 @@ def dinov2_arrays(dataset: Row, folder: str | Path, say: Say = lambda line: None
     """
     if dataset.get("subset"):
         raise ValueError(
-            f"row '{dataset['dataset']}' in config/datasets.tsv is restricted by `subset`, which DINOv2 cannot be: make "
-            "a folder with links to these images, and a row for it"
+            f"row '{dataset['dataset']}' in config/datasets.tsv is restricted by `subset`, which DINOv2 cannot be: "
+            "make a folder with links to these images, and a row for it"
         )
     source, folder = _source(dataset).path, Path(folder)
     names = dinov2.read_labels(source / "labels.txt")
