@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mettle.stages import browse, prep
-from mettle.stages.browse import counts, drawing
 from mettle.data import Store, TargetStore
 from mettle.data.item import Object
 from mettle.data.preview import preview
+from mettle.stages import browse, prep
+from mettle.stages.browse import counts, drawing
 
 ROW = {"dataset": "roads", "reader": "streets", "source": "", "classes": 10, "map_classes": 11, "home": "made <here>"}
 ROW |= {"task": ["classification", "segmentation", "depth", "detection"], "depth_min": 1, "depth_max": 10, "size": 96}

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mettle.stages.browse import drawing
-from mettle.stages.browse.counts import Counts, count, spread
 from mettle.data import Store, TargetStore
 from mettle.files import whole
+from mettle.stages.browse import drawing
+from mettle.stages.browse.counts import Counts, count, spread
 
 SHOWN = 24  # images on a page
 _TITLES = {"label_map": "label map", "objects": "objects", "depth": "distance"}
