@@ -17,7 +17,7 @@ import torch
 sys.path.append(str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from mettle import data, models, schema, tables
-from mettle.data import digits, scenes
+from mettle.data import digits, scenes, streets
 from mettle.stages import compare, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
 from mettle.stages.invert import images as inversion
@@ -99,6 +99,10 @@ class Numbers:
         made = self.path("scenes.lmdb")
         data.write(made, made.with_suffix(".parquet"), (scenes.scene(0, "test", index) for index in range(8)))
         self.note("prep", "scenes", data.Store(made).arrays().mean(), 1e-3)
+        for index in range(4):
+            street = streets.street(0, "test", index)
+            for name in ("label_map", "depth"):
+                self.note("prep", f"streets {index} {name}", getattr(street.targets, name).mean(), 1e-3)
 
     def convert(self, name, arch):
         source = self.path(f"{name}.pt")
