@@ -102,7 +102,7 @@ class Numbers:
         for index in range(4):
             street = streets.street(0, "test", index)
             for name in ("label_map", "depth"):
-                self.note("prep", f"streets {index} {name}", getattr(street.targets, name).mean(), 1e-3)
+                self.note("prep_dense", f"streets {index} {name}", getattr(street.targets, name).mean(), 1e-3)
 
     def convert(self, name, arch):
         source = self.path(f"{name}.pt")
