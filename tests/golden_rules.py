@@ -156,7 +156,7 @@ class Numbers:
         data.write_perturbed(made, made.with_suffix(".parquet"), self.store, batches, "perturbation", 0.5, "l2")
         self.note("perturb", "picture", data.Store(made).arrays().std())
         keys = {"dataset": "digits", "model": "a", "attack": "pgd"} | BALL
-        found = semantics.classify([self.path("b/weights.safetensors")], made, keys, "fp32", BATCH, self.job)
+        found = semantics.classify({"b": self.path("b/weights.safetensors")}, made, keys, "fp32", BATCH, self.job)
         self.note("semantics", "sum of classes", sum(found["prediction"]), 5)
 
     def train(self):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mettle import models
-from mettle.plan import Plan, check_targets, names
+from mettle.plan import Plan, check_targets, names, sheets
 
 SCRIPTS = Path(names.__file__).parents[2]
 PLAIN = {
@@ -189,11 +189,11 @@ def test_what_is_wrong_in_the_configuration(place, blocks, message):
         ),
         (
             ("little", "vgg5", "robust", "none", 1, 7, "train"),
-            r"row 'vgg5-robust-s7': threat 'none' does not go with eps 1$",
+            r"row 'vgg5-robust-s7': threat and eps are none 1, but recipe 'robust' trains with l2 1$",
         ),
         (
             ("little", "vgg5", "robust", "l2", 0, 7, "train"),
-            r"row 'vgg5-robust-s7': threat 'l2' does not go with eps 0$",
+            r"row 'vgg5-robust-s7': threat and eps are l2 0, but recipe 'robust' trains with l2 1$",
         ),
         (
             ("little", "vgg5", "robust", "l2", 2, 7, "train"),
@@ -224,12 +224,61 @@ def test_what_is_wrong_in_a_row_of_the_models(place, row, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_name_must_be_that_of_its_row(place):
-    row = ("little", "vgg5", "plain", "none", 0, 7, "train")
-    place.sheet([row], ["vgg5-plain-s8"])
-    message = r"row 'vgg5-plain-s8': the name must be arch-recipe-sSEED of the row, that is 'vgg5-plain-s7'$"
-    with pytest.raises(ValueError, match=message):
+def test_a_name_is_free_and_a_row_is_labelled_by_it_unless_it_has_a_label(place):
+    lines = ["model\tlabel\tdataset\tarch\trecipe\tseed\tsource"]
+    lines += ["my.net_v2\t\tlittle\tvgg5\trobust\t7\ttrain", "b\tmine, plain\tlittle\tvgg5\tplain\t7\ttrain"]
+    (place.folder / "models.tsv").write_text("\n".join(lines) + "\n")
+    found = place.plan(figures={}, sets={"both": {"models": {"arch": "vgg5", "threat": "l2"}}})
+    assert {name: row["label"] for name, row in found.models.items()} == {"my.net_v2": "my.net_v2", "b": "mine, plain"}
+    assert found.group("my.net_v2") == ("little", "l2", 1.0) and found.group("b") == ("little", "none", 0.0)
+    assert found.sets["both"].models == ("my.net_v2",)
+    assert re.fullmatch(found.pattern(found.models), "my.net_v2") and not re.fullmatch(
+        found.pattern(found.models), "my_net_v2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("threat", None),
+        ("eps", None),
+        ({"threat": "linf"}, r"threat and eps are linf 1, but recipe 'robust' trains with l2 1$"),
+        ({"eps": "2"}, r"threat and eps are l2 2, but recipe 'robust' trains with l2 1$"),
+    ],
+)
+def test_a_row_may_state_threat_or_eps_and_must_agree_with_the_recipe(place, columns, message):
+    stated = columns if isinstance(columns, dict) else {columns: {"threat": "l2", "eps": "1"}[columns]}
+    lines = ["\t".join(["model", "dataset", "arch", "recipe", "seed", "source", *stated])]
+    lines.append("\t".join(["mine", "little", "vgg5", "robust", "7", "train", *stated.values()]))
+    (place.folder / "models.tsv").write_text("\n".join(lines) + "\n")
+    if message is None:
+        assert place.plan(figures={}).group("mine") == ("little", "l2", 1.0)
+        return
+    with pytest.raises(ValueError, match=r"models\.tsv, row 'mine': " + message):
+        place.plan(figures={})
+
+
+@pytest.mark.parametrize("name", ["my net", "-mine", ".mine", "a/b", "x.epochs", "x.log", "mïne"])
+def test_a_name_that_cannot_be_in_a_path_is_refused(place, name):
+    place.sheet([("little", "vgg5", "plain", "none", 0, 7, "train")], [name])
+    message = (
+        "'model' may only hold letters, digits, '_', '-' and '.', must start with a letter or digit, and must not end"
+    )
+    with pytest.raises(ValueError, match=re.escape(f"row '{name}': {message} with .epochs or .log, got '{name}'")):
         place.plan()
+
+
+@pytest.mark.parametrize("name", ["all", "attack"])
+def test_a_name_that_means_something_else_is_refused(place, name):
+    place.sheet([("little", "vgg5", "plain", "none", 0, 7, "train")], [name])
+    with pytest.raises(ValueError, match=f"row '{name}': the name '{name}' is taken: choose another$"):
+        place.plan()
+
+
+def test_folders_of_unfinished_jobs_are_no_names_of_models():
+    rules = "".join(path.read_text() for path in (SCRIPTS.parent / "rules").glob("*.smk"))
+    folders = set(re.findall(r'(?:PLAN\.state\("|results/\.resume/)(\w+)/', rules))
+    assert {"attack", "download"} < folders <= sheets._TAKEN
 
 
 @pytest.mark.parametrize(
@@ -625,6 +674,22 @@ def test_what_is_wrong_in_a_sweep(place, changes, message):
     place.sweep("try", SWEEP | changes)
     with pytest.raises(ValueError, match=message):
         place.plan(sweeps=["try"]).models_of_sweep("try")
+
+
+def test_a_target_of_a_sweep_that_the_sheets_do_not_allow_says_why(place):
+    place.sweep("try", SWEEP)
+    model = place.plan(sweeps=["try"]).models_of_sweep("try")[0]
+    place.sweep("try", SWEEP | {"dataset": "litle"})
+    with pytest.raises(ValueError, match=r"weights\.safetensors': sweep try, row '.*': unknown data set 'litle'"):
+        check_targets(place.plan(sweeps=["try"]), [f"results/train/{model}/weights.safetensors"])
+
+
+def test_a_model_of_a_sweep_has_no_name_of_a_row(place):
+    place.sweep("try", SWEEP)
+    model = place.plan(sweeps=["try"]).models_of_sweep("try")[0]
+    place.sheet([("little", "vgg5", "plain", "none", 0, 7, "train")], [model])
+    with pytest.raises(ValueError, match=rf"models\.tsv, row '{model}': appears in sweep try too$"):
+        place.plan(sweeps=["try"])
 
 
 def test_an_unknown_sweep_is_named(place):

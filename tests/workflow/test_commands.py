@@ -189,7 +189,7 @@ def test_an_unknown_model_in_a_path_is_said(tree):
             "none\t-1\t0",
             "config/models.tsv, line 2, row 'resnet8-digits_eps0-s0': 'eps'",
         ),
-        ("config/models.tsv", "\tresnet8\t", "\tresnet9\t", "the name must be arch-recipe-sSEED of the row"),
+        ("config/models.tsv", "\tresnet8\t", "\tresnet9\t", "unknown architecture 'resnet9': did you mean 'resnet"),
         ("config/datasets.tsv", "\t10\t", "\tten\t", "config/datasets.tsv, line 2, row 'digits': 'classes' must be"),
         ("config/recipes/digits_eps0.yaml", "epochs:", "epoch:", "config/recipes/digits_eps0.yaml: "),
     ],

@@ -133,7 +133,7 @@ rule perturb:
 rule semantics:
     """Classify the perturbations against one model by other models."""
     input:
-        judges=PLAN.judges,
+        judges=PLAN.weights_of_judges,
         images=ancient("<results>/perturb/perturbation/{dataset}/{model}/{attack}.lmdb"),
         manifest="<results>/perturb/perturbation/{dataset}/{model}/{attack}.parquet",
     output:
@@ -150,6 +150,7 @@ rule semantics:
     params:
         revision=2,
         ball=PLAN.ball,
+        judges=uncounted(PLAN.judges),
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
     script:

@@ -63,6 +63,7 @@ rule cross:
         runtime=ASKED.minutes("cross"),
     params:
         revision=1,
+        above=uncounted(PLAN.names_above),
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["represent"]["batch_size"]),
         resume=PLAN.state("cross/{dataset}/{set}/{model}"),

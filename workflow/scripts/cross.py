@@ -4,11 +4,11 @@ from mettle import flow
 from mettle.stages import represent
 
 with flow.job(snakemake) as job:
-    given = snakemake.input
+    given, above = snakemake.input, snakemake.params.above
     represent.cross(
         snakemake.output[0],
-        represent.Inverted(given.weights, given.images, given.seen),
-        list(map(represent.Inverted, given.weights_above, given.images_above, given.seen_above)),
+        represent.Inverted(snakemake.wildcards.model, given.weights, given.images, given.seen),
+        list(map(represent.Inverted, above, given.weights_above, given.images_above, given.seen_above)),
         snakemake.wildcards.dataset,
         snakemake.params.precision,
         snakemake.params.batch_size,

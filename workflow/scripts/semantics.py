@@ -6,7 +6,7 @@ from mettle.stages.attack import semantics
 with flow.job(snakemake) as job:
     keys = dict(snakemake.wildcards) | snakemake.params.ball
     columns = semantics.classify(
-        snakemake.input.judges,
+        dict(zip(snakemake.params.judges, snakemake.input.judges, strict=True)),
         snakemake.input.images,
         keys,
         snakemake.params.precision,

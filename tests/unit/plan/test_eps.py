@@ -37,7 +37,8 @@ def test_every_schema_with_a_norm_bounds_its_radius():
     assert len(found) >= 18
     for rules, norm in found:
         bounds = [rules, *rules.get("allOf", [])]
-        (then,) = [part["then"] for part in bounds if part.get("if") == {"properties": {norm: {"const": "linf"}}}]
+        linf = {norm: {"const": "linf"}}
+        (then,) = [part["then"] for part in bounds if part.get("if", {}).get("properties") == linf]
         eps = then["properties"]["eps"]
         assert eps.get("items", eps)["maximum"] == 1
         assert "step_size" not in rules["properties"] or "step_size" in then["properties"]

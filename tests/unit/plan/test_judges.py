@@ -25,8 +25,8 @@ def place(tmp_path):
 def test_judges_are_those_of_the_data_set(place):
     place.models([("ten", "vgg5", "plain", 0), ("ten", "resnet8", "plain", 0), ("two", "vgg5", "plain", 1)])
     found = place.plan(**blocks([*JUDGES, "vgg5-plain-s1"]))
-    assert found.judges({"dataset": "ten"}) == [f"results/train/{judge}/weights.safetensors" for judge in JUDGES]
-    assert found.judges({"dataset": "two"}) == ["results/train/vgg5-plain-s1/weights.safetensors"]
+    assert found.judges({"dataset": "ten"}) == JUDGES
+    assert found.weights_of_judges({"dataset": "two"}) == ["results/train/vgg5-plain-s1/weights.safetensors"]
 
 
 def test_cells_of_figure_11(place):
@@ -97,7 +97,7 @@ def test_no_model_judges_perturbations_against_its_own_weights_under_another_nam
     place.models([("ten", "resnet8", "plain", 0), ("ten", "vgg5", "plain", 0), ("ten", "vgg5", "plain", 1)], **columns)
     found = place.plan(**blocks([JUDGE]))
     if shared is None:
-        assert found.judges({"dataset": "ten", "model": ATTACKED}) == [f"results/train/{JUDGE}/weights.safetensors"]
+        assert found.judges({"dataset": "ten", "model": ATTACKED}) == [JUDGE]
         return
     said = (
         f"'{JUDGE}' is to judge perturbations made against '{ATTACKED}', but both have, or start from, {shared}"

@@ -91,7 +91,6 @@ WRONG = [
     ("results/attack/ten/vgg5-plane-s0/weak.parquet", r"unknown model 'vgg5-plane-s0': did you mean 'vgg5-plain-s0'\?"),
     ("results/attack/ten/mine/weak.parquet", r"unknown model 'mine': models are rows of .*models\.tsv"),
     ("results/attack/ten/vgg5-plain-s2/weak.parquet", r"'vgg5-plain-s2' is a model of 'two', not of 'ten'"),
-    ("results/attack/ten/vgg11-plain-s0/weak.parquet", r"no model has the architecture 'vgg11': add a row to .*models"),
     ("results/attack/ten/vgg5-plain-s0/waek.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
     (
         "results/attack/ten/vgg5-plain-s0/fierce.parquet",

@@ -156,7 +156,7 @@ def inverted(tmp_path, store):
         seen = tmp_path / "represent" / f"inverted-{arch}" / f"{arch}.parquet"
         keys = KEYS | {"images": f"inverted-{arch}", "model": arch}
         tables.stream(seen, tables.REPRESENT, represent.extract(weights, folder, keys, None, "fp32", 16, JOB))
-        return represent.Inverted(str(weights), str(folder), str(seen))
+        return represent.Inverted(arch, str(weights), str(folder), str(seen))
 
     return [files(arch) for arch in PAIR]
 

@@ -72,7 +72,7 @@ def test_perturbations_and_those_who_classify_them_bear_the_flags(doubtful, chec
     paths = tmp_path / "p.lmdb", tmp_path / "p.parquet"
     clean = Store(digit_store)
     data.write_perturbed(*paths, clean, perturb(checkpoints, digit_store, job), "perturbation", 0.1, "linf")
-    weights = [checkpoints / "epoch-000.safetensors", checkpoints / "epoch-010.safetensors"]
+    weights = {name: checkpoints / f"{name}.safetensors" for name in ("epoch-000", "epoch-010")}
     columns = semantics.classify(weights, paths[0], {"dataset": "digits"} | BALL, "fp32", 4, job)
     assert {key: columns[key] for key in tables.FLAGS} == {key: [key == doubtful] * 12 for key in tables.FLAGS}
 

@@ -37,20 +37,16 @@ def test_judges_classify_every_perturbation(checkpoints, digit_store, job, tmp_p
     paths = tmp_path / "p.lmdb", tmp_path / "p.parquet"
     about = {"kind": "perturbation", "eps": 0.1, "norm": "linf", "provenance": None}
     data.write_perturbed(*paths, Store(digit_store), batches, **about)
-    judges = []
-    for name in ("epoch-000", "epoch-010"):
-        judges.append(tmp_path / name / "weights.safetensors")
-        model, told = models.load(checkpoints / f"{name}.safetensors")
-        models.save(judges[-1], model, told)
+    judges = {"my.net_v2": checkpoints / "epoch-000.safetensors", "other": checkpoints / "epoch-010.safetensors"}
     keys = KEYS | {"norm": "linf", "eps": 0.1}
     columns = semantics.classify(judges, paths[0], keys, "fp32", 8, job)
     tables.write(tmp_path / "s.parquet", tables.SEMANTICS, columns)
     frame = pd.DataFrame(columns)
-    assert frame.groupby("model_b").size().to_dict() == {"epoch-000": 20, "epoch-010": 20}
+    assert frame.groupby("model_b").size().to_dict() == {"my.net_v2": 20, "other": 20}
     store = Store(paths[0])
     model, _ = models.load(checkpoints / "epoch-010.safetensors")
     x = torch.from_numpy(store.arrays()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
         expected = model(x).argmax(1).tolist()
-    assert frame[frame["model_b"] == "epoch-010"]["prediction"].tolist() == expected
-    assert frame[frame["model_b"] == "epoch-010"]["label"].tolist() == store.labels.tolist()
+    assert frame[frame["model_b"] == "other"]["prediction"].tolist() == expected
+    assert frame[frame["model_b"] == "other"]["label"].tolist() == store.labels.tolist()

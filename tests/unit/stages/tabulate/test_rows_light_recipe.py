@@ -120,7 +120,7 @@ def test_figure_11_has_shares_and_examples(tmp_path):
     data.write(path, path.with_suffix(".parquet"), items)
     columns = {"attack": "pgd", "model_b": ["x"] * 3 + ["y"] * 3, "id": [0, 1, 2] * 2, "label": 0} | SOUND
     cells = pd.DataFrame(RUN | columns | {"prediction": [0, 0, 1, 1, 1, 1]}).drop(columns="split")
-    rows = pd.DataFrame(light_recipe.figure11(cells, {"examples": 2}, [str(path)]))
+    rows = pd.DataFrame(light_recipe.figure11(cells, {"examples": 2, "models": ["a-b-s0"]}, [str(path)]))
     shares = rows[rows["measure"] == "accuracy"].set_index("model_b")["value"]
     assert shares.to_dict() == {"x": pytest.approx(2 / 3), "y": 0}
     shown = rows[rows["measure"] == "example"]

@@ -106,7 +106,7 @@ class Cells(Groups):
         self.known(name, self.config["attack"]["attacks"], "attack", where)
 
     def judges(self, wildcards: Any) -> list[str]:
-        """Weights of the models that classify the perturbations of a data set's images against a model.
+        """Models that classify the perturbations of a data set's images against a model.
 
         Raises
         ------
@@ -124,7 +124,11 @@ class Cells(Groups):
             )
         for judge in judges:
             check_judge(self, judge, get(wildcards, "model"), where)
-        return [f"results/train/{judge}/weights.safetensors" for judge in judges]
+        return judges
+
+    def weights_of_judges(self, wildcards: Any) -> list[str]:
+        """Weights of the models that `judges` names, in their order."""
+        return [f"results/train/{judge}/weights.safetensors" for judge in self.judges(wildcards)]
 
     def keys_of(self, model: str) -> Row:
         """Norm and eps of a model, as keys of a table."""

@@ -14,6 +14,9 @@ from mettle.units import eps_text
 
 Row = dict[str, Any]
 
+# Names of models that mean something else: rows of means and of clean images in tables, folders of unfinished jobs.
+_TAKEN = {"all", "natural", "attack", "cross", "download", "effectiveness", "invert"}
+
 # Where the methods of attacks and measures are registered.
 _REGISTRIES = {"attacks": ("perturb/__init__.py", "ATTACKS"), "measures": ("measures/__init__.py", "MEASURES")}
 # A sheet may state an eps of n/255 in six digits.
@@ -81,7 +84,13 @@ class Sheets:
                 if name in models:
                     raise ValueError(f"{sheet}, row '{name}': appears in {self._sheet_of[name]} too")
                 models[name], self._sheet_of[name] = row, sheet
-        return models | self.recipes.rows
+        for name, row in self.recipes.rows.items():
+            if name in models:
+                raise ValueError(f"{self._sheet_of[name]}, row '{name}': appears in sweep {row['sweep']} too")
+        models |= self.recipes.rows
+        for name, row in models.items():
+            row.setdefault("label", name)
+        return models
 
     def where(self, model: str) -> str:
         """Sheet or sweep and row of a model, for messages."""
@@ -105,10 +114,6 @@ class Sheets:
                 if kind == "attacks":
                     attacks.check(found[name], where)
         return found
-
-    def unused_architecture(self, name: str) -> bool:
-        """Whether there is such an architecture, but no model of it."""
-        return name in self._architectures and all(row["arch"] != name for row in self.models.values())
 
     @cached_property
     def _architectures(self) -> frozenset[str]:
@@ -143,12 +148,9 @@ class Sheets:
 
     def _check_model(self, name: str, row: Row) -> None:
         where = self.where(name)
-        if name != f"{row['arch']}-{row['recipe']}-s{row['seed']}":
-            expected = f"{row['arch']}-{row['recipe']}-s{row['seed']}"
-            raise ValueError(f"{where}: the name must be arch-recipe-sSEED of the row, that is '{expected}'")
+        if name in _TAKEN:
+            raise ValueError(f"{where}: the name '{name}' is taken: choose another")
         self.known(row["dataset"], self.datasets, "data set", where)
-        if (row["threat"] == "none") != (row["eps"] == 0):
-            raise ValueError(f"{where}: threat '{row['threat']}' does not go with eps {eps_text(row['eps'])}")
         if (arches := self._architectures) and row["arch"] not in arches:
             raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
         self._check_base(name)
@@ -159,7 +161,13 @@ class Sheets:
             if not recipe["augment"]["random_resized_crop"]:
                 check_fits(recipe, self.datasets[mixed], in_recipe)
         check_fits(recipe, self.datasets[row["dataset"]], f"{where}, recipe '{row['recipe']}'")
+        self._fill_ball(row, recipe, where)
+
+    def _fill_ball(self, row: Row, recipe: Row, where: str) -> None:
+        """Fill in threat and eps from the recipe; raise ValueError if the row states others."""
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
+        row.setdefault("threat", attack["norm"])
+        row.setdefault("eps", float(attack["eps"]))
         if attack["norm"] != row["threat"] or not isclose(attack["eps"], row["eps"], rel_tol=_ROUNDED):
             raise ValueError(
                 f"{where}: threat and eps are {row['threat']} {eps_text(row['eps'])}, "

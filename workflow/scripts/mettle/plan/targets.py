@@ -230,13 +230,10 @@ def _model(plan: "Plan", named: Names) -> str | None:
 
 def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
     """A model that is unknown, or cannot be evaluated on the data set."""
-    arch, sheets = model.partition("-")[0], plan.config["models"]
+    sheets = plan.config["models"]
     home = sheets if isinstance(sheets, str) else " or ".join(sheets)
-    for sweep, why in plan.left_out.items():
-        if f"-{sweep}_" in model:
-            return why
-    if model not in plan.models and plan.unused_architecture(arch):
-        return f"no model has the architecture '{arch}': add a row to {home}"
+    if why := plan.left_out.get(plan.recipes.rows.get(model, {}).get("sweep", "")):
+        return why
     if text := _name("model", model, plan.models, f"models are rows of {home}"):
         return text
     if dataset and not plan.fits(model, dataset):

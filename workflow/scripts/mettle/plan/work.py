@@ -1,7 +1,6 @@
 """How much each job has to do, by row and configuration: passes through networks, images to decode, scores."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mettle.plan import costs
@@ -96,8 +95,7 @@ class Work:
     def semantics(self, cell: Any) -> Load:
         """One pass of the perturbations through each judge."""
         n, batch = self.config["attack"]["perturbations"]["images"], self.config["attack"]["batch_size"]
-        judges = [Path(path).parent.name for path in self.plan.judges(cell)]
-        return sum((self._pass(self._made(judge, n), n, 1, batch) for judge in judges), Load())
+        return sum((self._pass(self._made(judge, n), n, 1, batch) for judge in self.plan.judges(cell)), Load())
 
     def invert(self, cell: Any) -> Load:
         """A pass forth and back per step."""

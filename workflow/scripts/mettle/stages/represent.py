@@ -18,8 +18,9 @@ from mettle.seeds import derive
 
 
 class Inverted(NamedTuple):
-    """Files of a model: its weights, the store of images inverted through it, and what it makes of them itself."""
+    """A model's name, its weights, the store of images inverted through it, and what it makes of them itself."""
 
+    name: str
     weights: str
     images: str
     seen: str
@@ -98,16 +99,16 @@ def cross(
         If a feature or logit is not finite.
     """
     kept = Path(resume) / _made_from([own, *above], precision, batch, job)[:32]
-    passes = [one for other in above for one in ((own.images, other.weights), (other.images, own.weights))]
-    left = {path: one for one in passes if not (path := _file(kept, *one)).exists()}
+    passes = [pair for other in above for pair in ((own, other), (other, own))]
+    left = {path: pair for pair in passes if not (path := _file(kept, *pair)).exists()}
     if len(left) < len(passes):
         job.say(f"goes on with {len(passes) - len(left)} of {len(passes)} files done")
-    for path, (images, weights) in job.progress(left.items(), "cross", len(left)):
-        keys = {"dataset": dataset, "images": path.parent.name, "model": path.stem}
-        parts = extract(weights, images, keys, None, precision, batch, job)
+    for path, (through, model) in job.progress(left.items(), "cross", len(left)):
+        keys = {"dataset": dataset, "images": f"inverted-{through.name}", "model": model.name}
+        parts = extract(model.weights, through.images, keys, None, precision, batch, job)
         tables.stream(path, tables.REPRESENT, parts, job.provenance)
     for model in (own, *above):
-        _link(Path(model.seen), _file(kept, model.images, model.weights))
+        _link(Path(model.seen), _file(kept, model, model))
     _settle(kept, Path(folder))
     shutil.rmtree(resume)
 
@@ -119,8 +120,8 @@ def _made_from(models_: Sequence[Inverted], precision: str, batch: int, job: Job
     return fingerprint([found, precision, batch, torch.__version__, device, job.provenance["revision"]])
 
 
-def _file(folder: Path, images: str, weights: str) -> Path:
-    return folder / f"inverted-{Path(images).stem}" / f"{Path(weights).parent.name}.parquet"
+def _file(folder: Path, through: Inverted, model: Inverted) -> Path:
+    return folder / f"inverted-{through.name}" / f"{model.name}.parquet"
 
 
 def _link(source: Path, target: Path) -> None:

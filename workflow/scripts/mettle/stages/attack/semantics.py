@@ -4,7 +4,7 @@ Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 7: the perturbatio
 class, those of standard models noise.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,13 @@ def perturbations(
 
 
 def classify(
-    weights: Sequence[str | Path], images: str | Path, keys: Row, precision: str, batch: int, job: Job
+    weights: Mapping[str, str | Path], images: str | Path, keys: Row, precision: str, batch: int, job: Job
 ) -> dict[str, Any]:
     """Columns of the semantics table: answers of several models to the images of one store, and these images' flags.
 
     Parameters
     ----------
-    weights : the models that classify; their names are those of their folders
+    weights : the models that classify, by name
     images : store of perturbations
     keys : dataset, model, attack, norm, eps
     precision, batch : number format and images per pass
@@ -69,13 +69,13 @@ def classify(
     flagged = tables.read(store.path.with_suffix(".parquet"), tables.PERTURBED)[[*tables.FLAGS]]
     columns: dict[str, list] = {"model_b": [], "id": [], "label": [], "prediction": []}
     columns |= {key: flagged[key].tolist() * len(weights) for key in tables.FLAGS}
-    for path in job.progress(list(map(Path, weights)), "models"):
+    for name, path in job.progress(list(weights.items()), "models"):
         model, source, policy = models.opened(path, store, job, precision)
-        job.say(f"{path.parent.name}: {policy.sentence(len(store), batch)}")
+        job.say(f"{name}: {policy.sentence(len(store), batch)}")
         for clean, labels, ids in batches(source, split(np.arange(len(store)), batch), job.threads - 1):
             with torch.inference_mode(), policy.autocast():
                 prediction = model(policy.move(clean)).argmax(1).cpu()
-            columns["model_b"] += [path.parent.name] * len(ids)
+            columns["model_b"] += [name] * len(ids)
             for key, values in (("id", ids), ("label", labels), ("prediction", prediction)):
                 columns[key] += values.tolist()
     return {key: [value] * len(columns["id"]) for key, value in keys.items()} | columns

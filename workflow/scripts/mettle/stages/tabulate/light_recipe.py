@@ -1,7 +1,6 @@
 """Rows of figures 7 to 12, from the cells of the attack stage and the epochs of trainings."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -177,7 +176,7 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     ----------
     cells : rows of the semantics table
     options : of the figure; `examples` is the number of images per model, the same ids for all
-    beside : stores of perturbations, results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb
+    beside : a store of perturbations per model of the options, in their order
     """
     keys = ["dataset", "model", "model_b", "attack", "norm", "eps"]
     rows = []
@@ -185,8 +184,7 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
         cell = dict(zip(keys, values, strict=True)) | {"measure": "accuracy", "id": -1, "image": None}
         found = share_of(group["prediction"] == group["label"])
         rows.append(cell | found | {"note": tables.doubts_of(group)})
-    for path in map(Path, beside):
-        model = path.parent.name
+    for model, path in zip(options["models"], beside, strict=True):
         own = cells[cells["model"] == model]
         cell = dict(zip(keys, own[keys].iloc[0], strict=True)) | {"model_b": model}
         store = data.Store(path)

@@ -1,6 +1,6 @@
 """Rows of figures 1 to 6 and 13 to 15: pairs of models, and their means with an interval over models."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mettle.seeds import derive
 from mettle.stats import over_models, paired_test
 
 Row = dict[str, Any]
+Keys = tuple[str, str, str]  # data set, images, model
 ALL = {"model": "all", "model_b": "all"}
 CONTRASTS = ("agree", "disagree"), ("right", "wrong"), ("confident", "unsure")
 
@@ -46,42 +47,40 @@ def agreement(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[
     ----------
     cells : rows of the agree table
     options : of the figure; `models` are those shown
-    beside : representations of these models, results/represent/{dataset}/{images}/{model}.parquet, or folders of them,
-        results/represent/{dataset}/crossed/{set}/{model}
+    beside : representations of these models, or folders with them
     """
     shown = among(cells, options["models"])
     found = means(shown, options["seed"])
     rows = records(shown) + [cell | mean for cell, _, mean in found]
+    answers = _identified(map(Path, beside))
     for cell, group, _ in found:
         if cell["measure"] == "disagreement":
-            rows += [cell | row for row in _of_group(cell["dataset"], group, beside)]
+            rows += [cell | row for row in _of_group(cell["dataset"], group, answers)]
     return rows
 
 
-def _of_group(dataset: str, group: pd.DataFrame, files: Sequence[str]) -> list[Row]:
+def _of_group(dataset: str, group: pd.DataFrame, files: dict[Keys, Path]) -> list[Row]:
     """Ambiguity and discrepancy of the models of a group; mean over image sets where there are several."""
-    members, sets = {*group["model"], *group["model_b"]}, set(group["images"])
-    by_images: dict[str, dict[str, Path]] = {}
-    for path in _each_file(map(Path, files), dataset):
-        if path.stem in members and path.parent.name in sets:
-            by_images.setdefault(path.parent.name, {})[path.stem] = path
+    members = {*group["model"], *group["model_b"]}
     scores, n = [], 0
-    for paths in by_images.values():
-        answers = _answers(list(paths.values()))
-        n += len(answers[0])
-        scores.append((ambiguity(answers), discrepancy(answers)))
+    for images in dict.fromkeys(images for _, images, _ in files):
+        shown = images in set(group["images"])
+        paths = [path for keys, path in files.items() if shown and keys[:2] == (dataset, images) and keys[2] in members]
+        if paths:
+            answers = _answers(paths)
+            n += len(answers[0])
+            scores.append((ambiguity(answers), discrepancy(answers)))
     values = np.mean(scores, axis=0)
     none = {"lo": None, "hi": None, "note": f"{len(members)} models"}
     names = ("ambiguity", "discrepancy")
     return [{"measure": name, "n": n, "value": float(x)} | none for name, x in zip(names, values, strict=True)]
 
 
-def _each_file(paths: Iterable[Path], dataset: str) -> Iterator[Path]:
-    """Files of a data set: those of these paths, and those in the folders among them."""
-    for path in paths:
-        files = sorted(path.glob("*/*.parquet")) if path.is_dir() else [path]
-        if path.parts[-3 if files == [path] else -4] == dataset:
-            yield from files
+def _identified(paths: Iterable[Path]) -> dict[Keys, Path]:
+    """Representations by data set, images and model: these files, and those in the folders among them."""
+    files = [file for path in paths for file in (sorted(path.glob("*/*.parquet")) if path.is_dir() else [path])]
+    names = ["dataset", "images", "model"]
+    return {tuple(tables.read(file, tables.REPRESENT, names).iloc[0]): file for file in files}
 
 
 def _answers(paths: Sequence[Path]) -> list[np.ndarray]:
@@ -166,7 +165,7 @@ def figure1(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     ----------
     cells : rows of the pairs table
     options : of the figure; `rows` holds norm and eps of each model
-    beside : the store of clean images, then those of inverted images, results/invert/{dataset}/{model}.lmdb
+    beside : the store of clean images, then one of inverted images per model of `rows`, in their order
     """
     clean, *stores = (data.Store(path) for path in beside)
     places = np.linspace(0, len(cells) - 1, min(options["examples"], len(cells))).astype(int)
@@ -179,15 +178,14 @@ def figure1(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
             picture = square(clean.image(clean.position(number)), side)
             cell = {"model": "natural", "norm": None, "eps": 0.0, "measure": measure, "id": pair.id, "value": None}
             rows.append(fixed | cell | {"image": png(np.asarray(picture))})
-    for store in stores:
+    for (model, ball), store in zip(options["rows"].items(), stores, strict=True):
         losses = tables.read(store.path.with_suffix(".parquet"), tables.INVERTED, ["id", "loss"]).set_index("id")[
             "loss"
         ]
-        model = store.path.stem
         for number in chosen["id"]:
             picture = store.image(store.position(number))
             cell = {"model": model, "measure": "inverted", "id": number, "value": float(losses[number])}
-            rows.append(fixed | options["rows"][model] | cell | {"image": png(np.asarray(picture))})
+            rows.append(fixed | ball | cell | {"image": png(np.asarray(picture))})
     return rows
 
 
