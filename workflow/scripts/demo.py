@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -30,7 +31,8 @@ def main() -> int:
     parser.add_argument("--figures", nargs="+", default=["all"], help="figures and tables of config.yaml, or all")
     options = parser.parse_args()
     try:
-        wanted = targets(options.figures)
+        plan = Plan(schema.read_yaml("config/config.yaml"))
+        wanted = plan.targets(None if options.figures == ["all"] else options.figures)
     except ValueError as error:
         return print(error) or 2
     started = time.monotonic()
@@ -45,17 +47,11 @@ def main() -> int:
     else:
         print(f"\nDone in {time.monotonic() - started:.0f} s.")
     if Path(ACCURACY).exists():
-        print(summary())
+        print(summary(plan.models))
     print("\nFigures and tables:")
     for path in made():
         print(f"  {path}")
     return status
-
-
-def targets(figures: list[str]) -> list[str]:
-    """Files of these figures and tables; those of the whole configuration for `all`."""
-    plan = Plan(schema.read_yaml("config/config.yaml"))
-    return plan.targets(None if figures == ["all"] else figures)
 
 
 def run(command: list[str]) -> tuple[int, list[str]]:
@@ -151,11 +147,16 @@ def made() -> dict[Path, float]:
     return {path: path.stat().st_mtime for path in sorted(found)}
 
 
-def summary() -> str:
-    """Accuracy by data set, number of images, recipe and attack, mean over models."""
+def summary(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """Accuracy by data set, number of images, recipe and attack, mean over models.
+
+    Parameters
+    ----------
+    models : rows of the sheets by name
+    """
     frame = tables.read(ACCURACY, FIGURES["accuracy"].table)
     frame = frame[frame["measure"] == "accuracy"].astype({"value": float})
-    frame["recipe"] = frame["model"].str.split("-").str[1]
+    frame["recipe"] = [models[name]["recipe"] if name in models else "" for name in frame["model"]]
     wide = frame.pivot_table(index=["dataset", "n", "recipe"], columns="attack", values="value", sort=False)
     wide = wide.rename_axis(index={"n": "images"})
     text = f"\nAccuracy by training recipe, clean and attacked, mean over models:\n{wide.round(3).to_string(na_rep='')}"

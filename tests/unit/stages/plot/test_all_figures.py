@@ -78,14 +78,14 @@ def test_markers_are_whole_and_nothing_is_marked(name, made):
 @pytest.mark.parametrize("name", test_figures.ROWS)
 def test_doubts_are_marked_and_said_below(name, made):
     rows = ROWS[name]()
-    model = rows[0]["model"]
+    model, key = rows[0]["model"], "label" if "label" in rows[0] else "model"
     figure = made(name, [row | {"note": NOTE if row["model"] == model else None} for row in rows])
     texts = [" ".join(text.get_text().split()) for text in figure.findobj(pyplot.Text)]
     said = [text for text in texts if text.startswith("† ")]
-    assert said == [f"† {model}: {NOTE}"]
+    assert said == [f"† {rows[0][key]}: {NOTE}"]
     marks = [text for text in texts if text.endswith("†")]
     assert marks, "beside the label or the point"
-    sound = {row["model"] for row in rows} - {model}
+    sound = {row[key] for row in rows} - {rows[0][key]}
     assert not [text for text in said for other in sound if other in text]
     test_universality.texts_have_room(figure)
 
@@ -97,8 +97,8 @@ def test_every_wording_is_said_once_and_every_model_has_one(made):
     figure = made("fig12", held)
     (said,) = [text.get_text() for text in figure.texts]
     expected = [
-        "† a-light-s0: accuracy 0 (and 3 more in the table)",
-        "† XCiT-S12 light: accuracy 4 (and 1 more in the table)",
+        "† A, light recipe: accuracy 0 (and 3 more in the table)",
+        "† XCiT-S12 light (published): accuracy 4 (and 1 more in the table)",
     ]
     assert " ".join(said.split()) == " ".join(expected)
     frame = pd.DataFrame({"model": list("abca"), "note": ["x", "x", "y", "x"]})
@@ -177,7 +177,7 @@ def test_figure_9_has_a_line_per_set_of_images_and_a_panel_per_data_set(made):
     child = [row | {"dataset": "child"} for row in test_figures.fig9()[:3]]
     ours, other, published = made("fig9", few + test_figures.fig9()[:6] + child + test_figures.fig9()[6:]).axes
     labels = [text.get_text() for text in ours.get_legend().get_texts()]
-    assert labels == ["a\nlight\n(50 images)", "a\nlight\n(100 images)", "b\nheavy (s1)\n(100 images)"]
+    assert labels == ["A, light recipe\n(50 images)", "A, light recipe\n(100 images)", "my.net_v2\n(100 images)"]
     assert [axis.get_title() for axis in (ours, other, published)] == [
         "d, autoattack",
         "child, autoattack",

@@ -8,10 +8,13 @@ from mettle import tables
 from mettle.data.item import png
 from mettle.plan.figures import FIGURES
 from mettle.stages import plot
+from mettle.stages.plot import style
 
 BALL = {"dataset": "d", "norm": "linf", "eps": 8 / 255}
 NONE = {"lo": None, "hi": None, "note": None}
-MODELS = (("a-light-s0", "here"), ("b-heavy-s1", "here"), ("XCiT-S12 light", "Debenedetti et al. 2023"))
+MODELS = (("a", "here"), ("my.net_v2", "here"), ("XCiT-S12 light", "Debenedetti et al. 2023"))
+LABELS = {"a": "A, light recipe", "my.net_v2": "my.net_v2", "XCiT-S12 light": "XCiT-S12 light (published)"}
+LABELS |= {"p": "ResNet-8 standard", "q": "WRN-10-1 standard (seed 1)", "r": "r"}
 
 
 def fig7():
@@ -31,28 +34,32 @@ def fig7():
                 rows.append(where | NONE | {"measure": "accuracy", "value": 0.9 - 0.01 * steps})
                 if attack != "clean" and steps < 50:
                     rows.append(where | NONE | {"measure": "gap", "value": 0.5 / steps})
-    return rows
+    return labelled(rows)
 
 
 def fig8():
     values = [(model, source, image, steps) for model, source in MODELS for image in range(3) for steps in (0, 1, 10)]
-    return [
-        BALL
-        | {"model": model, "source": source, "id": image, "steps": steps, "measure": "loss", "n": 5, "note": None}
-        | {"value": steps + image, "lo": steps + image - 0.1, "hi": steps + image + 0.1}
-        for model, source, image, steps in values
-    ]
+    return labelled(
+        [
+            BALL
+            | {"model": model, "source": source, "id": image, "steps": steps, "measure": "loss", "n": 5, "note": None}
+            | {"value": steps + image, "lo": steps + image - 0.1, "hi": steps + image + 0.1}
+            for model, source, image, steps in values
+        ]
+    )
 
 
 def fig9():
     values = [(model, source, eps) for model, source in MODELS for eps in (0.0, 4 / 255, 8 / 255)]
-    return [
-        BALL
-        | {"model": model, "source": source, "eps": eps, "attack": "autoattack", "measure": "accuracy", "n": 100}
-        | ({"lo": 0.4, "hi": 0.6} if source == "here" else {"lo": None, "hi": None})
-        | {"value": 0.5, "note": None, "clean": 0.5}
-        for model, source, eps in values
-    ]
+    return labelled(
+        [
+            BALL
+            | {"model": model, "source": source, "eps": eps, "attack": "autoattack", "measure": "accuracy", "n": 100}
+            | ({"lo": 0.4, "hi": 0.6} if source == "here" else {"lo": None, "hi": None})
+            | {"value": 0.5, "note": None, "clean": 0.5}
+            for model, source, eps in values
+        ]
+    )
 
 
 def fig10():
@@ -70,14 +77,14 @@ def fig11():
     rows = []
     for model, _ in MODELS[:2]:
         cell = BALL | {"model": model, "attack": "pgd", "note": None}
-        for judge in ("p-x-s0", "q-x-s0", "r-x-s0"):
+        for judge in ("p", "q", "r"):
             shares = {"model_b": judge, "measure": "accuracy", "id": -1, "n": 10, "value": 0.25}
             rows.append(cell | shares | {"lo": 0.1, "hi": 0.4, "image": None})
         for image in range(4):
             picture = png(np.full((8, 8, 3), 60 * image, np.uint8))
             shown = {"model_b": model, "measure": "example", "id": image, "n": 1, "value": None, "image": picture}
             rows.append(cell | shown | NONE)
-    return rows
+    return labelled(rows)
 
 
 def fig12():
@@ -88,10 +95,16 @@ def fig12():
             rows.append(cell | {"measure": "training", "steps": 0, "lo": None, "hi": None})
             interval = {"lo": 0.4, "hi": 0.6} if source == "here" else {"lo": None, "hi": None}
             rows += [cell | {"measure": "held out", "steps": steps} | interval for steps in held]
-    return rows
+    return labelled(rows)
 
 
 ROWS = {"fig7": fig7, "fig8": fig8, "fig9": fig9, "fig10": fig10, "fig11": fig11, "fig12": fig12}
+
+
+def labelled(rows):
+    """Rows with the labels of their models."""
+    found = [row | {"label": LABELS[row["model"]]} for row in rows]
+    return [row | {"label_b": LABELS[row["model_b"]]} if "model_b" in row else row for row in found]
 
 
 def table(figure, folder):
@@ -129,8 +142,8 @@ def test_the_same_table_gives_the_same_bytes(figure, tmp_path):
 def test_figure_7_has_a_column_per_model_and_a_line_per_number_of_steps(drawn):
     assert len(drawn.axes) == 2 * 3
     assert [axis.get_title() for axis in drawn.axes[:3]] == [
-        "a\nlight",
-        "b\nheavy (s1)",
+        "A, light recipe",
+        "my.net_v2",
         "XCiT-S12 light\n(published)",
     ]
     above, below = drawn.axes[0], drawn.axes[3]
@@ -176,7 +189,9 @@ def test_figure_11_has_examples_and_a_share_per_judge(drawn):
     assert len(above.axes) == 2 * 4 and all(len(axis.images) == 1 for axis in above.axes)
     (heat,) = below.axes
     assert [text.get_text() for text in heat.texts] == ["0.25"] * 6
-    assert [tick.get_text() for tick in heat.get_yticklabels()] == ["a\nlight", "b\nheavy (s1)"]
+    assert [tick.get_text() for tick in heat.get_yticklabels()] == ["A, light recipe", "my.net_v2"]
+    expected = ["ResNet-8 standard", "WRN-10-1 standard\n(seed 1)", "r"]
+    assert [tick.get_text() for tick in heat.get_xticklabels()] == expected
 
 
 @pytest.mark.parametrize("drawn", ["fig12"], indirect=True)
@@ -195,7 +210,8 @@ def test_figure_12_has_a_line_per_kind_of_accuracy(drawn):
 def test_figure_12_of_paper_scale_has_room_for_its_legend_and_no_markers(tmp_path):
     epochs = [row | {"epoch": epoch} for row in fig12() if row["epoch"] == 0 for epoch in range(110)]
     rows = [row | {"n": 5000} if row["steps"] else row for row in epochs if row["source"] == "here"]
-    rows = [row | {"model": f"xcit_small_12_p16_224-light-s{seed}"} for seed in range(4) for row in rows[:440]]
+    names = [f"xcit_small_12_p16_224-light-s{seed}" for seed in range(4)]
+    rows = [row | {"model": name, "label": name} for name in names for row in rows[:440]]
     rows += [row for row in epochs if row["source"] != "here"]
     tables.write(tmp_path / "t.parquet", FIGURES["fig12"].table, rows)
     figure = plot.drawing_of("fig12")(tables.read(tmp_path / "t.parquet", FIGURES["fig12"].table))
@@ -207,9 +223,7 @@ def test_figure_12_of_paper_scale_has_room_for_its_legend_and_no_markers(tmp_pat
     pyplot.close(figure)
 
 
-def test_a_name_that_is_no_model_of_a_sheet_is_kept():
-    from mettle.stages.plot.style import short
-
-    assert short("plain", "here") == "plain"
-    assert short("a-b-s3", "here") == "a\nb (s3)"
-    assert short("XCiT", "paper") == "XCiT\n(published)"
+def test_a_label_is_broken_into_lines_that_fit_wherever_it_can_be():
+    assert style.wrapped("A, light recipe", 1.75) == "A, light recipe"
+    assert style.wrapped("XCiT-S12, light recipe", 1.0) == "XCiT-S12, light\nrecipe"
+    assert style.wrapped("my.net_v2", 0.4) == "my.net\n_v2"

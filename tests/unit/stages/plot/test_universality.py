@@ -86,10 +86,17 @@ def inversions():
     for image in (3, 7):
         picture = {"image": png(np.full((8, 8, 3), 30 * image, np.uint8)), "id": image}
         for measure in ("seed", "target"):
-            natural = {"model": "natural", "norm": None, "eps": 0.0, "measure": measure, "value": None}
+            natural = {
+                "model": "natural",
+                "label": measure,
+                "norm": None,
+                "eps": 0.0,
+                "measure": measure,
+                "value": None,
+            }
             rows.append(cell | natural | picture)
-        for model, eps in (("vgg5-r-s0", 0.0), ("densenet10-r-s1", 0.5)):
-            own = {"model": model, "norm": "l2", "eps": eps, "measure": "inverted", "value": image / 10}
+        for model, label, eps in (("v", "VGG-5 standard", 0.0), ("d", "DenseNet-10 L2 eps 0.5", 0.5)):
+            own = {"model": model, "label": label, "norm": "l2", "eps": eps, "measure": "inverted", "value": image / 10}
             rows.append(cell | own | picture)
     return rows
 
@@ -221,14 +228,19 @@ def test_radii_are_written_in_steps_of_8_bit_images_everywhere(figure, tmp_path)
 def test_figure_1_has_a_line_per_target_and_a_column_per_model(drawn):
     assert len(drawn.axes) == 2 * 4 and all(len(axis.images) == 1 for axis in drawn.axes)
     titles = [axis.get_title() for axis in drawn.axes[:4]]
-    assert titles == ["seed", "target", "vgg5\neps 0", "densenet10 (s1)\neps 0.5"]
+    assert titles == ["seed", "target", "VGG-5 standard", "DenseNet-10 L2\neps 0.5"]
     assert [axis.get_xlabel() for axis in drawn.axes] == ["", "", "0.30", "0.30", "", "", "0.70", "0.70"]
     assert [axis.images[0].get_array()[0, 0, 0] for axis in drawn.axes[::4]] == pytest.approx([90 / 255, 210 / 255])
 
 
 def test_figure_1_turns_headers_that_would_not_fit(tmp_path):
     rows = inversions()
-    more = [row | {"model": f"wide_resnet50_{n}-r-s0"} for row in rows if row["eps"] for n in range(12)]
+    more = [
+        row | {"model": f"wide_{n}", "label": f"wide_resnet50_{n}-r-s0"}
+        for row in rows
+        if row["eps"]
+        for n in range(12)
+    ]
     figure = plot.drawing_of("fig1")(tables.read(write("fig1", tmp_path, rows + more), FIGURES["fig1"].table))
     assert {axis.title.get_rotation() for axis in figure.axes[:16]} == {90}
     pyplot.close(figure)

@@ -233,6 +233,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "fig11": (judged, stores),
     }
     options = {"seed": 0, "per_class": False, "examples": 1, "cells": {"a-b-s0": "x 1"}, "values": {"a-b-s0": {"x": 1}}}
+    options |= {"models": ["a-b-s0"], "labels": {"a-b-s0": "A", "c": "C"}}
     attacking = [tables.ATTACK, tables.EFFECTIVENESS, tables.CONVERGENCE, tables.SEMANTICS]
     assert set(given) == {name for name, about in FIGURES.items() if about.made_from in attacking}
     for name, (cells, beside) in given.items():
@@ -260,7 +261,7 @@ def test_catastrophic_overfitting_goes_into_the_learning_curves():
         "alarm": "it parts",
     }
     epoch |= {"one_step_accuracy": 0.5, "robust_accuracy": 0.25, "robust_steps": 10, "robust_n": 8}
-    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([epoch]), {}, []))
+    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([epoch]), {"labels": {"m": "M"}}, []))
     assert rows["note"].tolist() == [None, None, "it parts", "it parts"]
     assert rows["n"].tolist() == [40, 20, 8, 8]
 
@@ -303,11 +304,12 @@ def test_a_page_says_how_figures_turn_distances(tmp_path, monkeypatch):
 
 
 def test_the_summary_of_the_demo_sets_equal_images_side_by_side(tmp_path, monkeypatch):
-    cells = [cell("a-x-s0"), cell("b-x-s0", clean=0.7), cell("a-x-s0", "aa", ids=range(10), clean=0.6, robust=0.2)]
-    cells += [cell("a-x-s0", dataset="child", clean=0.3), cell("a-y-s0", gradient_zero=True)]
+    cells = [cell("one"), cell("b-y-s0", clean=0.7), cell("one", "aa", ids=range(10), clean=0.6, robust=0.2)]
+    cells += [cell("one", dataset="child", clean=0.3), cell("my.net_v2", gradient_zero=True)]
+    rows = {"one": {"recipe": "x"}, "b-y-s0": {"recipe": "x"}, "my.net_v2": {"recipe": "y"}}
     monkeypatch.chdir(tmp_path)
     tables.write(demo.ACCURACY, FIGURES["accuracy"].table, accuracy.summarise(pd.concat(cells), per_class=True))
-    lines = [line.split() for line in demo.summary().splitlines()]
+    lines = [line.split() for line in demo.summary(rows).splitlines()]
     assert lines[2:5] == [
         ["attack", "clean", "pgd", "aa"],
         ["dataset", "images", "recipe"],
@@ -318,4 +320,4 @@ def test_the_summary_of_the_demo_sets_equal_images_side_by_side(tmp_path, monkey
         ("child", "40", "x", "0.3", "0.5"),
         ("y", "0.9", "0.5"),
     ]
-    assert demo.summary().endswith("In doubt, see column note of results/tables/accuracy.html: a-y-s0")
+    assert demo.summary(rows).endswith("In doubt, see column note of results/tables/accuracy.html: my.net_v2")

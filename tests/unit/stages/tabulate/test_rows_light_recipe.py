@@ -16,6 +16,7 @@ from mettle.stages.tabulate import accuracy, light_recipe
 RUN = {"dataset": "d", "split": "test", "model": "a-b-s0", "norm": "l2", "eps": 0.5}
 NONE = {"lo": None, "hi": None, "note": None}
 SOUND = dict.fromkeys(tables.FLAGS, False)
+LABELS = {"labels": {"a-b-s0": "A, plain", "c": "C"}}
 
 
 def effectiveness(values):
@@ -46,7 +47,7 @@ def attack(model, attack, eps, correct, clean, n=10):
 
 def test_figure_7_has_means_over_seeds_and_the_gap_to_most_steps():
     cells = effectiveness({(3, 0, 0): (0.9, 1.0), (3, 1, 0): (0.5, 1.5), (3, 1, 1): (0.7, 1.7), (3, 20, 0): (0.4, 2.0)})
-    rows = pd.DataFrame(light_recipe.figure7(cells, {}, []))
+    rows = pd.DataFrame(light_recipe.figure7(cells, LABELS, []))
     one = rows[(rows["steps"] == 1)].set_index("measure")
     assert one.loc["accuracy", ["value", "lo", "hi"]].tolist() == [pytest.approx(0.6), 0.5, 0.7]
     assert one.loc["gap", "value"] == pytest.approx((2.0 - 1.6) / 2.0)
@@ -56,14 +57,16 @@ def test_figure_7_has_means_over_seeds_and_the_gap_to_most_steps():
 def test_figure_7_measures_apgd_against_the_most_steps_of_pgd():
     cells = effectiveness({(3, 1, 0): (0.5, 1.5), (3, 20, 0): (0.4, 2.0)})
     runs = effectiveness({(3, 100, 0): (0.3, 2.5)}).assign(attack="apgd")
-    rows = pd.DataFrame(light_recipe.figure7(pd.concat([cells, runs]), {}, []))
+    rows = pd.DataFrame(light_recipe.figure7(pd.concat([cells, runs]), LABELS, []))
     gaps = rows[rows["measure"] == "gap"].set_index(["attack", "steps"])["value"]
     assert gaps.to_dict() == {("pgd", 1): 0.25, ("apgd", 100): -0.25}
 
 
 def test_figure_7_repeats_the_published_study():
     rows = pd.DataFrame(
-        light_recipe.figure7(effectiveness({(0, 1, 0): (1, 1)}), {}, ["resources/published/attack_effectiveness.csv"])
+        light_recipe.figure7(
+            effectiveness({(0, 1, 0): (1, 1)}), LABELS, ["resources/published/attack_effectiveness.csv"]
+        )
     )
     last = rows[(rows["source"] != "here") & (rows["epoch"] == 99)]
     known = last.set_index(["model", "measure", "steps"])["value"].sort_index()
@@ -85,10 +88,10 @@ def test_figure_8_has_mean_and_deviation_over_seeds():
             for (steps, seed), value in losses.items()
         ]
     )
-    rows = pd.DataFrame(light_recipe.figure8(cells, {}, [])).set_index("steps")
+    rows = pd.DataFrame(light_recipe.figure8(cells, LABELS, [])).set_index("steps")
     assert rows.loc[0, ["value", "lo", "hi"]].tolist() == pytest.approx([2, 2 - 2**0.5, 2 + 2**0.5])
     assert rows.loc[5, ["value", "lo", "hi", "n"]].tolist() == [4, 4, 4, 2]
-    both = pd.DataFrame(light_recipe.figure8(cells, {}, ["resources/published/attack_convergence.csv"]))
+    both = pd.DataFrame(light_recipe.figure8(cells, LABELS, ["resources/published/attack_convergence.csv"]))
     mean = both[both["source"] != "here"].groupby(["model", "steps"])["value"].mean()
     assert mean["XCiT-S12 light", 10] == pytest.approx(0.793, abs=1e-3)
     assert mean["GELU ResNet-50 light", 500] == pytest.approx(1.216, abs=1e-3)
@@ -96,10 +99,10 @@ def test_figure_8_has_mean_and_deviation_over_seeds():
 
 def test_figure_9_starts_with_the_clean_accuracy():
     cells = pd.concat([attack("a-b-s0", "aa_1", 1.0, 4, 9), attack("a-b-s0", "aa_2", 2.0, 1, 9)])
-    rows = pd.DataFrame(light_recipe.figure9(cells, {}, []))
+    rows = pd.DataFrame(light_recipe.figure9(cells, LABELS, []))
     assert rows["eps"].tolist() == [0.0, 1.0, 2.0] and rows["value"].tolist() == [0.9, 0.4, 0.1]
     assert (rows["lo"] < rows["value"]).all() and (rows["hi"] > rows["value"]).all() and (rows["n"] == 10).all()
-    both = pd.DataFrame(light_recipe.figure9(cells, {}, ["resources/published/autoattack_by_eps.csv"]))
+    both = pd.DataFrame(light_recipe.figure9(cells, LABELS, ["resources/published/autoattack_by_eps.csv"]))
     assert both[both["eps"] == 4 / 255]["value"].tolist() == [0.4178]
 
 
@@ -120,9 +123,11 @@ def test_figure_11_has_shares_and_examples(tmp_path):
     data.write(path, path.with_suffix(".parquet"), items)
     columns = {"attack": "pgd", "model_b": ["x"] * 3 + ["y"] * 3, "id": [0, 1, 2] * 2, "label": 0} | SOUND
     cells = pd.DataFrame(RUN | columns | {"prediction": [0, 0, 1, 1, 1, 1]}).drop(columns="split")
-    rows = pd.DataFrame(light_recipe.figure11(cells, {"examples": 2, "models": ["a-b-s0"]}, [str(path)]))
+    options = {"examples": 2, "models": ["a-b-s0"], "labels": {"a-b-s0": "A", "x": "X", "y": "Y"}}
+    rows = pd.DataFrame(light_recipe.figure11(cells, options, [str(path)]))
     shares = rows[rows["measure"] == "accuracy"].set_index("model_b")["value"]
     assert shares.to_dict() == {"x": pytest.approx(2 / 3), "y": 0}
+    assert rows["label"].tolist() == ["A"] * 4 and rows["label_b"].tolist() == ["X", "Y", "A", "A"]
     shown = rows[rows["measure"] == "example"]
     assert [np.asarray(Image.open(io.BytesIO(image)))[0, 0, 0] for image in shown["image"]] == [0, 200]
 
@@ -140,17 +145,17 @@ ROBUST = {"one_step_accuracy": 0.5, "robust_accuracy": 0.25, "robust_steps": 10,
 
 
 def test_figure_12_has_every_accuracy_that_was_measured():
-    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([EPOCH | ROBUST]), {}, []))
+    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([EPOCH | ROBUST]), LABELS, []))
     found = rows.set_index(["measure", "steps"])[["value", "n"]].to_numpy().tolist()
     assert found == [[0.7, 40], [0.8, 20], [0.5, 8], [0.25, 8]]
     assert rows.loc[1:, "lo"].notna().all() and (rows.loc[1:, "hi"] > rows.loc[1:, "value"]).all()
     none = EPOCH | dict.fromkeys(ROBUST)
-    assert len(light_recipe.figure12(pd.DataFrame([none]), {}, [])) == 2
+    assert len(light_recipe.figure12(pd.DataFrame([none]), LABELS, [])) == 2
 
 
 def test_figure_12_repeats_the_published_curves():
     sheet = "resources/published/learning_curves.csv"
-    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([EPOCH | ROBUST]), {}, [sheet]))
+    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([EPOCH | ROBUST]), LABELS, [sheet]))
     theirs = rows[rows["source"] != "here"]
     known = theirs.set_index(["model", "measure", "epoch"])["value"].astype(float)
     # Debenedetti et al. 2023: best held-out accuracy and the last of training, of S, M and L; ResNet-50's last
@@ -167,6 +172,8 @@ def test_figure_12_repeats_the_published_curves():
         "GELU ResNet-50 light": [1],
     }
     assert set(theirs.loc[theirs["lo"].notna(), "model"]) == {"XCiT-M12 light"}, "the mean of two runs"
+    assert set(rows[rows["source"] == "here"]["label"]) == {"A, plain"}
+    assert (theirs["label"] == theirs["model"] + " (published)").all()
 
 
 def test_accuracy_by_class_sums_up_to_that_of_all():
@@ -213,7 +220,7 @@ def test_every_tabulation_writes_its_declared_table_and_a_page(figure, tmp_path,
         head = "model\tnorm\teps\timages\tclean\tautoattack\tsource\n"
         (tmp_path / "numbers.tsv").write_text(head + "a-b-s0\tl2\t0.5\td\t0.95\t0.5\tthere\n")
     options = {"seed": 0, "cells": {"a-b-s0": "lr 1"}, "values": {"a-b-s0": {"lr": 1}}}
-    options |= {"examples": 1, "per_class": False}
+    options |= {"examples": 1, "per_class": False, "models": []} | LABELS
     paths = tmp_path / "t.parquet", tmp_path / "t.html"
     tabulate.tabulate(figure, [], beside, options, *paths, {"rule": "tabulate"})
     assert len(tables.read(paths[0], about.table)) > 0

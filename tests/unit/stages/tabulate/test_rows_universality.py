@@ -208,7 +208,8 @@ def test_figure_1_shows_seed_target_and_inverted_image_of_each_target(tmp_path):
     more = {"seed_id": 0, "start_loss": 1.0, "loss": 0.25, "step": 9}
     made = [Item(png(np.full((8, 8, 3), 200, np.uint8)), 0, "0", "made", id=i, more=more) for i in (1, 3, 4)]
     data.write(tmp_path / "m.lmdb", tmp_path / "m.parquet", made, table=tables.INVERTED)
-    options = SEED | {"dataset": "d", "examples": 2, "rows": {"m": {"norm": "l2", "eps": 3.0}}}
+    options = SEED | {"dataset": "d", "examples": 2, "rows": {"my.net_v2": {"norm": "l2", "eps": 3.0}}}
+    options |= {"labels": {"my.net_v2": "my net"}}
     rows = universality.figure1(pairs, options, [tmp_path / "clean.lmdb", tmp_path / "m.lmdb"])
     back = write_and_read(tmp_path, "fig1", rows)
     assert back[["measure", "id"]].to_numpy().tolist() == [
@@ -223,6 +224,8 @@ def test_figure_1_shows_seed_target_and_inverted_image_of_each_target(tmp_path):
     assert [image.shape for image in shown] == [(8, 8, 3)] * 6
     assert [int(image[0, 0, 0]) for image in shown] == [0, 10, 50, 40, 200, 200]
     assert back["value"].tolist()[-1] == 0.25
+    assert back["model"].tolist() == ["natural"] * 4 + ["my.net_v2"] * 2
+    assert back["label"].tolist() == ["seed", "target"] * 2 + ["my net"] * 2
 
 
 @pytest.mark.parametrize("figure", FIGURES)

@@ -7,8 +7,10 @@ from typing import Any
 from mettle.plan.cells import Cells
 from mettle.plan.limits import check_attack
 from mettle.tables import Table
+from mettle.tables.columns import STR, Column
 
 Options = dict[str, Any]
+LABEL = {"label": Column(STR, "words for the model: the label of its row; a published one is said to be published")}
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Figure:
     told: Callable[[Cells, Options], Options] = lambda sheets, options: {}
     draws: bool = False
     pairs: bool = False
+
+
+def labels(sheets: Cells, options: Options) -> Options:
+    """Labels of the models of a figure, as its job is told them."""
+    return {"labels": {model: sheets.models[model]["label"] for model in options["models"]}}
 
 
 def check_models(sheets: Cells, options: Options, where: str) -> None:

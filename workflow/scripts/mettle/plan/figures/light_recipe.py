@@ -6,7 +6,7 @@ from mettle import files
 from mettle.plan.attacks import is_own
 from mettle.plan.cells import Cells
 from mettle.plan.figures.accuracy import SHARES
-from mettle.plan.figures.figure import Figure, Options, check_entry, check_models
+from mettle.plan.figures.figure import LABEL, Figure, Options, check_entry, check_models, labels
 from mettle.plan.limits import check_attack
 from mettle.tables import ATTACK, CONVERGENCE, EFFECTIVENESS, EPOCHS, RESULT, SEMANTICS, Table, keys
 from mettle.tables.cells import BY_EPOCH, RUN
@@ -14,6 +14,12 @@ from mettle.tables.columns import BINARY, FLOAT, STR, Column
 
 _FROM = {"source": Column(STR, "`here`, or where a published value stands")}
 _STEPS = {"steps": RUN["steps"]}
+
+
+def _labels_of_both(sheets: Cells, options: Options) -> Options:
+    """Labels of the models that are attacked and of those that judge."""
+    judges = [judge for model in options["models"] for judge in sheets.judges(options | {"model": model})]
+    return labels(sheets, options | {"models": [*options["models"], *judges]})
 
 
 def _per_model(kind: str) -> Callable[[Cells, Options], list[str]]:
@@ -115,11 +121,12 @@ FIGURES = {
             "Rows of figure 7: means of `effectiveness` over seeds, lo and hi the smallest and largest seed; `gap` is "
             "what the loss lacks to that of the most steps of PGD, as a fraction of it: negative where APGD finds "
             "more.",
-            keys("dataset", "model", "attack", "norm", "eps", "measure") | BY_EPOCH | _STEPS | RESULT | _FROM,
+            keys("dataset", "model", "attack", "norm", "eps", "measure") | BY_EPOCH | _STEPS | RESULT | _FROM | LABEL,
         ),
         rows="light_recipe.figure7",
         draw="fig7_effectiveness",
         beside=_numbers("attack_effectiveness"),
+        told=labels,
     ),
     "fig8": Figure(
         "attack convergence",
@@ -130,11 +137,12 @@ FIGURES = {
             "fig8",
             "Rows of figure 8: mean of `convergence` over seeds per image, lo and hi one standard deviation below and "
             "above, n the number of seeds.",
-            keys("dataset", "model", "norm", "eps", "measure", "id") | _STEPS | RESULT | _FROM,
+            keys("dataset", "model", "norm", "eps", "measure", "id") | _STEPS | RESULT | _FROM | LABEL,
         ),
         rows="light_recipe.figure8",
         draw="fig8_convergence",
         beside=_numbers("attack_convergence"),
+        told=labels,
     ),
     "fig9": Figure(
         "AutoAttack accuracy by eps",
@@ -144,11 +152,12 @@ FIGURES = {
         table=Table(
             "fig9",
             "Accuracy under AutoAttack by eps; lo and hi are the 95 % Wilson interval.",
-            keys("dataset", "model", "attack", "norm", "eps", "measure") | SHARES | _FROM,
+            keys("dataset", "model", "attack", "norm", "eps", "measure") | SHARES | _FROM | LABEL,
         ),
         rows="light_recipe.figure9",
         draw="fig9_autoattack",
         beside=_numbers("autoattack_by_eps"),
+        told=labels,
     ),
     "fig10": Figure(
         "recipe ablation",
@@ -182,11 +191,14 @@ FIGURES = {
             "interval; rows of measure `example` hold a perturbation as an image.",
             keys("dataset", "model", "model_b", "attack", "norm", "eps", "measure", "id")
             | RESULT
-            | {"image": Column(BINARY, "PNG of an example", nullable=True)},
+            | {"image": Column(BINARY, "PNG of an example", nullable=True)}
+            | LABEL
+            | {"label_b": Column(STR, "words for `model_b`")},
         ),
         rows="light_recipe.figure11",
         draw="fig11_semantics",
         beside=_perturbed,
+        told=_labels_of_both,
     ),
     "fig12": Figure(
         "learning curves",
@@ -197,10 +209,11 @@ FIGURES = {
             "fig12",
             "Learning curves: accuracies of `epochs` in long form; lo and hi are the 95 % Wilson interval on held-out "
             "images, or the lower and the higher of two published runs.",
-            keys("model", "measure") | {"epoch": RUN["epoch"]} | _STEPS | RESULT | _FROM,
+            keys("model", "measure") | {"epoch": RUN["epoch"]} | _STEPS | RESULT | _FROM | LABEL,
         ),
         rows="light_recipe.figure12",
         draw="fig12_curves",
         beside=_numbers("learning_curves"),
+        told=labels,
     ),
 }

@@ -5,7 +5,7 @@ from functools import partial
 from math import isclose
 
 from mettle.plan.cells import Cells
-from mettle.plan.figures.figure import Figure, Options, check_models
+from mettle.plan.figures.figure import LABEL, Figure, Options, check_models, labels
 from mettle.plan.limits import check_measure
 from mettle.tables import AGREE, COMPARE, PAIRS, PROBE_AGREE, RESULT, SUBGROUPS, Table, keys
 from mettle.tables.columns import BINARY, FLOAT, INT, Column
@@ -82,7 +82,7 @@ def _fig1_beside(sheets: Cells, options: Options) -> list[str]:
 
 
 def _fig1_told(sheets: Cells, options: Options) -> Options:
-    return {"rows": {model: sheets.keys_of(model) for model in options["models"]}}
+    return {"rows": {model: sheets.keys_of(model) for model in options["models"]}} | labels(sheets, options)
 
 
 def _fig5_cells(sheets: Cells, options: Options) -> list[str]:
@@ -170,7 +170,10 @@ FIGURES = {
             "fig1",
             "Images of figure 1: targets, the seeds that inversion starts from, and what it makes of them; `value` is "
             "the final loss of an inverted image.",
-            keys("dataset", "model", "norm", "eps", "measure", "id") | RESULT | {"image": Column(BINARY, "PNG")},
+            keys("dataset", "model", "norm", "eps", "measure", "id")
+            | RESULT
+            | {"image": Column(BINARY, "PNG")}
+            | LABEL,
         ),
         rows="universality.figure1",
         draw="fig1_inversions",

@@ -10,7 +10,7 @@ import seaborn
 from matplotlib import pyplot
 from matplotlib.figure import Figure, SubFigure
 
-from mettle.stages.plot.style import PAGE, footnote, marked, short, style
+from mettle.stages.plot.style import PAGE, footnote, marked, style, wrapped
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -53,10 +53,12 @@ def _shares(figure: SubFigure, table: pd.DataFrame, models: list[str]) -> None:
     options = {"annot": True, "fmt": ".2f", "cmap": "Blues", "vmin": 0, "vmax": 1, "cbar": False, "linewidths": 0.5}
     seaborn.heatmap(wide, ax=axis, **options)
     axis.set_yticklabels([_label(table, model) for model in wide.index], rotation=0)
-    axis.set_xticklabels([short(model, "here") for model in wide.columns], rotation=0)
+    judges = table.drop_duplicates("model_b").set_index("model_b")["label_b"]
+    axis.set_xticklabels([wrapped(judges[model], 0.8 * PAGE / len(wide.columns)) for model in wide.columns], rotation=0)
     axis.set_ylabel("perturbation against")
     axis.set_xlabel("share that this model gives the true class")
 
 
 def _label(table: pd.DataFrame, model: str) -> str:
-    return marked(short(model, "here"), table[table["model"] == model])
+    own = table[table["model"] == model]
+    return marked(wrapped(own["label"].iloc[0], 1.2), own)

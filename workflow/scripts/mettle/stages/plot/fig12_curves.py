@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mettle.stages.plot.style import PAGE, PALETTE, footnote, marked, share_axis, short, style
+from mettle.stages.plot.style import PAGE, PALETTE, footnote, marked, share_axis, style, wrapped
 
 _MARKED = 30  # epochs; of more, markers would be a thick line
 
@@ -34,7 +34,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for axis, (source, model) in zip(axes.flat, models, strict=False):
             own = table[(table["source"] == source) & (table["model"] == model)]
             _panel(axis, own, colours)
-            axis.set_title(marked(short(model, source), own))
+            axis.set_title(marked(wrapped(own["label"].iloc[0], 1.6), own))
         for axis in axes.flat[len(models) :]:
             axis.remove()
         handles = {}

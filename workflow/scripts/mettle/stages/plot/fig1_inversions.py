@@ -4,17 +4,18 @@ After Klabunde et al. 2025 (arXiv:2510.19427) and Jones et al. 2022 (PMLR 180:92
 """
 
 import io
+import textwrap
 
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mettle.stages.plot.style import PAGE, style
-from mettle.units import eps_text
+from mettle.stages.plot.style import LETTER, PAGE, style, wrapped
 
 _LARGEST = 0.95  # inches: side of an image where there is room
-_LETTER, _LOSS = 0.066, 0.14  # inches: width of a letter of a title, height of the line below an image
+_LINE = 0.14  # inches: height of a line of text
+_UPRIGHT = 1.5  # inches: length of a title that stands upright, where a word is wider than an image
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -26,13 +27,14 @@ def draw(table: pd.DataFrame) -> Figure:
     """
     columns = list(dict.fromkeys(zip(table["measure"], table["model"], strict=True)))
     columns.sort(key=lambda column: ("seed", "target", "inverted").index(column[0]))
-    titles = [_title(table, *column) for column in columns]
+    labels = [_label(table, *column) for column in columns]
     lines = list(dict.fromkeys(zip(table["dataset"], table["id"], strict=True)))
     side = min(_LARGEST, PAGE / len(columns))
-    longest = max(len(line) for title in titles for line in title.split("\n"))
-    upright = longest * _LETTER > side
+    upright = any(len(word) * LETTER > side for label in labels for word in _words(label))
+    titles = [wrapped(label, _UPRIGHT if upright else side) for label in labels]
+    above = _UPRIGHT if upright else _LINE * max(title.count("\n") + 1 for title in titles)
     with style():
-        size = (side * len(columns), (side + _LOSS) * len(lines) + (longest * _LETTER if upright else 0.28))
+        size = (side * len(columns), (side + _LINE) * len(lines) + above)
         figure, axes = pyplot.subplots(len(lines), len(columns), figsize=size, squeeze=False)
         figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
         for row, (dataset, image) in zip(axes, lines, strict=True):
@@ -44,13 +46,14 @@ def draw(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _title(table: pd.DataFrame, measure: str, model: str) -> str:
-    """Seed or target; or a model's architecture, its seed other than 0, and eps."""
-    if measure != "inverted":
-        return measure
-    parts = model.split("-")
-    seed = f" ({parts[2]})" if len(parts) == 3 and parts[2] != "s0" else ""
-    return f"{parts[0]}{seed}\neps {eps_text(table.loc[table['model'] == model, 'eps'].iloc[0])}"
+def _label(table: pd.DataFrame, measure: str, model: str) -> str:
+    """Seed or target, or the label of a model."""
+    return measure if measure != "inverted" else table.loc[table["model"] == model, "label"].iloc[0]
+
+
+def _words(label: str) -> list[str]:
+    """Pieces of a label between which a line may end."""
+    return textwrap.wrap(label, 1, break_long_words=False)
 
 
 def _image(axis: Axes, rows: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mettle.stages.plot.style import DISAGREE, PAGE, footnote, marked, share_axis, short, style
+from mettle.stages.plot.style import DISAGREE, PAGE, footnote, marked, share_axis, style, wrapped
 
 Line = tuple[str, int]  # attack and its steps
 _ORDER = ("clean", "pgd", "apgd")
@@ -39,7 +39,7 @@ def draw(table: pd.DataFrame) -> Figure:
             own = table[(table["source"] == source) & (table["model"] == model)]
             for row, measure in enumerate(ROWS):
                 _panel(axes[row, column], own[own["measure"] == measure], measure, looks)
-            axes[0, column].set_title(marked(short(model, source), own))
+            axes[0, column].set_title(marked(wrapped(own["label"].iloc[0], 0.9 * size[0] / len(models)), own))
             axes[1, column].set_xlabel("at the end" if own["epoch"].isna().all() else "epoch")
         for row, text in enumerate(ROWS.values()):
             axes[row, 0].set_ylabel(text)

@@ -8,7 +8,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mettle.stages.plot.style import AGREE, DISAGREE, PAGE, footnote, marked, short, style
+from mettle.stages.plot.style import AGREE, DISAGREE, PAGE, footnote, marked, style, wrapped
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -26,7 +26,7 @@ def draw(table: pd.DataFrame) -> Figure:
         for axis, (source, model) in zip(axes.flat, models, strict=False):
             own = table[(table["source"] == source) & (table["model"] == model)]
             _panel(axis, own)
-            axis.set_title(marked(short(model, source), own))
+            axis.set_title(marked(wrapped(own["label"].iloc[0], 1.6), own))
         for axis in axes.flat[len(models) :]:
             axis.remove()
         for row in axes:

@@ -10,7 +10,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mettle.stages.plot.style import COLUMN, footnote, looks, marked, share_axis, short, style
+from mettle.stages.plot.style import COLUMN, footnote, looks, marked, share_axis, style, wrapped
 from mettle.units import NORMS
 
 
@@ -44,12 +44,12 @@ def _panel(axis: Axes, table: pd.DataFrame) -> None:
     unit = 1 / 255 if norm == "linf" else 1
     several = table.groupby("model")["n"].nunique().max() > 1
     lines = table.astype({"value": float, "lo": float, "hi": float}).groupby(["model", "n"], sort=False)
-    for ((model, n), line), (colour, marker) in zip(lines, looks(len(lines)), strict=True):
+    for ((_, n), line), (colour, marker) in zip(lines, looks(len(lines)), strict=True):
         line = line.sort_values("eps")
         eps = line["eps"].astype(float) / unit
         if line["lo"].notna().all():
             axis.fill_between(eps, line["lo"], line["hi"], color=colour, alpha=0.2, lw=0)
-        label = short(model, "here") + (f"\n({n:,} images)" if several else "")
+        label = wrapped(line["label"].iloc[0], 1.2) + (f"\n({n:,} images)" if several else "")
         axis.plot(eps, line["value"], color=colour, marker=marker, ms=2.5, lw=1, label=marked(label, line))
     axis.set_xlabel(f"eps ({NORMS[norm]}, 1/255)" if norm == "linf" else f"eps ({NORMS[norm]})")
     share_axis(axis, full=True)

@@ -27,6 +27,7 @@ MARKERS = "osD^vP"
 NATURAL, INVERTED, PROBES = "Blues", "Oranges", "Greens"
 COLUMN, PAGE = 3.4, 7.0  # inches: width of one column of a two-column paper, and of both
 DOUBT = "†"  # marks what is drawn of numbers in doubt
+LETTER = 0.066  # inches: width of a letter of a title
 _SMALL = 6  # points
 
 
@@ -61,15 +62,9 @@ def save(figure: Figure, *paths: str | Path) -> None:
     matplotlib.pyplot.close(figure)
 
 
-def short(model: str, source: str) -> str:
-    """A model's name in two lines: architecture and recipe; a seed other than 0 is kept."""
-    parts = model.split("-")
-    if source != "here":
-        return f"{model}\n(published)"
-    if len(parts) != 3:
-        return model
-    seed = "" if parts[2] == "s0" else f" ({parts[2]})"
-    return f"{parts[0]}\n{parts[1]}{seed}"
+def wrapped(label: str, inches: float) -> str:
+    """A label in lines that a title of this width has room for."""
+    return "\n".join(textwrap.wrap(label, max(1, int(inches / LETTER))))
 
 
 def looks(count: int) -> list[tuple[str, str]]:
@@ -119,7 +114,8 @@ def footnote(figure: Figure, table: pd.DataFrame) -> None:
 def _doubts(table: pd.DataFrame) -> list[str]:
     """The first note of every model, those of one wording together."""
     said: dict[str, list[str]] = {}
-    for model, notes in table.dropna(subset=["note"]).groupby("model", sort=False)["note"]:
+    key = "label" if "label" in table else "model"
+    for model, notes in table.dropna(subset=["note"]).groupby(key, sort=False)["note"]:
         first, *more = dict.fromkeys(notes)
         said.setdefault(first + (f" (and {len(more)} more in the table)" if more else ""), []).append(str(model))
     return [f"{DOUBT} {', '.join(models)}: {text}" for text, models in said.items()]

@@ -17,13 +17,22 @@ _NONE = {"lo": None, "hi": None, "note": None}
 _DEBENEDETTI = "Debenedetti et al. 2023, arXiv:2209.07399"
 
 
+def _labelled(rows: list[Row], options: Row) -> list[Row]:
+    """Rows with the label of their model; a published one has its name."""
+    labels = options["labels"]
+    return [
+        row | {"label": labels[row["model"]] if row["source"] == "here" else f"{row['model']} (published)"}
+        for row in rows
+    ]
+
+
 def figure7(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
     """Means over seeds, and the gap of the loss to that of the most steps.
 
     Parameters
     ----------
     cells : rows of the effectiveness table
-    options : of the figure
+    options : of the figure; `labels` by model
     beside : sheet of published values to add, or nothing
     """
     rows = _effectiveness(cells.assign(value=cells["value"].astype(float), source="here"))
@@ -34,7 +43,7 @@ def figure7(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
         both = pd.concat([long, clean[[*long.columns]]])
         fixed = {"dataset": "imagenet", "norm": "linf", "eps": 4 / 255, "source": _DEBENEDETTI}
         rows += _effectiveness(both.assign(**fixed))
-    return rows
+    return _labelled(rows, options)
 
 
 def _effectiveness(cells: pd.DataFrame) -> list[Row]:
@@ -80,7 +89,7 @@ def figure8(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     Parameters
     ----------
     cells : rows of the convergence table
-    options : of the figure
+    options : of the figure; `labels` by model
     beside : sheet of published values to add, or nothing
     """
     keys = ["dataset", "model", "norm", "eps", "id", "steps"]
@@ -92,7 +101,7 @@ def figure8(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
         theirs = pd.read_csv(published, comment="#").rename(columns={"point": "id", "loss": "mean"})
         fixed = {"dataset": "imagenet", "norm": "linf", "eps": 4 / 255, "n": 20, "source": _DEBENEDETTI, "note": None}
         rows += theirs.assign(**fixed).astype(object).to_dict("records")
-    return [_spread(row) for row in rows]
+    return _labelled([_spread(row) for row in rows], options)
 
 
 def _spread(row: Row) -> Row:
@@ -109,7 +118,7 @@ def figure9(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     Parameters
     ----------
     cells : rows of the attack table
-    options : of the figure
+    options : of the figure; `labels` by model
     beside : sheet of published values to add, or nothing
     """
     rows = [_without(row, "split") | {"source": "here"} for row in summarise(cells)]
@@ -119,7 +128,7 @@ def figure9(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
             attack = "autoattack" if row.eps_255 else "clean"
             value = {"model": row.model, "attack": attack, "eps": row.eps_255 / 255, "value": row.accuracy}
             rows.append(fixed | value | _NONE | {"clean": None})
-    return rows
+    return _labelled(rows, options)
 
 
 def _without(row: Row, *keys: str) -> Row:
@@ -175,7 +184,8 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     Parameters
     ----------
     cells : rows of the semantics table
-    options : of the figure; `examples` is the number of images per model, the same ids for all
+    options : of the figure; `examples` is the number of images per model, the same ids for all; `labels` by
+        model
     beside : a store of perturbations per model of the options, in their order
     """
     keys = ["dataset", "model", "model_b", "attack", "norm", "eps"]
@@ -192,7 +202,8 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
             shown = {"measure": "example", "id": int(store.ids[position]), "n": 1, "value": None}
             picture = png(np.asarray(store.image(int(position))))
             rows.append(cell | shown | _NONE | {"image": picture, "note": tables.doubts_of(own)})
-    return rows
+    labels = options["labels"]
+    return [row | {"label": labels[row["model"]], "label_b": labels[row["model_b"]]} for row in rows]
 
 
 def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -201,7 +212,7 @@ def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     Parameters
     ----------
     cells : rows of the table of epochs
-    options : of the figure
+    options : of the figure; `labels` by model
     beside : sheet of published values to add, or nothing
     """
     rows = []
@@ -221,4 +232,4 @@ def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
         theirs = pd.read_csv(published, comment="#").rename(columns={"accuracy": "value"})
         theirs = theirs.assign(source=_DEBENEDETTI, note=None).astype(object)
         rows += theirs.where(theirs.notna(), None).to_dict("records")
-    return rows
+    return _labelled(rows, options)

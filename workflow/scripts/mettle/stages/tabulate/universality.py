@@ -164,7 +164,7 @@ def figure1(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     Parameters
     ----------
     cells : rows of the pairs table
-    options : of the figure; `rows` holds norm and eps of each model
+    options : of the figure; `rows` holds norm and eps of each model, `labels` its label
     beside : the store of clean images, then one of inverted images per model of `rows`, in their order
     """
     clean, *stores = (data.Store(path) for path in beside)
@@ -176,15 +176,16 @@ def figure1(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
     for pair in chosen.itertuples():
         for measure, number in (("seed", pair.seed_id), ("target", pair.id)):
             picture = square(clean.image(clean.position(number)), side)
-            cell = {"model": "natural", "norm": None, "eps": 0.0, "measure": measure, "id": pair.id, "value": None}
-            rows.append(fixed | cell | {"image": png(np.asarray(picture))})
+            cell = {"model": "natural", "label": measure, "norm": None, "eps": 0.0, "measure": measure, "id": pair.id}
+            rows.append(fixed | cell | {"value": None, "image": png(np.asarray(picture))})
     for (model, ball), store in zip(options["rows"].items(), stores, strict=True):
         losses = tables.read(store.path.with_suffix(".parquet"), tables.INVERTED, ["id", "loss"]).set_index("id")[
             "loss"
         ]
         for number in chosen["id"]:
             picture = store.image(store.position(number))
-            cell = {"model": model, "measure": "inverted", "id": number, "value": float(losses[number])}
+            cell = {"model": model, "label": options["labels"][model], "measure": "inverted", "id": number}
+            cell |= {"value": float(losses[number])}
             rows.append(fixed | ball | cell | {"image": png(np.asarray(picture))})
     return rows
 
