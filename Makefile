@@ -65,7 +65,7 @@ PROFILED = $(if $(SIZE),--size $(SIZE)) $(if $(BATCH),--batch $(BATCH)) $(if $(C
 profile: $(READY) ## what networks cost: make profile ARCH=resnet50 BATCH=64 STEPS="1 10" (docs/training.md)
 	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.commands.profile $(ARCH) $(PROFILED)
 
-SHEETS ?= $(wildcard config/*.tsv)
+SHEETS ?= $(wildcard config/*.tsv config/models/*.tsv)
 
 checksums: $(READY) ## fill column sha256 of the sheets for the files that are at hand
 	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.commands.checksums $(SHEETS)

@@ -80,7 +80,7 @@ def write(name: str, columns: list[str], rows: dict[str, list]) -> None:
 
 def architectures(more: list[str]) -> dict[str, int]:
     """Size of image by name of every architecture of the sheets, then of those of timm that are common or asked for."""
-    sheets = [path for path in sorted((ROOT / "config").glob("*.tsv")) if path.name != "datasets.tsv"]
+    sheets = sorted((ROOT / "config" / "models").glob("*.tsv"))
     rows = [row for path in sheets for row in schema.read_sheet(path, "models").values()]
     named = {row["arch"]: _size(row["dataset"], row["arch"]) for row in rows}
     return dict.fromkeys([*TIMM, *more], 224) | named

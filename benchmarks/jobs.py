@@ -75,17 +75,17 @@ def checkpoint(path: Path, name: str) -> None:
 
 def sheets(folder: Path, networks: list[str]) -> list[str]:
     """Write the sheets; names of the models."""
-    (folder / "config").mkdir(exist_ok=True)
+    (folder / "config" / "models").mkdir(parents=True, exist_ok=True)
     columns = "dataset\ttask\tclasses\tsize\treader\tsource\ttest\n"
     row = f"photos\tclassification\t{CLASSES}\t0\tfolder\tresources/photos\tval\n"
     (folder / "config" / "datasets.tsv").write_text(columns + row)
     names = [f"{name}-timm_224-s0" for name in networks]
-    columns = "model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n"
+    columns = "model\tdataset\tarch\trecipe\tseed\tsource\n"
     lines = [
-        f"{model}\tphotos\t{name}\ttimm_224\tnone\t0\t0\tresources/weights/{name}.pt\n"
+        f"{model}\tphotos\t{name}\ttimm_224\t0\tresources/weights/{name}.pt\n"
         for model, name in zip(names, networks, strict=True)
     ]
-    (folder / "config" / "models.tsv").write_text(columns + "".join(lines))
+    (folder / "config" / "models" / "demo.tsv").write_text(columns + "".join(lines))
     return names
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import workflow
 
-SHEET = workflow.ROOT / "config" / "models.tsv"
+SHEET = Path("config") / "models" / "universality.tsv"
 ASKED = {"all figures": [], "figure 5": ["results/figures/fig5.pdf"]}
 
 Row = dict[str, str]
@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = workflow.copy_tree(Path(folder) / "mettle")
         for size in options.models:
-            groups = write_sheet(tree / "config" / "models.tsv", size, options.one_group)
+            groups = write_sheet(tree / SHEET, size, options.one_group)
             print(f"{size} models, by number in a group of one data set and eps: {groups}", flush=True)
             for what, targets in ASKED.items():
                 run = workflow.timed(["snakemake", "--profile", "slurm", "-n", *targets], tree)
@@ -50,22 +50,16 @@ def main() -> None:
 
 def write_sheet(path: Path, size: int, one_group: bool) -> dict[int, int]:
     """Write a sheet; how many groups there are by their number of models."""
-    with SHEET.open(newline="") as sheet:
+    with (workflow.ROOT / SHEET).open(newline="") as sheet:
         reader = csv.DictReader(sheet, delimiter="\t", restval="")
-        rows, columns = list(reader), reader.fieldnames
-    study = [row for row in rows if belongs(row)]
+        study, columns = list(reader), reader.fieldnames
     more = [row for row in study if group(row) == group(study[0])] if one_group else study
     chosen = (ranked(study) + [copied(row, by) for by in range(1, size + 1) for row in more])[:size]
     with path.open("w", newline="") as sheet:
         writer = csv.DictWriter(sheet, columns, delimiter="\t", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(chosen + [row for row in rows if not belongs(row)])
+        writer.writerows(chosen)
     return dict(sorted(Counter(Counter(map(group, chosen)).values()).items()))
-
-
-def belongs(row: Row) -> bool:
-    """Whether a row is one of the universality study at paper scale."""
-    return row["threat"] != "linf" and row["dataset"].startswith(("imagenet", "cifar10"))
 
 
 def group(row: Row) -> tuple[str, str]:
@@ -74,7 +68,7 @@ def group(row: Row) -> tuple[str, str]:
 
 def ranked(rows: list[Row]) -> list[Row]:
     """Models that figures name first, then the first of each group, the second of each, and so on."""
-    named = set(re.findall(r"[\w]+-[\w]+-s\d+", (workflow.ROOT / "config" / "paper.yaml").read_text()))
+    named = set(re.findall(r"[\w.-]+", (workflow.ROOT / "config" / "paper.yaml").read_text()))
     seen: Counter = Counter()
     ranks = []
     for row in rows:
@@ -86,8 +80,8 @@ def ranked(rows: list[Row]) -> list[Row]:
 def copied(row: Row, by: int) -> Row:
     """The row of a model trained from another seed."""
     seed = int(row["seed"]) + by
-    name = f"{row['arch']}-{row['recipe']}-s{seed}"
-    return row | {"model": name, "seed": str(seed), "source": "train", "sha256": "", "format": "", "base": ""}
+    name = f"{row['model']}-copy{by}"
+    return row | {"model": name, "seed": str(seed), "source": "train", "sha256": ""}
 
 
 def jobs_by_rule(output: str) -> dict[str, int]:

@@ -16,7 +16,7 @@ PLAIN = {
     "schedule": {"name": "cosine"},
     "input": {"size": 32, "mean": [0.5] * 3, "std": [0.25] * 3},
 }
-SHEET = "model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\n"
+SHEET = "model\tdataset\tarch\trecipe\tseed\tsource\n"
 
 
 def copy(folder, *more):
@@ -39,18 +39,14 @@ def plant(folder, config, recipes=None, models=()):
     recipes = recipes or {"plain": PLAIN}
     copy(folder)
     (folder / "config" / "recipes").mkdir(parents=True)
+    (folder / "config" / "models").mkdir()
     shutil.copy(ROOT / "config" / "datasets.tsv", folder / "config")
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
     for name, recipe in recipes.items():
         (folder / "config" / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
-    rows = [_row(arch, recipe, seed, recipes[recipe].get("attack")) for arch, recipe, seed in models]
-    (folder / "config" / "models.tsv").write_text(SHEET + "".join(rows))
+    rows = [f"{arch}-{recipe}-s{seed}\tdigits\t{arch}\t{recipe}\t{seed}\ttrain\n" for arch, recipe, seed in models]
+    (folder / "config" / "models" / "demo.tsv").write_text(SHEET + "".join(rows))
     return folder
-
-
-def _row(arch, recipe, seed, attack):
-    threat = f"{attack['norm']}\t{attack['eps']:g}" if attack else "none\t0"
-    return f"{arch}-{recipe}-s{seed}\tdigits\t{arch}\t{recipe}\t{threat}\t{seed}\ttrain\n"
 
 
 def snakemake(folder, *arguments, **variables):

@@ -118,7 +118,7 @@ def test_every_default_fits_its_own_schema():
 def test_defaults_are_filled_in_at_all_levels():
     fig5 = {"dataset": "a", "measures": ["cka"], "eps": [0]}
     config = schema.check({"figures": {"fig5": fig5}}, "config", "here")
-    assert config["seed"] == 0 and config["models"] == "config/models.tsv"
+    assert config["seed"] == 0 and config["models"] == "config/models/demo.tsv"
     assert config["compare"] == {"measures": {}, "permutations": 1, "floor": True, "draws": 5, "few": 30}
     assert config["attack"]["batch_size"] == 250 and config["attack"]["attacks"] == {}
     assert config["attack"]["effectiveness"]["steps"] == [1, 2, 5, 10, 200]

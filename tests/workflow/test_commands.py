@@ -89,9 +89,9 @@ def dry_run_of_pairs(folder):
 
 def add(folder, *seeds):
     """Models of these seeds at the end of the sheet, all of one group."""
-    with (folder / "config" / "models.tsv").open("a") as sheet:
+    with (folder / "config" / "models" / "demo.tsv").open("a") as sheet:
         for seed in seeds:
-            sheet.write(f"vgg5-scenes_l2_eps1-s{seed}\tscenes\tvgg5\tscenes_l2_eps1\tl2\t1\t{seed}\ttrain\t\n")
+            sheet.write(f"vgg5-scenes_l2_eps1-s{seed}\t\tscenes\tvgg5\tscenes_l2_eps1\t{seed}\ttrain\n")
 
 
 def test_a_model_added_to_the_sheet_adds_only_its_own_jobs(own):
@@ -184,12 +184,17 @@ def test_an_unknown_model_in_a_path_is_said(tree):
         ("config/config.yaml", "steps: 20", "stepz: 20", "unknown key 'stepz': did you mean 'steps'?"),
         ("config/config.yaml", "eps: 2.0", "eps: -2.0", "'eps' must be at least 0, got -2.0"),
         (
-            "config/models.tsv",
-            "none\t0\t0",
-            "none\t-1\t0",
-            "config/models.tsv, line 2, row 'resnet8-digits_eps0-s0': 'eps'",
+            "config/models/demo.tsv",
+            "digits_eps0\t0",
+            "digits_eps0\t-1",
+            "config/models/demo.tsv, line 3, row 'resnet8-digits_eps0-s0': 'seed'",
         ),
-        ("config/models.tsv", "\tresnet8\t", "\tresnet9\t", "unknown architecture 'resnet9': did you mean 'resnet"),
+        (
+            "config/models/demo.tsv",
+            "\tresnet8\t",
+            "\tresnet9\t",
+            "unknown architecture 'resnet9': did you mean",
+        ),
         ("config/datasets.tsv", "\t10\t", "\tten\t", "config/datasets.tsv, line 2, row 'digits': 'classes' must be"),
         ("config/recipes/digits_eps0.yaml", "epochs:", "epoch:", "config/recipes/digits_eps0.yaml: "),
     ],

@@ -53,12 +53,13 @@ def mettle(tmp_path_factory):
 @pytest.fixture
 def other(tmp_path):
     """A workflow with two models of its own, a recipe that extends one of mettle's, and no more sheets."""
-    (tmp_path / "config" / "recipes").mkdir(parents=True)
+    for name in ("recipes", "models"):
+        (tmp_path / "config" / name).mkdir(parents=True)
     (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump({"mine": 1, "robustness": CONFIG}))
     recipe = {"extends": "digits_eps0", "epochs": 1, "checkpoints": [0]}
     (tmp_path / "config" / "recipes" / "tiny.yaml").write_text(yaml.safe_dump(recipe))
-    rows = [f"{model}\tdigits\t{model.split('-')[0]}\ttiny\tnone\t0\t0\ttrain\n" for model in OWN]
-    (tmp_path / "config" / "models.tsv").write_text(trees.SHEET + "".join(rows))
+    rows = [f"{model}\tdigits\t{model.split('-')[0]}\ttiny\t0\ttrain\n" for model in OWN]
+    (tmp_path / "config" / "models" / "demo.tsv").write_text(trees.SHEET + "".join(rows))
     return tmp_path
 
 

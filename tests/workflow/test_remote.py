@@ -81,9 +81,9 @@ def sheets(tree, source, sha256="", reader="cifar10_python", checkpoint="train")
     head = "dataset\ttask\tclasses\tsize\treader\tsource\tsha256\ttest\ttrain"
     row = f"tiny\tclassification\t10\t32\t{reader}\t{source}\t{sha256}\ttest\t"
     (tree / "config" / "datasets.tsv").write_text(f"{head}\n{row}\n")
-    head = "model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\tformat"
-    row = f"resnet8-plain-s0\ttiny\tresnet8\tplain\tnone\t0\t0\t{checkpoint}\ttimm"
-    (tree / "config" / "models.tsv").write_text(f"{head}\n{row}\n")
+    head = "model\tdataset\tarch\trecipe\tseed\tsource\tformat"
+    row = f"resnet8-plain-s0\ttiny\tresnet8\tplain\t0\t{checkpoint}\ttimm"
+    (tree / "config" / "models" / "demo.tsv").write_text(f"{head}\n{row}\n")
 
 
 def snakemake(tree, *arguments, **variables):

@@ -21,8 +21,8 @@ STORE = "results/prep/photos/test.lmdb"
 DATASETS = """dataset\ttask\tclasses\tsize\treader\tsource\ttest\tlicence\thome
 photos\tclassification\t2\t32\tfolder\traw/photos\ttest\t\t
 """
-MODELS = f"""model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource\tformat\tsha256
-{MODEL}\tphotos\tvgg5\tshown\tnone\t0\t0\traw/net.pt\ttimm\t
+MODELS = f"""model\tdataset\tarch\trecipe\tseed\tsource\tformat\tsha256
+{MODEL}\tphotos\tvgg5\tshown\t0\traw/net.pt\ttimm\t
 """
 RECIPE = {"input": trees.PLAIN["input"]}  # enough for a checkpoint
 
@@ -40,7 +40,7 @@ def tree(tmp_path_factory):
         Image.new("RGB", (32, 32), (100 * shade, 50, 50)).save(folder / f"raw/photos/test/{label}/1.png")
     checkpoint(folder / "raw/net.pt", 0)
     write(folder, "datasets.tsv", DATASETS)
-    write(folder, "models.tsv", MODELS)
+    write(folder, "models/demo.tsv", MODELS)
     succeeded(snakemake(folder, "--cores", "1", TARGET))
     return folder
 
@@ -58,7 +58,7 @@ def dry(tree, *arguments):
 def test_what_bears_on_no_number_makes_nothing_again(tree):
     digest = hashlib.sha256((tree / "raw/net.pt").read_bytes()).hexdigest()
     write(tree, "datasets.tsv", DATASETS.replace("test\t\t\n", "test\tfree\tover there\n"))
-    write(tree, "models.tsv", MODELS.replace("timm\t\n", f"timm\t{digest}\n"))
+    write(tree, "models/demo.tsv", MODELS.replace("timm\t\n", f"timm\t{digest}\n"))
     more = RECIPE | trees.PLAIN | {"epochs": 7}
     write(tree, "recipes/shown.yaml", yaml.safe_dump(more))
     write(tree, "config.yaml", yaml.safe_dump({"figures": {}, "seed": 0, "represent": {"batch_size": 3}}))

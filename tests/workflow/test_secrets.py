@@ -53,8 +53,9 @@ def place(tmp_path_factory):
     config["figures"] = {"accuracy": config["figures"]["accuracy"]}
     config["train"] = {"loggers": ["tensorboard", "wandb"], "wandb": {"project": "$(touch it_ran)"}}
     (tree / "config" / "config.yaml").write_text(yaml.safe_dump(config))
-    lines = (tree / "config" / "models.tsv").read_text().splitlines()
-    (tree / "config" / "models.tsv").write_text("\n".join(line for line in lines if line.startswith(("model", MODEL))))
+    sheet = tree / "config" / "models" / "demo.tsv"
+    lines = sheet.read_text().splitlines()
+    sheet.write_text("\n".join(line for line in lines if line.startswith(("model", MODEL))))
     for name in ("home", "tmp"):
         (folder / name).mkdir()
     return folder

@@ -71,8 +71,8 @@ def run(tmp_path_factory, path, store):
     recipes["given"]["attack"] = {"norm": "linf", "eps": 8 / 255}
     trees.plant(folder, CONFIG, recipes, [("resnet8", "plain", 0), ("resnet8", "plain", 1)])
     shutil.copytree(ROOT / "resources" / "published", folder / "resources" / "published", dirs_exist_ok=True)
-    with (folder / "config" / "models.tsv").open("a") as sheet:
-        sheet.write(f"{GIVEN}\tdigits\tresnet8\tgiven\tlinf\t8/255\t0\tgiven/net.pt\n")
+    with (folder / "config" / "models" / "demo.tsv").open("a") as sheet:
+        sheet.write(f"{GIVEN}\tdigits\tresnet8\tgiven\t0\tgiven/net.pt\n")
     with (folder / "config" / "datasets.tsv").open("a") as sheet:
         sheet.write("again\tclassification\t10\t32\ttfds/digits\tresults/tfds/digits\t\ttrain\ttest\n")
         sheet.write("gone\tclassification\t10\t32\tcifar10_python\tgiven/gone.tar.gz\t\ttrain\ttest\n")

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from functools import cache
 
 import pytest
 
@@ -13,7 +14,6 @@ from mettle.plan.recipes import Recipes
 
 RECIPES = Recipes(ROOT / "config" / "recipes")
 LISTS = ROOT / "resources" / "lists"
-SHEET = schema.read_sheet(ROOT / "config" / "models.tsv", "models")
 HUB = "hf://madrylab/robust-imagenet-models/"
 
 FOUR = ["resnet50", "wide_resnet50_2", "densenet161", "vgg16_bn"]
@@ -31,20 +31,21 @@ GRID = {
 ORDERED = {"imagenet": 202, "imagenet100_kaggle": 60, "imagenet50": 60, "cifar10": 168}
 
 
-@pytest.fixture(scope="module")
-def plan():
+@cache
+def made():
+    """The plan of the study's models."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        return Plan({"figures": {}})
+        return Plan({"models": "config/models/universality.tsv", "figures": {}})
 
 
-def family(row):
-    """Rows of the light recipe and of the demo are of other families."""
-    return row["recipe"].partition("_")[0] == row["dataset"].partition("_")[0]
+@pytest.fixture
+def plan():
+    return made()
 
 
 def rows(dataset):
-    return {name: row for name, row in SHEET.items() if row["dataset"] == dataset and family(row)}
+    return {name: row for name, row in made().models.items() if row["dataset"] == dataset}
 
 
 @pytest.mark.parametrize("dataset", GRID)
@@ -53,8 +54,8 @@ def test_every_cell_of_the_grid_has_its_models_once(dataset):
     for row in rows(dataset).values():
         found.setdefault(row["eps"], []).append(row["arch"])
         assert row["threat"] == ("l2" if row["eps"] else "none") and row["seed"] == 0
-        name = f"{dataset.partition('_')[0]}_{'l2_' if row['eps'] else ''}eps{row['eps']:g}".replace(".", "_")
-        assert row["recipe"] == name
+        family = "cifar10" if dataset == "cifar10" else "imagenet"
+        assert row["recipe"] == f"{family}_{'l2_' if row['eps'] else ''}eps{row['eps']:g}".replace(".", "_")
     assert {eps: sorted(archs) for eps, archs in found.items()} == {
         eps: sorted(archs) for eps, archs in GRID[dataset].items()
     }
@@ -74,7 +75,7 @@ def test_pairs_are_those_of_the_paper(plan, dataset):
     pairs = Counter()
     for name, row in rows(dataset).items():
         above = plan.above(name)
-        assert set(above) <= set(rows(dataset)) and all(SHEET[other]["eps"] == row["eps"] for other in above)
+        assert set(above) <= set(rows(dataset)) and all(rows(dataset)[other]["eps"] == row["eps"] for other in above)
         pairs[row["eps"]] += len(above)
     assert pairs == {eps: len(archs) * (len(archs) - 1) // 2 for eps, archs in GRID[dataset].items()}
     assert 2 * pairs.total() == ORDERED[dataset]
@@ -114,16 +115,6 @@ imagenet    0.25  256  1e-4  224  256  0.16667  yes  0  0.1   0  0.05
 imagenet    0.5   256  1e-4  224  256  0.33333  yes  0  0.1   0  0.05
 imagenet    1     256  1e-4  224  256  0.66667  yes  0  0.1   0  0.05
 imagenet    3     256  1e-4  224  256  2        yes  0  0.1   0  0.05
-imagenet100 0     256  1e-4  224  256  -        yes  0  0.1   0  0.05
-imagenet100 0.25  256  1e-4  224  256  0.16667  yes  0  0.1   0  0.05
-imagenet100 0.5   256  1e-4  224  256  0.33333  yes  0  0.1   0  0.05
-imagenet100 1     256  1e-4  224  256  0.66667  yes  0  0.1   0  0.05
-imagenet100 3     256  1e-4  224  256  2        yes  0  0.1   0  0.05
-imagenet50  0     256  1e-4  224  256  -        yes  0  0.1   0  0.05
-imagenet50  0.25  256  1e-4  224  256  0.16667  yes  0  0.1   0  0.05
-imagenet50  0.5   256  1e-4  224  256  0.33333  yes  0  0.1   0  0.05
-imagenet50  1     256  1e-4  224  256  0.66667  yes  0  0.1   0  0.05
-imagenet50  3     256  1e-4  224  256  2        yes  0  0.1   0  0.05
 cifar10     0     512  5e-4  32   -    -        no   4  0.25  2  0
 cifar10     0.25  512  5e-4  32   -    0.125    no   4  0.25  2  0
 cifar10     0.5   512  5e-4  32   -    0.25     no   4  0.25  2  0

@@ -3,7 +3,7 @@ Says what is missing: a folder, archive or checkpoint that a sheet names and tha
 fails at once, before any other waits in a queue. A source that was deleted after it was packed or converted is not missed.
 
 INPUTS:   nothing
-OUTPUTS:  paths in column `source` of config/datasets.tsv and config/models.tsv, which nothing makes
+OUTPUTS:  paths in column `source` of config/datasets.tsv and the sheets of models, which nothing makes
 """
 
 

@@ -3,7 +3,7 @@ Inverts models: images that a model represents like a target image although they
 
 INPUTS:   results/train/{model}/weights.safetensors, results/prep/{dataset}/{split}.lmdb (and .parquet)
           results/pairs/{dataset}.parquet
-          lists in `invert.lists` and files in column `inverted` of config/models.tsv, where images are published
+          lists in `invert.lists` and files in column `inverted` of the sheets of models, where images are published
 OUTPUTS:  results/pairs/{dataset}.parquet
           results/invert/{dataset}/{model}.lmdb
           results/invert/{dataset}/{model}.parquet

@@ -263,8 +263,8 @@ def test_a_wrong_address_names_its_column(work, tmp_path):
 
 
 def test_the_published_sheet_stands_in_for_the_models_of_the_study():
-    ours = schema.read_sheet(ROOT / "config" / "models.tsv", "models")
-    theirs = schema.read_sheet(ROOT / "config" / "universality_published.tsv", "models")
+    ours = schema.read_sheet(ROOT / "config" / "models" / "universality.tsv", "models")
+    theirs = schema.read_sheet(ROOT / "config" / "models" / "universality_published.tsv", "models")
     counts = {}
     for name, row in theirs.items():
         same = ("dataset", "arch", "recipe", "threat", "eps", "seed")

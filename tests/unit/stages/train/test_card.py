@@ -27,7 +27,7 @@ SAID |= {"row": {"model": "m"}, "data": {"licence": "CC BY 4.0", "names": ""}}
 @pytest.fixture(scope="module")
 def plan():
     config = schema.read_yaml(ROOT / "config" / "config.yaml")
-    return Plan(config | {"models": ["config/models.tsv", "config/light_recipe.tsv"]})
+    return Plan(config | {"models": ["config/models/demo.tsv", "config/models/light_recipe.tsv"]})
 
 
 @pytest.fixture

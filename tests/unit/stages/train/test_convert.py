@@ -200,7 +200,7 @@ def test_a_download_is_read_where_the_rule_download_put_it(tmp_path, job, networ
 
 # The published checkpoints of the light recipe
 
-SHEET = schema.read_sheet(ROOT / "config" / "light_recipe.tsv", "models")
+SHEET = schema.read_sheet(ROOT / "config" / "models" / "light_recipe.tsv", "models")
 NUMBERS = schema.read_sheet(ROOT / "resources" / "published" / "light_recipe.tsv", "published")
 
 

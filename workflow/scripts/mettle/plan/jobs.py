@@ -211,7 +211,7 @@ class Jobs(Cells):
         return [f"results/train/{base}/weights.safetensors"] if base else []
 
     def model_row(self, wildcards: Any) -> Row:
-        """Row of models.tsv with the number of classes of its data set."""
+        """Row of a model with the number of classes of its data set."""
         row = self.models[get(wildcards, "model")]
         return row | {"classes": self.datasets[row["dataset"]].get("classes")}
 

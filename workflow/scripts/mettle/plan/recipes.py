@@ -24,7 +24,7 @@ class Recipes:
     def __init__(self, folder: str | Path, sweeps: Iterable[str] = ()) -> None:
         self.folder = Path(folder)
         self._files = files.stems(self.folder, ".yaml")
-        self.rows: dict[str, Row] = {}  # of the sweeps, in the form of models.tsv
+        self.rows: dict[str, Row] = {}  # of the sweeps' models, as those of a sheet
         self.cells: dict[str, Row] = {}  # of the sweeps' recipes, what each takes of its grid
         self._grown: dict[str, Layers] = {}  # the sweeps' recipes as written, each on its base
         self._found: dict[str, tuple[Row, Layers]] = {}  # with defaults, and as written

@@ -41,7 +41,7 @@ KEYS = {
     "images": Column(STR, "image set: `natural` (held out), `train`, or `inverted-{model}`"),
     "split": Column(STR, "part of the data set"),
     "subgroup": Column(STR, "images of a pair of models on which the score was computed, see `subgroups`"),
-    "model": Column(STR, "model, a row of models.tsv"),
+    "model": Column(STR, "model, by its name in the sheet"),
     "model_b": Column(STR, "the other model of the pair"),
     "layer": Column(STR, "layer whose output was compared"),
     "task": Column(STR, "task"),

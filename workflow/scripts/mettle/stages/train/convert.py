@@ -19,7 +19,7 @@ def convert(
 
     Parameters
     ----------
-    row : row of models.tsv, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, whose download is
+    row : row of the model, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, whose download is
         there; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits
     recipe : its block `input`, for size and preprocessing of the images; mean and standard deviation are the
         checkpoint's where it has them

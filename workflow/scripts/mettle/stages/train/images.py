@@ -15,7 +15,7 @@ class Images:
 
     Parameters
     ----------
-    row : row of models.tsv, with `classes`; its seed is that of the random changes and the order
+    row : row of the model, with `classes`; its seed is that of the random changes and the order
     recipe : the recipe
     train, test : stores
     mixed : store of the recipe's `mix`

@@ -38,7 +38,7 @@ def train(
 
     Parameters
     ----------
-    row : row of models.tsv, with `classes`
+    row : row of the model, with `classes`
     recipe : recipe with defaults filled in
     train_images, test_images : stores
     weights, epochs : files to write, safetensors and parquet

@@ -15,7 +15,7 @@ def start(
 
     Parameters
     ----------
-    row : row of models.tsv, with `classes`; random weights depend on its seed alone
+    row : row of the model, with `classes`; random weights depend on its seed alone
     recipe : the recipe
     base : file with weights to take over as far as they fit, or nothing
     say : writes a line of the log
