@@ -51,15 +51,17 @@ A new name in `dataset` is a new data set. A `sha256` that is filled in or corre
 `--forcerun prep` (or `convert`, for models) compares now. `home` stands in the description of the data sets that are handed on
 (`results/tfds`), and nowhere else.
 
-## models.tsv
+## Sheets of models
 
 | column | what a change makes again |
 |---|---|
 """
 
 RECIPES = """
-`dataset`, `arch`, `recipe` and `seed` make another model, with a name of its own: what was made of the first stays.
-`threat` and `eps` follow from the recipe. `mirror`, `licence` and `reference` are said on a model's card; weights that are
+The name of a model is free, and what is made of a model is found by it: rename a row, and its results are made under the new
+name. A row that gets another `dataset`, `arch`, `recipe` or `seed` under its name is trained or converted again, and all that
+follows from it is made again; with a new name beside it, what was made of the first stays. `threat` and `eps` follow from the
+recipe, and what is compared with what from these. `mirror`, `licence` and `reference` are said on a model's card; weights that are
 there keep what they said when they were made. A row added at the end of the sheet makes its own cells; one added, moved or
 removed further up also changes which models those below it are compared with: `compare`, `subgroups`, `agree`, `cross` and
 `probe_agree` of these.

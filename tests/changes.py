@@ -70,7 +70,7 @@ PLAIN = {
 BALL = {"norm": "linf", "eps": "8/255", "steps": 1}
 ROBUST = {"loss": "adversarial", "attack": BALL, "validation": {"every": 1}}
 BARE = {key: value for key, value in PLAIN.items() if key != "mix"}
-RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "tough": BARE | ROBUST}
+RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "again": BARE, "tough": BARE | ROBUST}
 DATASETS = """
 dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit
 digits|classification|10|64|digits||||train|test||1|||
@@ -85,16 +85,16 @@ rooms|depth||0|nyu|raw/nyu||||test||1||||||1|10
 roads|classification, depth|10|96|streets||||train|test||1||||||1|10
 """
 MODELS = """
-model|dataset|arch|recipe|threat|eps|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted
-resnet8-plain-s0|digits|resnet8|plain|none|0|0|train||||
-vgg5-plain-s0|digits|vgg5|plain|none|0|0|train||||
-resnet8-robust-s0|digits|resnet8|robust|linf|8/255|0|train||||
-vgg5-robust-s0|digits|vgg5|robust|linf|8/255|0|train|||resnet8-robust-s0|
-resnet18-bare-s0|photos|resnet18|bare|none|0|0|raw/a.pt||timm||
-resnet18-tough-s0|photos|resnet18|tough|linf|8/255|0|https://host/a.pt||timm|||https://mirror/a.pt|free|a paper
-resnet50-bare-s0|photos|resnet50|bare|none|0|0|train||||
-resnet50-tough-s0|photos|resnet50|tough|linf|8/255|0|train|||resnet18-bare-s0|
-resnet18-bare-s1|packed|resnet18|bare|none|0|1|raw/a.pt||timm||||||raw/i.pt
+model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted
+resnet8-plain-s0||digits|resnet8|plain|0|train||||
+vgg5-plain-s0||digits|vgg5|plain|0|train||||
+resnet8-robust-s0||digits|resnet8|robust|0|train||||
+vgg5-robust-s0||digits|vgg5|robust|0|train|||resnet8-robust-s0|
+resnet18-bare-s0||photos|resnet18|bare|0|raw/a.pt||timm||
+resnet18-tough-s0||photos|resnet18|tough|0|https://host/a.pt||timm|||https://mirror/a.pt|free|a paper
+resnet50-bare-s0||photos|resnet50|bare|0|train||||
+resnet50-tough-s0||photos|resnet50|tough|0|train|||resnet18-bare-s0|
+resnet18-bare-s1||packed|resnet18|bare|1|raw/a.pt||timm||||||raw/i.pt
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -162,8 +162,9 @@ class Tree:
         where = self.folder / "config"
         shutil.rmtree(where, ignore_errors=True)
         (where / "recipes" / "sweeps").mkdir(parents=True)
+        (where / "models").mkdir()
         (where / "datasets.tsv").write_text(sheet(datasets))
-        (where / "models.tsv").write_text(sheet(models))
+        (where / "models" / "demo.tsv").write_text(sheet(models))
         for name, recipe in (recipes or RECIPES).items():
             (where / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
         for sweep in ("grid", "wide"):
@@ -270,7 +271,7 @@ ENTRIES = {
 VALUES = {
     "invert.lists": {"packed": {"seeds": "lists/names.txt"}},
     "datasets": "again/datasets.tsv",
-    "models": ["again/models.tsv"],
+    "models": ["again/models/demo.tsv"],
     "recipes": "again/recipes",
     "expected": ["published2.tsv"],
     "sweeps": ["wide", "grid"],
@@ -373,12 +374,13 @@ def _with(path):
 
 def cell(text, row, column, value):
     """A sheet with another value in a cell, or in that of a column in several rows."""
+    rows = [row] if isinstance(row, str) else row
     head, *lines = text.strip("\n").split("\n")
     place = head.split("|").index(column)
     changed = []
     for line in lines:
         cells = line.split("|")
-        if cells[0] == row:
+        if cells[0] in rows:
             cells[place] = value
         changed.append("|".join(cells))
     return "\n".join([head, *changed]) + "\n"
@@ -407,6 +409,10 @@ DATASET_CELLS = {
     "depth_unit": ("far", "0.002"),
 }
 MODEL_CELLS = {
+    "label": ("resnet8-robust-s0", "words"),
+    "arch": (("resnet50-bare-s0", "resnet18-bare-s0"), "resnet34"),
+    "recipe": (("resnet50-bare-s0", "resnet18-bare-s0"), "again"),
+    "seed": (("resnet50-bare-s0", "resnet18-bare-s0"), "7"),
     "source": ("resnet18-bare-s0", "raw/b.pt"),
     "sha256": ("resnet18-bare-s0", "0" * 64),
     "format": ("resnet18-bare-s0", "bai"),
@@ -417,8 +423,8 @@ MODEL_CELLS = {
     "reference": ("resnet18-tough-s0", "another paper"),
     "inverted": ("resnet18-bare-s1", "raw/j.pt"),
 }
-# Columns of a model that make another model of it, whose name changes with them; threat and eps follow from the recipe.
-NAMING = ("model", "dataset", "arch", "recipe", "threat", "eps", "seed")
+# Columns that say which model and cells there are; threat and eps follow from the recipe.
+WHICH = ("model", "dataset", "threat", "eps")
 
 
 def of_datasets(tree):
@@ -432,12 +438,12 @@ def of_datasets(tree):
 
 
 def of_models(tree):
-    """Changes of every column of models.tsv but those that the name of a model says."""
+    """Changes of every column of a sheet of models but those that say which models and cells there are."""
     for column in schema.load("models")["properties"]:
         if column == "apart":  # with a third model, for one without another has no figure
-            three = MODELS + "resnet34-bare-s0|photos|resnet34|bare|none|0|0|train||||\n"
+            three = MODELS + "resnet34-bare-s0||photos|resnet34|bare|0|train||||\n"
             yield column, tree.told(models=three), tree.told(models=cell(three, *_place(column)))
-        elif column not in NAMING:
+        elif column not in WHICH:
             yield column, tree.base, tree.told(models=cell(MODELS, *_place(column)))
 
 

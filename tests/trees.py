@@ -34,7 +34,7 @@ def copy(folder, *more):
 def plant(folder, config, recipes=None, models=()):
     """The same with a configuration, recipes by name (`plain`, if none are given), and models of digits.
 
-    A model is (architecture, recipe, seed).
+    A model is (architecture, recipe, seed), and its name if it is not made of these.
     """
     recipes = recipes or {"plain": PLAIN}
     copy(folder)
@@ -44,9 +44,12 @@ def plant(folder, config, recipes=None, models=()):
     (folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
     for name, recipe in recipes.items():
         (folder / "config" / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
-    rows = [f"{arch}-{recipe}-s{seed}\tdigits\t{arch}\t{recipe}\t{seed}\ttrain\n" for arch, recipe, seed in models]
-    (folder / "config" / "models" / "demo.tsv").write_text(SHEET + "".join(rows))
+    (folder / "config" / "models" / "demo.tsv").write_text(SHEET + "".join(_row(*model) for model in models))
     return folder
+
+
+def _row(arch, recipe, seed, name=""):
+    return f"{name or f'{arch}-{recipe}-s{seed}'}\tdigits\t{arch}\t{recipe}\t{seed}\ttrain\n"
 
 
 def snakemake(folder, *arguments, **variables):

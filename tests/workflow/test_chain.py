@@ -7,6 +7,7 @@ import pytest
 
 import trees
 from mettle import tables
+from mettle.plan.figures import FIGURES
 from trees import succeeded
 
 pytestmark = pytest.mark.workflow
@@ -21,7 +22,7 @@ CONFIG = {
     "figures": {
         "accuracy": {"evaluations": [{"datasets": ["digits"], "attacks": ["pgd2"]}]},
         "fig5": {"dataset": "digits", "eps": [0, 1], "measures": ["cka", "near"], "resamples": 99},
-        "fig1": {"dataset": "digits", "models": ["resnet8-robust-s0"], "examples": 2},
+        "fig1": {"dataset": "digits", "models": ["my.net_v2"], "examples": 2},
         "fig3": {"datasets": ["digits"], "eps": [1], "measures": ["cka"]},
         "fig4": {"datasets": ["digits"], "eps": [0]},
         "fig6": {"dataset": "digits", "eps": [1]},
@@ -29,10 +30,10 @@ CONFIG = {
     },
 }
 ROBUST = {"extends": "plain", "loss": "adversarial", "attack": {"norm": "l2", "eps": 1.0, "steps": 1}}
-MODELS = [("resnet8", "plain", 0), ("resnet8", "plain", 1), ("vgg5", "plain", 0), ("resnet8", "robust", 0)]
-MODELS += [("resnet8", "robust", 1)]
-FIGURES = ["results/figures/fig5.pdf", "results/figures/fig5.png"]
-TARGETS = [FIGURES[0], "results/tables/accuracy.parquet"]
+MODELS = [("resnet8", "plain", 0), ("resnet8", "plain", 1), ("vgg5", "plain", 0)]
+MODELS += [("resnet8", "robust", 0, "my.net_v2"), ("resnet8", "robust", 1)]
+DRAWN = ["results/figures/fig5.pdf", "results/figures/fig5.png"]
+TARGETS = [DRAWN[0], "results/tables/accuracy.parquet"]
 
 
 def snakemake(folder, *arguments):
@@ -61,7 +62,7 @@ def tree(tmp_path_factory):
 
 
 def test_chain_makes_figure_and_tables_and_then_nothing_again(tree):
-    assert all((tree / path).stat().st_size > 1000 for path in FIGURES)
+    assert all((tree / path).stat().st_size > 1000 for path in DRAWN)
     accuracy = tables.read(tree / TARGETS[1], FIGURES["accuracy"].table)
     assert len(accuracy) == 2 * len(MODELS) and accuracy["value"].between(0, 1).all()
     rows = tables.read(tree / "results/tables/fig5.parquet", FIGURES["fig5"].table)
@@ -91,7 +92,7 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
         where = f"results/subgroups/digits/group/natural/agreement/{measure}"
         expected |= {("subgroups", f"{where}/{name}.parquet") for name in below}
     expected |= {("tabulate_figure", TARGETS[1]), ("tabulate_figure", "results/tables/fig5.parquet")}
-    assert found == expected | {("figure", FIGURES[0])}
+    assert found == expected | {("figure", DRAWN[0])}
 
 
 def test_another_folder_of_results_stands_beside_over_the_same_stores_and_weights(tree):
@@ -111,7 +112,8 @@ def test_inversion_probes_and_agreement_run_from_store_to_figure(tree):
     assert all((tree / f"results/figures/{figure}.png").stat().st_size > 1000 for figure in figures)
     found = {name: tables.read(tree / f"results/tables/{name}.parquet", FIGURES[name].table) for name in figures}
     assert found["fig1"]["measure"].tolist() == ["seed", "target"] * 2 + ["inverted"] * 2
-    one, two = "resnet8-robust-s0", "resnet8-robust-s1"
+    assert found["fig1"]["label"].tolist()[-2:] == ["my.net_v2"] * 2
+    one, two = "my.net_v2", "resnet8-robust-s1"
     directed = found["fig3"].iloc[:2]
     assert directed[["images", "model", "model_b"]].to_numpy().tolist() == [
         [f"inverted-{two}", two, one],
@@ -130,7 +132,7 @@ def test_inversion_probes_and_agreement_run_from_store_to_figure(tree):
 
 
 def test_a_forced_rule_draws_the_same_bytes(tree):
-    before = [(tree / path).read_bytes() for path in FIGURES]
-    text = snakemake(tree, "--forcerun", "figure", "--", FIGURES[0])
+    before = [(tree / path).read_bytes() for path in DRAWN]
+    text = snakemake(tree, "--forcerun", "figure", "--", DRAWN[0])
     assert {rule for rule, _ in made(text)} <= {"figure"} and "rule figure:" in text
-    assert [(tree / path).read_bytes() for path in FIGURES] == before
+    assert [(tree / path).read_bytes() for path in DRAWN] == before

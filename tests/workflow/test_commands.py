@@ -141,7 +141,7 @@ def test_dry_runs_of_the_universality_figures_at_paper_scale(tree, figure, expec
 
 def test_dry_run_of_one_cell(tree):
     cell = "results/compare/imagenet/group/natural/cka/resnet50-imagenet_eps0-s0.parquet"
-    answer = snakemake(tree, "-n", cell)
+    answer = snakemake(tree, "-n", cell, "--config", "models=config/models/universality.tsv")
     assert answer.returncode == 0, said(answer)
     assert counts(answer) == {"given": 1, "prep": 1, "convert": 2, "represent": 2, "compare": 1}
 
@@ -179,7 +179,12 @@ def test_an_unknown_model_in_a_path_is_said(tree):
     ("file", "old", "new", "message"),
     [
         ("config/config.yaml", "\ncompare:", "\ncompair:", "unknown key 'compair': did you mean 'compare'?"),
-        ("config/config.yaml", "dataset: scenes", "dataset: scene", "unknown data set 'scene': did you mean 'scenes'?"),
+        (
+            "config/config.yaml",
+            "\n    dataset: scenes",
+            "\n    dataset: scene",
+            "unknown data set 'scene': did you mean 'scenes'?",
+        ),
         ("config/config.yaml", "    cka: {}", "    ckaa: {}", "compare.measures.ckaa: unknown method 'ckaa'"),
         ("config/config.yaml", "steps: 20", "stepz: 20", "unknown key 'stepz': did you mean 'steps'?"),
         ("config/config.yaml", "eps: 2.0", "eps: -2.0", "'eps' must be at least 0, got -2.0"),

@@ -53,10 +53,13 @@ def test_the_tree_uses_every_rule(tree):
         ("datasets.tsv", "size", set()),
         ("datasets.tsv", "home", {"publish", "publish_perturbed"}),
         ("datasets.tsv", "subset", {"prep"}),
-        ("models.tsv", "sha256", set()),
-        ("models.tsv", "source", {"convert"}),
-        ("models.tsv", "mirror", {"card"}),
-        ("models.tsv", "licence", {"card"}),
+        ("Sheets of models", "label", {"tabulate_figure"}),
+        ("Sheets of models", "arch", {"train", "convert"}),
+        ("Sheets of models", "seed", {"train", "convert"}),
+        ("Sheets of models", "sha256", set()),
+        ("Sheets of models", "source", {"convert"}),
+        ("Sheets of models", "mirror", {"card"}),
+        ("Sheets of models", "licence", {"card"}),
         ("Configuration", "expected", {"card"}),
         ("Configuration", "attack.batch_size", set()),
         ("Configuration", "represent.batch_size", set()),
@@ -96,7 +99,7 @@ def test_a_data_set_added_to_an_evaluation_makes_its_own_cells_only(tree):
 
 
 def test_a_model_at_the_end_of_the_sheet_changes_no_cell(tree):
-    row = "resnet50-bare-s1|photos|resnet50|bare|none|0|1|train|||\n"
+    row = "resnet50-bare-s1||photos|resnet50|bare|1|train|||\n"
     changed, new = told.again(tree.told(), tree.told(models=changes.MODELS + row))
     assert changed <= {"tabulate_figure"} and {"train", "compare"} <= new
 

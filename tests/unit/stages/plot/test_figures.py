@@ -144,7 +144,7 @@ def test_figure_7_has_a_column_per_model_and_a_line_per_number_of_steps(drawn):
     assert [axis.get_title() for axis in drawn.axes[:3]] == [
         "A, light recipe",
         "my.net_v2",
-        "XCiT-S12 light\n(published)",
+        "XCiT-S12 light (published)",
     ]
     above, below = drawn.axes[0], drawn.axes[3]
     assert {line.get_label() for line in above.lines} == {"clean", "PGD-1", "PGD-10", "PGD-50", "APGD-20"}
@@ -190,7 +190,7 @@ def test_figure_11_has_examples_and_a_share_per_judge(drawn):
     (heat,) = below.axes
     assert [text.get_text() for text in heat.texts] == ["0.25"] * 6
     assert [tick.get_text() for tick in heat.get_yticklabels()] == ["A, light recipe", "my.net_v2"]
-    expected = ["ResNet-8 standard", "WRN-10-1 standard\n(seed 1)", "r"]
+    expected = ["ResNet-8 standard", "WRN-10-1 standard (seed 1)", "r"]
     assert [tick.get_text() for tick in heat.get_xticklabels()] == expected
 
 

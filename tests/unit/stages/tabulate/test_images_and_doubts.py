@@ -17,6 +17,7 @@ from mettle.tables.doubts import _WORDS as WORDS
 
 BALL = {"norm": "linf", "eps": 8 / 255}
 NOTHING = {"lo": None, "hi": None, "note": None}
+LABELS = {"labels": {name: name.upper() for name in ("m", "k", "a-b-s0", "c-d-s0", "c")}}
 
 
 def cell(model="a-b-s0", attack="pgd", ids=range(40), dataset="d", clean=0.9, robust=0.5, eps=8 / 255, **flags):
@@ -129,13 +130,13 @@ def losses(**keys):
 def test_a_gap_is_within_one_data_set_ball_epoch_and_set_of_images(key):
     other = {"dataset": "e", "model": "k", "norm": "l2", "eps": 0.5, "epoch": 9, "n": 7}[key]
     apart = [row | {key: other, "value": 4 * row["value"], "steps": 5 * row["steps"]} for row in losses()]
-    rows = pd.DataFrame(light_recipe.figure7(pd.DataFrame(losses() + apart), {}, []))
+    rows = pd.DataFrame(light_recipe.figure7(pd.DataFrame(losses() + apart), LABELS, []))
     gaps = rows[rows["measure"] == "gap"].set_index(key)["value"]
     assert gaps.to_dict() == {losses()[0][key]: 0.5, other: 0.5}
 
 
 def test_a_loss_of_zero_has_no_gap_and_says_so(tmp_path):
-    rows = light_recipe.figure7(pd.DataFrame(losses(value=0.0)), {}, [])
+    rows = light_recipe.figure7(pd.DataFrame(losses(value=0.0)), LABELS, [])
     (gap,) = [row for row in rows if row["measure"] == "gap"]
     assert (gap["value"], gap["note"]) == (None, "the loss of the most steps is zero")
     tables.write(tmp_path / "t.parquet", FIGURES["fig7"].table, rows)
@@ -143,9 +144,9 @@ def test_a_loss_of_zero_has_no_gap_and_says_so(tmp_path):
 
 def test_one_start_has_no_spread():
     point = {"dataset": "d", "model": "m", "id": 1, "steps": 5, "value": 2.0, "note": None} | BALL
-    (row,) = light_recipe.figure8(pd.DataFrame([point | {"seed": 0}]), {}, [])
+    (row,) = light_recipe.figure8(pd.DataFrame([point | {"seed": 0}]), LABELS, [])
     assert (row["value"], row["lo"], row["hi"], row["n"]) == (2.0, None, None, 1)
-    (row,) = light_recipe.figure8(pd.DataFrame([point | {"seed": 0}, point | {"seed": 1, "value": 4.0}]), {}, [])
+    (row,) = light_recipe.figure8(pd.DataFrame([point | {"seed": 0}, point | {"seed": 1, "value": 4.0}]), LABELS, [])
     assert (row["value"], row["n"]) == (3.0, 2) and row["hi"] - row["value"] == pytest.approx(2**0.5)
 
 
@@ -154,7 +155,7 @@ def test_figure_9_has_a_clean_point_per_model_and_set_of_images():
     cells = pd.concat(
         [few, cell(attack="aa_2"), cell("c-d-s0", "aa_2", clean=0.7), cell(dataset="child", attack="aa_2")]
     )
-    rows = pd.DataFrame(light_recipe.figure9(cells, {}, []))
+    rows = pd.DataFrame(light_recipe.figure9(cells, LABELS, []))
     clean = rows[rows["attack"] == "clean"]
     assert clean[["dataset", "model", "n", "value"]].to_numpy().tolist() == [
         ["d", "a-b-s0", 10, 0.8],
@@ -233,7 +234,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "fig11": (judged, stores),
     }
     options = {"seed": 0, "per_class": False, "examples": 1, "cells": {"a-b-s0": "x 1"}, "values": {"a-b-s0": {"x": 1}}}
-    options |= {"models": ["a-b-s0"], "labels": {"a-b-s0": "A", "c": "C"}}
+    options |= {"models": ["a-b-s0"]} | LABELS
     attacking = [tables.ATTACK, tables.EFFECTIVENESS, tables.CONVERGENCE, tables.SEMANTICS]
     assert set(given) == {name for name, about in FIGURES.items() if about.made_from in attacking}
     for name, (cells, beside) in given.items():
@@ -261,7 +262,7 @@ def test_catastrophic_overfitting_goes_into_the_learning_curves():
         "alarm": "it parts",
     }
     epoch |= {"one_step_accuracy": 0.5, "robust_accuracy": 0.25, "robust_steps": 10, "robust_n": 8}
-    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([epoch]), {"labels": {"m": "M"}}, []))
+    rows = pd.DataFrame(light_recipe.figure12(pd.DataFrame([epoch]), LABELS, []))
     assert rows["note"].tolist() == [None, None, "it parts", "it parts"]
     assert rows["n"].tolist() == [40, 20, 8, 8]
 

@@ -12,6 +12,7 @@ from torch import nn
 from imports import ROOT
 from mettle import models, schema
 from mettle.plan import sources
+from mettle.plan.recipes import Recipes
 from mettle.stages import train
 
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -207,10 +208,11 @@ NUMBERS = schema.read_sheet(ROOT / "resources" / "published" / "light_recipe.tsv
 def test_the_sheets_name_the_same_22_models():
     assert len(SHEET) == 22 and list(SHEET) == list(NUMBERS)
     assert len({found["source"] for found in SHEET.values()}) == 22
+    recipes = Recipes(ROOT / "config" / "recipes")
     for name, found in SHEET.items():
-        assert name == f"{found['arch']}-{found['recipe']}-s{found['seed']}"
-        assert found["eps"] in (4 / 255, 8 / 255) and found["threat"] == "linf" and found["format"] == "timm"
-        assert (NUMBERS[name]["norm"], NUMBERS[name]["eps"]) == (found["threat"], found["eps"])
+        ball = recipes.get(found["recipe"], trains=False)["attack"]
+        assert ball["eps"] in (4 / 255, 8 / 255) and ball["norm"] == "linf" and found["format"] == "timm"
+        assert (NUMBERS[name]["norm"], NUMBERS[name]["eps"]) == (ball["norm"], ball["eps"])
         assert 0 < NUMBERS[name]["autoattack"] < NUMBERS[name]["clean"] < 1
 
 
@@ -228,7 +230,7 @@ def test_robustbench_hosts_the_nine_xcit_of_its_leaderboard():
         )
         assert name not in hosted or found["arch"].split("_")[1][0] == found["source"].removeprefix(f"{release}-")[0]
         assert name not in hosted or f"-{found['dataset']}-" in found["source"]
-        assert name not in hosted or (found["dataset"] == "imagenet") == (found["eps"] == 4 / 255)
+        assert name not in hosted or (found["dataset"] == "imagenet") == (NUMBERS[name]["eps"] == 4 / 255)
 
 
 def test_numbers_of_the_first_and_last_model():
