@@ -128,12 +128,15 @@ class Numbers:
             model.last.bias.zero_()
         return model.network
 
+    def evaluation(self, model, store="test", batch=BATCH):
+        given = self.path(f"{model}/weights.safetensors"), self.path(f"{store}.lmdb")
+        return models.Evaluation(*given, "digits", "fp32", batch, self.job)
+
     def attack(self):
         for method, own in ATTACKS.items():
             options = schema.check({"method": method} | BALL | own, f"attacks/{method}", "here")
             keys = {"dataset": "digits", "split": "test", "model": "a", "attack": method}
-            given = (self.path("a/weights.safetensors"), self.path("test.lmdb"), keys, options, "fp32", BATCH)
-            found = evaluate.evaluate(*given, self.path("resume"), self.job)
+            found = evaluate.evaluate(self.evaluation("a"), keys, options, self.path("resume"))
             self.note("attack", f"{method}, loss", found["loss"].mean())
             self.note("attack", f"{method}, distance", found["distance"].mean())
 
@@ -142,21 +145,20 @@ class Numbers:
         weights, keys = self.path("a/weights.safetensors"), {"dataset": "digits", "split": "test", "model": "a"}
         models.save(self.path("kept/epoch-000.safetensors"), *models.load(weights))
         options = blocks["effectiveness"] | BALL | {"steps": [1, 3], "seeds": 2, "images": N}
-        given = (self.path("kept"), self.path("test.lmdb"), keys, options, "fp32", BATCH, self.path("resume"))
-        rows = effectiveness.effectiveness(*given, self.job)
+        kept = self.evaluation("a").on(self.path("kept"), self.path("test.lmdb"))
+        rows = effectiveness.effectiveness(kept, keys, options, self.path("resume"))
         self.note("effectiveness", "loss", np.mean([row["value"] for row in rows if row["measure"] == "loss"]))
         options = blocks["convergence"] | BALL | {"steps": [0, 1, 3], "seeds": 2, "images": 2}
-        rows = convergence.convergence(weights, self.path("test.lmdb"), keys, options, "fp32", BATCH, self.job)
+        rows = convergence.convergence(self.evaluation("a"), keys, options)
         self.note("convergence", "loss", np.mean([row["value"] for row in rows]))
         attack = schema.check({"method": "pgd", "steps": 3} | BALL, "attacks/pgd", "here")
-        batches = semantics.perturbations(
-            weights, self.path("test.lmdb"), keys | {"attack": "pgd"}, attack, N, "fp32", BATCH, self.job
-        )
+        batches = semantics.perturbations(self.evaluation("a"), attack, N)
         made = self.path("perturbed.lmdb")
         data.write_perturbed(made, made.with_suffix(".parquet"), self.store, batches, "perturbation", 0.5, "l2")
         self.note("perturb", "picture", data.Store(made).arrays().std())
         keys = {"dataset": "digits", "model": "a", "attack": "pgd"} | BALL
-        found = semantics.classify({"b": self.path("b/weights.safetensors")}, made, keys, "fp32", BATCH, self.job)
+        weights = self.path("b/weights.safetensors")
+        found = semantics.classify({"b": weights}, self.evaluation("a").on(weights, made), keys)
         self.note("semantics", "sum of classes", sum(found["prediction"]), 5)
 
     def train(self):
@@ -174,12 +176,11 @@ class Numbers:
         drawn = pair.pairs(self.store, 8, 0, {"dataset": "digits", "split": "test"})
         self.note("pair", "products of ids", (np.asarray(drawn["id"]) * np.asarray(drawn["seed_id"])).sum(), 0)
         tables.write(self.path("pairs.parquet"), tables.PAIRS, drawn)
-        options = {"steps": 5, "step_size": 0.125, "momentum": 0.9, "batch_size": 8, "checkpoint_seconds": 300}
+        options = {"steps": 5, "step_size": 0.125, "momentum": 0.9, "checkpoint_seconds": 300}
         for name in ("a", "b"):
             written = self.path(f"invert/{name}.lmdb"), self.path(f"invert/{name}.parquet")
-            given = (self.path(f"{name}/weights.safetensors"), self.path("test.lmdb"), self.path("pairs.parquet"))
-            keys = {"dataset": "digits", "model": name}
-            inversion.write_inverted(*written, *given, keys, options, "fp32", self.path("resume"), self.job)
+            given = (self.evaluation(name, batch=8), self.path("pairs.parquet"), options)
+            inversion.write_inverted(*written, *given, self.path("resume"))
             losses = tables.read(written[1], tables.INVERTED)["loss"]
             self.note("invert", f"loss, {name}", losses.mean())
 
@@ -187,9 +188,8 @@ class Numbers:
         for images, store in (("natural", "test"), ("train", "train"), ("inverted-a", "invert/a")):
             for name in ("a", "b"):
                 keys = {"dataset": "digits", "images": images, "model": name}
-                weights, path = self.path(f"{name}/weights.safetensors"), self.path(f"{images}/{name}.parquet")
-                given = (weights, self.path(f"{store}.lmdb"), keys, None, "fp32", BATCH, self.job)
-                tables.stream(path, tables.REPRESENT, represent.extract(*given))
+                path = self.path(f"{images}/{name}.parquet")
+                tables.stream(path, tables.REPRESENT, represent.extract(self.evaluation(name, store), keys))
                 features = tables.vectors(path, tables.REPRESENT, "features")
                 rule = "represent" if not images.startswith("inverted") else "cross"
                 self.note(rule, f"{images}, {name}", np.square(features.astype(float)).mean() ** 0.5)

@@ -1,6 +1,6 @@
 """Images that a model represents like targets although they began as seeds, as an image store."""
 
-from mettle import flow
+from mettle import flow, models
 from mettle.stages.invert import images
 
 with flow.job(snakemake) as job:
@@ -8,12 +8,8 @@ with flow.job(snakemake) as job:
     images.write_inverted(
         snakemake.output.images,
         snakemake.output.manifest,
-        snakemake.input.weights,
-        snakemake.input.images[0],
+        models.Evaluation.of(snakemake, job),
         snakemake.input.pairs,
-        dict(snakemake.wildcards),
-        told.options | {"batch_size": told.batch_size, "checkpoint_seconds": told.checkpoint_seconds},
-        told.precision,
+        told.options | {"checkpoint_seconds": told.checkpoint_seconds},
         told.resume,
-        job,
     )

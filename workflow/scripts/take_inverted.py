@@ -1,6 +1,6 @@
 """Published inverted images as an image store."""
 
-from mettle import flow
+from mettle import flow, models
 from mettle.stages.invert import published
 
 with flow.job(snakemake) as job:
@@ -8,12 +8,7 @@ with flow.job(snakemake) as job:
         snakemake.output.images,
         snakemake.output.manifest,
         snakemake.params.model,
-        snakemake.input.weights,
-        snakemake.input.images[0],
+        models.Evaluation.of(snakemake, job),
         snakemake.input.pairs,
-        snakemake.params.lists["targets"],
-        snakemake.params.lists["order"],
-        snakemake.params.precision,
-        snakemake.params.batch_size,
-        job,
+        snakemake.params.lists,
     )

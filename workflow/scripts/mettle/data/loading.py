@@ -135,18 +135,18 @@ class Mixture(Dataset):
         return tuple(torch.cat(parts)[order] for parts in zip(*found, strict=True))
 
 
-def taken_by(store: Store, about: dict[str, Any], *, whole: bool = False) -> ImageSet:
+def evaluation_images(store: Store, about: dict[str, Any], *, uncropped: bool = False) -> ImageSet:
     """Images of a store as a model takes them.
 
     Parameters
     ----------
     store : the images
     about : metadata of the model's weights: size, resize, interpolation
-    whole : the images were made at the input's size and lose no border: one of this size is taken as it is, of any
+    uncropped : the images were made at the input's size and lose no border: one of this size is taken as it is, of any
         other the shorter side becomes `size` before the centre crop, whatever `resize` says
     """
     size, resize = about["size"], about["resize"]
-    if whole and (resize is not None or store.image(0).size != (size, size)):
+    if uncropped and (resize is not None or store.image(0).size != (size, size)):
         resize = size
     return ImageSet(store, size, resize, interpolation=about["interpolation"])
 

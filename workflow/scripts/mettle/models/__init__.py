@@ -3,16 +3,19 @@
 from mettle.models.architectures import ARCHITECTURES, Architecture, build
 from mettle.models.classifier import Classifier, create, frozen
 from mettle.models.device import Policy, policy
+from mettle.models.evaluation import Batch, Evaluation, Opened
 from mettle.models.finetune import finetune
 from mettle.models.fold import Folded, exact, folded
-from mettle.models.opened import opened
 from mettle.models.weights import load, save
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
+    "Batch",
     "Classifier",
+    "Evaluation",
     "Folded",
+    "Opened",
     "Policy",
     "build",
     "create",
@@ -21,7 +24,6 @@ __all__ = [
     "folded",
     "frozen",
     "load",
-    "opened",
     "policy",
     "save",
 ]

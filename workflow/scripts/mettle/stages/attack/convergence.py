@@ -4,16 +4,13 @@ Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6: a loss that ris
 is evidence against masked gradients.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from mettle import models, tables
-from mettle.data.loading import ImageSet, batches, split
-from mettle.data.store import Store
-from mettle.flow import Job
+from mettle.models import Evaluation, Opened
 from mettle.perturb import Draws, pgd_trace, step_size
 from mettle.seeds import derive
 from mettle.stages.attack import flags
@@ -21,27 +18,22 @@ from mettle.stages.attack import flags
 Row = dict[str, Any]
 
 
-def convergence(
-    weights: str | Path, images: str | Path, keys: Row, options: Row, precision: str, batch: int, job: Job
-) -> list[Row]:
+def convergence(evaluation: Evaluation, keys: Row, options: Row) -> list[Row]:
     """Rows of the convergence table.
 
     Parameters
     ----------
-    weights : the model
-    images : store of held-out images
+    evaluation : the model and the held-out images
     keys : dataset, split, model
     options : the block `attack.convergence`: norm, eps, steps, step_size, seeds, images
-    precision, batch : number format and images per pass
-    job : seed, threads, log
 
     Raises
     ------
     ValueError
         If the model classifies fewer images correctly than are asked for.
     """
-    model, source, policy = models.opened(weights, Store(images), job, precision)
-    known = _known(model, source, options["images"], batch, policy, derive(job.seed, "points", keys["dataset"]), job)
+    opened, job = evaluation.open(), evaluation.job
+    known = _known(opened, options["images"])
     if len(known) < options["images"]:
         raise ValueError(
             f"{keys['model']} classifies {len(known)} images of '{keys['dataset']}' correctly, "
@@ -50,43 +42,40 @@ def convergence(
     keys = keys | {key: options[key] for key in ("norm", "eps")}
     size = step_size(options, "config:attack.convergence.step_size")
     ball = {"norm": options["norm"], "eps": options["eps"], "steps": max(options["steps"]), "step_size": size}
-    job.say(policy.sentence(len(known), batch))
-    note = _doubts(model, source, split(known, batch), policy)
+    opened.say(len(known))
+    note = _doubts(opened, known)
     rows = []
     for seed in job.progress(range(options["seeds"]), "seeds"):
-        for clean, labels, ids in batches(source, split(known, batch), 0):
-            draws = Draws(derive(job.seed, "convergence", seed), ids, policy.device)
-            where = (policy.move(clean), labels.to(policy.device))
-            losses = pgd_trace(model, *where, draws=draws, policy=policy, watch=job, **ball)[:, options["steps"]]
-            for image, values in zip(ids.tolist(), losses.tolist(), strict=True):
+        for clean, labels, ids in opened.batches(opened.split(known)):
+            run = {"draws": Draws(derive(job.seed, "convergence", seed), ids, clean.device), "policy": opened.policy}
+            losses = pgd_trace(opened.model, clean, labels, watch=job, **run, **ball)[:, options["steps"]]
+            for image, values in zip(ids, losses.tolist(), strict=True):
                 for steps, value in zip(options["steps"], values, strict=True):
                     cell = keys | {"measure": "loss", "id": image, "steps": steps, "seed": seed}
                     rows.append(cell | {"n": 1, "value": value, "lo": None, "hi": None, "note": note})
     return rows
 
 
-def _doubts(model: torch.nn.Module, source: ImageSet, chosen: list[np.ndarray], policy: models.Policy) -> str | None:
+def _doubts(opened: Opened, positions: np.ndarray) -> str | None:
     """What casts doubt on attacks of these images, with the shares that it holds for."""
     found: dict[str, list[bool]] = {key: [] for key in tables.FLAGS}
-    for clean, labels, ids in batches(source, chosen, 0):
-        _, flagged = flags.look(model, policy.move(clean), labels.to(policy.device), ids.tolist())
+    for batch in opened.batches(opened.split(positions)):
+        _, flagged = flags.look(opened.model, *batch)
         for key, values in found.items():
             values += flagged[key].tolist()
     return flags.doubts({key: float(np.mean(values)) for key, values in found.items()})
 
 
 @torch.no_grad()
-def _known(
-    model: torch.nn.Module, source: ImageSet, n: int, batch: int, policy: models.Policy, seed: int, job: Job
-) -> np.ndarray:
+def _known(opened: Opened, n: int) -> np.ndarray:
     """Positions of n images that the model classifies correctly, in an order drawn from the seed; fewer if it can't."""
-    order = np.random.default_rng(seed).permutation(len(source))
+    seed = derive(opened.job.seed, "points", opened.evaluation.dataset)
+    chosen = opened.split(np.random.default_rng(seed).permutation(len(opened.source)))
     found: list[np.ndarray] = []
-    chosen = split(order, batch)
-    left = job.progress(batches(source, chosen, job.threads - 1), "looking for images that it classifies", len(chosen))
+    left = opened.batches(chosen, "looking for correctly classified images")
     for part, (images, labels, _) in zip(chosen, left, strict=True):
-        with models.frozen(model):
-            correct = (model(policy.move(images)).argmax(1).cpu() == labels).numpy()
+        with models.frozen(opened.model):
+            correct = (opened.model(images).argmax(1) == labels).cpu().numpy()
         found.append(part[correct])
         if sum(map(len, found)) >= n:
             break

@@ -14,12 +14,8 @@ import torch
 import torch.nn.functional as F
 
 from mettle import models, tables
-from mettle.data.loading import batches, split
-from mettle.data.sample import shared
-from mettle.data.store import Store
-from mettle.digests import sha256_of
-from mettle.flow import Job
 from mettle.flow.parts import Parts
+from mettle.models import Batch, Evaluation, Opened
 from mettle.perturb import Draws, apgd, pgd_last, step_size
 from mettle.seeds import derive
 from mettle.stages.attack import flags
@@ -29,41 +25,28 @@ Row = dict[str, Any]
 Cell = tuple[str, int, int]  # attack, steps, seed
 
 
-def effectiveness(
-    weights: str | Path,
-    images: str | Path,
-    keys: Row,
-    options: Row,
-    precision: str,
-    batch: int,
-    resume: str | Path,
-    job: Job,
-) -> list[Row]:
+def effectiveness(evaluation: Evaluation, keys: Row, options: Row, resume: str | Path) -> list[Row]:
     """Rows of the effectiveness table.
 
     Parameters
     ----------
-    weights : folder with the weights that a training kept, `epoch-009.safetensors` and so on; or a file with those of a
-        model that kept none, whose epoch is then null
-    images : store of held-out images
+    evaluation : held-out images, and in place of weights a folder with those that a training kept,
+        `epoch-009.safetensors` and so on; or a file with those of a model that kept none, whose epoch is then null
     keys : dataset, split, model
     options : the block `attack.effectiveness`: norm, eps, steps, seeds, apgd, images
-    precision, batch : number format and images per pass
     resume : folder for the sums of finished checkpoints; a killed job goes on from them with the same result
-    job : seed, threads, log
 
     Raises
     ------
     ValueError
         If the folder holds no weights.
     """
-    files = _files(Path(weights), keys["model"])
-    store = Store(images)
-    made_from = [[sha256_of(file) for file in files], store.digest, keys["dataset"], options, job.seed, batch]
-    made_from += [precision, torch.__version__, job.provenance["revision"]]
-    parts = Parts(resume, made_from, len(files))
+    job = evaluation.job
+    files = _files(Path(evaluation.weights), keys["model"])
+    each = [evaluation.on(file, evaluation.images) for file in files]
+    parts = Parts(resume, [[one.made_from for one in each], options], len(files))
     for number in job.progress(parts.left, "checkpoints", len(parts.left)):
-        found = _sums(files[number], store, keys["dataset"], options, precision, batch, job)
+        found = _sums(each[number], options)
         parts.save(number, found)
         job.say(f"{files[number].stem}: {_spoken(found)}")
     sums = pd.DataFrame(parts.collect())
@@ -103,24 +86,21 @@ def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
     return [where | {"measure": "accuracy"} | share(cell["correct"], n) | note, where | loss | note]
 
 
-def _sums(
-    weights: Path, store: Store, dataset: str, options: Row, precision: str, batch: int, job: Job
-) -> dict[str, np.ndarray]:
+def _sums(evaluation: Evaluation, options: Row) -> dict[str, np.ndarray]:
     """Sums over images for every attack, number of steps and seed: right answers, losses, images, flags."""
-    model, source, policy = models.opened(weights, store, job, precision)
-    chosen = split(shared(len(source), options["images"], job.seed, dataset), batch)
+    opened = evaluation.open()
+    chosen = opened.split(opened.sample(options["images"]))
     sums: dict[Cell, np.ndarray] = {}
-    job.say(policy.sentence(sum(map(len, chosen)), batch))
-    left = batches(source, chosen, job.threads - 1)
-    for clean, labels, ids in job.progress(left, weights.stem, len(chosen)):
-        clean, labels = policy.move(clean), labels.to(policy.device)
-        _, flagged = flags.look(model, clean, labels, ids.tolist())
+    opened.say(sum(map(len, chosen)))
+    for batch in opened.batches(chosen, Path(evaluation.weights).stem):
+        _, flagged = flags.look(opened.model, *batch)
         doubtful = [float(flagged[key].sum()) for key in tables.FLAGS]
-        for cell, image in _attacked(model, clean, labels, ids, options, policy, job):
-            with models.frozen(model), torch.no_grad():
-                logits = model(image).double()
-            correct, loss = (logits.argmax(1) == labels).sum(), F.cross_entropy(logits, labels, reduction="sum")
-            sums[cell] = sums.get(cell, 0) + np.array([float(correct), float(loss), len(labels), *doubtful])
+        for cell, image in _attacked(opened, batch, options):
+            with models.frozen(opened.model), torch.no_grad():
+                logits = opened.model(image).double()
+            correct = (logits.argmax(1) == batch.labels).sum()
+            loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+            sums[cell] = sums.get(cell, 0) + np.array([float(correct), float(loss), len(batch.labels), *doubtful])
     attacks, steps, seeds = map(np.array, zip(*sums, strict=True))
     correct, loss, n, *doubtful = np.array(list(sums.values())).T
     counts = {"correct": correct, "n": n} | dict(zip(tables.FLAGS, doubtful, strict=True))
@@ -128,19 +108,19 @@ def _sums(
     return sums | {key: values.astype(int) for key, values in counts.items()}
 
 
-def _attacked(
-    model: Any, clean: torch.Tensor, labels: torch.Tensor, ids: torch.Tensor, options: Row, policy: Any, job: Job
-) -> Iterator[tuple[Cell, torch.Tensor]]:
+def _attacked(opened: Opened, batch: Batch, options: Row) -> Iterator[tuple[Cell, torch.Tensor]]:
     """The images clean, under every number of steps from every start, and under Auto-PGD."""
+    clean, labels, ids = batch
+    run = {"policy": opened.policy, "watch": opened.job}
     yield ("clean", 0, 0), clean
     ball = {key: options[key] for key in ("norm", "eps")}
     for number in range(options["seeds"]):
-        draws = Draws(derive(job.seed, "effectiveness", number), ids, clean.device)
+        draws = Draws(derive(opened.job.seed, "effectiveness", number), ids, clean.device)
         for steps in options["steps"]:
             ball |= {"steps": steps, "step_size": step_size(options, "config:attack.effectiveness.steps", steps)}
-            yield ("pgd", steps, number), pgd_last(model, clean, labels, draws=draws, policy=policy, watch=job, **ball)
+            yield ("pgd", steps, number), pgd_last(opened.model, clean, labels, draws=draws, **run, **ball)
     if own := options["apgd"]:
         # Without early stop: of every image the largest loss, whether it is fooled or not, as for PGD.
-        draws = Draws(derive(job.seed, "effectiveness", 0), ids, clean.device)
+        draws = Draws(derive(opened.job.seed, "effectiveness", 0), ids, clean.device)
         ball = {key: options[key] for key in ("norm", "eps")} | own | {"early_stop": False}
-        yield ("apgd", own["steps"], 0), apgd(model, clean, labels, draws=draws, policy=policy, watch=job, **ball)[0]
+        yield ("apgd", own["steps"], 0), apgd(opened.model, clean, labels, draws=draws, **run, **ball)[0]

@@ -1,6 +1,6 @@
 """Every held-out image of a data set, clean and attacked, one row each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle import models
-from mettle.data.loading import ImageSet, batches, split
-from mettle.data.sample import shared
-from mettle.data.store import Store
-from mettle.digests import sha256_of
 from mettle.flow import Job
 from mettle.flow.parts import Parts
-from mettle.models import Policy, loggers
+from mettle.models import Batch, Evaluation, Opened, loggers
 from mettle.models.weights import read
 from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size
 from mettle.perturb.losses import margin, random_targets
@@ -30,48 +26,34 @@ _NOT_ITS_OWN = ("method", "images", "engine", "target")
 
 
 def evaluate(
-    weights: str | Path,
-    images: str | Path,
-    keys: dict[str, Any],
-    options: dict[str, Any],
-    precision: str,
-    batch: int,
-    resume: str | Path,
-    job: Job,
+    evaluation: Evaluation, keys: dict[str, Any], options: dict[str, Any], resume: str | Path
 ) -> dict[str, Any]:
     """Columns of the attack table.
 
     Parameters
     ----------
-    weights : the model
-    images : store of held-out images
+    evaluation : the model and the held-out images
     keys : dataset, split, model, attack
     options : options of the attack with defaults filled in
-    precision, batch : number format and images per pass
     resume : folder for the answers to finished batches; a killed job goes on from them with the same result
-    job : seed, threads, log
 
     Returns
     -------
     dict
         One entry per image in the order of the store: N evaluated is the N in the store, or `options["images"]` of it.
     """
-    store = Store(images)
-    model, source, policy = models.opened(weights, store, job, precision)
-    model = faster(model, source, policy)
-    chosen = split(shared(len(source), options["images"], job.seed, keys["dataset"]), batch)
-    made_from = [sha256_of(weights), store.digest, options, job.seed, batch, precision, torch.__version__]
-    parts = Parts(resume, [*made_from, policy.device.type, job.provenance["revision"]], len(chosen))
+    opened, job = evaluation.open().faster(), evaluation.job
+    chosen = opened.split(opened.sample(options["images"]))
+    parts = Parts(resume, [*evaluation.made_from, options], len(chosen))
     standing = Standing(job, len(chosen))
     for number in parts.done:
         standing.add(parts.load(number))
     if parts.done:
         job.say(f"resuming: {standing}")
-    job.say(policy.sentence(sum(map(len, chosen)), batch))
-    left = batches(source, [chosen[i] for i in parts.left], job.threads - 1)
-    for number, (clean, labels, ids) in zip(parts.left, job.progress(left, "attack", len(parts.left)), strict=True):
-        place = (policy.move(clean), labels.to(policy.device), ids.tolist())
-        columns = attack_batch(model, *place, options, job.seed, policy, standing)
+    opened.say(sum(map(len, chosen)))
+    left = opened.batches([chosen[i] for i in parts.left], "attack")
+    for number, batch in zip(parts.left, left, strict=True):
+        columns = attack_batch(opened, batch, options, standing)
         parts.save(number, columns)
         standing.add(columns)
         job.say(str(standing))
@@ -136,22 +118,7 @@ class Standing:
         )
 
 
-def faster(model: nn.Module, source: ImageSet, policy: Policy) -> nn.Module:
-    """The model with a faster copy beside it, where there is one that answers the same."""
-    example, _, _ = source.__getitems__([0])
-    return models.folded(model, policy.move(example))
-
-
-def attack_batch(
-    model: nn.Module,
-    clean: Tensor,
-    labels: Tensor,
-    ids: Sequence[int],
-    options: dict[str, Any],
-    seed: int,
-    policy: Policy,
-    watch: Watch = NOBODY,
-) -> dict[str, np.ndarray]:
+def attack_batch(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch = NOBODY) -> dict[str, np.ndarray]:
     """Answers to one batch: what comes out of the attack is checked against ball and pixel range, and judged in fp32.
 
     Raises
@@ -159,9 +126,10 @@ def attack_batch(
     ValueError
         If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
     """
-    clean_logits, flagged = flags.look(model, clean, labels, ids)
-    images, queries = attacked(model, clean, labels, ids, options, seed, policy, watch)
-    logits = judge(model, images)
+    clean, labels, ids = batch
+    clean_logits, flagged = flags.look(opened.model, *batch)
+    images, queries = attacked(opened, batch, options, watch)
+    logits = judge(opened.model, images)
     columns = {
         "id": np.asarray(ids),
         "label": labels,
@@ -177,37 +145,27 @@ def attack_batch(
     return {key: value.cpu().numpy() if isinstance(value, Tensor) else value for key, value in columns.items()}
 
 
-def attacked(
-    model: nn.Module,
-    clean: Tensor,
-    labels: Tensor,
-    ids: Sequence[int],
-    options: dict[str, Any],
-    seed: int,
-    policy: Policy,
-    watch: Watch = NOBODY,
-) -> tuple[Tensor, Tensor]:
+def attacked(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch = NOBODY) -> tuple[Tensor, Tensor]:
     """Attacked images of one batch, and the passes spent on each.
 
     Parameters
     ----------
-    model : the classifier, with or without a faster copy
-    clean, labels, ids : images (n, 3, h, w) in [0, 1], true classes and names
+    opened : the classifier, with or without a faster copy
+    batch : images, true classes, ids
     options : options of the attack with defaults filled in
-    seed : seed of the run
-    policy : device and precision
     watch : is told what is left after each member of AutoAttack, and counts the steps
     """
+    clean, labels, ids = batch
     method, eps = options["method"], options["eps"]
     own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
     if "step_size" in own:
         own["step_size"] = step_size(options, f"attacks/{method}:step_size")
     ours = options.get("engine", "mettle") == "mettle"
     run = ATTACKS[method].run if ours else partial(pyautoattack, method)
-    draws = Draws(seed, ids, clean.device)
+    draws = Draws(opened.job.seed, ids, clean.device)
     if options.get("target", "none") != "none":
-        own["targets"] = choose_targets(options["target"], judge(model, clean), labels, draws)
-    images, queries = run(model, clean, labels, draws=draws, policy=policy, watch=watch, **own)
+        own["targets"] = choose_targets(options["target"], judge(opened.model, clean), labels, draws)
+    images, queries = run(opened.model, clean, labels, draws=draws, policy=opened.policy, watch=watch, **own)
     distance = norm(options["norm"]).distance(images.double() - clean.double())
     outside = ~((distance <= eps) & ((images >= 0) & (images <= 1)).flatten(1).all(1))  # NaN is outside, too
     if outside.any():

@@ -13,14 +13,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mettle import data, models, tables
+from mettle import data, tables
 from mettle.data.item import Item, png
-from mettle.data.loading import batches, split
 from mettle.data.store import Store
-from mettle.digests import fingerprint, sha256_of
+from mettle.digests import fingerprint
 from mettle.flow import Job
 from mettle.flow.parts import Parts
-from mettle.models import Classifier, Policy
+from mettle.models import Classifier, Evaluation, Policy
 from mettle.models.checkpoint import Checkpoint
 from mettle.stages.invert.descent import invert, relative_distance
 
@@ -30,29 +29,21 @@ _OWN = ("steps", "step_size", "momentum")
 def write_inverted(
     lmdb_path: str | Path,
     manifest_path: str | Path,
-    weights: str | Path,
-    images: str | Path,
+    evaluation: Evaluation,
     pairs: str | Path,
-    keys: dict[str, Any],
     options: dict[str, Any],
-    precision: str,
     resume: str | Path,
-    job: Job,
 ) -> int:
     """Write one inverted image per pair, under the id, label and class name of the target.
 
     Parameters
     ----------
     lmdb_path, manifest_path : files to write
-    weights : the model; images are made at the size of its input
-    images : store of held-out images
+    evaluation : the model, at the size of whose input images are made, and the held-out images
     pairs : seeds and targets among them, by id
-    keys : dataset, model
-    options : the block `invert`: steps, step_size, momentum, batch_size, checkpoint_seconds
-    precision : number format of the passes
+    options : of the block `invert`: steps, step_size, momentum, checkpoint_seconds
     resume : folder for finished batches and the state of the one at work, gone at the end; a killed job goes on from
         them with the same result
-    job : threads, log
 
     Returns
     -------
@@ -61,11 +52,11 @@ def write_inverted(
     Raises
     ------
     ValueError
-        If the pairs are not of this store, or what `perturb.inversion.invert` raises.
+        If the pairs are not of this store, or what `descent.invert` raises.
     """
-    store = Store(images)
+    store, job = Store(evaluation.images), evaluation.job
     table = matched(pairs, store)
-    parts = _finished(weights, store, table, keys, options, precision, resume, job)
+    parts = _finished(evaluation, table, options, resume)
     items = _items(store, table, parts)
     n = data.write(lmdb_path, manifest_path, items, table=tables.INVERTED, provenance=job.provenance)
     job.say(f"{n} images; mean loss {_means(parts)}")
@@ -73,36 +64,26 @@ def write_inverted(
     return n
 
 
-def _finished(
-    weights: str | Path,
-    store: Store,
-    table: pd.DataFrame,
-    keys: dict[str, Any],
-    options: dict[str, Any],
-    precision: str,
-    resume: str | Path,
-    job: Job,
-) -> Parts:
+def _finished(evaluation: Evaluation, table: pd.DataFrame, options: dict[str, Any], resume: str | Path) -> Parts:
     """All batches inverted, those that are left from before and the others now."""
-    model, source, policy = models.opened(weights, store, job, precision, scored=False)
-    chosen = split(np.arange(len(table)), options["batch_size"])
+    opened, job = evaluation.open(scored=False), evaluation.job
+    chosen = opened.split(np.arange(len(table)))
     pairs = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
-    made_from = [sha256_of(weights), store.digest, pairs, precision, torch.__version__, policy.device.type]
-    made_from += [{key: options[key] for key in (*_OWN, "batch_size")}, job.provenance["revision"]]
+    made_from = [*evaluation.made_from, pairs, {key: options[key] for key in _OWN}]
     parts = Parts(resume, made_from, len(chosen))
     if parts.done:
         job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
-    job.say(policy.sentence(len(table), options["batch_size"]))
+    opened.say(len(table))
     rows = [table.iloc[chosen[number]] for number in parts.left]
-    left = batches(source, [np.concatenate([part["target"], part["seed"]]) for part in rows], job.threads - 1)
+    left = opened.batches([np.concatenate([part["target"], part["seed"]]) for part in rows], "invert")
     with Checkpoint(parts.own, fingerprint(made_from), options["checkpoint_seconds"]) as checkpoint:
-        for number, (pixels, _, ids) in zip(parts.left, job.progress(left, "invert", len(parts.left)), strict=True):
-            targets, seeds = policy.move(pixels).chunk(2)
+        for number, (pixels, _, ids) in zip(parts.left, left, strict=True):
+            targets, seeds = pixels.chunk(2)
             how = {key: options[key] for key in _OWN} | _going_on(checkpoint, number, job)
             try:
-                found = invert_batch(model, seeds, targets, policy, ids=ids[: len(targets)], **how)
+                found = invert_batch(opened.model, seeds, targets, opened.policy, ids=ids[: len(targets)], **how)
             except ValueError as error:
-                raise ValueError(f"{keys['model']} ({weights}) on {keys['dataset']} ({store.path}): {error}") from error
+                raise ValueError(f"{evaluation.weights} on {evaluation.images}: {error}") from error
             parts.save(number, found)
             checkpoint.end_if_asked()
     return parts

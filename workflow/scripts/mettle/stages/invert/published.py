@@ -4,6 +4,7 @@ A file holds one tensor of images, the k-th made from the k-th target and seed o
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mettle import data, models, tables
+from mettle import data, tables
 from mettle.data import archives
 from mettle.data.item import Item, png
-from mettle.data.loading import batches, split
 from mettle.data.store import Store
 from mettle.digests import sha256_of
-from mettle.flow import Job
-from mettle.models import unpickled
+from mettle.models import Evaluation, unpickled
 from mettle.plan.sources import parse
 from mettle.stages.invert.descent import relative_distance
 from mettle.stages.invert.images import matched
@@ -34,14 +33,9 @@ def write_published(
     lmdb_path: str | Path,
     manifest_path: str | Path,
     row: Row,
-    weights: str | Path,
-    images: str | Path,
+    evaluation: Evaluation,
     pairs: str | Path,
-    targets: str | Path | None,
-    order: str,
-    precision: str,
-    batch: int,
-    job: Job,
+    lists: Row,
 ) -> int:
     """Write published inverted images under the ids, labels and class names of their targets; how many.
 
@@ -50,12 +44,9 @@ def write_published(
     lmdb_path, manifest_path : files to write
     row : of the model; `inverted` is a cell as `mettle.plan.sources` knows them, whose file is there: a tensor
         (n, 3, h, w) of torch, float in [0, 1] or uint8, at the size of the model's input
-    weights : the model, for the losses in the manifest
-    images : store of held-out images
+    evaluation : the model, for the losses in the manifest, and the held-out images
     pairs : what `pair.listed` made of the lists
-    targets, order : as for `pair.listed`; they say which image of the file is which
-    precision, batch : number format and images per pass
-    job : threads, log
+    lists : `targets` and `order` as for `pair.listed`; they say which image of the file is which
 
     Raises
     ------
@@ -63,7 +54,7 @@ def write_published(
         If the file is no such tensor, holds another number of images than there are pairs, or images that are no
         nearer to their own target than to another's: then the lists are not those that the images were made from.
     """
-    store, where = Store(images), f"row '{row['model']}', column inverted"
+    job, store, where = evaluation.job, Store(evaluation.images), f"row '{row['model']}', column inverted"
     table = matched(pairs, store)
     source = parse(row["inverted"], where)
     with archives.taken(source.path, source.member) as file:
@@ -71,8 +62,8 @@ def write_published(
         pictures = _tensor(file, f"{where}: {row['inverted']}")
     if len(pictures) != len(table):
         raise ValueError(f"{where}: {row['inverted']} holds {len(pictures)} images, the lists have {len(table)} pairs")
-    rank = np.argsort(places(targets, store, order))
-    found = _looked_at(pictures[torch.from_numpy(rank)], table, weights, store, precision, batch, job)
+    rank = np.argsort(places(lists["targets"], store, lists["order"]))
+    found = _looked_at(pictures[torch.from_numpy(rank)], table, evaluation)
     start, loss = found["start_loss"].mean(), found["loss"].mean()
     job.say(f"{len(table)} images; mean loss {start:.4f} at the seeds, {loss:.4f} of the images")
     if (share := (found["loss"] < found["other_loss"]).mean()) < _NEARER:
@@ -97,25 +88,24 @@ def _tensor(file: Path, where: str) -> Tensor:
     return found.mul(255).round().to(torch.uint8)
 
 
-def _looked_at(
-    pictures: Tensor, table: pd.DataFrame, weights: str | Path, store: Store, precision: str, batch: int, job: Job
-) -> dict[str, np.ndarray]:
+def _looked_at(pictures: Tensor, table: pd.DataFrame, evaluation: Evaluation) -> dict[str, np.ndarray]:
     """Images uint8 (n, h, w, 3) in the order of the table, their losses, those of the seeds, and by other targets."""
-    model, source, policy = models.opened(weights, store, job, precision, scored=False)
-    chosen = split(np.arange(len(table)), max(batch, 2))
+    opened = replace(evaluation, batch=max(evaluation.batch, 2)).open(scored=False)
+    chosen = opened.split(np.arange(len(table)))
     asked = [np.concatenate([table["target"].iloc[part], table["seed"].iloc[part]]) for part in chosen]
     losses: dict[str, list[Tensor]] = {"start_loss": [], "loss": [], "other_loss": []}
-    job.say(policy.sentence(len(table), batch))
-    left = job.progress(batches(source, asked, job.threads - 1), "inverted", len(chosen))
-    for part, (pixels, _, _) in zip(chosen, left, strict=True):
-        targets, seeds = policy.move(pixels).chunk(2)
+    opened.say(len(table))
+    for part, (pixels, _, _) in zip(chosen, opened.batches(asked, "inverted"), strict=True):
+        targets, seeds = pixels.chunk(2)
         if pictures.shape[1:] != targets.shape[1:]:
             found, wanted = ("x".join(map(str, shape[2:])) for shape in (pictures.shape, targets.shape))
-            raise ValueError(f"the inverted images have {found} pixels, the model of {weights} takes {wanted}")
-        own = policy.move(pictures[torch.from_numpy(part)].float() / 255)
+            raise ValueError(
+                f"the inverted images have {found} pixels, the model of {evaluation.weights} takes {wanted}"
+            )
+        own = opened.policy.move(pictures[torch.from_numpy(part)].float() / 255)
         looks = (("start_loss", seeds, targets), ("loss", own, targets), ("other_loss", own, targets.roll(1, 0)))
         for key, image, wanted in looks:
-            losses[key].append(relative_distance(model, image, wanted, policy).cpu())
+            losses[key].append(relative_distance(opened.model, image, wanted, opened.policy).cpu())
     columns = {key: torch.cat(values).numpy() for key, values in losses.items()}
     return columns | {"images": pictures.permute(0, 2, 3, 1).numpy()}
 
