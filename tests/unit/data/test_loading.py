@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mettle import schema
 from mettle.data import loading, transforms
 from mettle.data.item import Item, png
-from mettle.data.loading import ImageSet, Mixture, batches, shuffled, split, taken_by
+from mettle.data.loading import ImageSet, Mixture, batches, evaluation_images, shuffled, split
 from mettle.data.store import Store, write
 
 NONE = {key: rule["default"] for key, rule in schema.load("recipe")["properties"]["augment"]["properties"].items()}
@@ -287,22 +287,22 @@ def test_interpolation_of_resize(tmp_path):
 
 def test_images_are_taken_as_the_metadata_of_the_weights_say(tmp_path):
     made, about = stored(tmp_path, arrays(1, 40, 50)), {"size": 24, "resize": 28, "interpolation": "bicubic"}
-    found = taken_by(made, about).__getitems__([0])[0]
+    found = evaluation_images(made, about).__getitems__([0])[0]
     assert torch.equal(found, ImageSet(made, 24, 28, interpolation="bicubic").__getitems__([0])[0])
 
 
 @pytest.mark.parametrize("resize", [None, 28, 24])
 def test_whole_images_of_the_inputs_size_are_taken_as_they_are(tmp_path, resize):
     made, about = stored(tmp_path, arrays(3, 24, 24)), {"size": 24, "resize": resize, "interpolation": "bicubic"}
-    found = taken_by(made, about, whole=True).__getitems__([2, 0])[0]
+    found = evaluation_images(made, about, uncropped=True).__getitems__([2, 0])[0]
     assert alike(found, torch.from_numpy(arrays(3, 24, 24)[[2, 0]]).permute(0, 3, 1, 2).float() / 255)
-    assert resize != 28 or not alike(found, taken_by(made, about).__getitems__([2, 0])[0])
+    assert resize != 28 or not alike(found, evaluation_images(made, about).__getitems__([2, 0])[0])
 
 
 @pytest.mark.parametrize("resize", [None, 28])
 def test_whole_images_of_another_size_lose_no_more_than_the_longer_side(tmp_path, resize):
     made, about = stored(tmp_path, arrays(2, 40, 50)), {"size": 24, "resize": resize, "interpolation": "bicubic"}
-    found = taken_by(made, about, whole=True).__getitems__([0, 1])[0]
+    found = evaluation_images(made, about, uncropped=True).__getitems__([0, 1])[0]
     assert torch.equal(found, ImageSet(made, 24, 24, interpolation="bicubic").__getitems__([0, 1])[0])
 
 

@@ -4,6 +4,7 @@ import copy
 import os
 import re
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,14 +13,14 @@ from torch import nn
 
 from mettle import models
 from mettle.data.item import Item, png
-from mettle.data.store import Store, write
+from mettle.data.store import write
 from mettle.models import Classifier, Folded, Policy, folded
-from mettle.stages.attack.evaluate import attack_batch, faster
+from mettle.stages.attack.evaluate import attack_batch
 from mettle.stages.invert.descent import invert
 
 MEAN, STD = [0.5] * 3, [0.25] * 3
 CPU = Policy(torch.device("cpu"))
-JOB = types.SimpleNamespace(threads=1, needs_cuda=False)
+JOB = types.SimpleNamespace(threads=1, needs_cuda=False, seed=0)
 
 
 class Plain(nn.Module):
@@ -112,18 +113,18 @@ def opened(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     items = (Item(png(rng.integers(0, 256, (32, 32, 3), np.uint8)), 0, "a", str(i)) for i in range(4))
     write(tmp_path / "test.lmdb", tmp_path / "test.parquet", items)
-    return models.opened(tmp_path / "w.safetensors", Store(tmp_path / "test.lmdb"), JOB, "fp32")
+    return models.Evaluation(tmp_path / "w.safetensors", tmp_path / "test.lmdb", "d", "fp32", 4, JOB).open()
 
 
 def test_evaluations_open_a_network_in_the_layout_that_it_runs_in(opened):
-    model, images, policy = opened
-    clean, labels, _ = images.__getitems__([0, 1, 2, 3])
-    x = policy.move(clean)
+    model, policy = opened.model, opened.policy
+    (batch,) = opened.batches([np.arange(4)])
+    x = batch.images
     with torch.inference_mode():
         logits, features = model.both(x)
     assert logits.shape == (4, 5) and features.shape == (4, 3600)
     options = {"method": "pgd", "norm": "linf", "eps": 0.03, "steps": 3, "step_size": 0.02}
-    columns = attack_batch(faster(model, images, policy), x, labels, range(4), options, 0, policy)
+    columns = attack_batch(opened.faster(), batch, options)
     assert (columns["loss"] > columns["clean_loss"]).all()
     found = invert(model, x, x.flip(0), steps=2, step_size=0.1, momentum=0.9, policy=policy)
     assert (found.loss < found.start).all()
@@ -160,9 +161,9 @@ def test_without_one_it_computes_on_the_cpu(no_cuda):
 
 
 def test_an_evaluation_needs_cuda_if_its_job_does(no_cuda, tmp_path, opened):
-    store = Store(tmp_path / "test.lmdb")
+    job = types.SimpleNamespace(threads=1, needs_cuda=True)
     with pytest.raises(RuntimeError, match="given a GPU"):
-        models.opened(tmp_path / "w.safetensors", store, types.SimpleNamespace(threads=1, needs_cuda=True), "fp32")
+        replace(opened.evaluation, job=job).open()
 
 
 def test_a_log_says_device_precision_images_batch_and_threads(no_cuda):

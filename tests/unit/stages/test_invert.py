@@ -18,7 +18,8 @@ from mettle.stages.invert.pair import pairs
 
 N = 23
 KEYS = {"dataset": "digits", "model": "m"}
-OPTIONS = {"images": 9, "steps": 6, "step_size": 0.125, "momentum": 0.9, "batch_size": 4, "checkpoint_seconds": 300}
+OPTIONS = {"images": 9, "steps": 6, "step_size": 0.125, "momentum": 0.9, "checkpoint_seconds": 300}
+BATCH = 4
 MEAN, STD = [0.5] * 3, [0.25] * 3
 COMPUTES = "computes on CPU in fp32: 9 images in batches of 4, 1 threads"
 
@@ -78,8 +79,10 @@ def weights(tmp_path_factory):
 def run(folder, weights, store, drawn, job=None, precision="fp32", **other):
     """The manifest with all columns, and the bytes of the images."""
     job = job or Job()
+    batch = other.pop("batch_size", BATCH)
+    evaluation = models.Evaluation(weights, store, "digits", precision, batch, job)
     written = folder / "inverted.lmdb", folder / "inverted.parquet"
-    n = write_inverted(*written, weights, store, drawn, KEYS, OPTIONS | other, precision, folder / "resume", job)
+    n = write_inverted(*written, evaluation, drawn, OPTIONS | other, folder / "resume")
     found, frame = Store(written[0]), tables.read(written[1], tables.INVERTED)
     assert n == len(found) == len(frame)
     return frame, [found.data(place) for place in range(n)]
@@ -286,7 +289,7 @@ def test_a_model_whose_features_are_zero_is_an_error_that_names_all(tmp_path, st
         torch.nn.init.zeros_(network.stages[-1].shortcut[1].weight)
 
     zero = saved(tmp_path, blank)
-    message = rf"^m \({zero}\) on digits \({store}\): the model's features of target images .* are all zero, .*\(3 of 3"
+    message = rf"^{zero} on {store}: the model's features of target images .* are all zero, .*\(3 of 3"
     with pytest.raises(ValueError, match=message):
         run(tmp_path, zero, store, drawn)
 
@@ -307,7 +310,7 @@ def test_a_seed_without_gradient_is_an_error_that_names_all(tmp_path, weights, s
 
     both = models.Classifier.both
     monkeypatch.setattr(models.Classifier, "both", stopped)
-    message = rf"^m \({weights}\) on digits \({store}\): the gradient is exactly zero at the seed of images .*\(3 of 3 "
+    message = rf"^{weights} on {store}: the gradient is exactly zero at the seed of images .*\(3 of 3 "
     with pytest.raises(ValueError, match=message):
         run(tmp_path, weights, store, drawn)
 

@@ -84,9 +84,9 @@ def take(place, source=None, targets=..., told=None):
     """Manifest and pixels (n, h, w, 3) of the store that is written."""
     out = place.folder / "out.lmdb", place.folder / "out.parquet"
     row = {"model": "resnet8-plain-s0", "inverted": str(source or place.folder / "resnet8_eps0.pt")}
-    targets = place.lists["targets"] if targets is ... else targets
-    given = (place.weights, place.store, place.folder / "pairs.parquet", targets, "store", "fp32", 3)
-    assert write_published(*out, row, *given, told or job()) == len(Store(out[0]))
+    evaluation = models.Evaluation(place.weights, place.store, "digits", "fp32", 3, told or job())
+    lists = {"targets": place.lists["targets"] if targets is ... else targets, "order": "store"}
+    assert write_published(*out, row, evaluation, place.folder / "pairs.parquet", lists) == len(Store(out[0]))
     return tables.read(out[1], tables.INVERTED), Store(out[0]).arrays()
 
 

@@ -31,6 +31,10 @@ def store(tmp_path_factory):
     return folder / "test.lmdb"
 
 
+def evaluation(weights, store, job=JOB):
+    return models.Evaluation(weights, store, "digits", "fp32", 16, job)
+
+
 def saved(folder, arch="resnet8", change=None, resize=None):
     model = models.create(arch, 10, 32, MEAN, STD, 1)
     if change:
@@ -50,7 +54,9 @@ def saved(folder, arch="resnet8", change=None, resize=None):
 
 def run(weights, store, sample=1000, precision="fp32", batch=16, seed=0, **keys):
     job = types.SimpleNamespace(**vars(JOB) | {"seed": seed})
-    parts = list(represent.extract(weights, store, KEYS | keys, sample, precision, batch, job))
+    keys = KEYS | keys
+    evaluation = models.Evaluation(weights, store, keys["dataset"], precision, batch, job)
+    parts = list(represent.extract(evaluation, keys, sample))
     vectors = ("id", "label", "prediction", "logits", "features")
     return {
         key: np.concatenate([part[key] for part in parts])
@@ -122,7 +128,7 @@ def test_what_is_not_finite_is_refused(tmp_path, store, value):
 
 def test_without_a_sample_all_images_are_represented_a_batch_at_a_time(tmp_path, store):
     job = types.SimpleNamespace(**vars(JOB))
-    parts = list(represent.extract(saved(tmp_path), store, KEYS | {"images": "train"}, None, "fp32", 16, job))
+    parts = list(represent.extract(evaluation(saved(tmp_path), store, job), KEYS | {"images": "train"}))
     assert [len(part["id"]) for part in parts] == [14, 13, 13]
     ids = np.concatenate([part["id"] for part in parts])
     assert sorted(ids) == list(range(N)) != ids.tolist(), "training images come in random order"
@@ -155,7 +161,7 @@ def inverted(tmp_path, store):
         saved(tmp_path, arch).rename(weights)
         seen = tmp_path / "represent" / f"inverted-{arch}" / f"{arch}.parquet"
         keys = KEYS | {"images": f"inverted-{arch}", "model": arch}
-        tables.stream(seen, tables.REPRESENT, represent.extract(weights, folder, keys, None, "fp32", 16, JOB))
+        tables.stream(seen, tables.REPRESENT, represent.extract(evaluation(weights, folder), keys))
         return represent.Inverted(arch, str(weights), str(folder), str(seen))
 
     return [files(arch) for arch in PAIR]
@@ -172,7 +178,7 @@ def crossed(tmp_path, inverted, log=None, fail_at=None):
 
     job = types.SimpleNamespace(**vars(JOB) | {"progress": progress, "provenance": {"revision": 1}})
     job.say = (log if log is not None else []).append
-    represent.cross(tmp_path / "out", inverted[1], inverted[:1], "digits", "fp32", 16, tmp_path / "resume", job)
+    represent.cross(tmp_path / "out", evaluation(None, None, job), inverted[1], inverted[:1], tmp_path / "resume")
     return tmp_path / "out"
 
 

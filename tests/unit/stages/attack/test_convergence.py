@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mettle import tables
+from mettle import models, tables
 from mettle.stages.attack.convergence import convergence
 
 KEYS = {"dataset": "digits", "split": "test", "model": "m"}
@@ -12,7 +12,9 @@ OPTIONS = {"norm": "l2", "eps": 1.0, "steps": [0, 1, 10], "step_size": None, "se
 
 def run(checkpoints, digit_store, job, batch=4, **other):
     weights = checkpoints / "epoch-010.safetensors"
-    return pd.DataFrame(convergence(weights, digit_store, KEYS, OPTIONS | other, "fp32", batch, job))
+    return pd.DataFrame(
+        convergence(models.Evaluation(weights, digit_store, "digits", "fp32", batch, job), KEYS, OPTIONS | other)
+    )
 
 
 def test_every_image_step_and_seed_once(checkpoints, digit_store, job, tmp_path):

@@ -1,5 +1,7 @@
 """What casts doubt on an attack is seen by every stage that attacks, and written beside its numbers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -36,30 +38,33 @@ class Changed(nn.Module):
 @pytest.fixture(params=sorted(CHANGES))
 def doubtful(request, monkeypatch):
     """Every model that a stage opens is one of a kind that deceives attacks."""
-    opened = models.opened
+    open_ = models.Evaluation.open
 
-    def changed(*args, **options):
-        model, source, policy = opened(*args, **options)
-        return Changed(model, CHANGES[request.param]), source, policy
+    def changed(evaluation, **options):
+        found = open_(evaluation, **options)
+        return replace(found, model=Changed(found.model, CHANGES[request.param]))
 
-    monkeypatch.setattr(models, "opened", changed)
+    monkeypatch.setattr(models.Evaluation, "open", changed)
     return request.param
+
+
+def on(weights, store, job):
+    return models.Evaluation(weights, store, "digits", "fp32", 4, job)
 
 
 def follow(checkpoints, store, job):
     options = BALL | {"steps": [0, 1], "step_size": None, "seeds": 2, "images": 5}
-    return convergence.convergence(checkpoints / "epoch-010.safetensors", store, KEYS, options, "fp32", 4, job)
+    return convergence.convergence(on(checkpoints / "epoch-010.safetensors", store, job), KEYS, options)
 
 
 def effect(checkpoints, store, job, folder):
     options = BALL | {"steps": [1, 2], "seeds": 1, "images": 10, "apgd": None}
-    return effectiveness.effectiveness(checkpoints, store, KEYS, options, "fp32", 4, folder / "resume", job)
+    return effectiveness.effectiveness(on(checkpoints, store, job), KEYS, options, folder / "resume")
 
 
 def perturb(checkpoints, store, job):
     attack = schema.check({"method": "pgd", "steps": 1} | BALL, "attacks/pgd", "here")
-    keys = {"dataset": "digits", "model": "m", "attack": "pgd"}
-    return semantics.perturbations(checkpoints / "epoch-010.safetensors", store, keys, attack, 6, "fp32", 4, job)
+    return semantics.perturbations(on(checkpoints / "epoch-010.safetensors", store, job), attack, 6)
 
 
 def test_rows_of_steps_and_seeds_say_it(doubtful, checkpoints, digit_store, job, tmp_path):
@@ -73,7 +78,7 @@ def test_perturbations_and_those_who_classify_them_bear_the_flags(doubtful, chec
     clean = Store(digit_store)
     data.write_perturbed(*paths, clean, perturb(checkpoints, digit_store, job), "perturbation", 0.1, "linf")
     weights = {name: checkpoints / f"{name}.safetensors" for name in ("epoch-000", "epoch-010")}
-    columns = semantics.classify(weights, paths[0], {"dataset": "digits"} | BALL, "fp32", 4, job)
+    columns = semantics.classify(weights, on(None, paths[0], job), {"dataset": "digits"} | BALL)
     assert {key: columns[key] for key in tables.FLAGS} == {key: [key == doubtful] * 12 for key in tables.FLAGS}
 
 

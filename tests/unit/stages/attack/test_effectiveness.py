@@ -21,8 +21,12 @@ KEYS = {"dataset": "digits", "split": "test", "model": "m"}
 OPTIONS = {"norm": "linf", "eps": 0.1, "steps": [1, 5], "seeds": 2, "images": 40, "apgd": {"steps": 8, "restarts": 2}}
 
 
+def on(weights, store, job):
+    return models.Evaluation(weights, store, "digits", "fp32", 16, job)
+
+
 def run(checkpoints, digit_store, job, resume):
-    found = effectiveness(checkpoints, digit_store, KEYS, OPTIONS, "fp32", 16, resume, job)
+    found = effectiveness(on(checkpoints, digit_store, job), KEYS, OPTIONS, resume)
     return pd.DataFrame(found, dtype=object)
 
 
@@ -100,14 +104,14 @@ def test_numbers_of_apgd_are_those_of_the_attack(rows, checkpoints, digit_store,
 
 def test_without_apgd_it_is_not_run(checkpoints, digit_store, job, tmp_path):
     options = OPTIONS | {"apgd": None, "images": 8}
-    found = effectiveness(checkpoints, digit_store, KEYS, options, "fp32", 16, tmp_path / "resume", job)
+    found = effectiveness(on(checkpoints, digit_store, job), KEYS, options, tmp_path / "resume")
     assert {row["attack"] for row in found} == {"clean", "pgd"}
 
 
 def test_a_model_without_checkpoints_is_measured_as_it_is(checkpoints, digit_store, job, tmp_path):
     weights = shutil.copy(checkpoints / "epoch-010.safetensors", tmp_path / "weights.safetensors")
     options = OPTIONS | {"steps": [1, 2], "seeds": 1, "apgd": {"steps": 3, "restarts": 1}, "images": 8}
-    found = effectiveness(weights, digit_store, KEYS, options, "fp32", 16, tmp_path / "resume", job)
+    found = effectiveness(on(weights, digit_store, job), KEYS, options, tmp_path / "resume")
     assert len(found) == 8 and {row["epoch"] for row in found} == {None}
     tables.write(tmp_path / "e.parquet", tables.EFFECTIVENESS, found)
     shown = light_recipe.figure7(tables.read(tmp_path / "e.parquet", tables.EFFECTIVENESS), {}, [])

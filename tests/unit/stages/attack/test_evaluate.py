@@ -5,6 +5,7 @@ import math
 import re
 import tempfile
 import types
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -73,9 +74,13 @@ def weights(store, tmp_path_factory):
     return path
 
 
+def evaluation(weights, store, batch=16, job=JOB):
+    return models.Evaluation(weights, store, "digits", "fp32", batch, job)
+
+
 def run(weights, store, batch=16, job=JOB, **other):
     with tempfile.TemporaryDirectory() as resume:
-        return pd.DataFrame(evaluate.evaluate(weights, store, KEYS, options(**other), "fp32", batch, resume, job))
+        return pd.DataFrame(evaluate.evaluate(evaluation(weights, store, batch, job), KEYS, options(**other), resume))
 
 
 def accuracy(frame, column):
@@ -83,7 +88,7 @@ def accuracy(frame, column):
 
 
 def test_one_row_per_image_in_the_order_of_the_store(weights, store, tmp_path):
-    columns = evaluate.evaluate(weights, store, KEYS, options(), "fp32", 16, tmp_path / "resume", JOB)
+    columns = evaluate.evaluate(evaluation(weights, store, 16, JOB), KEYS, options(), tmp_path / "resume")
     assert {len(values) for values in columns.values()} == {N}
     assert columns["id"].tolist() == Store(store).ids.tolist()
     assert columns["label"].tolist() == Store(store).labels.tolist()
@@ -248,23 +253,24 @@ def test_every_attack_has_options_and_every_option_an_attack():
 
 
 def test_a_killed_evaluation_goes_on_with_the_same_result(weights, store, tmp_path, monkeypatch):
-    here = (weights, store, KEYS, options(), "fp32", 16)
-    whole = pd.DataFrame(evaluate.evaluate(*here, tmp_path / "whole", JOB))
+    here = (evaluation(weights, store), KEYS, options())
+    whole = pd.DataFrame(evaluate.evaluate(*here, tmp_path / "whole"))
     real, attacked = evaluate.attack_batch, []
 
-    def dies(model, clean, labels, ids, *rest):
+    def dies(opened, batch, *rest):
         if len(attacked) == 2:
             raise SystemExit(143)
-        attacked.append(ids)
-        return real(model, clean, labels, ids, *rest)
+        attacked.append(batch.ids)
+        return real(opened, batch, *rest)
 
     monkeypatch.setattr(evaluate, "attack_batch", dies)
     with pytest.raises(SystemExit):
-        evaluate.evaluate(*here, tmp_path / "resume", JOB)
+        evaluate.evaluate(*here, tmp_path / "resume")
     said = []
     job = types.SimpleNamespace(**vars(JOB) | {"say": said.append})
-    monkeypatch.setattr(evaluate, "attack_batch", lambda *given: attacked.append(given[3]) or real(*given))
-    pd.testing.assert_frame_equal(pd.DataFrame(evaluate.evaluate(*here, tmp_path / "resume", job)), whole)
+    monkeypatch.setattr(evaluate, "attack_batch", lambda *given: attacked.append(given[1].ids) or real(*given))
+    again = evaluate.evaluate(evaluation(weights, store, job=job), *here[1:], tmp_path / "resume")
+    pd.testing.assert_frame_equal(pd.DataFrame(again), whole)
     shares = [(whole[key] == whole["label"]).mean() for key in ("prediction", "clean_prediction")]
     assert said.pop(1).startswith("computes on CPU in fp32: ")
     assert said[0].startswith("resuming: 2 of 4 batches: accuracy ")
@@ -280,7 +286,7 @@ def test_the_log_has_what_stands_after_each_member_of_the_second_engine(weights,
     given = METHODS["autoattack"] | {"method": "autoattack", "norm": "linf", "eps": 0.02, "images": 20}
     given |= {"attacks": ["apgd_ce", "square"], "engine": "pyautoattack"}
     rules = schema.check(given, "attacks/autoattack", "here")
-    found = evaluate.evaluate(weights, store, KEYS, rules, "fp32", 20, tmp_path / "resume", job)
+    found = evaluate.evaluate(evaluation(weights, store, 20, job), KEYS, rules, tmp_path / "resume")
     members = [line for line in said if "robust accuracy after" in line]
     assert [line.split("after ")[1].split(":")[0] for line in members] == ["APGD-CE", "SQUARE"]
     left = (np.array(found["prediction"]) == np.array(found["label"])).mean()
@@ -292,7 +298,7 @@ def test_the_log_has_what_stands_after_each_member(weights, store, tmp_path):
     job = types.SimpleNamespace(**vars(JOB) | {"say": said.append})
     given = {"method": "autoattack", "norm": "linf", "eps": 0.02, "steps": 2, "queries": 3, "images": 20}
     rules = schema.check(given | {"attacks": ["apgd_ce", "square"]}, "attacks/autoattack", "here")
-    found = evaluate.evaluate(weights, store, KEYS, rules, "fp32", 20, tmp_path / "resume", job)
+    found = evaluate.evaluate(evaluation(weights, store, 20, job), KEYS, rules, tmp_path / "resume")
     left = int((np.array(found["prediction"]) == np.array(found["label"])).sum())
     assert said.pop(0) == "computes on CPU in fp32: 20 images in batches of 20, 1 threads"
     assert [line.partition(":")[0] for line in said[:2]] == ["batch 1 of 1"] * 2
@@ -324,7 +330,7 @@ def test_every_attack_counts_its_steps_within_the_batch(weights, store, tmp_path
     job = types.SimpleNamespace(**vars(JOB) | {"say": said.append, "progress": progress})
     own = {"method": method, "norm": "linf", "eps": 1e-6, "images": 5} | given[method]
     rules = schema.check(own, f"attacks/{method}", "here")
-    evaluate.evaluate(weights, store, KEYS, rules, "fp32", 5, tmp_path / "resume", job)
+    evaluate.evaluate(evaluation(weights, store, 5, job), KEYS, rules, tmp_path / "resume")
     assert counted == {"attack": 1} | STEPS[method]
     assert said[0] == "computes on CPU in fp32: 5 images in batches of 5, 1 threads"
 
@@ -340,14 +346,14 @@ def test_answers_of_another_origin_are_not_taken(weights, store, tmp_path, monke
 
     monkeypatch.setattr(evaluate, "attack_batch", dies)
     with pytest.raises(SystemExit):
-        evaluate.evaluate(weights, store, KEYS, options(), "fp32", 16, tmp_path, JOB)
+        evaluate.evaluate(evaluation(weights, store), KEYS, options(), tmp_path)
     monkeypatch.setattr(evaluate, "attack_batch", real)
     said = []
     seed = 1 if change == "seed" else 0
     job = types.SimpleNamespace(**vars(JOB) | {"seed": seed, "say": said.append})
     given = options(steps=3) if change == "options" else options()
     precision, batch = "bf16" if change == "precision" else "fp32", 20 if change == "batch" else 16
-    evaluate.evaluate(weights, store, KEYS, given, precision, batch, tmp_path, job)
+    evaluate.evaluate(replace(evaluation(weights, store, batch, job), precision=precision), KEYS, given, tmp_path)
     assert len(said) and not said[0].startswith("resuming")
 
 
@@ -374,7 +380,8 @@ def batch_of(n=6):
 def attack_of(model, images=None, labels=None, **other):
     x, y, ids = batch_of()
     x, y = x if images is None else images, y if labels is None else labels
-    return evaluate.attack_batch(model, x, y, ids, options(**other), 0, models.policy(1))
+    opened = models.Opened(evaluation(None, None), model, None, models.policy(1))
+    return evaluate.attack_batch(opened, models.Batch(x, y, ids), options(**other))
 
 
 FLAGGED = {

@@ -15,9 +15,13 @@ def attack():
     return schema.check(given, "attacks/pgd", "here")
 
 
+def on(weights, store, job):
+    return models.Evaluation(weights, store, "digits", "fp32", 8, job)
+
+
 def perturbed(checkpoints, digit_store, job, sample=20):
     weights = checkpoints / "epoch-010.safetensors"
-    return semantics.perturbations(weights, digit_store, KEYS, attack(), sample, "fp32", 8, job)
+    return semantics.perturbations(on(weights, digit_store, job), attack(), sample)
 
 
 def test_batches_hold_clean_and_attacked_images_of_the_sample(checkpoints, digit_store, job):
@@ -39,7 +43,7 @@ def test_judges_classify_every_perturbation(checkpoints, digit_store, job, tmp_p
     data.write_perturbed(*paths, Store(digit_store), batches, **about)
     judges = {"my.net_v2": checkpoints / "epoch-000.safetensors", "other": checkpoints / "epoch-010.safetensors"}
     keys = KEYS | {"norm": "linf", "eps": 0.1}
-    columns = semantics.classify(judges, paths[0], keys, "fp32", 8, job)
+    columns = semantics.classify(judges, on(None, paths[0], job), keys)
     tables.write(tmp_path / "s.parquet", tables.SEMANTICS, columns)
     frame = pd.DataFrame(columns)
     assert frame.groupby("model_b").size().to_dict() == {"my.net_v2": 20, "other": 20}

@@ -8,7 +8,7 @@ import torch
 
 from mettle import models
 from mettle.data.item import Item, png
-from mettle.data.loading import taken_by
+from mettle.data.loading import evaluation_images
 from mettle.data.store import Store, write
 from mettle.models.small import CifarResNet
 
@@ -30,18 +30,21 @@ def test_opening_costs_few_passes(tmp_path, store, monkeypatch):
     models.save(tmp_path / "weights.safetensors", models.create("resnet8", 3, 24, **STATISTICS, seed=0), ABOUT)
     passed, forward = [], CifarResNet.forward
     monkeypatch.setattr(CifarResNet, "forward", lambda self, x: passed.append(len(x)) or forward(self, x))
-    models.opened(tmp_path / "weights.safetensors", store, JOB, "fp32")
+    models.Evaluation(tmp_path / "weights.safetensors", store.path, "d", "fp32", 4, JOB).open()
     assert passed == [1, 2, 1], "where the head is, what it makes of its input, the memory layout"
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_a_model_comes_with_the_images_as_it_takes_them(tmp_path, store, whole):
+@pytest.mark.parametrize("uncropped", [False, True])
+def test_a_model_comes_with_the_images_as_it_takes_them(tmp_path, store, uncropped):
     model = models.create("resnet8", 3, 24, **STATISTICS, seed=0)
     models.save(tmp_path / "weights.safetensors", model, ABOUT)
-    found, images, policy = models.opened(tmp_path / "weights.safetensors", store, JOB, "bf16", whole=whole)
-    batch, _, _ = images.__getitems__([0, 2])
-    assert torch.equal(batch, taken_by(store, ABOUT, whole=whole).__getitems__([0, 2])[0])
-    assert not torch.equal(batch, taken_by(store, ABOUT, whole=not whole).__getitems__([0, 2])[0])
+    opened = models.Evaluation(tmp_path / "weights.safetensors", store.path, "d", "bf16", 4, JOB).open(
+        uncropped=uncropped
+    )
+    found, policy = opened.model, opened.policy
+    batch, _, _ = opened.source.__getitems__([0, 2])
+    assert torch.equal(batch, evaluation_images(store, ABOUT, uncropped=uncropped).__getitems__([0, 2])[0])
+    assert not torch.equal(batch, evaluation_images(store, ABOUT, uncropped=not uncropped).__getitems__([0, 2])[0])
     assert policy.precision == "bf16"
     assert not found.training
     with torch.inference_mode():
@@ -52,9 +55,9 @@ def test_labels_are_scored_only_for_the_classes_that_the_model_was_trained_on(tm
     model, path = models.create("resnet8", 3, 24, **STATISTICS, seed=0), tmp_path / "weights.safetensors"
     for names in (["a", "b", "c"], ["a"], ["0", "1", "2"]):
         models.save(path, model, ABOUT | {"class_names": names})
-        models.opened(path, store, JOB, "fp32")
+        models.Evaluation(path, store.path, "d", "fp32", 4, JOB).open()
     models.save(path, model, ABOUT | {"class_names": ["c", "a", "b"]})
     message = rf"^{path}: class 0 is 'c', but 'a' in {store.path}: the model was trained on classes that are numbered"
     with pytest.raises(ValueError, match=message):
-        models.opened(path, store, JOB, "fp32")
-    models.opened(path, store, JOB, "fp32", scored=False)
+        models.Evaluation(path, store.path, "d", "fp32", 4, JOB).open()
+    models.Evaluation(path, store.path, "d", "fp32", 4, JOB).open(scored=False)
