@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from mettle import models, schema
 from mettle.models import Policy
 from mettle.perturb import ATTACKS, Draws, pgd_last, pyautoattack
+from mettle.perturb.goal import untargeted
 from mettle.stages.train.losses import LOSSES, Step
 
 EPS = 0.1  # of the digits' attacks: a robust model keeps about half of its accuracy
@@ -94,7 +95,7 @@ def pgd10(options: argparse.Namespace) -> list[Row]:
         runs = [lambda: attack(fmodel, x, y, epsilons=8 / 255)[1]]  # noqa: B023 (called within the loop)
         for precision in ("fp32", "bf16"):
             policy = Policy(torch.device("cpu"), precision)
-            runs.append(lambda policy=policy: pgd_last(fast, policy.move(x), y, policy=policy, **ball))  # noqa: B023
+            runs.append(lambda policy=policy: pgd_last(fast, policy.move(x), untargeted(y), policy=policy, **ball))  # noqa: B023
         (peer, theirs), *ours = race(options.rounds, *runs)
         known = loss(model, theirs, y)
         for precision, (seconds, found) in zip(("fp32", "bf16"), ours, strict=True):
@@ -165,10 +166,12 @@ def versus(method: str, what: str, model: nn.Module, x: Tensor, y: Tensor, optio
     policy = models.policy(options.threads)
     fast = models.folded(model, x[:2])
     ball = {"norm": "linf", "eps": EPS, "draws": Draws(0, range(len(x)))}
-    runs = [lambda: pyautoattack(method, model, x, y, policy=policy, **ball)[0]]
+    runs = [lambda: pyautoattack(method, model, x, untargeted(y), policy=policy, **ball)[0]]
     for precision in ("fp32", "bf16"):
         passes = Policy(policy.device, precision)
-        runs.append(lambda passes=passes: ATTACKS[method].run(fast, passes.move(x), y, policy=passes, **ball)[0])
+        runs.append(
+            lambda passes=passes: ATTACKS[method].run(fast, passes.move(x), untargeted(y), policy=passes, **ball)[0]
+        )
     (peer, theirs), *ours = race(options.rounds, *runs)
     known, rows = right(model, theirs, y), []
     for precision, (seconds, found) in zip(("fp32", "bf16"), ours, strict=True):
@@ -209,7 +212,7 @@ def peak(method: str, times: int) -> str:
     ball = {"norm": "linf", "eps": 1e-5, "draws": Draws(0, range(len(x))), "policy": policy}
     ball |= {"step_size": 1e-6} if method == "pgd" else {}
     options = {key: value * times if key != "targets" else value for key, value in LENGTHS[method].items()}
-    ATTACKS[method].run(model, x, y, **ball, **options)
+    ATTACKS[method].run(model, x, untargeted(y), **ball, **options)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return f"{(after - before) * 1024 / (x.numel() * 4):.0f}"
 

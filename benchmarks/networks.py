@@ -11,6 +11,7 @@ from mettle.data import digits
 from mettle.data.item import decode
 from mettle.models.stems import cifar_stem
 from mettle.perturb import Draws, pgd_last
+from mettle.perturb.goal import untargeted
 
 
 def images(split: str, n: int) -> tuple[Tensor, Tensor]:
@@ -35,7 +36,7 @@ def small(robust: bool, eps: float, epochs: int = 12) -> nn.Module:
         if robust:
             draws = Draws(update, chosen)
             ball = {"norm": "linf", "eps": eps, "steps": 5, "step_size": 0.3 * eps}
-            inputs = pgd_last(model, inputs, labels, draws=draws, policy=policy, **ball)
+            inputs = pgd_last(model, inputs, untargeted(labels), draws=draws, policy=policy, **ball)
         optimizer.zero_grad()
         F.cross_entropy(model(inputs), labels).backward()
         optimizer.step()

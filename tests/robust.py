@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mettle import models
 from mettle.data import digits
 from mettle.perturb import Draws, pgd_last
+from mettle.perturb.goal import untargeted
 
 RADII = {"l2": 1.5, "linf": 0.1}
 _EPOCHS = 6
@@ -46,7 +47,7 @@ def robust(norm: str) -> tuple[nn.Module, Tensor, Tensor]:
                 attacked = pgd_last(
                     model,
                     images[index],
-                    labels[index],
+                    untargeted(labels[index]),
                     norm=norm,
                     eps=eps,
                     steps=3,

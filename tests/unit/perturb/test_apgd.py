@@ -7,7 +7,8 @@ from torch import nn
 from mettle import models
 from mettle.perturb import Draws, apgd, norm
 from mettle.perturb.apgd import State, checkpoints
-from mettle.perturb.losses import cross_entropy, dlr, targeted_dlr
+from mettle.perturb.goal import targeted, untargeted
+from mettle.perturb.losses import dlr, targeted_dlr
 
 CPU = models.policy(1)
 SHAPE = (3, 8, 8)
@@ -29,7 +30,9 @@ def linear(classes, seed=0):
 
 
 def run(model, x, y, name="linf", eps=0.03, ids=None, **options):
-    return apgd(model, x, y, norm=name, eps=eps, draws=Draws(0, ids or range(len(x))), policy=CPU, **options)
+    return apgd(
+        model, x, untargeted(y), norm=name, eps=eps, draws=Draws(0, ids or range(len(x))), policy=CPU, **options
+    )
 
 
 def test_checkpoints_are_those_of_the_paper():
@@ -96,7 +99,7 @@ def test_dlr_in_closed_form():
     torch.testing.assert_close(targeted_dlr(labels, targets)(logits, index), torch.tensor(expected))
     scaled = dlr(labels)(3 * logits + 7, index)
     torch.testing.assert_close(scaled, dlr(labels)(logits, index))  # neither shift nor scale matters
-    assert cross_entropy(labels, targets)(logits, index).max() < 0
+    assert targeted(targets).objective(logits, index).max() < 0
 
 
 def gaps(model, x, y):

@@ -14,6 +14,7 @@ from mettle.data import digits
 from mettle.data.item import decode
 from mettle.perturb import ATTACKS, Draws, autoattack, norm, pyautoattack
 from mettle.perturb.autoattack import STAGES, Stage
+from mettle.perturb.goal import untargeted
 from mettle.stages.train.losses import LOSSES, Step
 
 CPU = models.policy(1)
@@ -68,8 +69,8 @@ def test_image_by_image_the_same_as_pyautoattack(record_property):
         model = trained(attack)
         for name, eps in balls.items():
             given = {"norm": name, "eps": eps, "draws": Draws(0, range(N)), "policy": CPU} | SHORT
-            found, _ = autoattack(models.folded(model, x[:1]), x, y, **given)
-            peer, _ = pyautoattack("autoattack", model, x, y, **given)
+            found, _ = autoattack(models.folded(model, x[:1]), x, untargeted(y), **given)
+            peer, _ = pyautoattack("autoattack", model, x, untargeted(y), **given)
             ours.append(standing(model, found, y))
             theirs.append(standing(model, peer, y))
             assert 0.05 < theirs[-1].float().mean() < 0.95, "the ball tells nothing"
@@ -91,7 +92,7 @@ def images(n=40):
 
 def run(model, x, y, name="linf", eps=0.012, **options):
     given = {"steps": 5, "targets": 3, "queries": 20} | options
-    return autoattack(model, x, y, norm=name, eps=eps, draws=Draws(0, range(len(x))), policy=CPU, **given)
+    return autoattack(model, x, untargeted(y), norm=name, eps=eps, draws=Draws(0, range(len(x))), policy=CPU, **given)
 
 
 def test_the_standard_version():
@@ -107,9 +108,9 @@ def test_each_attack_gets_what_still_stands(monkeypatch):
     y[0] = (y[0] + 1) % 10
     for name, stage in STAGES.items():
 
-        def spy(model, images, labels, *, draws, name=name, stage=stage, **rest):
+        def spy(model, images, goal, *, draws, name=name, stage=stage, **rest):
             seen[name] = draws.ids.tolist()
-            return stage.run(model, images, labels, draws=draws, **rest)
+            return stage.run(model, images, goal, draws=draws, **rest)
 
         monkeypatch.setitem(STAGES, name, Stage(spy, stage.fixed, stage.takes))
     attacked, queries = run(model, x, y, attacks=list(STAGES))
@@ -147,7 +148,9 @@ def test_an_image_fares_the_same_in_any_company(name):
     whole, queries = run(model, x, y, name, eps)
     chosen = [30, 2, 11]
     draws, short = Draws(0, chosen), {"steps": 5, "targets": 3, "queries": 20}
-    part, spent = autoattack(model, x[chosen], y[chosen], norm=name, eps=eps, draws=draws, policy=CPU, **short)
+    part, spent = autoattack(
+        model, x[chosen], untargeted(y[chosen]), norm=name, eps=eps, draws=draws, policy=CPU, **short
+    )
     assert spent.equal(queries[chosen])
     torch.testing.assert_close(part, whole[chosen], rtol=0, atol=1e-4)
 
@@ -164,7 +167,7 @@ def test_every_member_and_engine_stays_inside_and_draws_from_the_seed(method, en
     found = []
     for seed in (0, 0, 1):
         given = {"norm": name, "eps": eps, "draws": Draws(seed, range(12)), "policy": CPU}
-        attacked, _ = attack(model, x, y, **given, **short[method])
+        attacked, _ = attack(model, x, untargeted(y), **given, **short[method])
         assert norm(name).distance(attacked.double() - x.double()).max() <= eps
         assert attacked.min() >= 0
         assert attacked.max() <= 1

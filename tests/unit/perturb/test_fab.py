@@ -11,6 +11,7 @@ from torch import nn
 from mettle import models
 from mettle.perturb import Draws, norm
 from mettle.perturb.fab import fab
+from mettle.perturb.goal import untargeted
 from robust import RADII, RowByRow, robust
 
 CPU = models.Policy(torch.device("cpu"))
@@ -33,7 +34,7 @@ def images(n=16, seed=0, low=0.0, high=1.0):
 
 
 def attack(model, x, y, name, eps, ids=None, **options):
-    return fab(model, x, y, norm=name, eps=eps, draws=Draws(0, ids or range(len(x))), policy=CPU, **options)
+    return fab(model, x, untargeted(y), norm=name, eps=eps, draws=Draws(0, ids or range(len(x))), policy=CPU, **options)
 
 
 def borders(model, x, y, name):

@@ -11,6 +11,7 @@ from torch import nn
 
 from mettle import models, schema
 from mettle.perturb import Draws, confine, norm, pgd, pgd_last, pgd_trace, step_size
+from mettle.perturb.goal import targeted, untargeted
 from mettle.perturb.pgd import uniform_start
 
 CPU = models.policy(1)
@@ -53,7 +54,7 @@ def test_exact_on_a_linear_model(name, random_start):
     y = (model(x)[:, 1] > 0).long()
     # From a random start in L2 each step turns the difference towards w by a constant factor, so it takes more of them.
     options = {"norm": name, "eps": eps, "steps": 50, "step_size": eps, "random_start": random_start}
-    attacked, _ = pgd(model, x, y, draws=draws(len(x), 1), policy=CPU, **options)
+    attacked, _ = pgd(model, x, untargeted(y), draws=draws(len(x), 1), policy=CPU, **options)
     w = model.w.detach()
     reach = eps * (w.norm() if name == "l2" else w.abs().sum())
     sign = torch.where(y == 1, -1.0, 1.0)
@@ -62,19 +63,19 @@ def test_exact_on_a_linear_model(name, random_start):
 
 
 @pytest.mark.parametrize("name", ["l2", "linf"])
-@pytest.mark.parametrize("targeted", [False, True])
-def test_more_steps_never_help_the_defender(name, targeted):
+@pytest.mark.parametrize("aims", [False, True])
+def test_more_steps_never_help_the_defender(name, aims):
     model, x = small_net(), images(32)
     y = model(x).argmax(1)
-    targets = (y + 1) % 10 if targeted else None
+    targets = (y + 1) % 10 if aims else None
     eps = 0.5 if name == "l2" else 0.03
     previous_value, previous_fooled = None, None
     for steps in (0, 1, 2, 5, 10, 20):
-        options = {"norm": name, "eps": eps, "steps": steps, "step_size": eps / 5, "targets": targets}
-        attacked, _ = pgd(model, x, y, draws=draws(len(x), 3), policy=CPU, **options)
+        options = {"norm": name, "eps": eps, "steps": steps, "step_size": eps / 5}
+        goal = targeted(targets) if aims else untargeted(y)
+        attacked, _ = pgd(model, x, goal, draws=draws(len(x), 3), policy=CPU, **options)
         logits = model(attacked).detach()
-        goal = y if targets is None else targets
-        loss = nn.functional.cross_entropy(logits, goal, reduction="none")
+        loss = nn.functional.cross_entropy(logits, targets if aims else y, reduction="none")
         value = loss if targets is None else -loss
         fooled = logits.argmax(1) != y if targets is None else logits.argmax(1) == targets
         if previous_value is not None:
@@ -99,7 +100,7 @@ def test_attacked_images_lie_inside_ball_and_pixel_range(name, eps, seed, steps,
     y = torch.arange(6)
     options = {"norm": name, "eps": eps, "steps": steps, "early_stop": early, "restarts": 2}
     options["step_size"] = 2.5 * eps / max(steps, 1)
-    attacked, _ = pgd(model, x, y, draws=draws(6, seed), policy=CPU, **options)
+    attacked, _ = pgd(model, x, untargeted(y), draws=draws(6, seed), policy=CPU, **options)
     difference = attacked.numpy().astype(np.float64) - x.numpy().astype(np.float64)
     flat = difference.reshape(6, -1)
     size = np.linalg.norm(flat, axis=1) if name == "l2" else np.abs(flat).max(1)
@@ -137,7 +138,7 @@ def test_restarts_never_help_the_defender_and_start_where_they_should(name):
             "restarts": restarts,
             "early_stop": True,
         }
-        attacked, spent = pgd(model, x, y, draws=draws(24), policy=CPU, **options)
+        attacked, spent = pgd(model, x, untargeted(y), draws=draws(24), policy=CPU, **options)
         fooled.append(model(attacked).argmax(1) != y)
         queries.append(spent)
     assert (fooled[1] | ~fooled[0]).all()
@@ -149,8 +150,8 @@ def test_early_stop_gives_the_same_accuracy():
     model, x = small_net(), images(64)
     y = model(x).argmax(1)
     options = {"norm": "l2", "eps": 0.4, "steps": 10, "step_size": 0.1, "draws": draws(64), "policy": CPU}
-    slow, slow_queries = pgd(model, x, y, **options)
-    fast, fast_queries = pgd(model, x, y, early_stop=True, **options)
+    slow, slow_queries = pgd(model, x, untargeted(y), **options)
+    fast, fast_queries = pgd(model, x, untargeted(y), early_stop=True, **options)
     assert (model(slow).argmax(1) == y).equal(model(fast).argmax(1) == y)
     assert 0 < (model(fast).argmax(1) != y).sum() < 64
     assert fast_queries.sum() < slow_queries.sum()
@@ -160,7 +161,7 @@ def test_misclassified_images_are_left_alone_by_early_stop():
     model, x = small_net(), images(8)
     y = (model(x).argmax(1) + 1) % 10
     options = {"norm": "l2", "eps": 1.0, "steps": 5, "step_size": 0.5}
-    attacked, queries = pgd(model, x, y, draws=draws(8), early_stop=True, policy=CPU, **options)
+    attacked, queries = pgd(model, x, untargeted(y), draws=draws(8), early_stop=True, policy=CPU, **options)
     assert attacked.equal(x)
     assert (queries == 1).all()
 
@@ -191,7 +192,9 @@ def test_zero_gradient_moves_nothing_and_gives_no_nan():
 
     x = images(4)
     options = {"norm": "l2", "eps": 1.0, "steps": 3, "step_size": 0.8, "random_start": False}
-    attacked, _ = pgd(Constant(), x, torch.zeros(4, dtype=torch.long), draws=draws(4), policy=CPU, **options)
+    attacked, _ = pgd(
+        Constant(), x, untargeted(torch.zeros(4, dtype=torch.long)), draws=draws(4), policy=CPU, **options
+    )
     assert attacked.equal(x)
 
 
@@ -199,8 +202,8 @@ def test_last_iterate_equals_pgd_on_a_linear_model_and_restores_the_model():
     model, x = Linear().train(), images(8, low=0.3, high=0.7)
     y = (model(x)[:, 1] > 0).long()
     options = {"norm": "l2", "eps": 0.1, "steps": 5, "step_size": 0.03, "policy": CPU}
-    last = pgd_last(model, x, y, **options)
-    best, _ = pgd(model, x, y, draws=draws(8), random_start=False, **options)
+    last = pgd_last(model, x, untargeted(y), **options)
+    best, _ = pgd(model, x, untargeted(y), draws=draws(8), random_start=False, **options)
     torch.testing.assert_close(last, best)
     assert model.training and model.w.requires_grad
 
@@ -212,10 +215,10 @@ def test_a_trace_holds_the_loss_of_every_iterate(name, random_start):
     y = model(x).argmax(1)
     options = {"norm": name, "eps": 0.5 if name == "l2" else 0.03, "step_size": 0.01, "policy": CPU}
     options["draws"] = draws(8, 5) if random_start else None
-    trace = pgd_trace(model, x, y, steps=4, **options)
+    trace = pgd_trace(model, x, untargeted(y), steps=4, **options)
     assert trace.shape == (8, 5)
     for steps in range(5):
-        last = pgd_last(model, x, y, steps=steps, **options)
+        last = pgd_last(model, x, untargeted(y), steps=steps, **options)
         expected = nn.functional.cross_entropy(model(last).detach(), y, reduction="none")
         torch.testing.assert_close(trace[:, steps], expected)
 
@@ -276,10 +279,10 @@ def test_another_objective_is_what_rises(name):
     eps = 0.3 if name == "l2" else 0.02
     options = {"norm": name, "eps": eps, "steps": 10, "step_size": eps / 5, "draws": draws(8), "policy": CPU}
     every = torch.arange(8)
-    by_loss, by_divergence = (pgd_last(model, x, y, objective=o, **options) for o in (None, divergence))
+    by_loss, by_divergence = (pgd_last(model, x, untargeted(y, o), **options) for o in (None, divergence))
     found = [divergence(model(z).detach(), every) for z in (by_loss, by_divergence)]
     assert found[1].mean() > found[0].mean()
-    best, _ = pgd(model, x, y, objective=divergence, **options)
+    best, _ = pgd(model, x, untargeted(y, divergence), **options)
     mistaken = model(by_divergence).argmax(1) != y
     same = mistaken == (model(best).argmax(1) != y)
     assert (divergence(model(best).detach(), every) >= found[1] - 1e-6)[same].all()
@@ -289,7 +292,7 @@ def test_attack_leaves_batch_statistics_alone():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10)).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    pgd_last(model, images(8), torch.arange(8), norm="linf", eps=0.1, steps=3, step_size=0.05, policy=CPU)
+    pgd_last(model, images(8), untargeted(torch.arange(8)), norm="linf", eps=0.1, steps=3, step_size=0.05, policy=CPU)
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -310,6 +313,6 @@ def test_cpu_and_gpu_agree():
         on = model.to(device)
         options = {"norm": "l2", "eps": 0.4, "steps": 10, "step_size": 0.1}
         options |= {"draws": Draws(0, range(64), device), "policy": policy}
-        attacked, _ = pgd(on, x.to(device), y.to(device), **options)
+        attacked, _ = pgd(on, x.to(device), untargeted(y.to(device)), **options)
         outcome.append((on(attacked).argmax(1) != y.to(device)).cpu())
     assert (outcome[0] != outcome[1]).float().mean() <= 0.02

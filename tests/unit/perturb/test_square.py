@@ -10,6 +10,7 @@ from torch import nn
 
 from mettle import models
 from mettle.perturb import Draws, norm
+from mettle.perturb.goal import untargeted
 from mettle.perturb.square import _patterns, _share, _window, square
 from robust import RADII, RowByRow, robust
 
@@ -40,7 +41,9 @@ def images(n=16, seed=0, low=0.0, high=1.0):
 
 
 def attack(model, x, y, name, eps, ids=None, **options):
-    return square(model, x, y, norm=name, eps=eps, draws=Draws(0, ids or range(len(x))), policy=CPU, **options)
+    return square(
+        model, x, untargeted(y), norm=name, eps=eps, draws=Draws(0, ids or range(len(x))), policy=CPU, **options
+    )
 
 
 def subject(n=16, low=0.0, high=1.0):

@@ -12,6 +12,7 @@ from mettle import models, tables
 from mettle.data.sample import draw
 from mettle.data.store import Store
 from mettle.perturb import Draws, apgd, pgd_last
+from mettle.perturb.goal import untargeted
 from mettle.plan.figures import FIGURES
 from mettle.seeds import derive
 from mettle.stages.attack.effectiveness import effectiveness
@@ -75,7 +76,7 @@ def test_numbers_are_those_of_the_attack(rows, checkpoints, digit_store, job):
     model, _ = models.load(checkpoints / "epoch-010.safetensors")
     draws = Draws(derive(job.seed, "effectiveness", 1), store.ids[chosen])
     ball = {"norm": "linf", "eps": 0.1, "steps": 5, "step_size": 1.5 * 0.1 / 5}
-    found = pgd_last(model, x, y, draws=draws, policy=models.policy(1), **ball)
+    found = pgd_last(model, x, untargeted(y), draws=draws, policy=models.policy(1), **ball)
     with torch.no_grad():
         logits = model(found).double()
     row = rows[(rows["epoch"] == 10) & (rows["steps"] == 5) & (rows["seed"] == 1)].set_index("measure")["value"]
@@ -91,7 +92,7 @@ def test_numbers_of_apgd_are_those_of_the_attack(rows, checkpoints, digit_store,
     model, _ = models.load(checkpoints / "epoch-010.safetensors")
     draws = Draws(derive(job.seed, "effectiveness", 0), store.ids[chosen])
     ball = {"norm": "linf", "eps": 0.1, "steps": 8, "restarts": 2, "early_stop": False}
-    found, _ = apgd(model, x, y, draws=draws, policy=models.policy(1), **ball)
+    found, _ = apgd(model, x, untargeted(y), draws=draws, policy=models.policy(1), **ball)
     with torch.no_grad():
         logits = model(found).double()
     last = rows[rows["epoch"] == 10].astype({"value": float})

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from mettle import models, schema
 from mettle.perturb import Draws, norm, pgd, pgd_last
+from mettle.perturb.goal import targeted, untargeted
 from mettle.perturb.pgd import uniform_start
 from mettle.stages.train import LOSSES, Loss, Step, by_epoch, losses
 
@@ -99,9 +100,9 @@ def test_adversarial_trains_on_the_attacked_images_only():
     for best in (True, False):
         twin = copy.deepcopy(net)
         if best:
-            images, _ = pgd(twin, x, y, draws=Draws(3, range(8)), random_start=False, **options)
+            images, _ = pgd(twin, x, untargeted(y), draws=Draws(3, range(8)), random_start=False, **options)
         else:
-            images = pgd_last(twin, x, y, **options)
+            images = pgd_last(twin, x, untargeted(y), **options)
         loss, _, logits = LOSSES["adversarial"].run(copy.deepcopy(net), x, y, step(best=best, random_start=False))
         assert torch.equal(logits, twin(images))
         assert torch.equal(loss, F.cross_entropy(twin(images), y))
@@ -148,9 +149,7 @@ def test_the_radius_of_now_bounds_the_attack():
 
 def test_a_target_is_never_the_true_class_and_every_other_is_drawn(monkeypatch):
     seen, n = [], 400
-    towards = losses.objectives.cross_entropy
-    spy = lambda labels, goals: (seen.append(goals), towards(labels, goals))[1]  # noqa: E731
-    monkeypatch.setattr(losses.objectives, "cross_entropy", spy)
+    monkeypatch.setattr(losses, "targeted", lambda targets: seen.append(targets) or targeted(targets))
     y = torch.arange(n) % 10
     losses.attacked(model(), torch.rand(n, 3, 32, 32), y, step(n=n, target="random", best=False, steps=1))
     assert set(((seen[0] - y) % 10).tolist()) == set(range(1, 10))

@@ -7,6 +7,7 @@ from mettle.perturb.apgd import apgd
 from mettle.perturb.autoattack import autoattack
 from mettle.perturb.draws import Draws
 from mettle.perturb.fab import fab
+from mettle.perturb.goal import Goal, targeted, untargeted
 from mettle.perturb.norms import NORMS, confine, norm
 from mettle.perturb.oracle import named
 from mettle.perturb.peer import pyautoattack
@@ -21,7 +22,7 @@ class Attack:
 
     Attributes
     ----------
-    run : (model, images, labels, norm, eps, draws, policy, watch, options of its own) to (attacked images, queries)
+    run : (model, images, goal, norm, eps, draws, policy, watch, options of its own) to (attacked images, queries)
     norms : norms that it knows
     reference : paper
     """
@@ -44,6 +45,7 @@ __all__ = [
     "NORMS",
     "Attack",
     "Draws",
+    "Goal",
     "apgd",
     "autoattack",
     "confine",
@@ -56,4 +58,6 @@ __all__ = [
     "pyautoattack",
     "square",
     "step_size",
+    "targeted",
+    "untargeted",
 ]

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
-from mettle.perturb.losses import cross_entropy, dlr, likeliest, targeted_dlr
+from mettle.perturb.goal import Goal, Objective
+from mettle.perturb.losses import dlr, likeliest, targeted_dlr
 from mettle.perturb.norms import confine, project
 from mettle.perturb.norms import norm as ball_of
-from mettle.perturb.oracle import Objective, Oracle
+from mettle.perturb.oracle import Oracle
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
@@ -22,7 +23,7 @@ _MOMENTUM = _RHO = 0.75
 def apgd(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -39,7 +40,8 @@ def apgd(
 
     Parameters
     ----------
-    model, images, labels, norm, eps, draws, policy, watch : as for `pgd`
+    model, images, norm, eps, draws, policy, watch : as for `pgd`
+    goal : of `untargeted`
     loss : `ce` cross-entropy, `dlr` difference of logits ratio, or `dlr_targeted`, its form towards a class
     steps : gradient steps of a run
     restarts : runs from independent starts, per target
@@ -61,13 +63,13 @@ def apgd(
     -----
     Starts lie on the sphere (Linf: on a face of the cube), as in the authors' code; the paper's text leaves them open.
     """
-    oracle = Oracle(model, labels, policy, ids=draws.ids)
+    oracle = Oracle(model, goal, len(images), policy, draws.ids)
     worst = Worst(images)
     with frozen(model):
         every = worst.standing(early_stop=False)
         logits = oracle.logits(images, every)
         fooled = oracle.fooled(images, logits, every) & early_stop
-        for rank, objective in enumerate(_objectives(loss, labels, logits, targets)):
+        for rank, objective in enumerate(_objectives(loss, goal, logits, targets)):
             if not rank:
                 worst.consider(every, images, fooled, objective(logits, every))
             for restart in range(restarts):
@@ -210,9 +212,9 @@ def _start(images: Tensor, norm: str, eps: float, draws: Draws, rank: int, resta
     return (images + eps * direction / length).clamp(0, 1)
 
 
-def _objectives(loss: str, labels: Tensor, logits: Tensor, targets: int) -> Iterator[Objective]:
+def _objectives(loss: str, goal: Goal, logits: Tensor, targets: int) -> Iterator[Objective]:
     """What to raise: one objective, or one per target class."""
-    classes = logits.shape[1]
+    classes, labels = logits.shape[1], goal.labels
     if loss not in LOSSES:
         raise ValueError(f"unknown loss '{loss}'; known: {', '.join(LOSSES)}")
     if classes < LOSSES[loss]:
@@ -221,7 +223,7 @@ def _objectives(loss: str, labels: Tensor, logits: Tensor, targets: int) -> Iter
             "in autoattack `attacks: [apgd_ce, fab_t, square]`"
         )
     if loss != "dlr_targeted":
-        yield cross_entropy(labels) if loss == "ce" else dlr(labels)
+        yield goal.objective if loss == "ce" else dlr(labels)
         return
     for target in likeliest(logits, labels)[:, :targets].unbind(1):
         yield targeted_dlr(labels, target)

@@ -10,7 +10,7 @@ from mettle.models import Policy, frozen
 from mettle.perturb.apgd import apgd
 from mettle.perturb.draws import Draws
 from mettle.perturb.fab import fab
-from mettle.perturb.losses import cross_entropy
+from mettle.perturb.goal import Goal
 from mettle.perturb.oracle import Oracle
 from mettle.perturb.square import square
 from mettle.perturb.watch import NOBODY, Watch
@@ -45,7 +45,7 @@ STAGES = {
 def autoattack(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -61,7 +61,8 @@ def autoattack(
 
     Parameters
     ----------
-    model, images, labels, norm, eps, draws, policy : as for `pgd`
+    model, images, norm, eps, draws, policy : as for `pgd`
+    goal : of `untargeted`
     attacks : keys of `STAGES`, in the order in which they run
     steps : iterations of APGD and FAB
     targets : wrong classes that APGD-T and FAB-T aim at, the most likely first; at most all
@@ -74,11 +75,11 @@ def autoattack(
         misclassified, else of all attacks' results the one with the largest cross-entropy
     queries : (n,) forward passes spent on each image by all attacks
     """
-    oracle = Oracle(model, labels, policy, ids=draws.ids)
-    worst, spent = Worst(images), torch.zeros_like(labels)
-    loss, given = cross_entropy(labels), {"steps": steps, "targets": targets, "queries": queries}
+    oracle = Oracle(model, goal, len(images), policy, draws.ids)
+    worst, spent = Worst(images), torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    given = {"steps": steps, "targets": targets, "queries": queries}
     with frozen(model):
-        worst.look(oracle, worst.standing(early_stop=False), images, loss)
+        worst.look(oracle, worst.standing(early_stop=False), images, goal.objective)
         for name in attacks:
             index, stage = worst.standing(), STAGES[name]
             if not len(index):
@@ -87,7 +88,7 @@ def autoattack(
             found, passes = stage.run(
                 model,
                 images[index],
-                labels[index],
+                goal.take(index),
                 norm=norm,
                 eps=eps,
                 draws=draws.take(index),
@@ -96,6 +97,6 @@ def autoattack(
                 **options,
             )
             spent[index] += passes
-            worst.look(oracle, index, found, loss)
+            worst.look(oracle, index, found, goal.objective)
             watch.say(f"after {name} {len(worst.standing())} of {len(images)} images stand")
     return worst.images, spent + oracle.queries

@@ -10,10 +10,11 @@ from torch.linalg import vecdot
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
+from mettle.perturb.goal import Goal, Objective
 from mettle.perturb.losses import lead, likeliest
 from mettle.perturb.norms import confine
 from mettle.perturb.norms import norm as ball_of
-from mettle.perturb.oracle import Objective, Oracle
+from mettle.perturb.oracle import Oracle
 from mettle.perturb.pgd import uniform_start
 from mettle.perturb.projections import onto_hyperplane
 from mettle.perturb.watch import NOBODY, Watch
@@ -34,7 +35,7 @@ class _Iteration:
 def fab(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -54,7 +55,7 @@ def fab(
     ----------
     model : maps images to logits; frozen and in evaluation mode meanwhile
     images : (n, 3, h, w) in [0, 1]
-    labels : (n,) true classes
+    goal : of `untargeted`
     norm : `l2` or `linf`
     eps : radius within which an image has to be fooled, in pixel range
     draws : random numbers of these images, for the starts of all restarts but the first
@@ -80,11 +81,11 @@ def fab(
     on the way to the nearest adversarial point, is one query of that point brought into the ball.
     """
     ball_of(norm)  # an unknown name ends here
-    oracle, worst = Oracle(model, labels, policy, ids=draws.ids), Worst(images)
+    oracle, worst = Oracle(model, goal, len(images), policy, draws.ids), Worst(images)
     iteration = _Iteration(norm, eps, alpha_max, eta, beta)
     with frozen(model):
         logits = worst.look(oracle, worst.standing(), images, lambda logits, index: torch.zeros_like(logits[:, 0]))
-        ranked = likeliest(logits, labels)[:, :targets].unbind(1)
+        ranked = likeliest(logits, goal.labels)[:, :targets].unbind(1)
         for (rank, target), restart in product(enumerate(ranked, 1), range(restarts)):
             index = worst.standing()
             if not len(index):
@@ -92,7 +93,7 @@ def fab(
             start = images[index]
             if restart:
                 start = uniform_start(start, norm, eps / 2, draws.take(index), rank * restarts + restart)
-            run = _Run(oracle, worst, images[index], index, start, lead(labels, target), iteration)
+            run = _Run(oracle, worst, images[index], index, start, lead(goal.labels, target), iteration)
             run.climb(watch.progress(range(steps), f"fab, target {rank} of {len(ranked)}, start {restart + 1}"))
     return worst.images, oracle.queries
 
@@ -145,7 +146,7 @@ class _Run:
         """
         self.point = self._advance()
         logits = self.oracle.logits(self._images(self.point), self.index)
-        crossed = logits.argmax(1) != self.oracle.labels[self.index]
+        crossed = logits.argmax(1) != self.oracle.goal.labels[self.index]
         fooled = self._record(crossed, logits)
         kept = torch.where(crossed, self.iteration.beta, 1.0)
         self.point = torch.lerp(self.origin, self.point, kept[:, None])

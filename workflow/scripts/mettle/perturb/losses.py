@@ -1,18 +1,10 @@
-"""Objectives of attacks: (logits, positions in the batch) to one value per image, which the attack raises."""
+"""Objectives of attacks on classifiers, beside the cross-entropy, and the classes that they aim at."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from mettle.perturb.draws import Draws
-from mettle.perturb.oracle import Objective
-
-
-def cross_entropy(labels: Tensor, targets: Tensor | None = None) -> Objective:
-    """Cross-entropy to the true classes; less that to the targets where there are targets."""
-    if targets is not None:
-        return lambda logits, index: -F.cross_entropy(logits, targets[index], reduction="none")
-    return lambda logits, index: F.cross_entropy(logits, labels[index], reduction="none")
+from mettle.perturb.goal import Objective
 
 
 def dlr(labels: Tensor) -> Objective:

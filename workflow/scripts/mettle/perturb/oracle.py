@@ -1,14 +1,12 @@
 """A model as an attack sees it: passes in the policy's precision, success decided in fp32."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mettle.models import Policy, exact
-
-# (logits, positions in the batch) to one value per image
-Objective = Callable[[Tensor, Tensor], Tensor]
+from mettle.perturb.goal import Goal, Objective
 
 
 def ascent(
@@ -25,14 +23,14 @@ def ascent(
 
 
 class Oracle:
-    """A frozen model and the true classes of a batch; use it inside `models.frozen(model)`.
+    """A frozen model, and what an attack wants of it; use it inside `models.frozen(model)`.
 
     Parameters
     ----------
     model : maps images (n, 3, h, w) in [0, 1] to logits
-    labels : (n,) true classes of the batch under attack
+    goal : of the attack on a batch of n images
+    n : number of images
     policy : device and precision of the passes
-    targets : (n,) classes that the attack wants predicted; without it, any other than `labels` will do
     ids : names of the images in messages; without it, their positions in the batch
 
     Attributes
@@ -43,16 +41,16 @@ class Oracle:
     def __init__(
         self,
         model: nn.Module,
-        labels: Tensor,
+        goal: Goal,
+        n: int,
         policy: Policy,
-        targets: Tensor | None = None,
         ids: Sequence[int] | Tensor | None = None,
     ) -> None:
-        self.model, self.labels, self.policy, self.targets = model, labels, policy, targets
-        self.ids = range(len(labels)) if ids is None else ids
+        self.model, self.goal, self.policy = model, goal, policy
+        self.ids = range(n) if ids is None else ids
         self.exact = exact(model)
         self.rough = policy.precision != "fp32" or self.exact is not model
-        self.queries = torch.zeros(len(labels), dtype=torch.int64, device=labels.device)
+        self.queries = torch.zeros(n, dtype=torch.int64, device=policy.device)
 
     @torch.no_grad()
     def logits(self, images: Tensor, index: Tensor) -> Tensor:
@@ -77,18 +75,15 @@ class Oracle:
 
         Where the logits come from elsewhere (another precision, a folded copy), images that they name are asked again.
         """
-        wrong = self._hit(logits, index)
+        if self.goal.success is None:
+            return torch.zeros_like(index, dtype=torch.bool)
+        wrong = self.goal.success(logits, index)
         if self.rough and wrong.any():
             doubted = index[wrong]
             self.queries[doubted] += 1
             with torch.autocast(images.device.type, enabled=False):
-                wrong[wrong.clone()] = self._hit(self.exact(images[wrong]), doubted)
+                wrong[wrong.clone()] = self.goal.success(self.exact(images[wrong]), doubted)
         return wrong
-
-    def _hit(self, logits: Tensor, index: Tensor) -> Tensor:
-        if self.targets is None:
-            return logits.argmax(1) != self.labels[index]
-        return logits.argmax(1) == self.targets[index]
 
     def _check(self, values: Tensor, name: str, index: Tensor) -> None:
         """A NaN would be sorted out as no success: an attack that does not work would look like a robust model."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mettle.models import Policy, exact, frozen
 from mettle.perturb.autoattack import STAGES
 from mettle.perturb.draws import Draws
+from mettle.perturb.goal import Goal
 from mettle.perturb.norms import confine
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.seeds import derive
@@ -22,7 +23,7 @@ def pyautoattack(
     method: str,
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -72,8 +73,8 @@ def pyautoattack(
         engine.apgd_targeted = APGDAttack_targeted(model, n_target_classes=targets, **options)
         engine.fab.n_iter, engine.fab.n_target_classes = steps, targets
         engine.square.n_queries, engine.square.p_init = queries, p_init
-        found, _ = engine.run_standard_evaluation(images.contiguous(), labels, batch_size=len(images))
-    return confine(found, images, norm, eps), torch.zeros_like(labels)
+        found, _ = engine.run_standard_evaluation(images.contiguous(), goal.labels, batch_size=len(images))
+    return confine(found, images, norm, eps), torch.zeros_like(goal.labels)
 
 
 class _Heard(logging.Handler):

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
-from mettle.perturb.losses import cross_entropy
+from mettle.perturb.goal import Goal, Objective
 from mettle.perturb.norms import confine, project
 from mettle.perturb.norms import norm as ball_of
-from mettle.perturb.oracle import Objective, Oracle, ascent
+from mettle.perturb.oracle import Oracle, ascent
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
@@ -18,7 +18,7 @@ from mettle.perturb.worst import Worst
 def pgd(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -28,8 +28,6 @@ def pgd(
     step_size: float,
     random_start: bool = True,
     restarts: int = 1,
-    targets: Tensor | None = None,
-    objective: Objective | None = None,
     early_stop: bool = False,
     watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
@@ -39,7 +37,7 @@ def pgd(
     ----------
     model : maps images to logits; frozen and in evaluation mode meanwhile
     images : (n, 3, h, w) in [0, 1]
-    labels : (n,) true classes
+    goal : what the attack raises, and which answers are a success
     norm : `l2` or `linf`
     eps : radius, in pixel range
     draws : random numbers of these images
@@ -48,8 +46,6 @@ def pgd(
     step_size : length of a step, in pixel range; see `steps.step_size`
     random_start : start uniformly in the ball, else at the image
     restarts : independent starts, of which the worst counts
-    targets : (n,) classes to move towards; without it, away from `labels`
-    objective : what the attack raises; without it the cross-entropy to `labels`, or less that to `targets`
     early_stop : images leave the batch once fooled; exact for accuracy, while the loss is that of the first success
     watch : counts the steps
 
@@ -59,8 +55,7 @@ def pgd(
         with the largest objective. The image itself counts as an iterate, so an attack never helps the model
     queries : (n,) forward passes spent on each image
     """
-    oracle = Oracle(model, labels, policy, targets, draws.ids)
-    objective = objective or cross_entropy(labels, targets)
+    oracle, objective = Oracle(model, goal, len(images), policy, draws.ids), goal.objective
     worst = Worst(images)
     with frozen(model):
         if random_start or early_stop or steps == 0:
@@ -89,7 +84,7 @@ def pgd(
 def pgd_last(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -97,7 +92,6 @@ def pgd_last(
     step_size: float,
     draws: Draws | None = None,
     start: Tensor | None = None,
-    objective: Objective | None = None,
     policy: Policy,
     watch: Watch = NOBODY,
 ) -> Tensor:
@@ -108,16 +102,16 @@ def pgd_last(
     """
     if start is None:
         start = _begin(images, norm, eps, draws)
-    run, objective = watch.progress(range(steps), f"pgd-{steps}"), objective or cross_entropy(labels)
+    run = watch.progress(range(steps), f"pgd-{steps}")
     with frozen(model):
-        last, _ = _run(model, images, start, objective, policy, norm, eps, step_size, run)
+        last, _ = _run(model, images, start, goal.objective, policy, norm, eps, step_size, run)
     return last
 
 
 def pgd_trace(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -127,19 +121,19 @@ def pgd_trace(
     policy: Policy,
     watch: Watch = NOBODY,
 ) -> Tensor:
-    """Cross-entropy of every iterate of one run of PGD, float32 (n, steps + 1), from the start to the last.
+    """Objective of every iterate of one run of PGD, float32 (n, steps + 1), from the start to the last.
 
     The parameters are those of `pgd_last`. With the same `step_size`, k steps are the start of any longer run: its
     first k + 1 columns.
     """
-    objective, every = cross_entropy(labels), torch.arange(len(images), device=images.device)
+    every = torch.arange(len(images), device=images.device)
     with frozen(model):
         start = _begin(images, norm, eps, draws)
         run = watch.progress(range(steps), f"pgd-{steps}")
-        last, values = _run(model, images, start, objective, policy, norm, eps, step_size, run)
+        last, values = _run(model, images, start, goal.objective, policy, norm, eps, step_size, run)
         with torch.no_grad(), policy.autocast():
             logits = model(last).float()
-    return torch.stack([*values, objective(logits, every)], dim=1)
+    return torch.stack([*values, goal.objective(logits, every)], dim=1)
 
 
 def uniform_start(images: Tensor, norm: str, eps: float, draws: Draws, restart: int = 0) -> Tensor:

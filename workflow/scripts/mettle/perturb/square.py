@@ -8,6 +8,7 @@ from torch.linalg import vector_norm
 
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
+from mettle.perturb.goal import Goal
 from mettle.perturb.losses import margin
 from mettle.perturb.norms import confine
 from mettle.perturb.norms import norm as ball_of
@@ -23,7 +24,7 @@ _TILES = 5  # each way, in the start in L2
 def square(
     model: nn.Module,
     images: Tensor,
-    labels: Tensor,
+    goal: Goal,
     *,
     norm: str,
     eps: float,
@@ -39,7 +40,7 @@ def square(
     ----------
     model : maps images to logits; no gradient is asked for
     images : (n, 3, h, w) in [0, 1]
-    labels : (n,) true classes
+    goal : of `untargeted`
     norm : `l2` or `linf`
     eps : radius, in pixel range
     draws : random numbers of these images
@@ -61,11 +62,11 @@ def square(
     matter, and windows reach the last row and column, which the published code never draws as their end.
     """
     ball_of(norm)  # an unknown name ends here
-    oracle, worst = Oracle(model, labels, policy, ids=draws.ids), Worst(images)
+    oracle, worst = Oracle(model, goal, len(images), policy, draws.ids), Worst(images)
     radius = _radius(norm, eps, images[0].numel())
     with frozen(model):
         if queries:
-            worst.look(oracle, worst.standing(), images, lambda logits, index: -margin(logits, labels[index]))
+            worst.look(oracle, worst.standing(), images, lambda logits, index: -margin(logits, goal.labels[index]))
         index = worst.standing()
         origin, best, least = images[index], images[index], torch.full_like(worst.value[index], torch.inf)
         for query in watch.progress(range(1, queries), "square"):
@@ -78,7 +79,7 @@ def square(
                 share = p_init * _share(query - 2, queries)
                 candidate = _MOVES[norm](origin, best, radius, share, numbers)
             logits = oracle.logits(candidate, index)
-            left, fooled = margin(logits, labels[index]), oracle.fooled(candidate, logits, index)
+            left, fooled = margin(logits, goal.labels[index]), oracle.fooled(candidate, logits, index)
             better = left < least
             best[better], least[better] = candidate[better], left[better]
             if fooled.any():

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from mettle.perturb.oracle import Objective, Oracle
+from mettle.perturb.goal import Objective
+from mettle.perturb.oracle import Oracle
 
 
 class Worst:

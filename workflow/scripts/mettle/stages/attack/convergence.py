@@ -11,7 +11,7 @@ import torch
 
 from mettle import models, tables
 from mettle.models import Evaluation, Opened
-from mettle.perturb import Draws, pgd_trace, step_size
+from mettle.perturb import Draws, pgd_trace, step_size, untargeted
 from mettle.seeds import derive
 from mettle.stages.attack import flags
 
@@ -48,7 +48,7 @@ def convergence(evaluation: Evaluation, keys: Row, options: Row) -> list[Row]:
     for seed in job.progress(range(options["seeds"]), "seeds"):
         for clean, labels, ids in opened.batches(opened.split(known)):
             run = {"draws": Draws(derive(job.seed, "convergence", seed), ids, clean.device), "policy": opened.policy}
-            losses = pgd_trace(opened.model, clean, labels, watch=job, **run, **ball)[:, options["steps"]]
+            losses = pgd_trace(opened.model, clean, untargeted(labels), watch=job, **run, **ball)[:, options["steps"]]
             for image, values in zip(ids, losses.tolist(), strict=True):
                 for steps, value in zip(options["steps"], values, strict=True):
                     cell = keys | {"measure": "loss", "id": image, "steps": steps, "seed": seed}

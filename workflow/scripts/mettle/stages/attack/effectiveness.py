@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from mettle import models, tables
 from mettle.flow.parts import Parts
 from mettle.models import Batch, Evaluation, Opened
-from mettle.perturb import Draws, apgd, pgd_last, step_size
+from mettle.perturb import Draws, apgd, pgd_last, step_size, untargeted
 from mettle.seeds import derive
 from mettle.stages.attack import flags
 from mettle.stats import share
@@ -110,7 +110,7 @@ def _sums(evaluation: Evaluation, options: Row) -> dict[str, np.ndarray]:
 
 def _attacked(opened: Opened, batch: Batch, options: Row) -> Iterator[tuple[Cell, torch.Tensor]]:
     """The images clean, under every number of steps from every start, and under Auto-PGD."""
-    clean, labels, ids = batch
+    clean, ids, goal = batch.images, batch.ids, untargeted(batch.labels)
     run = {"policy": opened.policy, "watch": opened.job}
     yield ("clean", 0, 0), clean
     ball = {key: options[key] for key in ("norm", "eps")}
@@ -118,9 +118,9 @@ def _attacked(opened: Opened, batch: Batch, options: Row) -> Iterator[tuple[Cell
         draws = Draws(derive(opened.job.seed, "effectiveness", number), ids, clean.device)
         for steps in options["steps"]:
             ball |= {"steps": steps, "step_size": step_size(options, "config:attack.effectiveness.steps", steps)}
-            yield ("pgd", steps, number), pgd_last(opened.model, clean, labels, draws=draws, **run, **ball)
+            yield ("pgd", steps, number), pgd_last(opened.model, clean, goal, draws=draws, **run, **ball)
     if own := options["apgd"]:
         # Without early stop: of every image the largest loss, whether it is fooled or not, as for PGD.
         draws = Draws(derive(opened.job.seed, "effectiveness", 0), ids, clean.device)
         ball = {key: options[key] for key in ("norm", "eps")} | own | {"early_stop": False}
-        yield ("apgd", own["steps"], 0), apgd(opened.model, clean, labels, draws=draws, **run, **ball)[0]
+        yield ("apgd", own["steps"], 0), apgd(opened.model, clean, goal, draws=draws, **run, **ball)[0]

@@ -15,7 +15,7 @@ from mettle.flow import Job
 from mettle.flow.parts import Parts
 from mettle.models import Batch, Evaluation, Opened, loggers
 from mettle.models.weights import read
-from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size
+from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size, targeted, untargeted
 from mettle.perturb.losses import margin, random_targets
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.stages.attack import flags
@@ -163,9 +163,10 @@ def attacked(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch
     ours = options.get("engine", "mettle") == "mettle"
     run = ATTACKS[method].run if ours else partial(pyautoattack, method)
     draws = Draws(opened.job.seed, ids, clean.device)
+    goal = untargeted(labels)
     if options.get("target", "none") != "none":
-        own["targets"] = choose_targets(options["target"], judge(opened.model, clean), labels, draws)
-    images, queries = run(opened.model, clean, labels, draws=draws, policy=opened.policy, watch=watch, **own)
+        goal = targeted(choose_targets(options["target"], judge(opened.model, clean), labels, draws))
+    images, queries = run(opened.model, clean, goal, draws=draws, policy=opened.policy, watch=watch, **own)
     distance = norm(options["norm"]).distance(images.double() - clean.double())
     outside = ~((distance <= eps) & ((images >= 0) & (images <= 1)).flatten(1).all(1))  # NaN is outside, too
     if outside.any():

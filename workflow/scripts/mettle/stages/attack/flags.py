@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from mettle import models, tables
 from mettle.models import Policy
-from mettle.perturb import named
-from mettle.perturb.losses import cross_entropy
+from mettle.perturb import named, untargeted
 from mettle.perturb.oracle import Oracle
 
 # What to do when a whole model is flagged.
@@ -40,8 +39,9 @@ def look(model: nn.Module, images: Tensor, labels: Tensor, ids: Sequence[int]) -
         classes = again.shape[1]
         if (bad := (labels < 0) | (labels >= classes)).any():
             raise ValueError(f"{_where(ids, bad)}: the label is none of the model's classes, 0 to {classes - 1}")
-        oracle = Oracle(exact, labels, Policy(images.device), ids=ids)
-        logits, _, gradient = oracle.gradient(images, index, cross_entropy(labels))
+        goal = untargeted(labels)
+        oracle = Oracle(exact, goal, len(images), Policy(images.device), ids)
+        logits, _, gradient = oracle.gradient(images, index, goal.objective)
     rounding = 1e-4 * logits.abs().amax(1)
     return logits, {
         "gradient_zero": (gradient == 0).flatten(1).all(1),

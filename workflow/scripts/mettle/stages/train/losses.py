@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
-from mettle.perturb import Draws, pgd, pgd_last
-from mettle.perturb import losses as objectives
+from mettle.perturb import Draws, Goal, pgd, pgd_last, targeted, untargeted
+from mettle.perturb.losses import random_targets
 from mettle.stages.train.schedules import step_size
 
 
@@ -108,15 +108,14 @@ def attacked(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> T
     if step.eps == 0:
         return images
     options, labels = step.recipe["attack"], targets if targets.ndim == 1 else targets.argmax(1)
-    goals = None
+    goal = untargeted(labels)
     if options["target"] == "random":
-        goals = objectives.random_targets(labels, step.classes, step.draws)
+        goal = targeted(random_targets(labels, step.classes, step.draws))
     if options["best"]:
-        start = {"draws": step.draws, "random_start": options["random_start"], "targets": goals}
-        return pgd(model, images, labels, **start, **_ball(step))[0]
+        start = {"draws": step.draws, "random_start": options["random_start"]}
+        return pgd(model, images, goal, **start, **_ball(step))[0]
     draws = step.draws if options["random_start"] else None
-    objective = objectives.cross_entropy(labels, goals)
-    return pgd_last(model, images, labels, draws=draws, objective=objective, **_ball(step))
+    return pgd_last(model, images, goal, draws=draws, **_ball(step))
 
 
 def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
@@ -133,7 +132,7 @@ def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
     where = {"draws": step.draws}
     if not step.recipe["attack"]["random_start"]:
         where = {"start": images + 0.001 * step.draws.normal(images.shape[1:], "start")}
-    return pgd_last(model, images, clean.argmax(1), objective=_divergence(clean), **where, **ball)
+    return pgd_last(model, images, Goal(_divergence(clean)), **where, **ball)
 
 
 def _ball(step: Step) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import nn
 from mettle import models
 from mettle.data.loading import ImageSet, batches, split
 from mettle.models import Policy
-from mettle.perturb import Draws, pgd_last, step_size
+from mettle.perturb import Draws, pgd_last, step_size, untargeted
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.seeds import derive
 from mettle.stages.train.parallel import Crew
@@ -81,7 +81,9 @@ def robust(
         batch, labels = policy.move(batch), labels.to(policy.device)
         draws = Draws(derive("validation"), ids, policy.device)
         for k, count in enumerate(steps):
-            attacked = pgd_last(model, batch, labels, draws=draws, policy=policy, watch=watch, **_pgd(attack, count))
+            attacked = pgd_last(
+                model, batch, untargeted(labels), draws=draws, policy=policy, watch=watch, **_pgd(attack, count)
+            )
             with torch.no_grad(), models.frozen(model), policy.autocast():
                 hits = (model(attacked).argmax(1) == labels).sum().item()
             correct[k] += hits if turn < counted else 0.0
@@ -112,7 +114,7 @@ def pictures(
     if attack := recipe.get("attack"):
         draws, options = Draws(derive("validation"), ids, policy.device), _pgd(attack, recipe["validation"]["steps"])
         attacked = pgd_last(
-            model, policy.move(clean), labels.to(policy.device), draws=draws, policy=policy, **options
+            model, policy.move(clean), untargeted(labels.to(policy.device)), draws=draws, policy=policy, **options
         ).cpu()
         added = attacked - clean
         found["validation/attacked"] = attacked
