@@ -115,7 +115,7 @@ def test_a_model_without_checkpoints_is_measured_as_it_is(checkpoints, digit_sto
     found = effectiveness(on(weights, digit_store, job), KEYS, options, tmp_path / "resume")
     assert len(found) == 8 and {row["epoch"] for row in found} == {None}
     tables.write(tmp_path / "e.parquet", tables.EFFECTIVENESS, found)
-    shown = light_recipe.figure7(tables.read(tmp_path / "e.parquet", tables.EFFECTIVENESS), {}, [])
+    shown = light_recipe.figure7(tables.read(tmp_path / "e.parquet", tables.EFFECTIVENESS), {"labels": {"m": "m"}}, [])
     tables.write(tmp_path / "7.parquet", FIGURES["fig7"].table, shown)
     frame = tables.read(tmp_path / "7.parquet", FIGURES["fig7"].table)
     assert frame["epoch"].isna().all() and (frame["n"] == 8).all()
