@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mettle import models, schema, tables
 from mettle.files import whole
 from mettle.perturb import Draws
-from mettle.perturb.losses import cross_entropy
+from mettle.perturb.goal import cross_entropy
 from mettle.perturb.oracle import ascent
 from mettle.stages.train import optim
 from mettle.stages.train.losses import LOSSES, Step
