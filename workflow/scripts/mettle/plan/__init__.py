@@ -5,7 +5,7 @@ Imports neither torch nor snakemake, so that a dry run is quick and everything h
 """
 
 from mettle.plan.asked import Asked
-from mettle.plan.jobs import images_of, manifests_of, uncounted
+from mettle.plan.jobs.functions import images_of, manifests_of, uncounted
 from mettle.plan.plan import Plan
 from mettle.plan.targets import check_targets
 

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mettle import schema
-from mettle.plan import attacks, classes
+from mettle.plan import attacks, classes, names
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
 from mettle.plan.sheets import Row, of_grid
+
+SHARED = "results"  # stores and weights are here, whatever folder the configuration names
 
 
 class Cells(Groups):
@@ -16,6 +18,26 @@ class Cells(Groups):
 
     Methods with a `wildcards` argument take any object or mapping with the wildcards' names.
     """
+
+    pattern = staticmethod(names.pattern)
+
+    @property
+    def logs(self) -> str:
+        """Folder of the logs of evaluations: in that of their results, unless it is `results`."""
+        return "logs" if self.results == SHARED else f"{self.results}/logs"
+
+    @property
+    def benchmarks(self) -> str:
+        """Folder of the run times of evaluations, likewise."""
+        return "benchmarks/results" if self.results == SHARED else f"{self.results}/benchmarks"
+
+    def state(self, path: str) -> str:
+        """Where an unfinished job keeps its state: no declared output, since Snakemake deletes those of failed jobs."""
+        return f"{self.results}/.resume/{path}"
+
+    def recipe(self, wildcards: Any) -> Row:
+        """Training recipe of a model, defaults filled in."""
+        return self.recipes.get(self.models[get(wildcards, "model")]["recipe"])
 
     def store(self, dataset: str, key: str) -> list[str]:
         """Store and manifest of the `train` or `test` split of a data set."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mettle import schema
+from mettle.plan.cells import SHARED
 from mettle.plan.figures import FIGURES
-from mettle.plan.jobs import SHARED
 from mettle.plan.limits import check_attack, check_measure
 from mettle.plan.names import SHARED_STAGES
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mettle.plan import costs
-from mettle.plan.jobs import get
+from mettle.plan.cells import get
 from mettle.plan.loads import BACK, Images, Load, count, mb, passes
 
 if TYPE_CHECKING:

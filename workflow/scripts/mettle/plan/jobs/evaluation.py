@@ -1,0 +1,123 @@
+"""What attacks, inversions and representations are told."""
+
+from typing import Any
+
+from mettle.plan import given
+from mettle.plan.cells import Cells, get
+from mettle.plan.sheets import Row
+
+
+class Evaluation(Cells):
+    """Input and params functions of the rules that ask models for answers."""
+
+    def kept_weights(self, wildcards: Any) -> str:
+        """Weights of the epochs that a training keeps; the weights themselves of a model that keeps none."""
+        model = get(wildcards, "model")
+        keeps = self.models[model]["source"] == "train" and self.recipe(wildcards)["checkpoints"]
+        return f"results/train/{model}/{'checkpoints' if keeps else 'weights.safetensors'}"
+
+    def ball(self, wildcards: Any) -> Row:
+        """Norm and eps of an attack."""
+        return {key: self.attack(wildcards)[key] for key in ("norm", "eps")}
+
+    @property
+    def image_sets(self) -> str:
+        """Regular expression of the image sets that models are represented on."""
+        return f"natural|train|inverted-(?:{self.pattern(self.models)})"
+
+    def pair_store(self, wildcards: Any) -> list[str]:
+        """Held-out images of a data set, among which seeds and targets of inversion are drawn."""
+        return self.store(get(wildcards, "dataset"), "test")
+
+    @property
+    def drawn_pairs(self) -> list[str]:
+        """Data sets whose seeds and targets are drawn; those of others are listed."""
+        return [name for name in self.datasets if name not in self.config["invert"]["lists"]]
+
+    def lists(self, wildcards: Any) -> Row:
+        """The lists of seeds and targets of a data set, and what they count.
+
+        Raises
+        ------
+        ValueError
+            If the configuration has none, or names a file that is not there.
+        """
+        dataset, where = get(wildcards, "dataset"), "configuration: invert.lists"
+        if dataset not in self.config["invert"]["lists"]:
+            raise ValueError(
+                f"{where} has no '{dataset}': name the lists of seeds and targets behind its published images"
+            )
+        options = self.config["invert"]["lists"][dataset]
+        paths = {key: given.listed(options[key], f"{where}.{dataset}.{key}") for key in ("targets", "seeds")}
+        return options | {key: str(path) for key, path in paths.items() if path}
+
+    def pair_lists(self, wildcards: Any) -> list[str]:
+        """Files of the lists of a data set."""
+        lists = self.lists(wildcards)
+        return [lists[key] for key in ("targets", "seeds") if lists[key]]
+
+    @property
+    def inverted_here(self) -> list[str]:
+        """Models that the workflow inverts."""
+        return [name for name, row in self.models.items() if not row.get("inverted")]
+
+    @property
+    def inverted_elsewhere(self) -> list[str]:
+        """Models with published inverted images."""
+        return [name for name, row in self.models.items() if row.get("inverted")]
+
+    def inverted_source(self, wildcards: Any) -> list[str]:
+        """The file with the published images of a model.
+
+        Raises
+        ------
+        ValueError
+            If they are asked for on another data set than the model's, or the configuration has no lists for it.
+        """
+        row, dataset = self.models[get(wildcards, "model")], get(wildcards, "dataset")
+        if row["dataset"] != dataset:
+            raise ValueError(
+                f"{self.where(row['model'])}: its published inverted images are of '{row['dataset']}', not of "
+                f"'{dataset}': empty the column inverted to have the model inverted here"
+            )
+        self.lists(wildcards)
+        return given.checkpoint(row["inverted"])
+
+    def inverted_row(self, wildcards: Any) -> Row:
+        """What of its row decides the published images of a model."""
+        row = self.models[get(wildcards, "model")]
+        return {key: row[key] for key in ("model", "inverted")}
+
+    @property
+    def inversion(self) -> Row:
+        """Options that decide what inversion finds."""
+        return {key: self.config["invert"][key] for key in ("steps", "step_size", "momentum")}
+
+    def image_set(self, wildcards: Any) -> list[str]:
+        """Store and manifest of the images that a path names: natural, train, or inverted through a model.
+
+        Raises
+        ------
+        ValueError
+            If the model cannot be evaluated on them.
+        """
+        images, dataset, model = (get(wildcards, key) for key in ("images", "dataset", "model"))
+        held_out = self.test_store(wildcards)
+        if images == "natural":
+            return held_out
+        if images == "train":
+            return self.store(dataset, "train")
+        source = images.removeprefix("inverted-")
+        if not self.fits(source, dataset):
+            raise ValueError(
+                f"{self.where(source)}: is not a model of '{dataset}', so '{model}' cannot be evaluated on its images"
+            )
+        return [f"{self.results}/invert/{dataset}/{source}.lmdb", f"{self.results}/invert/{dataset}/{source}.parquet"]
+
+    def sample(self, wildcards: Any) -> int | None:
+        """Images to represent: a sample of the held-out ones, all of other sets."""
+        return self.config["represent"]["sample"] if get(wildcards, "images") == "natural" else None
+
+    def seed_of_sample(self, wildcards: Any) -> int | None:
+        """The seed, where images are drawn or shuffled: a sample of held-out ones, and training images."""
+        return self.config["seed"] if get(wildcards, "images") in ("natural", "train") else None

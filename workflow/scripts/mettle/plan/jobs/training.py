@@ -1,0 +1,72 @@
+"""What trainings and conversions are told."""
+
+from functools import cached_property
+from typing import Any
+
+from mettle import schema
+from mettle.plan import given
+from mettle.plan.cells import Cells, get
+from mettle.plan.sheets import Row
+
+# Cells of a model's row that decide its weights or stand in their metadata.
+_OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
+
+
+class Training(Cells):
+    """Input and params functions of the rules that make weights."""
+
+    def model_source(self, wildcards: Any) -> list[str]:
+        """The file that a checkpoint is read from."""
+        return given.checkpoint(self.model_row(wildcards)["source"])
+
+    def train_store(self, wildcards: Any) -> list[str]:
+        """Training images of a model."""
+        return self.store(self.models[get(wildcards, "model")]["dataset"], "train")
+
+    def mixed_store(self, wildcards: Any) -> list[str]:
+        """Training images that a model's recipe mixes in; none for most."""
+        mix = self.recipe(wildcards).get("mix")
+        return self.store(mix["dataset"], "train") if mix else []
+
+    def base_weights(self, wildcards: Any) -> list[str]:
+        """Weights that the training of a model starts from; none for most."""
+        base = self.models[get(wildcards, "model")].get("base")
+        return [f"results/train/{base}/weights.safetensors"] if base else []
+
+    def model_row(self, wildcards: Any) -> Row:
+        """Row of a model with the number of classes of its data set."""
+        row = self.models[get(wildcards, "model")]
+        return row | {"classes": self.datasets[row["dataset"]].get("classes")}
+
+    def trained_row(self, wildcards: Any) -> Row:
+        """What of its row decides the weights of a model that is trained, or is written down with them."""
+        row = self.model_row(wildcards)
+        return {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
+
+    def converted_row(self, wildcards: Any) -> Row:
+        """What of its row decides the weights of a model that is converted, or is written down with them."""
+        row = self.model_row(wildcards)
+        return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")}
+
+    def sha256(self, wildcards: Any) -> str | None:
+        """SHA-256 that the row of a converted model states, if it does."""
+        return self.model_row(wildcards).get("sha256")
+
+    def said(self, wildcards: Any) -> Row:
+        """What is said of a model and decides no weight: second address, licence, reference, published accuracies."""
+        model, row = get(wildcards, "model"), self.model_row(wildcards)
+        found = {key: row.get(key, "") for key in ("mirror", "licence", "reference")}
+        return found | {"expected": [numbers for name, numbers in self._expected if name == model]}
+
+    @cached_property
+    def _expected(self) -> list[tuple[str, Row]]:
+        """Models with their published accuracies, in the order of the sheets."""
+        rows = [row for sheet in self.config["expected"] for row in schema.read_sheet(sheet, "published").values()]
+        return [(row["model"], {key: row[key] for key in row if key != "model"}) for row in rows]
+
+    def card(self, wildcards: Any) -> Row:
+        """What a model's card says beyond the metadata of the weights: of the model, and of its training data."""
+        row = self.model_row(wildcards)
+        data = {key: self.datasets[row["dataset"]][key] for key in ("licence", "names")}
+        own = {key: row[key] for key in ("model", "dataset", "recipe", "seed")}
+        return self.said(wildcards) | {"row": own, "data": data}
