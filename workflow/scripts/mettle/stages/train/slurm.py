@@ -5,12 +5,10 @@ The job's script starts them with srun and waits. What they do reaches them in a
 """
 
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +16,8 @@ from typing import Any
 
 from mettle.flow import Job
 from mettle.models.checkpoint import STOPPED
-from mettle.stages.train.parallel import Crew
 
-_TASK = "import sys; from mettle.stages.train import slurm; slurm.main(sys.argv[1])"
+_TASK = "import sys; from mettle.stages.train import task; task.main(sys.argv[1])"
 
 
 def run(order: dict[str, Any], job: Job) -> None:
@@ -84,37 +81,3 @@ def _passing_on(process: subprocess.Popen) -> Iterator[list[int]]:
         yield asked
     finally:
         signal.signal(signal.SIGTERM, previous)
-
-
-def main(path: str) -> None:
-    """What a task does: its share of the training that a file describes."""
-    from mettle.stages.train.loop import work
-
-    found = json.loads(Path(path).read_text())
-    with Path(found["log"]).open("a", encoding="utf-8") as log:
-        options = found["order"]["options"]
-        job, crew = Job(**found["job"], log=log), Crew(_fabric(options, found["nodes"]), options["strategy"])
-        try:
-            if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
-                job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")
-            work(crew, found["order"], job)
-        except SystemExit as end:
-            # Here too: Slurm may end the job that waits for the tasks before it has the last word.
-            if crew.first and isinstance(end.code, str):
-                job.say(end.code)
-            raise
-        except Exception:
-            traceback.print_exc(file=log)
-            raise
-
-
-def _fabric(options: dict[str, Any], nodes: int) -> Any:
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments import SLURMEnvironment
-
-    per_node = int(os.environ["SLURM_NTASKS"]) // nodes
-    at = {"accelerator": options["accelerator"], "devices": per_node, "num_nodes": nodes}
-    fabric = Fabric(**at, strategy="ddp", plugins=[SLURMEnvironment(auto_requeue=False)])
-    fabric.launch()
-    return fabric
