@@ -1,6 +1,7 @@
 """A training across tasks of Slurm, started by a stand-in for srun that runs them on this machine."""
 
 import os
+import socket
 
 import pytest
 from trainings import ADVERSARIAL, SGD, Job, differing, outputs, recipe, result, row, train
@@ -41,6 +42,9 @@ def slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with socket.socket() as free:  # else the port follows from the id of the job, and another test's is the same
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
 
 
 @pytest.mark.parametrize(("nodes", "strategy"), [(1, "ddp"), (2, "ddp"), (2, "fsdp")])
