@@ -105,13 +105,13 @@ def needs(measure: measures.Measure) -> str:
 
 def row(name: str, measure: measures.Measure) -> str:
     """One line of the table."""
-    low, high = measure.range
+    low, high = measure.scale.range
     cells = [
         f"`{name}`",
         schema.load("measures")["$defs"][name]["description"].rstrip("."),
-        "higher" if measure.higher_is_alike else "lower",
+        "higher" if measure.scale.higher_is_alike else "lower",
         f"{numeral(low)} to {numeral(high)}",
-        numeral(measure.self_value),
+        numeral(measure.scale.self_value),
         ", ".join(sorted(measure.invariances)) or "nothing",
         "yes" if measure.symmetric else "no",
         needs(measure),

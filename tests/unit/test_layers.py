@@ -13,6 +13,7 @@ PRIMITIVES = [
     "files",
     "text",
     "units",
+    "scales",
     "digests",
     "seeds",
     "cuda",
@@ -134,6 +135,13 @@ LIGHT += [f"stages.{name}" for name in ("plot", "tabulate", "compare", "publish"
 def test_torch_is_not_needed_by(name):
     for path in files(name):
         assert not {"torch", "torchvision", "timm"} & packages(path), path
+
+
+@pytest.mark.parametrize("name", ["plot", "tabulate"])
+def test_no_library_that_computes_a_measure_is_needed_by(name):
+    for path in files(f"stages.{name}"):
+        assert not {"mettle.measures", "mettle.measures.base"} & imports(path), path
+        assert not {"numba", "pot", "ripser"} & packages(path), path
 
 
 def test_prep_needs_torch_for_data_sets_of_torchvision_alone():

@@ -22,7 +22,7 @@ def test_pairwise_is_compare_of_every_pair(name):
     assert names == list(features)
     for i, x in enumerate(features.values()):
         for j, y in enumerate(features.values()):
-            expected = MEASURES[name].self_value if i == j else measures.compare(name, x, y)
+            expected = MEASURES[name].scale.self_value if i == j else measures.compare(name, x, y)
             assert scores[i, j] == pytest.approx(expected, abs=1e-10), (names[i], names[j])
 
 

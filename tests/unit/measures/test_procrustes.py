@@ -20,7 +20,7 @@ def test_golden(pair, golden):
     ((options, value, tolerance),) = golden("procrustes")
     assert measures.compare("procrustes", *pair, **options) == pytest.approx(value, rel=0, abs=tolerance)
     ((options, value, tolerance),) = golden("procrustes display")
-    shown = measures.get("procrustes").display(measures.compare("procrustes", *pair, **options))
+    shown = measures.get("procrustes").scale.display(measures.compare("procrustes", *pair, **options))
     assert shown == pytest.approx(value, rel=0, abs=tolerance)
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from mettle import measures
 from mettle.measures import MEASURES, base
-from mettle.measures.base import shown
 from mettle.measures.functional import FUNCTIONAL
+from mettle.scales import SCALES
 
 SMALL = {"points": 40, "trials": 2}  # for options that make a measure slow
 
@@ -62,10 +62,8 @@ CHANGES = {
 @every
 def test_record_is_complete(name):
     measure = MEASURES[name]
-    assert measure.label and measure.reference
+    assert measure.reference
     assert measure.invariances <= base.INVARIANCES
-    assert measure.range[0] <= measure.self_value <= measure.range[1]
-    assert measure.self_value == measure.range[1 if measure.higher_is_alike else 0]
 
 
 @every
@@ -88,14 +86,14 @@ def test_declared_invariance(name, change):
 def test_sees_a_stretched_axis(name):
     x = features(0)
     stretched = x * np.where(np.arange(x.shape[1]) == 0, 20, 1)
-    seen = abs(compare(name, x, stretched) - MEASURES[name].self_value) > 0.01
+    seen = abs(compare(name, x, stretched) - MEASURES[name].scale.self_value) > 0.01
     assert seen == (name not in BLIND_TO_STRETCH)
 
 
 @every
 def test_self_value(name):
     for x in (features(0), features(0, n=max(40, needed(name, 90)), d=90)):
-        assert compare(name, x, x) == pytest.approx(MEASURES[name].self_value, abs=1e-9)
+        assert compare(name, x, x) == pytest.approx(MEASURES[name].scale.self_value, abs=1e-9)
 
 
 @every
@@ -107,14 +105,14 @@ def test_claims_of_any_features(name, seed, p, q, more, dtype):
     x, y = (features(seed + shift, n, d).astype(dtype) for shift, d in ((0, p), (1, q)))
     for other in (y, x + 1e-3 * features(seed, n, p).astype(dtype)):
         there, back = compare(name, x, other), compare(name, other, x)
-        assert measure.range[0] <= there <= measure.range[1]
+        assert measure.scale.range[0] <= there <= measure.scale.range[1]
         assert not measure.symmetric or there == pytest.approx(back, rel=1e-4, abs=1e-6)
-    assert compare(name, x, x) == pytest.approx(measure.self_value, abs=1e-9 if dtype == "f8" else 1e-6)
+    assert compare(name, x, x) == pytest.approx(measure.scale.self_value, abs=1e-9 if dtype == "f8" else 1e-6)
 
 
 @every
 def test_range(name):
-    low, high = MEASURES[name].range
+    low, high = MEASURES[name].scale.range
     for seed in range(6):
         d = 3 + 20 * seed
         n = max(60, needed(name, d))
@@ -127,8 +125,8 @@ def test_range(name):
 def test_direction_and_display(name):
     measure, x = MEASURES[name], features(0)
     near, far = compare(name, x, x + 0.1 * features(1)), compare(name, x, 4 * features(2))
-    assert (near > far) == measure.higher_is_alike
-    assert measure.display(measure.self_value) > measure.display(near) > measure.display(far)
+    assert (near > far) == measure.scale.higher_is_alike
+    assert measure.scale.display(measure.scale.self_value) > measure.scale.display(near) > measure.scale.display(far)
 
 
 @every
@@ -142,7 +140,7 @@ def test_symmetric(name):
 def test_rows_must_match_to_be_alike(name):
     x = features(0)
     shuffled = x[np.random.default_rng(0).permutation(len(x))]
-    display = MEASURES[name].display
+    display = MEASURES[name].scale.display
     seen = display(compare(name, x, shuffled)) < display(compare(name, x, x)) - 0.05
     assert seen == (name not in BLIND_TO_ROWS)
 
@@ -196,7 +194,7 @@ def test_independent_features_are_not_equal_at_the_fewest_images(name, options):
     for seed in range(4):
         x, y = np.random.default_rng(seed).normal(size=(2, n, 4))
         scores.append(measures.compare(name, x, y, **options))
-    assert any(abs(score - measure.self_value) > 1e-3 for score in scores)
+    assert any(abs(score - measure.scale.self_value) > 1e-3 for score in scores)
     assert np.ptp(scores) > 1e-6, "a score that does not depend on the features"
 
 
@@ -208,7 +206,7 @@ def test_whatever_looks_at_spans_refuses_those_that_exhaust_the_images(name):
         with pytest.raises(ValueError, match=r"images"):
             measures.compare(name, x[:n], y[:n], **options)
     measure, found = MEASURES[name], measures.compare(name, x, y, **options)
-    assert abs(found - measure.self_value) > 0.25
+    assert abs(found - measure.scale.self_value) > 0.25
 
 
 @every
@@ -352,15 +350,6 @@ def test_centring_far_from_the_origin(dtype):
     np.testing.assert_allclose(y, x.astype(np.float64) - x.mean(axis=0, dtype=np.float64), atol=1e-5)
 
 
-@pytest.mark.parametrize("about", [*MEASURES.values(), *FUNCTIONAL.values()], ids=[*MEASURES, *FUNCTIONAL])
-def test_the_formula_of_a_display_is_what_it_computes(about):
-    words = about.formula.replace("−", "-").replace("π", "math.pi").replace("ln 2", "math.log(2)")
-    for value in (0.1, 0.5, 0.693):
-        assert eval(words.format(value)) == pytest.approx(about.display(value), abs=1e-15)
-    same = all(about.display(value) == value for value in (0.1, 0.5))
-    assert (shown(about.label, about.formula, "x") == about.label) == same == about.higher_is_alike
-
-
-def test_what_figures_show_names_the_value_of_the_table():
-    assert shown("CKA", "{}", "cka") == "CKA"
-    assert shown("Procrustes similarity", "1 - {} / 2", "p_2") == "Procrustes similarity = 1 - p_2 / 2"
+def test_every_measure_has_its_own_scale_and_every_scale_its_measure():
+    found = MEASURES | FUNCTIONAL
+    assert {name: measure.scale for name, measure in found.items()} == SCALES

@@ -72,7 +72,7 @@ def test_angles_in_one_dimension():
     assert measures.compare("shape", x, y) == pytest.approx(math.pi / 2)
     assert measures.compare("shape", x, x + y) == pytest.approx(math.pi / 4)
     assert measures.compare("shape", x, -x) == 0
-    display = measures.get("shape").display
+    display = measures.get("shape").scale.display
     assert (display(0), display(math.pi / 2)) == (1, 0)
 
 

@@ -126,7 +126,7 @@ def compare(name: str, x: Any, y: Any, **options: Any) -> float:
     Returns
     -------
     float
-        Raw value; `Measure.display` turns it into a number that is higher the more alike.
+        Raw value; `Scale.display` turns it into a number that is higher the more alike.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def pairwise(name: str, features: Mapping[str, Any], **options: Any) -> tuple[li
     names : list of m str
         The models, in the order of `features`.
     scores : (m, m) array
-        Raw values, row model with column model; `Measure.self_value` on the diagonal.
+        Raw values, row model with column model; `Scale.self_value` on the diagonal.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def pairwise(name: str, features: Mapping[str, Any], **options: Any) -> tuple[li
         paired(images, len(x))
         states.append(_prepare(name, x, who, options))
     scores = measure.table(states) if measure.table and states else _one_by_one(measure, states)
-    np.fill_diagonal(scores, measure.self_value)
+    np.fill_diagonal(scores, measure.scale.self_value)
     return names, scores
 
 

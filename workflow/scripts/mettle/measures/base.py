@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from mettle.scales import Scale
+
 _LARGEST = 1e100  # squares of larger features would overflow
 _SINGLE = (1e-12, 1e12)  # largest features of a float32 array whose squares float32 can sum
 _ROWS = 2048  # of a float32 product, summed in float32
@@ -27,21 +29,11 @@ class Measure:
     min_images : callable
         ``min_images(width, **options)``: the fewest images for which the score is defined, where `width` is the
         number of feature columns, the larger one of a pair.
-    higher_is_alike : bool
-        Whether a higher raw value means more alike.
-    range : (float, float)
-        Least and greatest raw value.
-    self_value : float
-        Raw value of a representation with itself.
+    scale : Scale
+        What the raw value means, of `mettle.scales.SCALES`.
     invariances : frozenset of str
         Changes of one representation that leave the score as it is, of `INVARIANCES`; claimed for the default
         options.
-    label : str
-        Axis label of the displayed value.
-    display : callable
-        From the raw value to a number that is higher the more alike.
-    formula : str
-        The same in words, with braces for the raw value.
     reference : str
         Where the definition stands.
     options : mapping
@@ -55,37 +47,16 @@ class Measure:
     prepare: Callable[..., Any]
     score: Callable[[Any, Any], float]
     min_images: Callable[..., int]
-    higher_is_alike: bool
-    range: tuple[float, float]
-    self_value: float
+    scale: Scale
     invariances: frozenset[str]
-    label: str
-    display: Callable[[float], float]
     reference: str
     options: Mapping[str, Any]
-    formula: str = "{}"
     symmetric: bool = True
     table: Callable[[Sequence[Any]], np.ndarray] | None = None
 
 
 INVARIANCES = frozenset({"orthogonal", "translation", "isotropic scaling", "invertible linear", "permutation"})
 RIGID = INVARIANCES - {"invertible linear"}  # a permutation of the columns is an orthogonal change
-
-
-def same(value: float) -> float:
-    """Return `value`: the display of a measure whose raw value already grows with likeness."""
-    return value
-
-
-def shown(label: str, formula: str, name: str) -> str:
-    """What figures show of a measure: its label, and how it is made of the table's value where it is another number.
-
-    Parameters
-    ----------
-    label, formula : of the measure
-    name : what the table calls the raw value
-    """
-    return label if formula == "{}" else f"{label} = {formula.format(name)}"
 
 
 def check(features: Any, name: str) -> np.ndarray:

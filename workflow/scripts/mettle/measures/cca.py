@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, enough, one_of, paired, real, same, snap
+from mettle.measures.base import RIGID, Measure, enough, one_of, paired, real, snap
 from mettle.measures.spectrum import Spectrum, more_than_both, spectrum
+from mettle.scales import SCALES
 
 _POWERS = {"mean": 1, "mean_square": 2}
 
@@ -166,12 +167,8 @@ CCA = Measure(
     prepare=prepare,
     score=score,
     min_images=min_images,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["cca"],
     invariances=RIGID | {"invertible linear"},
-    label="CCA",
-    display=same,
     reference="Kornblith et al. 2019 (arXiv:1905.00414), table 1, mean CCA correlation",
     options={"statistic": "mean"},
 )
@@ -180,12 +177,8 @@ SVCCA = Measure(
     prepare=prepare_svcca,
     score=score,
     min_images=lambda width, **_: 3,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["svcca"],
     invariances=RIGID,
-    label="SVCCA",
-    display=same,
     reference="Raghu et al. 2017 (arXiv:1706.05806), section 2",
     options={"variance": 0.99},
 )
@@ -194,12 +187,8 @@ PWCCA = Measure(
     prepare=prepare_pwcca,
     score=score_pwcca,
     min_images=min_images,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["pwcca"],
     invariances=RIGID - {"orthogonal"},
-    label="PWCCA",
-    display=same,
     reference="Morcos et al. 2018 (arXiv:1806.05759), section 3",
     options={},
     symmetric=False,

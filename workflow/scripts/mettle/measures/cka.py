@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from mettle.measures import kernels
-from mettle.measures.base import RIGID, Measure, enough, paired, real, rounding, same, snap, unit, whole
+from mettle.measures.base import RIGID, Measure, enough, paired, real, rounding, snap, unit, whole
+from mettle.scales import SCALES
 
 
 @dataclass(frozen=True)
@@ -284,12 +285,8 @@ UNBIASED = Measure(
     prepare=prepare,
     score=score,
     min_images=lambda width, **_: 4,
-    higher_is_alike=True,
-    range=(-1.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["cka"],
     invariances=RIGID,
-    label="CKA",
-    display=same,
     reference=f"{_KORNBLITH}; Nguyen et al. 2021 (arXiv:2010.15327), equation 3",
     options={},
     table=partial(_table, hsic=_unbiased, low=-1.0),
@@ -299,12 +296,8 @@ BIASED = Measure(
     prepare=prepare_biased,
     score=score_biased,
     min_images=lambda width, **_: 3,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["cka_biased"],
     invariances=RIGID,
-    label="CKA (biased)",
-    display=same,
     reference=f"{_KORNBLITH}, linear kernel",
     options={},
     table=partial(_table, hsic=_biased, low=0.0),
@@ -314,12 +307,8 @@ MINIBATCH = Measure(
     prepare=prepare_minibatch,
     score=score_minibatch,
     min_images=lambda width, **_: 4,
-    higher_is_alike=True,
-    range=(-1.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["cka_minibatch"],
     invariances=RIGID,
-    label="CKA (minibatch)",
-    display=same,
     reference="Nguyen et al. 2021 (arXiv:2010.15327), equations 2 and 3",
     options={"batch": 256, "seed": 0},
 )
@@ -328,12 +317,8 @@ RBF = Measure(
     prepare=prepare_rbf,
     score=score,
     min_images=lambda width, **_: 4,
-    higher_is_alike=True,
-    range=(-1.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["cka_rbf"],
     invariances=RIGID,
-    label="CKA (RBF)",
-    display=same,
     reference=f"{_KORNBLITH}, RBF kernel; unbiased HSIC of Song et al. 2012 (JMLR 13)",
     options={"bandwidth": 1.0},
     table=partial(_table, hsic=_unbiased, low=-1.0),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mettle.measures import kernels
-from mettle.measures.base import RIGID, Measure, centred, enough, one_of, paired, rounding, same, snap
+from mettle.measures.base import RIGID, Measure, centred, enough, one_of, paired, rounding, snap
 from mettle.measures.neighbours import directions
+from mettle.scales import SCALES
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=lambda width, **_: 3,
-    higher_is_alike=True,
-    range=(-1.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["cosine"],
     invariances=RIGID,
-    label="Second-order cosine",
-    display=same,
     reference="Hamilton et al. 2016 (arXiv:1605.09096), over all images",
     options={"centre": True},
 )

@@ -2,19 +2,19 @@
 Measures of functional similarity: how alike the answers of two models are, by name.
 
 Every measure compares the answers of two models to the same images, rows matched. Bounds say which agreement the
-accuracies alone allow or suggest; ambiguity and discrepancy look at a whole group of models.
+accuracies alone allow or suggest.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import entr, softmax
 
 from mettle.measures.base import paired
+from mettle.scales import SCALES, Scale
 
 _BLOCK = 1024  # images whose probabilities are in memory at a time
-LN2 = float(np.log(2))
 
 
 @dataclass(frozen=True)
@@ -51,29 +51,14 @@ class Functional:
     ----------
     score : callable
         Two `Answers` to the raw value; None where it is undefined.
-    higher_is_alike : bool
-        Whether a higher raw value means more alike.
-    range : (float, float)
-        Least and greatest raw value.
-    self_value : float
-        Raw value of a model with itself.
-    label : str
-        Axis label of the displayed value.
-    display : callable
-        From the raw value to a number that is higher the more alike.
-    formula : str
-        The same in words, with braces for the raw value.
+    scale : Scale
+        What the raw value means, of `mettle.scales.SCALES`.
     reference : str
         Where the definition stands.
     """
 
     score: Callable[[Answers, Answers], float | None]
-    higher_is_alike: bool
-    range: tuple[float, float]
-    self_value: float
-    label: str
-    display: Callable[[float], float]
-    formula: str
+    scale: Scale
     reference: str
 
 
@@ -131,7 +116,7 @@ def churn(a: Answers, b: Answers) -> float:
 def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     """Jensen-Shannon divergence of each row of two arrays of distributions (n, c), in nats."""
     apart = entr((p + q) / 2).sum(1) - (entr(p).sum(1) + entr(q).sum(1)) / 2
-    return np.clip(apart, 0, LN2)
+    return np.clip(apart, *SCALES["jsd"].range)
 
 
 def _mean(a: Answers, b: Answers, of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
@@ -173,45 +158,16 @@ def bounds(accuracy: float, accuracy_b: float, classes: int) -> tuple[float, flo
     return upper, 1 - independent
 
 
-def ambiguity(predictions: Sequence[np.ndarray]) -> float:
-    """Share of images on which at least two models of a group differ, Marx et al. 2020 (arXiv:1909.06677)."""
-    return float(np.mean(np.any(np.stack(predictions) != predictions[0], axis=0)))
-
-
-def discrepancy(predictions: Sequence[np.ndarray]) -> float:
-    """Largest disagreement of two models of a group, Marx et al. 2020 (arXiv:1909.06677); 0 for a single model."""
-    apart = (float(np.mean(p != q)) for place, p in enumerate(predictions) for q in predictions[:place])
-    return max(apart, default=0.0)
-
-
 _SURVEY = "Klabunde et al. 2025 (arXiv:2305.06329), functional similarity"
 
 FUNCTIONAL: dict[str, Functional] = {
-    "disagreement": Functional(
-        disagreement, False, (0.0, 1.0), 0.0, "agreement", lambda x: 1 - x, "1 - {}", f"{_SURVEY}, disagreement"
-    ),
+    "disagreement": Functional(disagreement, SCALES["disagreement"], f"{_SURVEY}, disagreement"),
     "normalised_disagreement": Functional(
         normalised_disagreement,
-        False,
-        (0.0, 1.0),
-        0.0,
-        "normalised agreement",
-        lambda value: 1 - value,
-        "1 - {}",
+        SCALES["normalised_disagreement"],
         f"{_SURVEY}, error-corrected disagreement; Fort et al. 2019 (arXiv:1912.02757)",
     ),
-    "kappa": Functional(kappa, True, (-1.0, 1.0), 1.0, "Cohen's kappa", float, "{}", "Cohen 1960"),
-    "jsd": Functional(
-        jsd,
-        False,
-        (0.0, LN2),
-        0.0,
-        "JSD similarity",
-        lambda value: 1 - value / LN2,
-        "1 - {} / ln 2",
-        "Lin 1991, equation 5.1",
-    ),
-    "churn": Functional(
-        churn, False, (0.0, np.inf), 0.0, "negative churn", lambda value: -value, "−{}", f"{_SURVEY}, surrogate churn"
-    ),
+    "kappa": Functional(kappa, SCALES["kappa"], "Cohen 1960"),
+    "jsd": Functional(jsd, SCALES["jsd"], "Lin 1991, equation 5.1"),
+    "churn": Functional(churn, SCALES["churn"], f"{_SURVEY}, surrogate churn"),
 }

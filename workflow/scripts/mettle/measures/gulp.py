@@ -7,6 +7,7 @@ import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired, real
 from mettle.measures.spectrum import more_than_both, spectrum
+from mettle.scales import SCALES
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=min_images,
-    higher_is_alike=False,
-    range=(0.0, float("inf")),
-    self_value=0.0,
+    scale=SCALES["gulp"],
     invariances=RIGID,
-    label="−GULP",
-    display=lambda value: -value,
-    formula="−{}",
     reference="Boix-Adsera et al. 2022 (arXiv:2210.06545), plug-in estimate of the squared distance",
     options={"ridge": 0.01},
 )

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, enough, paired, same
+from mettle.measures.base import RIGID, Measure, enough, paired
 from mettle.measures.neighbours import OPTIONS, min_images, overlap, prepare
+from mettle.scales import SCALES
 
 
 def min_images_of_sets(width: int, **options: Any) -> int:
@@ -114,12 +115,8 @@ MEASURE = Measure(
     prepare=prepare_sets,
     score=score,
     min_images=min_images_of_sets,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["jaccard"],
     invariances=RIGID,
-    label="Jaccard (kNN)",
-    display=same,
     reference=f"{_KLABUNDE}, k-NN Jaccard similarity",
     options=OPTIONS,
 )
@@ -128,12 +125,8 @@ RANK = Measure(
     prepare=prepare,
     score=score_rank,
     min_images=min_images,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["rank"],
     invariances=RIGID,
-    label="Rank similarity (kNN)",
-    display=same,
     reference=f"{_KLABUNDE}, rank similarity",
     options=OPTIONS,
 )
@@ -142,12 +135,8 @@ JOINT = Measure(
     prepare=prepare,
     score=score_joint,
     min_images=min_images,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["rank_jaccard"],
     invariances=RIGID,
-    label="Jaccard × rank (kNN)",
-    display=same,
     reference=f"{_KLABUNDE}, joint rank and k-NN Jaccard similarity",
     options=OPTIONS,
 )

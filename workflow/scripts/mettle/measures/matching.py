@@ -3,7 +3,8 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mettle.measures.base import Measure, centred, enough, paired, same, snap
+from mettle.measures.base import Measure, centred, enough, paired, snap
+from mettle.scales import SCALES
 
 _PIVOTS = 10**8  # far above what the solver takes; it stops by itself when the plan is optimal
 
@@ -89,12 +90,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=lambda width, **_: 2,
-    higher_is_alike=True,
-    range=(-1.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["soft_matching"],
     invariances=frozenset({"translation", "isotropic scaling", "permutation"}),
-    label="soft matching",
-    display=same,
     reference="Khosla and Williams 2024 (arXiv:2311.09466), correlation form",
     options={},
 )

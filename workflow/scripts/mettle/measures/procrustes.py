@@ -3,6 +3,7 @@
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired, product, snap, thin, unit
+from mettle.scales import SCALES
 
 
 def prepare(features: np.ndarray) -> np.ndarray:
@@ -62,13 +63,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=lambda width, **_: 3,
-    higher_is_alike=False,
-    range=(0.0, 2.0),
-    self_value=0.0,
+    scale=SCALES["procrustes"],
     invariances=RIGID,
-    label="Procrustes similarity",
-    display=lambda value: (2 - value) / 2,
-    formula="1 - {} / 2",
     reference="Ding et al. 2021 (arXiv:2108.01661), section 2",
     options={},
 )

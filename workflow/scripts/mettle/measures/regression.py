@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, enough, paired, same, snap
+from mettle.measures.base import RIGID, Measure, enough, paired, snap
 from mettle.measures.spectrum import Spectrum, more_than_dimensions, spectrum
+from mettle.scales import SCALES
 
 
 def min_images(width: int, **_: Any) -> int:
@@ -60,12 +61,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=min_images,
-    higher_is_alike=True,
-    range=(0.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["linear_regression"],
     invariances=RIGID,
-    label="R² of linear regression",
-    display=same,
     reference="Kornblith et al. 2019 (arXiv:1905.00414), table 1, linear regression",
     options={},
     symmetric=False,

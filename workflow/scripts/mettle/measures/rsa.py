@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from mettle.measures.base import Measure, centred, enough, one_of, same, snap, squares, whole
+from mettle.measures.base import Measure, centred, enough, one_of, snap, squares, whole
 from mettle.measures.rtd import subsamples
+from mettle.scales import SCALES
 
 _DISTANCES = ("correlation", "cosine", "euclidean")
 _CORRELATIONS = ("spearman", "pearson")
@@ -168,12 +169,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=min_images,
-    higher_is_alike=True,
-    range=(-1.0, 1.0),
-    self_value=1.0,
+    scale=SCALES["rsa"],
     invariances=frozenset({"isotropic scaling", "permutation"}),
-    label="RSA",
-    display=same,
     reference="Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008)",
     options={"distance": "correlation", "correlation": "spearman", "points": None, "seed": 0},
 )

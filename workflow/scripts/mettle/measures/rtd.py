@@ -10,6 +10,7 @@ from scipy.spatial.distance import pdist, squareform
 
 from mettle import cuda
 from mettle.measures.base import RIGID, Measure, enough, one_of, whole
+from mettle.scales import SCALES
 
 
 @dataclass(frozen=True)
@@ -249,13 +250,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=min_images,
-    higher_is_alike=False,
-    range=(0.0, float("inf")),
-    self_value=0.0,
+    scale=SCALES["rtd"],
     invariances=RIGID,
-    label="−RTD",
-    display=lambda value: -value,
-    formula="−{}",
     reference="Barannikov et al. 2022 (arXiv:2201.00058), algorithms 1 and 2",
     options={"points": 500, "trials": 10, "seed": 0, "engine": "auto"},
 )

@@ -6,6 +6,7 @@ import numpy as np
 
 from mettle.measures import rtd
 from mettle.measures.base import RIGID, Measure
+from mettle.scales import SCALES
 
 
 def min_images(width: int, points: int = 500, **_: Any) -> int:
@@ -68,13 +69,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=min_images,
-    higher_is_alike=False,
-    range=(0.0, float("inf")),
-    self_value=0.0,
+    scale=SCALES["rtd_lite"],
     invariances=RIGID,
-    label="−RTD-Lite",
-    display=rtd.MEASURE.display,
-    formula=rtd.MEASURE.formula,
     reference="Tulchinskii et al. 2025 (arXiv:2503.11910), algorithm 2",
     options={"points": 500, "trials": 10, "seed": 0},
 )

@@ -7,6 +7,7 @@ import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired, real, thin, unit
 from mettle.measures.spectrum import more_than_both, spectrum
+from mettle.scales import SCALES
 
 
 def min_images(width: int, alpha: float = 1.0, **_: Any) -> int:
@@ -75,13 +76,8 @@ MEASURE = Measure(
     prepare=prepare,
     score=score,
     min_images=min_images,
-    higher_is_alike=False,
-    range=(0.0, math.pi / 2),
-    self_value=0.0,
+    scale=SCALES["shape"],
     invariances=RIGID,
-    label="shape similarity",
-    display=lambda value: 1 - 2 * value / math.pi,
-    formula="1 - {} / (π/2)",
     reference="Williams et al. 2021 (arXiv:2110.14739), angular distance over the orthogonal group",
     options={"alpha": 1.0},
 )

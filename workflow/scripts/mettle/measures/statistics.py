@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired
+from mettle.scales import SCALES
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,8 @@ MAGNITUDE = Measure(
     prepare=magnitude,
     score=difference,
     min_images=lambda width, **_: 2,
-    higher_is_alike=False,
-    range=(0.0, float("inf")),
-    self_value=0.0,
+    scale=SCALES["magnitude"],
     invariances=RIGID - {"translation", "isotropic scaling"},
-    label="−difference of magnitude",
-    display=lambda value: -value,
-    formula="−{}",
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, magnitude",
     options={},
 )
@@ -112,13 +108,8 @@ CONCENTRICITY = Measure(
     prepare=concentricity,
     score=difference,
     min_images=lambda width, **_: 2,
-    higher_is_alike=False,
-    range=(0.0, 2.0),
-    self_value=0.0,
+    scale=SCALES["concentricity"],
     invariances=RIGID - {"translation"},
-    label="likeness of concentricity",
-    display=lambda value: 1 - value / 2,
-    formula="1 - {} / 2",
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, concentricity",
     options={},
 )

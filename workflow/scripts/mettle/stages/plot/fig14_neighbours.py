@@ -7,8 +7,7 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
-from mettle.measures import get
-from mettle.measures.base import shown
+from mettle.scales import SCALES
 from mettle.stages.plot.pairs import boxes, colours_of, in_lines, legends, on_inverted, similarity
 from mettle.stages.plot.style import PAGE, eps_label, style
 
@@ -32,8 +31,8 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set_title(dataset)
             axis.set_xlabel("neighbours k")
             axis.grid(False, axis="x")
-        about = get(table["method"].iloc[0])
-        label = in_lines(shown(about.label, about.formula, table["method"].iloc[0]))
+        method = table["method"].iloc[0]
+        label = in_lines(SCALES[method].title(method))
         axes[0, 0].set_ylabel(label + (" on inverted images" if on_inverted(table) else ""))
         legends(figure, table, colours, eps_label(table))
     return figure

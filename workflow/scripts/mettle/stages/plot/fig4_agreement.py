@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mettle.measures.base import shown
-from mettle.measures.functional import FUNCTIONAL
+from mettle.scales import SCALES
 from mettle.stages.plot.pairs import boxes, colours_of, displayed, in_lines, mean_handle, on_inverted
 from mettle.stages.plot.style import COLUMN, PAGE, eps_label, share_axis, style
 from mettle.units import eps_text
@@ -42,8 +41,7 @@ def draw(table: pd.DataFrame) -> Figure:
             column[0].set_title(dataset)
             column[1].set_xlabel(eps_label(table))
         for axis, measure in zip(axes[:, 0], MEASURES, strict=True):
-            about = FUNCTIONAL[measure]
-            axis.set_ylabel(in_lines(shown(about.label, about.formula, measure)) + inverted)
+            axis.set_ylabel(in_lines(SCALES[measure].title(measure)) + inverted)
         share_axis(axes[0, 0])
         _legend(figure, set(_bounds(table)["measure"]))
     return figure
@@ -55,7 +53,7 @@ def _column(axes: Sequence[Axes], table: pd.DataFrame, colours: dict[float, tupl
     levels = [eps for eps in colours if (table["eps"] == eps).any()]
     for axis, measure in zip(axes, MEASURES, strict=True):
         part = table[table["measure"] == measure]
-        boxes(axis, displayed(part, [FUNCTIONAL[measure].display] * len(part)), "eps", colours)
+        boxes(axis, displayed(part, [SCALES[measure].display] * len(part)), "eps", colours)
         axis.set_xticks(range(len(levels)), [eps_text(eps) for eps in levels])
         axis.grid(False, axis="x")
     for measure, line in _bounds(table).groupby("measure"):

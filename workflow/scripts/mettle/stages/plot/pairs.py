@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mettle.measures import get
-from mettle.measures.base import shown
+from mettle.scales import SCALES
 from mettle.stages.plot.style import COLUMN, INVERTED, NATURAL, shades
 from mettle.units import eps_text
 
@@ -40,7 +39,7 @@ def displayed(table: pd.DataFrame, turn: Sequence[Callable[[float], float]]) -> 
 
 def similarity(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table of representational similarity, displayed."""
-    return displayed(table, [get(method).display for method in table["method"]])
+    return displayed(table, [SCALES[method].display for method in table["method"]])
 
 
 def axis_label(table: pd.DataFrame) -> str:
@@ -49,10 +48,10 @@ def axis_label(table: pd.DataFrame) -> str:
     Where that is its negative, the label's minus says so.
     """
     measure, method = table[["measure", "method"]].iloc[0]
-    about = get(method)
-    if about.formula in ("{}", "−{}"):
-        return about.label + (f" ({measure})" if measure != method else "")
-    return in_lines(shown(about.label, about.formula, measure))
+    scale = SCALES[method]
+    if scale.formula in ("{}", "−{}"):
+        return scale.label + (f" ({measure})" if measure != method else "")
+    return in_lines(scale.title(measure))
 
 
 def in_lines(label: str) -> str:

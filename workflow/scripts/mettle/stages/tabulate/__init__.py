@@ -8,10 +8,8 @@ from typing import Any
 import pandas as pd
 
 from mettle import tables
-from mettle.measures import MEASURES
-from mettle.measures.base import shown
-from mettle.measures.functional import FUNCTIONAL
 from mettle.plan.figures import FIGURES
+from mettle.scales import SCALES
 
 Row = dict[str, Any]
 
@@ -58,7 +56,7 @@ def _turned(frame: pd.DataFrame) -> str:
     measures = frame[["measure", "method"]] if "method" in frame else frame[["measure"]].assign(method=frame["measure"])
     turned = []
     for measure, method in measures.drop_duplicates().itertuples(index=False):
-        about = MEASURES.get(method) or FUNCTIONAL.get(method)
-        if about and about.formula != "{}":
-            turned.append(f"`{measure}` as {shown(about.label, about.formula, measure)}")
+        scale = SCALES.get(method)
+        if scale and scale.formula != "{}":
+            turned.append(f"`{measure}` as {scale.title(measure)}")
     return f"Values are as measured. Figures show {', '.join(turned)}." if turned else ""

@@ -9,8 +9,8 @@ import pandas as pd
 
 from mettle import data, tables
 from mettle.data.item import png, square
-from mettle.measures.functional import ambiguity, discrepancy
 from mettle.seeds import derive
+from mettle.stages.tabulate.multiplicity import ambiguity, discrepancy
 from mettle.stats import over_models, paired_test
 
 Row = dict[str, Any]
