@@ -36,8 +36,9 @@ envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run 
 	$(BIN)/python envs/check.py
 	$(BIN)/pytest -m environments
 
-pins: $(READY) ## write envs/*.yaml from what the scripts import and requirements.lock
+pins: $(READY) ## write envs/*.yaml from what the scripts import and requirements.lock, and the models of the pinned timm
 	$(BIN)/python envs/check.py --write
+	$(BIN)/python envs/list_timm.py
 
 raise: $(READY) ## after a change of code that moves numbers: make raise RULES="attack compare"
 	$(BIN)/python tests/revisions.py raise $(RULES)

@@ -8,9 +8,10 @@ from unittest import mock
 import yaml
 
 from mettle import schema
-from mettle.plan import Plan, names
+from mettle.plan import Plan
 from told import jobs
 
+NAMES = schema.names
 Change = tuple[str, dict, dict]  # key, what all jobs are told before, and after
 PGD = {"method": "pgd", "norm": "linf", "eps": "8/255", "steps": 2}
 PAIRS = {"datasets": ["digits", "photos"], "eps": [0, "8/255"], "threat": "linf"}
@@ -170,7 +171,7 @@ class Tree:
         for sweep in ("grid", "wide"):
             (where / "recipes" / "sweeps" / f"{sweep}.yaml").write_text(yaml.safe_dump(GRID))
         shutil.copytree(where, self.folder / "again", dirs_exist_ok=True)
-        with mock.patch.object(names, "known_losses", lambda: {"standard", "adversarial", "trades", "mine"}):
+        with mock.patch.object(schema, "names", lambda of: [*NAMES(of), "mine"]):
             plan = Plan(config or CONFIG)
         return jobs(plan, [*plan.targets(), *MORE])
 

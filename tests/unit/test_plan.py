@@ -846,35 +846,29 @@ def test_plan_is_made_without_torch_and_without_snakemake(place):
 def test_architectures_are_those_that_can_be_built():
     import timm
 
-    known = names.known_architectures()
-    assert set(models.ARCHITECTURES) <= known
-    assert set(timm.list_models()) <= known
-    assert "no_such_network" not in known
+    assert names.known_architectures() == {*models.ARCHITECTURES, *timm.list_models()}, "timm has changed: make pins"
+    assert names.TIMM.read_text().startswith(f"# models of timm {timm.__version__}\n"), "timm has changed: make pins"
 
 
-def test_our_architectures_are_all_found_in_the_sources(monkeypatch, tmp_path):
-    nothing = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
-    monkeypatch.setattr(names.util, "find_spec", lambda name: nothing)
-    assert names.known_architectures() == set(models.ARCHITECTURES)
-
-
-def test_losses_are_those_of_the_registry(place):
-    from mettle.stages.train import LOSSES
-
-    assert names.known_losses() == set(LOSSES)
+def test_an_unknown_loss_names_those_that_are_declared(place):
     place.recipe("plain", PLAIN | {"loss": "standart"})
     with pytest.raises(ValueError, match=r"plain\.yaml: unknown loss 'standart': did you mean 'standard'\?$"):
         place.plan()
 
 
-def test_keys_of_a_registry_are_found_however_they_are_written(tmp_path, monkeypatch):
-    (tmp_path / "some.py").write_text('THINGS: dict = {"a": 1}\nTHINGS["b"] = 2\nOTHERS = {"c": 3}\n')
-    monkeypatch.setattr(names, "LIBRARY", tmp_path)
-    assert names.known_keys("some.py", "THINGS") == {"a", "b"}
-
-
-def test_without_timm_the_job_decides_on_architectures(monkeypatch, place):
-    monkeypatch.setattr(names.util, "find_spec", lambda name: None)
+def test_with_another_timm_the_job_decides_on_architectures(monkeypatch, place):
+    monkeypatch.setattr(names, "version", lambda name: "0.0.1")
     assert names.known_architectures() == frozenset()
     place.sheet([*SHEET, ("little", "vgg55", "plain", "none", 0, 7, "train")])
     assert "vgg55-plain-s7" in place.plan().models
+
+
+def test_without_timm_the_pinned_one_counts(monkeypatch, place):
+    def missing(name):
+        raise names.PackageNotFoundError(name)
+
+    monkeypatch.setattr(names, "version", missing)
+    assert {"vgg5", "resnet18"} <= names.known_architectures()
+    place.sheet([*SHEET, ("little", "vgg55", "plain", "none", 0, 7, "train")])
+    with pytest.raises(ValueError, match=r"unknown architecture 'vgg55': did you mean 'vgg5'\?$"):
+        place.plan()

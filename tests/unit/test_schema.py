@@ -422,3 +422,23 @@ def test_yaml_errors_name_the_file_and_the_line(tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"none\.yaml does not exist$"):
         schema.read_yaml(tmp_path / "none.yaml")
+
+
+# Names that a schema declares
+
+
+def test_a_registry_implements_what_is_declared():
+    schema.check_registry("config.train.loggers", ["tensorboard", "wandb"])
+    with pytest.raises(
+        ValueError, match=r"^'mine' is .* not declared for .*: add it to .*/config"
+    ):
+        schema.check_registry("config.train.loggers", ["tensorboard", "wandb", "mine"])
+    with pytest.raises(
+        ValueError, match=r"/config\.schema\.yaml declares 'wandb' for .*, but nothing implements it"
+    ):
+        schema.check_registry("config.train.loggers", ["tensorboard"])
+
+
+def test_an_empty_name_is_none():
+    assert schema.names("models.format") == ["madry", "timm", "bai"]
+    assert "cka" in schema.names("measures")

@@ -288,6 +288,7 @@ def test_readers_losses_and_norms_agree_with_the_schemas():
     reader = schema.load("datasets")["properties"]["reader"]
     assert set(reader["else"]["enum"]) == {name for name, about in READERS.items() if not about.example}
     assert all(name in recipe["loss"]["description"] for name in train.LOSSES)
+    assert {recipe["loss"]["default"], *schema.names("recipe.loss")} == set(train.LOSSES)
     assert set(recipe["attack"]["properties"]["norm"]["enum"]) == set(perturb.NORMS)
     assert set(schema.load("models")["properties"]["threat"]["enum"]) == {"none", *perturb.NORMS}
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mettle import measures, perturb, schema
+from mettle import measures, schema
 from mettle.perturb.apgd import LOSSES
 from mettle.perturb.autoattack import STAGES
-from mettle.plan import check_targets, names
+from mettle.plan import check_targets
 from workplace import ATTACK, MODELS, Workplace
 
 ALL = {"method": "autoattack", "norm": "linf", "eps": "8/255"}
@@ -170,21 +170,3 @@ def test_a_model_that_starts_from_itself(place):
     message = r"row 'resnet8-plain-s0', column base: leads back to itself, resnet8-plain-s0 -> vgg5-plain-s0 -> resnet8"
     with pytest.raises(ValueError, match=message):
         place.plan()
-
-
-# What is registered, and not described
-
-
-@pytest.mark.parametrize(("kind", "block"), [("attacks", "attack"), ("measures", "compare")])
-def test_a_registered_method_without_options_names_the_schema(place, monkeypatch, kind, block):
-    monkeypatch.setattr(names, "known_keys", lambda *_: frozenset({"mine"}))
-    message = rf"{block}\.{kind}\.mine: the options of method 'mine' are not .*: add them to workflow/schemas/{kind}\."
-    with pytest.raises(ValueError, match=message):
-        place.plan(**{block: {kind: {"mine": {}}}, "figures": {}})
-
-
-def test_registries_are_those_of_the_library():
-    from mettle.plan.sheets import _REGISTRIES
-
-    assert names.known_keys(*_REGISTRIES["attacks"]) == set(perturb.ATTACKS)
-    assert names.known_keys(*_REGISTRIES["measures"]) == set(measures.MEASURES)

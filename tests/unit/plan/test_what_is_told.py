@@ -8,7 +8,7 @@ import changes
 import told
 from imports import ROOT
 from mettle.data.readers import READERS
-from mettle.plan import given, names
+from mettle.plan import given
 
 sys.path.append(str(ROOT / "docs"))
 import make_reruns
@@ -19,7 +19,6 @@ def tree(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reruns")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(names, "known_architectures", frozenset)  # reading timm's sources takes longer than the rest
         yield changes.Tree(folder)
 
 

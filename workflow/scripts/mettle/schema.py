@@ -10,6 +10,7 @@ import difflib
 import json
 import math
 import re
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,35 @@ def load(schema: str) -> dict[str, Any]:
     if key not in rules["$defs"]:
         raise ValueError(f"unknown {rules['title']} '{key}'{suggest(key, rules['$defs'])}")
     return rules["$defs"][key]
+
+
+def names(of: str) -> list[str]:
+    """Names that a schema declares: definitions of `file`, or values of `file.key` that are known beforehand."""
+    file, *keys = of.split(".")
+    rules = load(file)
+    if not keys:
+        return list(rules["$defs"])
+    for key in keys:
+        rules = rules["properties"][key]
+    rules = rules.get("items", rules)
+    return [name for name in rules.get("known") or rules["enum"] if name]
+
+
+def check_registry(of: str, registry: Collection[str]) -> None:
+    """Raise ValueError unless a registry has an entry for every name that a schema declares, and for no other.
+
+    Parameters
+    ----------
+    of : as in `names`
+    registry : the names that are implemented
+    """
+    declared, where = names(of), f"workflow/schemas/{of.partition('.')[0]}.schema.yaml"
+    for name in declared:
+        if name not in registry:
+            raise ValueError(f"{where} declares '{name}' for `{of}`, but nothing implements it: add its entry")
+    for name in registry:
+        if name not in declared:
+            raise ValueError(f"'{name}' is implemented, but not declared for `{of}`: add it to {where}")
 
 
 def _referred(part: dict[str, Any]) -> dict[str, Any]:

@@ -147,6 +147,7 @@ ARCHITECTURES = {
         "He et al. 2016, arXiv:1603.05027",
     ),
 }
+schema.check_registry("models.arch", ARCHITECTURES)
 
 
 def build(name: str, classes: int, size: int, drop_path: float = 0.0) -> nn.Module:

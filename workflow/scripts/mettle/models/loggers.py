@@ -10,7 +10,7 @@ import numpy as np
 
 from mettle.flow import locks
 from mettle.plan import names
-from mettle.schema import suggest
+from mettle.schema import check_registry, suggest
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,7 @@ class WeightsAndBiases:
 
 
 LOGGERS: dict[str, Callable[..., Logger]] = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
+check_registry("config.train.loggers", LOGGERS)
 
 
 def run_of(about: dict[str, Any], options: dict[str, Any], epoch: int | None = None, **more: Any) -> Run:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mettle.models import copies, normaliser, renamed, unpickled
 from mettle.models.normaliser import Normaliser
 from mettle.models.weights import COUNTER
+from mettle.schema import check_registry
 
 State = dict[str, Tensor]
 
@@ -40,6 +41,7 @@ FORMATS = {
     "madry": Format(renamed.madry, "names of MadryLab's `robustness` library"),
     "bai": Format(renamed.bai, "names of the GELU ResNet-50 of Bai et al. 2021"),
 }
+check_registry("models.format", FORMATS)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from mettle.perturb.peer import pyautoattack
 from mettle.perturb.pgd import pgd, pgd_last, pgd_trace
 from mettle.perturb.square import square
 from mettle.perturb.steps import step_size
+from mettle.schema import check_registry
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ ATTACKS = {
     "square": Attack(square, ("l2", "linf"), "Andriushchenko et al. 2020, arXiv:1912.00049"),
     "autoattack": Attack(autoattack, ("l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 5"),
 }
+check_registry("attacks", ATTACKS)
 
 __all__ = [
     "ATTACKS",

@@ -1,55 +1,37 @@
-"""Names: those that the library's registries know, read off its sources, and those that a grid's values get."""
+"""Names: of architectures and losses that are known, and those that a grid's values get."""
 
-import ast
 import re
 from collections.abc import Iterable
-from functools import cache
-from importlib import util
+from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
+from mettle import schema
+
 # Folders of `results` that all configurations share: stores, weights, and what they are handed on as.
 SHARED_STAGES = ("prep", "train", "tfds", "dinov2", "mmseg")
-LIBRARY = Path(__file__).parents[1]
+# A line with the version of the pinned timm, then its models; written by `make pins`.
+TIMM = Path(__file__).with_name("timm.txt")
 
 
 def known_architectures() -> frozenset[str]:
-    """Names of our architectures and of timm's, read off the sources: importing timm takes seconds.
+    """Names of our architectures, and of those of the pinned timm, from a list: importing timm takes seconds.
 
-    Empty when timm is not installed beside Snakemake; the job then says whether the name is known.
+    Empty when another timm is installed beside Snakemake; the job then says whether the name is known.
     """
-    spec = util.find_spec("timm")
-    if spec is None or spec.origin is None:
+    head, *names = TIMM.read_text(encoding="utf-8").splitlines()
+    if _installed_timm() not in (None, head.split()[-1]):
         return frozenset()
-    return known_keys("models/architectures.py", "ARCHITECTURES") | _registered(Path(spec.origin).parent / "models")
+    return frozenset(schema.names("models.arch")).union(names)
 
 
-@cache
-def _registered(folder: Path) -> frozenset[str]:
-    """Models that the files of a folder register with timm."""
-    texts = [path.read_text(encoding="utf-8") for path in folder.glob("*.py")]
-    return frozenset(name for text in texts for name in re.findall(r"^@register_model\s+def (\w+)", text, re.MULTILINE))
-
-
-@cache
-def known_losses() -> frozenset[str]:
-    """Names of the training losses, read off the source: importing torch takes seconds."""
-    return known_keys("stages/train/losses.py", "LOSSES")
-
-
-def known_keys(module: str, registry: str) -> frozenset[str]:
-    """Keys of a registry, a plain dict of our library: those of its literal, and those assigned one by one."""
-    found = set()
-    for node in ast.walk(ast.parse((LIBRARY / module).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            if isinstance(target, ast.Name) and target.id == registry and isinstance(node.value, ast.Dict):
-                found.update(key.value for key in node.value.keys if isinstance(key, ast.Constant))
-            elif isinstance(target, ast.Subscript) and getattr(target.value, "id", "") == registry:
-                found.add(target.slice.value)
-    return frozenset(found)
+def _installed_timm() -> str | None:
+    try:
+        return version("timm")
+    except PackageNotFoundError:
+        return None
 
 
 def label(key: str, value: Any) -> str:

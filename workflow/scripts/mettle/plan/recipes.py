@@ -61,7 +61,7 @@ class Recipes:
         """A recipe with defaults."""
         where = layers[-1][0]
         recipe = schema.check(merged(layers), "recipe", where)
-        known(recipe["loss"], names.known_losses(), "loss", where)
+        known(recipe["loss"], schema.names("recipe.loss"), "loss", where)
         shape = recipe["input"]
         if shape["resize"] is not None and shape["resize"] < shape["size"]:
             raise ValueError(

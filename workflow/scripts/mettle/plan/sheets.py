@@ -16,9 +16,6 @@ Row = dict[str, Any]
 
 # Names of models that mean something else: rows of means and of clean images in tables, folders of unfinished jobs.
 _TAKEN = {"all", "natural", "attack", "cross", "download", "effectiveness", "invert"}
-
-# Where the methods of attacks and measures are registered.
-_REGISTRIES = {"attacks": ("perturb/__init__.py", "ATTACKS"), "measures": ("measures/__init__.py", "MEASURES")}
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5
 
@@ -104,12 +101,7 @@ class Sheets:
             for name, options in of_grid(entry, content):
                 where = f"configuration: {block}.{kind}.{name}"
                 method = options.get("method", name)
-                if method not in schema.load(kind)["$defs"] and method in names.known_keys(*_REGISTRIES[kind]):
-                    raise ValueError(
-                        f"{where}: the options of method '{method}' are not described: add them to "
-                        f"workflow/schemas/{kind}.schema.yaml"
-                    )
-                self.known(method, schema.load(kind)["$defs"], "method", where)
+                self.known(method, schema.names(kind), "method", where)
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
                 if kind == "attacks":
                     attacks.check(found[name], where)

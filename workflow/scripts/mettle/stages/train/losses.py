@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mettle.models import Policy, frozen
 from mettle.perturb import Draws, Goal, pgd, pgd_last, targeted, untargeted
 from mettle.perturb.losses import random_targets
+from mettle.schema import check_registry
 from mettle.stages.train.schedules import step_size
 
 
@@ -157,3 +158,4 @@ LOSSES = {
     "adversarial": Loss(adversarial, "Madry et al. 2018, arXiv:1706.06083"),
     "trades": Loss(trades, "Zhang et al. 2019, arXiv:1901.08573"),
 }
+check_registry("recipe.loss", LOSSES)
