@@ -12,6 +12,7 @@ LIBRARY = SCRIPTS / "mettle"
 PRIMITIVES = [
     "files",
     "text",
+    "typed",
     "units",
     "scales",
     "digests",

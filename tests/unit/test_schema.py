@@ -429,13 +429,9 @@ def test_yaml_errors_name_the_file_and_the_line(tmp_path):
 
 def test_a_registry_implements_what_is_declared():
     schema.check_registry("config.train.loggers", ["tensorboard", "wandb"])
-    with pytest.raises(
-        ValueError, match=r"^'mine' is .* not declared for .*: add it to .*/config"
-    ):
+    with pytest.raises(ValueError, match=r"^'mine' is .* not declared for .*: add it to .*/config"):
         schema.check_registry("config.train.loggers", ["tensorboard", "wandb", "mine"])
-    with pytest.raises(
-        ValueError, match=r"/config\.schema\.yaml declares 'wandb' for .*, but nothing implements it"
-    ):
+    with pytest.raises(ValueError, match=r"/config\.schema\.yaml declares 'wandb' for .*, but nothing implements it"):
         schema.check_registry("config.train.loggers", ["tensorboard"])
 
 

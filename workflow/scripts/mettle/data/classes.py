@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mettle.data.item import Item, check_classes
 from mettle.data.lists import read_list
 from mettle.plan.sources import parse
+from mettle.typed import DatasetRow
 
-Row = Mapping[str, Any]
 _REMEDY = "list all classes in the order of the labels in a file, and name it in column `names`"
 
 
@@ -20,7 +20,7 @@ class Known(NamedTuple):
     of: str
 
 
-def known(row: Row) -> Known | None:
+def known(row: DatasetRow) -> Known | None:
     """Names of the classes by the row's list, else by its parent; None where the source alone has them.
 
     A parent without a list and a parent of its own is asked for its folders, where they are on disk.
@@ -41,7 +41,7 @@ def known(row: Row) -> Known | None:
     return own or above
 
 
-def folders(row: Row, source: Path | None = None) -> list[str] | None:
+def folders(row: DatasetRow, source: Path | None = None) -> list[str] | None:
     """Names of the classes by class folders: those that `subset` lists, else those on disk, in sorted order.
 
     Parameters
@@ -109,7 +109,7 @@ def differ(a: Sequence[str], b: Sequence[str]) -> str:
     return ""
 
 
-def _listed(row: Row) -> Known | None:
+def _listed(row: DatasetRow) -> Known | None:
     if not row.get("names"):
         return None
     names = read_list(row["names"])
@@ -117,12 +117,12 @@ def _listed(row: Row) -> Known | None:
     return Known(names, row["names"])
 
 
-def _of_folders(row: Row) -> Known | None:
+def _of_folders(row: DatasetRow) -> Known | None:
     names = folders(row)
     return names and Known(names, f"data set '{row['dataset']}'")
 
 
-def _folder(row: Row) -> Path | None:
+def _folder(row: DatasetRow) -> Path | None:
     """The folder that a row is read from, if it is one on disk."""
     source = parse(row.get("source", ""), f"row '{row['dataset']}'")
     return source.path if source.address and not source.member and source.path.is_dir() else None

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mettle.data.store import Store
 from mettle.seeds import derive
+from mettle.typed import Augment
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -51,7 +52,7 @@ class ImageSet(Dataset):
         store: Store,
         size: int,
         resize: int | None,
-        augment: dict[str, Any] | None = None,
+        augment: Augment | None = None,
         seed: int = 0,
         interpolation: str = "bilinear",
     ) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from mettle.typed import Augment
+
 # Principal components of ImageNet's colours (RGB in [0, 1]), Krizhevsky et al. 2012, as in MadryLab's recipes.
 _EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
 _EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
@@ -20,7 +22,7 @@ def evaluation(size: int, resize: int, interpolation: str = "bilinear") -> v2.Co
     return v2.Compose([*_centre(size, resize, interpolation), *_tensor()])
 
 
-def training(augment: dict[str, Any], size: int, resize: int | None, interpolation: str = "bilinear") -> v2.Compose:
+def training(augment: Augment, size: int, resize: int | None, interpolation: str = "bilinear") -> v2.Compose:
     """Random changes of a recipe's `augment` block: crop, flips, colour, rotation, lighting, erasing, in this order.
 
     Without a random crop of any size, images are first brought to `size` as in evaluation.
@@ -120,7 +122,7 @@ def _centre(size: int, resize: int, interpolation: str) -> list[Any]:
     return [v2.Resize(resize, interpolation=_INTERPOLATION[interpolation]), v2.CenterCrop(size)]
 
 
-def _crop(augment: dict[str, Any], size: int) -> list[Any]:
+def _crop(augment: Augment, size: int) -> list[Any]:
     steps: list[Any] = []
     if augment["random_resized_crop"]:
         options = {key: tuple(augment[key]) for key in ("scale", "ratio")}

@@ -1,20 +1,17 @@
 """Attacks of models in the ball of their own training attack: `norm: own, eps: own` in an entry of `attack.attacks`."""
 
-from typing import Any
-
 from mettle import schema
-
-Row = dict[str, Any]
+from mettle.typed import AttackOptions, ModelRow
 
 OWN = "own"
 
 
-def is_own(options: Row) -> bool:
+def is_own(options: AttackOptions) -> bool:
     """Whether an attack takes its ball from the model."""
     return options["eps"] == OWN
 
 
-def check(options: Row, where: str) -> None:
+def check(options: AttackOptions, where: str) -> None:
     """Raise ValueError if only one of norm and eps is the model's own, or the length of a step is stated twice."""
     if is_own(options) != (options["norm"] == OWN):
         raise ValueError(f"{where}: norm and eps are `own` together: a radius means something in its norm only")
@@ -22,7 +19,7 @@ def check(options: Row, where: str) -> None:
         raise ValueError(f"{where}: step_size and relative_step both say how long a step is: leave one out")
 
 
-def resolved(options: Row, model: Row) -> Row:
+def resolved(options: AttackOptions, model: ModelRow) -> AttackOptions:
     """Options of an attack on a model, with numbers in place of `own` and `relative_step`.
 
     A model that was trained without an attack has no ball of its own: what is left is its answer to the clean image.

@@ -1,9 +1,8 @@
 """Classes: which rows decide the labels of a data set, and whether they are the classes of a model."""
 
 from collections.abc import Mapping
-from typing import Any
 
-Row = dict[str, Any]
+from mettle.typed import DatasetRow
 
 # Columns that go with some tasks only: these, and whether one of them needs the column.
 _OF_TASKS = {
@@ -18,12 +17,12 @@ _OF_TASKS = {
 _CELLS = ("dataset", "reader", "classes", "map_classes", "source", "subset", "names", "train", "test")
 
 
-def alike(datasets: Mapping[str, Row], one: str, other: str) -> bool:
+def alike(datasets: Mapping[str, DatasetRow], one: str, other: str) -> bool:
     """Whether labels of two data sets can mean the same classes: they have equally many."""
     return datasets[one].get("classes") == datasets[other].get("classes")
 
 
-def named_by(datasets: Mapping[str, Row], name: str) -> Row:
+def named_by(datasets: Mapping[str, DatasetRow], name: str) -> DatasetRow:
     """Cells of a data set's row that its class names may come from, with those of its parent.
 
     Under `parent_row` stands the same of the parent, as far up as data sets have equally many classes; a data set
@@ -36,7 +35,7 @@ def named_by(datasets: Mapping[str, Row], name: str) -> Row:
     return found
 
 
-def check_parents(datasets: Mapping[str, Row], sheet: str) -> None:
+def check_parents(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
     """Raise ValueError where a data set is its own parent, by way of others or not."""
     for name in datasets:
         line = [name]
@@ -46,7 +45,7 @@ def check_parents(datasets: Mapping[str, Row], sheet: str) -> None:
             line.append(parent)
 
 
-def check_targets(datasets: Mapping[str, Row], sheet: str) -> None:
+def check_targets(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
     """Raise ValueError where the cells of a row do not go with its tasks, or with each other."""
     for name, row in datasets.items():
         where, tasks = f"{sheet}, row '{name}'", ", ".join(row["task"])

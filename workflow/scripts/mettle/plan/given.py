@@ -13,6 +13,7 @@ from typing import Any
 
 from mettle.files import found
 from mettle.plan.sources import Source, parse
+from mettle.typed import DatasetRow, ModelRow
 
 Row = dict[str, Any]
 
@@ -41,7 +42,7 @@ CLASSES |= {"cifar100_python": 100, "cifar100_binary": 100}
 _LISTS = ("subset", "names")
 
 
-def images(row: Row, split: str, record: Path, where: str) -> list[str]:
+def images(row: DatasetRow, split: str, record: Path, where: str) -> list[str]:
     """Inputs of the packing of a split.
 
     Parameters
@@ -59,7 +60,7 @@ def images(row: Row, split: str, record: Path, where: str) -> list[str]:
     return [*_source(row, split, record, where), *lists(row, where)]
 
 
-def check_classes(row: Row, split: str, where: str) -> None:
+def check_classes(row: DatasetRow, split: str, where: str) -> None:
     """Raise ValueError if the number of classes that a row states is not that of its source, as far as a look can tell.
 
     That is before any job: one that fails would have lost the packed images of the row as it was.
@@ -76,7 +77,7 @@ def check_classes(row: Row, split: str, where: str) -> None:
         )
 
 
-def lists(row: Row, where: str) -> list[str]:
+def lists(row: DatasetRow, where: str) -> list[str]:
     """The lists that a row and its parents name."""
     paths = [str(listed(row[key], f"{where}, column {key}")) for key in _LISTS if row.get(key)]
     return paths + (lists(row["parent_row"], where) if "parent_row" in row else [])
@@ -88,7 +89,9 @@ def checkpoint(cell: str) -> list[str]:
     return [] if source.scheme == "hf" else [str(source.path)]
 
 
-def absent(datasets: Mapping[str, Row], models: Mapping[str, Row], inverted: Mapping[str, Row]) -> dict[str, str]:
+def absent(
+    datasets: Mapping[str, DatasetRow], models: Mapping[str, ModelRow], inverted: Mapping[str, Row]
+) -> dict[str, str]:
     """Local sources that are not there, each with the sentence for who needs it.
 
     Parameters
@@ -135,7 +138,7 @@ def listed(path: str | None, where: str) -> Path | None:
     return place if path else None
 
 
-def _source(row: Row, split: str, record: Path, where: str) -> list[str]:
+def _source(row: DatasetRow, split: str, record: Path, where: str) -> list[str]:
     if row["reader"] in GENERATED:
         return []
     if not row["source"]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle.plan.costs import Network
+from mettle.typed import AttackOptions
 
 BACK = 3  # passes forth that one forth and back is worth
 _PHOTOGRAPH = 224  # pixels a side of an image that takes as long to decode as a photograph
@@ -96,7 +97,7 @@ def mb(n: float, width: float) -> float:
 # Passes forth that attacks are worth per image
 
 
-def passes(options: dict[str, Any]) -> float:
+def passes(options: AttackOptions) -> float:
     """Passes forth that an attack is worth per image; with early stop, images leave it: half of what all would take.
 
     A method that is not known here is taken for AutoAttack.
@@ -105,19 +106,19 @@ def passes(options: dict[str, Any]) -> float:
     return whole / 2 if options.get("early_stop", True) else whole
 
 
-def _pgd(options: dict[str, Any]) -> float:
+def _pgd(options: AttackOptions) -> float:
     return options["restarts"] * (BACK * options["steps"] + 1)
 
 
-def _apgd(options: dict[str, Any]) -> float:
+def _apgd(options: AttackOptions) -> float:
     return _pgd(options) * (options["targets"] if options["loss"] == "dlr_targeted" else 1)
 
 
-def _fab(options: dict[str, Any]) -> float:
+def _fab(options: AttackOptions) -> float:
     return options["restarts"] * options["targets"] * options["steps"] * (BACK + 2)
 
 
-def _autoattack(options: dict[str, Any]) -> float:
+def _autoattack(options: AttackOptions) -> float:
     steps, targets = options["steps"], options["targets"]
     members = {"apgd_ce": BACK, "apgd_t": BACK * targets, "fab_t": (BACK + 2) * targets}
     return sum(steps * members[name] if name in members else options["queries"] for name in options["attacks"])

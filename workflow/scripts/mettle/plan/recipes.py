@@ -8,6 +8,7 @@ from typing import Any
 from mettle import files, schema
 from mettle.plan import names
 from mettle.plan.idle import Layers, at, check_idle, merge, merged
+from mettle.typed import DatasetRow, EpsSchedule, ModelRow, Recipe
 
 Row = dict[str, Any]
 
@@ -24,15 +25,15 @@ class Recipes:
     def __init__(self, folder: str | Path, sweeps: Iterable[str] = ()) -> None:
         self.folder = Path(folder)
         self._files = files.stems(self.folder, ".yaml")
-        self.rows: dict[str, Row] = {}  # of the sweeps' models, as those of a sheet
+        self.rows: dict[str, ModelRow] = {}  # of the sweeps' models, as those of a sheet
         self.cells: dict[str, Row] = {}  # of the sweeps' recipes, what each takes of its grid
         self._grown: dict[str, Layers] = {}  # the sweeps' recipes as written, each on its base
-        self._found: dict[str, tuple[Row, Layers]] = {}  # with defaults, and as written
+        self._found: dict[str, tuple[Recipe, Layers]] = {}  # with defaults, and as written
         self._fit: set[str] = set()  # to train by
         for sweep in sweeps:
             self._expand(sweep)
 
-    def get(self, name: str, where: str = "", *, trains: bool = True) -> Row:
+    def get(self, name: str, where: str = "", *, trains: bool = True) -> Recipe:
         """A recipe with defaults filled in.
 
         Parameters
@@ -57,7 +58,7 @@ class Recipes:
             self._fit.add(name)
         return recipe
 
-    def _checked(self, layers: Layers) -> Row:
+    def _checked(self, layers: Layers) -> Recipe:
         """A recipe with defaults."""
         where = layers[-1][0]
         recipe = schema.check(merged(layers), "recipe", where)
@@ -92,7 +93,7 @@ class Recipes:
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
 
 
-def check_fits(recipe: Row, dataset: Row, where: str) -> None:
+def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     """Raise ValueError for images that a recipe takes as they are, but of another size than its input."""
     size, stored = recipe["input"]["size"], dataset["size"]
     if stored and stored != size and recipe["input"]["resize"] is None:
@@ -102,7 +103,7 @@ def check_fits(recipe: Row, dataset: Row, where: str) -> None:
         )
 
 
-def check_epochs(recipe: Row) -> None:
+def check_epochs(recipe: Recipe) -> None:
     """Raise ValueError if a recipe asks for epochs that it has not, or chooses by what it never measures."""
     epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
     drops = recipe["schedule"]["milestones"] if recipe["schedule"]["name"] == "multistep" else []
@@ -121,7 +122,7 @@ def check_epochs(recipe: Row) -> None:
         raise ValueError(f"augment.epochs_without_mixup leaves none of {epochs} epochs to mixup or cutmix: lower it")
 
 
-def _zero_epochs(schedule: Row) -> float:
+def _zero_epochs(schedule: EpsSchedule) -> float:
     return 0 if schedule["shape"] == "constant" else schedule["zero_epochs"]
 
 
@@ -135,7 +136,7 @@ _NEEDS = {
 }
 
 
-def _check_training(recipe: Row, layers: Layers) -> None:
+def _check_training(recipe: Recipe, layers: Layers) -> None:
     """Raise ValueError for a recipe that nothing can be trained by, or with options that do nothing."""
     where = layers[-1][0]
     lacking = [key for key in _TRAINING if key not in recipe]

@@ -10,6 +10,7 @@ from typing import Any
 from mettle import schema
 from mettle.plan import attacks, classes, names, sources
 from mettle.plan.recipes import Recipes, check_fits, known
+from mettle.typed import AttackOptions, DatasetRow, ModelRow, Recipe
 from mettle.units import eps_text
 
 Row = dict[str, Any]
@@ -47,10 +48,10 @@ class Sheets:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = schema.check(dict(config), "config", "configuration")
         self.results = _folder(self.config["results"])
-        self.datasets = schema.read_sheet(self.config["datasets"], "datasets")
+        self.datasets: dict[str, DatasetRow] = schema.read_sheet(self.config["datasets"], "datasets")
         self.recipes = Recipes(self.config["recipes"], self.config["sweeps"])
         self.models = self._read_models()
-        self.attacks = self._options("attack", "attacks")
+        self.attacks: dict[str, AttackOptions] = self._options("attack", "attacks")
         self.measures = self._options("compare", "measures")
         for block in ("effectiveness", "convergence"):
             steps = self.config["attack"][block]["steps"]
@@ -71,11 +72,11 @@ class Sheets:
             {self.where(name): row for name, row in self.models.items()},
         )
 
-    def _read_models(self) -> dict[str, Row]:
+    def _read_models(self) -> dict[str, ModelRow]:
         """Rows of all sheets, then those of the sweeps."""
         sheets = self.config["models"]
         self._sheet_of: dict[str, str] = {}
-        models: dict[str, Row] = {}
+        models: dict[str, ModelRow] = {}
         for sheet in [sheets] if isinstance(sheets, str) else sheets:
             for name, row in schema.read_sheet(sheet, "models").items():
                 if name in models:
@@ -138,7 +139,7 @@ class Sheets:
                 )
             seen[run] = name
 
-    def _check_model(self, name: str, row: Row) -> None:
+    def _check_model(self, name: str, row: ModelRow) -> None:
         where = self.where(name)
         if name in _TAKEN:
             raise ValueError(f"{where}: the name '{name}' is taken: choose another")
@@ -155,7 +156,7 @@ class Sheets:
         check_fits(recipe, self.datasets[row["dataset"]], f"{where}, recipe '{row['recipe']}'")
         self._fill_ball(row, recipe, where)
 
-    def _fill_ball(self, row: Row, recipe: Row, where: str) -> None:
+    def _fill_ball(self, row: ModelRow, recipe: Recipe, where: str) -> None:
         """Fill in threat and eps from the recipe; raise ValueError if the row states others."""
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
         row.setdefault("threat", attack["norm"])
@@ -177,7 +178,7 @@ class Sheets:
                 raise ValueError(f"{self.where(name)}, column base: leads back to itself, {' -> '.join([*line, base])}")
             line.append(base)
 
-    def _check_mix(self, row: Row, mixed: str, where: str) -> None:
+    def _check_mix(self, row: ModelRow, mixed: str, where: str) -> None:
         """Raise ValueError for a data set that is unknown, or cannot have the classes of the model's own."""
         self.known(mixed, self.datasets, "data set", where)
         if not classes.alike(self.datasets, row["dataset"], mixed):

@@ -1,17 +1,17 @@
 """Layouts stage: files that other projects look for beside or in place of a data set as it was published."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from mettle.data import archives, dinov2, nyu
 from mettle.plan.sources import parse
+from mettle.typed import DatasetRow
 
-Row = Mapping[str, Any]
 Say = Callable[[str], None]
 
 
-def dinov2_arrays(dataset: Row, folder: str | Path, say: Say = lambda line: None) -> None:
+def dinov2_arrays(dataset: DatasetRow, folder: str | Path, say: Say = lambda line: None) -> None:
     """Write the arrays that DINOv2 reads for every split of a folder of classes, and for `test` if it is there.
 
     Parameters
@@ -37,7 +37,7 @@ def dinov2_arrays(dataset: Row, folder: str | Path, say: Say = lambda line: None
         say(f"{split}: {dinov2.write(source, split, names, folder)} images")
 
 
-def mmseg_folders(dataset: Row, folder: str | Path, say: Say = lambda line: None) -> None:
+def mmseg_folders(dataset: DatasetRow, folder: str | Path, say: Say = lambda line: None) -> None:
     """Copy NYU Depth v2 to where mmsegmentation looks for it; the source stays as it is.
 
     Parameters
@@ -56,9 +56,9 @@ def mmseg_folders(dataset: Row, folder: str | Path, say: Say = lambda line: None
         say(f"{nyu.arrange(source, _splits(dataset), Path(folder), say)} images with their depth maps")
 
 
-def _splits(dataset: Row) -> Iterable[str]:
+def _splits(dataset: DatasetRow) -> Iterable[str]:
     return [dataset[key] for key in ("train", "test") if dataset.get(key)]
 
 
-def _source(dataset: Row) -> Any:
+def _source(dataset: DatasetRow) -> Any:
     return parse(dataset["source"], f"row '{dataset['dataset']}' in config/datasets.tsv")

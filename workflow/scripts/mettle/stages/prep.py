@@ -12,10 +12,11 @@ from mettle.data.readers import Reader, reader
 from mettle.data.targets import KINDS, Expected
 from mettle.digests import verify
 from mettle.plan.sources import parse
+from mettle.typed import DatasetRow
 
 
 def prepare(
-    dataset: dict[str, Any],
+    dataset: DatasetRow,
     split: str,
     lmdb_path: str | Path,
     manifest_path: str | Path,
@@ -75,7 +76,7 @@ def prepare(
     return n
 
 
-def expected_targets(dataset: dict[str, Any]) -> Expected:
+def expected_targets(dataset: DatasetRow) -> Expected:
     """What the targets beyond a label have to be, by a row of datasets.tsv."""
     kinds = tuple(kind for task, kind in KINDS.items() if task in dataset.get("task", ()))
     count = dataset.get("classes")
@@ -90,7 +91,7 @@ def _summary(n: int, store: data.Store, expected: Expected, count: int | None) -
     return f"{n} images{labels}" + (f" with {', '.join(kinds)}" if kinds else "")
 
 
-def _class_names(dataset: dict[str, Any], chosen: Reader, source: Path | None, split: str) -> dict[str, list[str]]:
+def _class_names(dataset: DatasetRow, chosen: Reader, source: Path | None, split: str) -> dict[str, list[str]]:
     """Names of the classes of label maps and objects, by the row's list or else by the source; nothing if none has any.
 
     A source that has a name of the list at another label is a ValueError.
@@ -105,7 +106,7 @@ def _class_names(dataset: dict[str, Any], chosen: Reader, source: Path | None, s
 
 
 def _items(
-    dataset: dict[str, Any],
+    dataset: DatasetRow,
     split: str,
     chosen: Reader,
     source: Path | None,
@@ -138,7 +139,7 @@ def _sized(items: Iterable[data.Item], side: int, where: str) -> Iterator[data.I
         yield item
 
 
-def placed(dataset: dict[str, Any], inputs: Iterable[str]) -> dict[str, Any]:
+def placed(dataset: DatasetRow, inputs: Iterable[str]) -> dict[str, Any]:
     """The row with its source where it lies: one that is a result itself may be in a storage, its copy an input."""
     copies = [path for path in inputs if path.endswith(f"/{dataset['source']}")] if dataset["source"] else []
     return dataset | {"source": copies[0]} if copies else dataset
@@ -151,7 +152,7 @@ def record(inputs: Iterable[str], path: str | Path) -> None:
     path.write_text("\n".join(inputs), encoding="utf-8")
 
 
-def _subset(dataset: dict[str, Any], chosen: Reader) -> dict[str, Any]:
+def _subset(dataset: DatasetRow, chosen: Reader) -> dict[str, Any]:
     """The row's list, for a reader that can be restricted to one."""
     if not dataset.get("subset"):
         return {}

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mettle.data import Store, perturbed, to_tfds
 from mettle.data.lists import read_list
 from mettle.data.to_tfds import Value
+from mettle.typed import DatasetRow
 
 _LIGHT = "https://github.com/dedeswim/vits-robustness-torch"
 
@@ -68,7 +68,7 @@ PERTURBED = {
 
 
 def publish(
-    dataset: Mapping[str, Any],
+    dataset: DatasetRow,
     stores: Iterable[str | Path],
     folder: str | Path,
     progress: Callable[[Iterable], Iterable] | None = None,
@@ -91,7 +91,7 @@ def publish(
 
 
 def publish_perturbed(
-    dataset: Mapping[str, Any],
+    dataset: DatasetRow,
     store: str | Path,
     model: str,
     attack: str,
@@ -124,7 +124,7 @@ def publish_perturbed(
     )
 
 
-def _publication(dataset: Mapping[str, Any]) -> Publication:
+def _publication(dataset: DatasetRow) -> Publication:
     name = dataset["dataset"]
     return PUBLICATIONS.get(name) or Publication(name.lower(), "1.0.0", f"{name}: {dataset['home']}", homepage="")
 

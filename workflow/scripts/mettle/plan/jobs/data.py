@@ -7,6 +7,7 @@ from typing import Any
 from mettle.plan import classes, given, sources
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
+from mettle.typed import DatasetRow
 
 # Cells of a data set's row that decide targets beyond a label.
 _OF_TARGETS = ("task", "ignore", "depth_unit")
@@ -14,7 +15,7 @@ _OF_TARGETS = ("task", "ignore", "depth_unit")
 _SHOWN = ("dataset", "task", "ignore", "depth_min", "depth_max", "version", "licence", "source", "home")
 
 
-def dense(row: Row) -> bool:
+def dense(row: DatasetRow) -> bool:
     """Whether a data set has targets beyond a label, which are stored beside its images."""
     return row["task"] != ["classification"]
 
@@ -85,7 +86,7 @@ class Data(Cells):
         """Data sets in the form of the archive of NYU Depth v2."""
         return [name for name, row in self.datasets.items() if row["reader"] == "nyu"]
 
-    def source_row(self, wildcards: Any) -> Row:
+    def source_row(self, wildcards: Any) -> DatasetRow:
         """What of its row decides what a data set is written from for other projects."""
         row = self.dataset_row(wildcards)
         return {key: row[key] for key in ("dataset", "source", "subset", "train", "test", "version") if key in row}
@@ -110,7 +111,7 @@ class Data(Cells):
         dataset = get(wildcards, "dataset")
         return [path for key in ("train", "test") if self.datasets[dataset][key] for path in self.store(dataset, key)]
 
-    def dataset_row(self, wildcards: Any) -> Row:
+    def dataset_row(self, wildcards: Any) -> DatasetRow:
         """Row of datasets.tsv."""
         return self.datasets[get(wildcards, "dataset")]
 
@@ -140,7 +141,7 @@ class Data(Cells):
         return {key: row.get(key) for key in ("dataset", "classes", "home", "parent", "test")}
 
 
-def _without_splits(row: Row) -> Row:
+def _without_splits(row: DatasetRow) -> DatasetRow:
     """Cells of a row and of its parents, but for the names of splits: another split changes nothing of this one."""
     kept = {key: value for key, value in row.items() if key not in ("train", "test")}
     return kept | ({"parent_row": _without_splits(kept["parent_row"])} if "parent_row" in kept else {})

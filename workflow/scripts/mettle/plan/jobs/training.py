@@ -7,6 +7,7 @@ from mettle import schema
 from mettle.plan import given
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
+from mettle.typed import ModelRow
 
 # Cells of a model's row that decide its weights or stand in their metadata.
 _OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
@@ -33,7 +34,7 @@ class Training(Cells):
         base = self.models[get(wildcards, "model")].get("base")
         return [f"results/train/{base}/weights.safetensors"] if base else []
 
-    def model_row(self, wildcards: Any) -> Row:
+    def model_row(self, wildcards: Any) -> ModelRow:
         """Row of a model with the number of classes of its data set."""
         row = self.models[get(wildcards, "model")]
         return row | {"classes": self.datasets[row["dataset"]].get("classes")}

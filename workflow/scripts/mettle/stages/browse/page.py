@@ -13,6 +13,7 @@ from mettle.data import Store, TargetStore
 from mettle.files import whole
 from mettle.stages.browse import drawing
 from mettle.stages.browse.counts import Counts, count, spread
+from mettle.typed import DatasetRow
 
 SHOWN = 24  # images on a page
 _TITLES = {"label_map": "label map", "objects": "objects", "depth": "distance"}
@@ -40,7 +41,7 @@ svg text { font-family: sans-serif; font-weight: 600; }
 
 
 def browse(
-    lmdb_path: str | Path, path: str | Path, dataset: Mapping[str, Any], split: str, provenance: Mapping[str, Any]
+    lmdb_path: str | Path, path: str | Path, dataset: DatasetRow, split: str, provenance: Mapping[str, Any]
 ) -> None:
     """Write the page of a packed split, one file that needs no other.
 
@@ -76,7 +77,7 @@ def _names(store: Store, targets: TargetStore | None) -> list[str]:
     return targets.class_names if targets and targets.class_names else store.class_names
 
 
-def _facts(store: Store, found: Counts, dataset: Mapping[str, Any]) -> str:
+def _facts(store: Store, found: Counts, dataset: DatasetRow) -> str:
     """What the split is, in a few lines."""
     facts = {"images": f"{len(store):,}", "tasks": ", ".join(dataset["task"]), "sizes": _sizes(found.sizes)}
     if found.depth:
@@ -128,7 +129,7 @@ def _item(
     targets: TargetStore | None,
     index: int,
     names: Sequence[str],
-    dataset: Mapping[str, Any],
+    dataset: DatasetRow,
     source: str,
 ) -> str:
     """One image with its targets side by side."""
@@ -147,7 +148,7 @@ def _item(
 
 
 def _panel(
-    kind: str, image: np.ndarray, targets: TargetStore, index: int, names: Sequence[str], dataset: Mapping[str, Any]
+    kind: str, image: np.ndarray, targets: TargetStore, index: int, names: Sequence[str], dataset: DatasetRow
 ) -> str:
     if kind == "label_map":
         return drawing.label_map(image, targets.label_map(index), dataset.get("ignore"))

@@ -23,6 +23,7 @@ from mettle.plan.sources import parse
 from mettle.stages.invert.descent import relative_distance
 from mettle.stages.invert.images import matched
 from mettle.stages.invert.pair import places
+from mettle.typed import ModelRow
 
 Row = dict[str, Any]
 # Share of images that must be nearer to their own target than to that of another; with wrong lists half are.
@@ -32,7 +33,7 @@ _NEARER = 0.75
 def write_published(
     lmdb_path: str | Path,
     manifest_path: str | Path,
-    row: Row,
+    row: ModelRow,
     evaluation: Evaluation,
     pairs: str | Path,
     lists: Row,

@@ -3,16 +3,16 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 
 from mettle.models import Classifier
 from mettle.stages.train.parallel import share
+from mettle.typed import Recipe
 
 
-def check_statistics(model: Classifier, batch: np.ndarray, recipe: dict[str, Any], processes: int) -> None:
+def check_statistics(model: Classifier, batch: np.ndarray, recipe: Recipe, processes: int) -> None:
     """Raise ValueError if BatchNorm would see a single value per channel.
 
     Parameters

@@ -10,11 +10,10 @@ from mettle.flow import Job
 from mettle.models import normaliser, published, weights
 from mettle.plan.sources import Source, parse
 from mettle.stages.train.loop import about
+from mettle.typed import ModelRow, Recipe
 
 
-def convert(
-    row: dict[str, Any], recipe: dict[str, Any], target: str | Path, job: Job, *, said: dict[str, Any] | None = None
-) -> None:
+def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said: dict[str, Any] | None = None) -> None:
     """Write the weights of a published checkpoint as safetensors.
 
     Parameters
@@ -48,7 +47,7 @@ def convert(
 
 
 def _network(
-    row: dict[str, Any], source: dict[str, Any], path: Path, member: str, job: Job
+    row: ModelRow, source: dict[str, Any], path: Path, member: str, job: Job
 ) -> tuple[models.Classifier, dict[str, Any]]:
     """The network with the checkpoint's weights, and how images reach it."""
     mean, std = source["mean"], source["std"]

@@ -1,13 +1,12 @@
 """Images of a training: which are trained on, in which order, and which are held out."""
 
-from typing import Any
-
 import numpy as np
 
 from mettle.data.classes import differ
 from mettle.data.loading import ImageSet, Mixture, blended, shuffled
 from mettle.data.store import Store
 from mettle.seeds import derive
+from mettle.typed import ModelRow, Recipe
 
 
 class Images:
@@ -34,9 +33,7 @@ class Images:
         the recipe's `mix` and its store is there.
     """
 
-    def __init__(
-        self, row: dict[str, Any], recipe: dict[str, Any], train: Store, test: Store, mixed: Store | None
-    ) -> None:
+    def __init__(self, row: ModelRow, recipe: Recipe, train: Store, test: Store, mixed: Store | None) -> None:
         if recipe["holdout"] >= len(train):
             raise ValueError(f"holdout: {recipe['holdout']} of {len(train)} training images leaves none to train on")
         if ("mix" in recipe) != (mixed is not None):

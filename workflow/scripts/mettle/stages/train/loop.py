@@ -11,6 +11,7 @@ from mettle.models.checkpoint import Checkpoint
 from mettle.stages.train import optim, slurm
 from mettle.stages.train.parallel import ALONE, Crew, launch
 from mettle.stages.train.training import Training, about
+from mettle.typed import ModelRow, Recipe
 
 __all__ = ["Training", "about", "train", "work"]
 
@@ -19,8 +20,8 @@ _QUIET = {"loggers": [], "run": "{model}", "images": 0, "checkpoint_seconds": 30
 
 
 def train(
-    row: dict[str, Any],
-    recipe: dict[str, Any],
+    row: ModelRow,
+    recipe: Recipe,
     train_images: str | Path,
     test_images: str | Path,
     weights: str | Path,

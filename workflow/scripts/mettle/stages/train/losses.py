@@ -13,6 +13,7 @@ from mettle.perturb import Draws, Goal, pgd, pgd_last, targeted, untargeted
 from mettle.perturb.losses import random_targets
 from mettle.schema import check_registry
 from mettle.stages.train.schedules import step_size
+from mettle.typed import Recipe
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Step:
     classes: int
     draws: Draws
     policy: Policy
-    recipe: dict[str, Any]
+    recipe: Recipe
 
 
 # loss, clean logits, adversarial logits; logits that a loss does not compute are None

@@ -1,13 +1,13 @@
 """MixUp (Zhang et al. 2018, arXiv:1710.09412) and CutMix (Yun et al. 2019, arXiv:1905.04899) of a batch."""
 
-from typing import Any
-
 import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from mettle.typed import Augment
 
-def mix(images: Tensor, labels: Tensor, classes: int, augment: dict[str, Any], seed: int) -> tuple[Tensor, Tensor]:
+
+def mix(images: Tensor, labels: Tensor, classes: int, augment: Augment, seed: int) -> tuple[Tensor, Tensor]:
     """A batch mixed with itself in reverse order, all images in the same way.
 
     Parameters

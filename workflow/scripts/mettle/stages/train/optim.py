@@ -8,9 +8,10 @@ from timm.scheduler.scheduler import Scheduler
 from torch.optim import Optimizer
 
 from mettle.models import Classifier
+from mettle.typed import Recipe
 
 
-def make(model: Classifier, recipe: dict[str, Any], updates_per_epoch: int) -> tuple[Optimizer, Scheduler]:
+def make(model: Classifier, recipe: Recipe, updates_per_epoch: int) -> tuple[Optimizer, Scheduler]:
     """Optimiser and its schedule, per epoch or per update.
 
     Parameters
@@ -52,13 +53,13 @@ def make(model: Classifier, recipe: dict[str, Any], updates_per_epoch: int) -> t
     return optimizer, scheduler
 
 
-def scaling(recipe: dict[str, Any]) -> float:
+def scaling(recipe: Recipe) -> float:
     """Factor on the peak learning rate: none, linear in the batch size, or its square root."""
     ratio = recipe["batch_size"] / recipe["optimizer"]["base_batch"]
     return {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5}[recipe["optimizer"]["scaling"]]
 
 
-def sentence(recipe: dict[str, Any], processes: int) -> str:
+def sentence(recipe: Recipe, processes: int) -> str:
     """Batch and peak learning rate in words, and how the one follows from the other."""
     options, factor = recipe["optimizer"], scaling(recipe)
     return (
@@ -76,7 +77,7 @@ def groups(model: Classifier, weight_decay: float, decay_all: bool) -> list[dict
     return param_groups_weight_decay(model, weight_decay, no_weight_decay_list={f"network.{name}" for name in excluded})
 
 
-def clip(model: Classifier, recipe: dict[str, Any]) -> None:
+def clip(model: Classifier, recipe: Recipe) -> None:
     """Bound the gradients, as the recipe says.
 
     `agc` leaves out the last layer, as Brock et al. 2021 (arXiv:2102.06171), section 4.1, found best.

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from torch.overrides import TorchFunctionMode
 
 from mettle.models import Classifier, Policy
+from mettle.typed import Recipe
 
 ALONE = {"accelerator": "auto", "devices": None, "strategy": "ddp"}
 
@@ -97,7 +98,7 @@ class Crew:
         say(sharded.sentence(model))
         return model
 
-    def check(self, recipe: dict[str, Any]) -> None:
+    def check(self, recipe: Recipe) -> None:
         """Raise ValueError for a recipe that weights in shards cannot follow."""
         if self.sharded:
             from mettle.stages.train import sharded

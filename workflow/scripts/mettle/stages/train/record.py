@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from mettle.stages.train.schedules import eps_at
+from mettle.typed import Recipe
 from mettle.units import eps_text
 
 # Sums over an epoch: of the loss, of right answers, of right clean answers, of clean answers, of images, and its time.
@@ -21,7 +22,7 @@ class Record:
     recipe : the recipe
     """
 
-    def __init__(self, model: str, recipe: dict[str, Any]) -> None:
+    def __init__(self, model: str, recipe: Recipe) -> None:
         self.model, self.recipe = model, recipe
         self.sums = dict.fromkeys(_SUMS, 0.0)
         self.rows: list[dict[str, Any]] = []

@@ -1,12 +1,12 @@
 """Schedules over training: radius and step of the attack, Debenedetti et al. 2023 (arXiv:2209.07399)."""
 
 import math
-from typing import Any
 
 from mettle import perturb
+from mettle.typed import TrainingAttack
 
 
-def eps_at(attack: dict[str, Any], epoch: float) -> float:
+def eps_at(attack: TrainingAttack, epoch: float) -> float:
     """Radius of the training attack.
 
     Parameters
@@ -33,7 +33,7 @@ def eps_at(attack: dict[str, Any], epoch: float) -> float:
     return eps * (share if schedule["shape"] == "linear" else (1 + math.sin(math.pi * (share - 0.5))) / 2)
 
 
-def step_size(attack: dict[str, Any], eps: float) -> float:
+def step_size(attack: TrainingAttack, eps: float) -> float:
     """Length of a step at the radius of now: that of the final radius unless `tie_step_size`."""
     size = perturb.step_size(attack, "recipe:attack.step_size")
     return size * eps / attack["eps"] if attack["tie_step_size"] else size

@@ -15,9 +15,10 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from mettle.models import Classifier, frozen
+from mettle.typed import Recipe
 
 
-def check(recipe: dict[str, Any]) -> None:
+def check(recipe: Recipe) -> None:
     """Raise ValueError for what cannot be trained in shards."""
     if recipe["clip_norm"] is not None and recipe["clip_mode"] == "agc":
         raise ValueError(

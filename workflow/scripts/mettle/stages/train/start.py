@@ -6,10 +6,11 @@ from typing import Any
 
 from mettle import models
 from mettle.seeds import derive
+from mettle.typed import ModelRow, Recipe
 
 
 def start(
-    row: dict[str, Any], recipe: dict[str, Any], base: Sequence[str | Path], say: Callable[[str], None]
+    row: ModelRow, recipe: Recipe, base: Sequence[str | Path], say: Callable[[str], None]
 ) -> tuple[models.Classifier, dict[str, Any]]:
     """A model with the weights that training starts from, and what its metadata say of them.
 

@@ -34,9 +34,10 @@ from mettle.stages.train.parallel import Crew, share
 from mettle.stages.train.record import Record, scalars, sentence
 from mettle.stages.train.schedules import eps_at
 from mettle.stages.train.start import start
+from mettle.typed import ModelRow, Recipe
 
 
-def about(row: dict[str, Any], recipe: dict[str, Any], job: Job) -> dict[str, Any]:
+def about(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
     """Metadata of a model's weights."""
     found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
     found |= {key: recipe["input"][key] for key in ("size", "resize", "interpolation", "mean", "std")}
@@ -48,8 +49,8 @@ class Training:
 
     def __init__(
         self,
-        row: dict[str, Any],
-        recipe: dict[str, Any],
+        row: ModelRow,
+        recipe: Recipe,
         train: Store,
         test: Store,
         job: Job,

@@ -14,6 +14,7 @@ from mettle.perturb import Draws, pgd_last, step_size, untargeted
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.seeds import derive
 from mettle.stages.train.parallel import Crew
+from mettle.typed import Recipe, TrainingAttack
 
 
 @torch.no_grad()
@@ -60,7 +61,7 @@ def robust(
     model: nn.Module,
     images: ImageSet,
     chosen: np.ndarray,
-    attack: dict[str, Any],
+    attack: TrainingAttack,
     steps: Sequence[int],
     policy: Policy,
     batch_size: int,
@@ -90,14 +91,14 @@ def robust(
     return [found / len(chosen) for found in crew.sums(*correct)]
 
 
-def _pgd(attack: dict[str, Any], steps: int) -> dict[str, Any]:
+def _pgd(attack: TrainingAttack, steps: int) -> dict[str, Any]:
     """Options of PGD of so many steps at full eps."""
     options = {"norm": attack["norm"], "eps": attack["eps"], "steps": steps}
     return options | {"step_size": step_size(options, "recipe:validation.steps")}
 
 
 def pictures(
-    model: nn.Module, images: ImageSet, chosen: np.ndarray, recipe: dict[str, Any], policy: Policy
+    model: nn.Module, images: ImageSet, chosen: np.ndarray, recipe: Recipe, policy: Policy
 ) -> dict[str, np.ndarray]:
     """Images side by side, uint8 (h, n w, 3): clean, and, where the recipe has an attack, attacked and what was added.
 
@@ -134,7 +135,7 @@ def under_attack(
     model: nn.Module,
     images: ImageSet,
     chosen: np.ndarray,
-    attack: dict[str, Any],
+    attack: TrainingAttack,
     options: dict[str, Any],
     policy: Policy,
     batch_size: int,

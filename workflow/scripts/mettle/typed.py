@@ -1,0 +1,210 @@
+"""
+Typed dicts of what the schemas describe: the keys of rows, recipes and options, once defaults are filled in.
+
+Meanings, units and bounds are in `workflow/schemas`; a test compares the keys and their types.
+"""
+
+from typing import Any, NotRequired, TypedDict
+
+
+class Optimizer(TypedDict):
+    """Block `optimizer` of a recipe."""
+
+    name: str
+    lr: float
+    scaling: str
+    base_batch: int
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    decay_all: bool
+
+
+class Schedule(TypedDict):
+    """Block `schedule` of a recipe: the learning rate."""
+
+    name: str
+    by: str
+    cooldown_epochs: int
+    warmup_epochs: float
+    warmup_lr: float
+    min_lr: float
+    every: float
+    milestones: list[int]
+    factor: float
+
+
+class EpsSchedule(TypedDict):
+    """Block `attack.schedule` of a recipe: how eps grows."""
+
+    shape: str
+    period: float
+    zero_epochs: float
+    by: str
+
+
+class TrainingAttack(TypedDict):
+    """Block `attack` of a recipe; without `steps` in one for checkpoints only."""
+
+    norm: str
+    eps: float
+    steps: NotRequired[int]
+    step_size: float | None
+    tie_step_size: bool
+    random_start: bool
+    best: bool
+    target: str
+    precision: str
+    schedule: EpsSchedule
+
+
+class Input(TypedDict):
+    """Block `input` of a recipe: from stored image to network input."""
+
+    size: int
+    resize: int | None
+    interpolation: str
+    mean: list[float]
+    std: list[float]
+
+
+class Augment(TypedDict):
+    """Block `augment` of a recipe: random changes of training images."""
+
+    random_resized_crop: bool
+    scale: list[float]
+    ratio: list[float]
+    interpolation: str
+    crop_padding: int
+    horizontal_flip: bool
+    vertical_flip: bool
+    auto_augment: str | None
+    color_jitter: float
+    rotation: float
+    lighting: float
+    erasing: float
+    erasing_mode: str
+    mixup: float
+    cutmix: float
+    mix_probability: float
+    epochs_without_mixup: int
+
+
+class Mix(TypedDict):
+    """Block `mix` of a recipe: a second data set in the training."""
+
+    dataset: str
+    ratio: float
+
+
+class Validation(TypedDict):
+    """Block `validation` of a recipe: robust accuracy during training, and which weights are kept."""
+
+    every: int
+    steps: int
+    images: int
+    select: str
+    alarm: float
+
+
+class Recipe(TypedDict):
+    """A training recipe, a file of config/recipes; one for checkpoints only needs no more than `input`."""
+
+    extends: NotRequired[str]
+    epochs: NotRequired[int]
+    batch_size: NotRequired[int]
+    accumulate: int
+    loss: str
+    beta: float
+    loss_options: dict[str, Any]
+    label_smoothing: float
+    precision: str
+    drop_path: float
+    ema: float | None
+    batch_norm: str
+    optimizer: NotRequired[Optimizer]
+    schedule: NotRequired[Schedule]
+    clip_norm: float | None
+    clip_mode: str
+    attack: NotRequired[TrainingAttack]
+    input: Input
+    augment: Augment
+    mix: NotRequired[Mix]
+    holdout: int
+    validation: Validation
+    checkpoints: list[int]
+
+
+class ModelRow(TypedDict):
+    """A row of a sheet of models, or of a sweep; a plan fills in `label`, `threat` and `eps`."""
+
+    model: str
+    label: NotRequired[str]
+    dataset: str
+    arch: str
+    recipe: str
+    threat: NotRequired[str]
+    eps: NotRequired[float]
+    seed: int
+    source: str
+    sha256: NotRequired[str]
+    format: str
+    apart: str
+    inverted: NotRequired[str]
+    base: NotRequired[str]
+    mirror: str
+    licence: str
+    reference: str
+    sweep: NotRequired[str]  # of models of a sweep, with `cell`, its part of the grid in words
+    cell: NotRequired[str]
+    classes: NotRequired[int | None]  # of its data set, as jobs are told
+
+
+class DatasetRow(TypedDict):
+    """A row of config/datasets.tsv."""
+
+    dataset: str
+    task: list[str]
+    classes: NotRequired[int]
+    map_classes: NotRequired[int]
+    ignore: NotRequired[int]
+    depth_min: NotRequired[float]
+    depth_max: NotRequired[float]
+    depth_unit: NotRequired[float]
+    size: int
+    reader: str
+    source: str
+    train: str
+    test: str
+    subset: str
+    parent: str
+    version: str
+    licence: str
+    sha256: NotRequired[str]
+    home: str
+    names: str
+
+
+class AttackOptions(TypedDict):
+    """An entry of `attack.attacks`: keys of all methods, then those of some.
+
+    Jobs get it with numbers in place of `own`, and `step_size` in place of `relative_step`.
+    """
+
+    method: str
+    images: int | None
+    norm: str
+    eps: float | str
+    steps: NotRequired[int]
+    step_size: NotRequired[float | None]
+    relative_step: NotRequired[float]
+    random_start: NotRequired[bool]
+    restarts: NotRequired[int]
+    target: NotRequired[str]
+    early_stop: NotRequired[bool]
+    engine: NotRequired[str]
+    loss: NotRequired[str]
+    targets: NotRequired[int]
+    queries: NotRequired[int]
+    p_init: NotRequired[float]
+    attacks: NotRequired[list[str]]
