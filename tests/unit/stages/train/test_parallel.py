@@ -20,7 +20,7 @@ from imports import SCRIPTS
 from mettle import models
 from mettle.data.store import Store
 from mettle.stages.train import loop, sharded
-from mettle.stages.train.parallel import Crew, launch, share
+from mettle.stages.train.parallel import ProcessGroup, launch, share
 from waits import FAR, until_alive
 
 # A process of its own, since forked ones must not inherit what other tests have left behind.
@@ -165,11 +165,11 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
 
 @pytest.mark.parametrize(("policy", "expected"), [("sync", 1.0), ("local", 4.0), ("average", 2.0)])
 def test_running_statistics_at_the_end_of_an_epoch(policy, expected):
-    crew, net = Crew(), torch.nn.BatchNorm2d(3)
-    crew.size = 2
-    crew.sum = lambda values: values * 4  # as if the others had three times as much
+    group, net = ProcessGroup(), torch.nn.BatchNorm2d(3)
+    group.size = 2
+    group.sum = lambda values: values * 4  # as if the others had three times as much
     net.running_mean.fill_(1.0)
-    crew.settle(net, policy)
+    group.settle(net, policy)
     assert net.running_mean.tolist() == [expected] * 3
     assert net.num_batches_tracked == 0
 
@@ -247,20 +247,20 @@ class Reaching(torch.nn.Module):
 
 
 @pytest.fixture
-def group():
+def one_process():
     torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
     yield
     torch.distributed.destroy_process_group()
 
 
-def test_a_network_that_cannot_be_in_shards_is_named(group, monkeypatch):
+def test_a_network_that_cannot_be_in_shards_is_named(one_process, monkeypatch):
     monkeypatch.setitem(models.ARCHITECTURES, "reaching", models.Architecture(Reaching, "linear", "none"))
     model = models.create("reaching", 10, 32, [0.5] * 3, [0.25] * 3, 0)
     with pytest.raises(ValueError, match=r"^Reaching does not run in shards \(.*\): set train\.strategy to 'ddp'$"):
         sharded.shard(model, torch.device("cpu"))
 
 
-def test_each_process_holds_its_share_of_the_weights(group):
+def test_each_process_holds_its_share_of_the_weights(one_process):
     model = sharded.shard(models.create("xcit_mini", 10, 32, [0.5] * 3, [0.25] * 3, 0), torch.device("cpu"))
     n = sum(parameter.numel() for parameter in model.parameters())
     assert sharded.sentence(model) == f"weights in shards: the first of 1 processes holds {n:,} of {n:,}"
@@ -284,20 +284,20 @@ def test_what_shards_cannot_do_is_refused(stores):
     with pytest.raises(
         ValueError, match=r"^recipe 'tiny': clip_mode 'agc' needs whole weights, which strategy 'fsdp' has"
     ):
-        loop.Training(row(), options, *map(Store, stores), Job(), crew=Crew(strategy="fsdp"))
+        loop.Training(row(), options, *map(Store, stores), Job(), group=ProcessGroup(strategy="fsdp"))
     options = recipe(**ADVERSARIAL | {"attack": ATTACK | {"best": True, "precision": "bf16"}})
     with pytest.raises(
         ValueError, match=r"^recipe 'tiny': attack\.best with attack\.precision 'bf16' asks doubtful images"
     ):
-        loop.Training(row(), options, *map(Store, stores), Job(), crew=Crew(strategy="fsdp"))
+        loop.Training(row(), options, *map(Store, stores), Job(), group=ProcessGroup(strategy="fsdp"))
 
 
 @pytest.mark.parametrize(("strategy", "last"), [("ddp", ([2], 1)), ("fsdp", ([2, 0], 1))])
 def test_shards_need_as_many_turns_from_every_process(strategy, last):
-    crew = Crew(strategy=strategy)
-    crew.size = 3
-    for crew.rank, expected in enumerate([([0, 3], 2), ([1, 4], 2), last]):
-        assert crew.turns(range(5)) == expected
+    group = ProcessGroup(strategy=strategy)
+    group.size = 3
+    for group.rank, expected in enumerate([([0, 3], 2), ([1, 4], 2), last]):
+        assert group.turns(range(5)) == expected
 
 
 # Shares
@@ -326,16 +326,16 @@ def test_a_share_without_images_is_refused():
 def test_one_process_on_a_device_of_choice_needs_no_other(monkeypatch):
     seen = []
     options = {"accelerator": "cpu", "devices": 1, "strategy": "ddp"}
-    launch(lambda crew: seen.append((crew.size, crew.policy(models.policy(1)).device.type, os.getpid())), options)
+    launch(lambda group: seen.append((group.size, group.policy(models.policy(1)).device.type, os.getpid())), options)
     assert seen == [(1, "cpu", os.getpid())]
 
 
 def test_alone_a_crew_does_nothing():
-    crew, net = Crew(), torch.nn.Linear(2, 2)
+    group, net = ProcessGroup(), torch.nn.Linear(2, 2)
     values = torch.rand(3)
-    assert crew.sum(values) is values
-    assert crew.sums(1.0, 2.5) == [1.0, 2.5]
-    assert crew.any(True, False) == [True, False]
-    crew.add_gradients(net)
+    assert group.sum(values) is values
+    assert group.sums(1.0, 2.5) == [1.0, 2.5]
+    assert group.any(True, False) == [True, False]
+    group.add_gradients(net)
     assert net.weight.grad is None
-    assert crew.first
+    assert group.first

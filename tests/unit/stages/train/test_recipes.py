@@ -209,7 +209,7 @@ def test_validation_takes_as_many_images_at_a_time_as_training(stores, monkeypat
     monkeypatch.setattr(validate, "evaluate", lambda *given: (found.append(given[4]), (0.0, 0.0))[1])
     monkeypatch.setattr(validate, "robust", lambda *given: (found.append(given[6]), [0.0, 0.0])[1])
     made = training(stores, recipe(**ADVERSARIAL, validation=ROBUST))
-    made.recipe, made.crew.size = made.recipe | {"accumulate": accumulate}, processes
+    made.recipe, made.group.size = made.recipe | {"accumulate": accumulate}, processes
     made._tested()
     assert found == [expected] * 2
 

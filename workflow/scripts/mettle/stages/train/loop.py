@@ -9,7 +9,7 @@ from mettle.data.store import Store
 from mettle.flow import Job
 from mettle.models.checkpoint import Checkpoint
 from mettle.stages.train import optim, slurm
-from mettle.stages.train.parallel import ALONE, Crew, launch
+from mettle.stages.train.parallel import ALONE, ProcessGroup, launch
 from mettle.stages.train.training import Training, about
 from mettle.typed import ModelRow, Recipe
 
@@ -78,21 +78,21 @@ def train(
         launch(partial(work, order=order, job=job), order["options"], job.gpus)
 
 
-def work(crew: Crew, order: dict[str, Any], job: Job) -> None:
-    """The share of one process of a crew in a training; `order` is plain data, as `train` writes it."""
+def work(group: ProcessGroup, order: dict[str, Any], job: Job) -> None:
+    """The share of one process of a group in a training; `order` is plain data, as `train` writes it."""
     mixed = Store(order["mixed"][0]) if order["mixed"] else None
     stores = Store(order["train"]), Store(order["test"])
-    run = Training(order["row"], order["recipe"], *stores, job, mixed, order["base"], crew)
+    run = Training(order["row"], order["recipe"], *stores, job, mixed, order["base"], group)
     if order["waited"] and run.is_done(order["weights"]):
         run.say("the other process has made these weights")
         return
     every = order["options"]["checkpoint_seconds"]
-    with Checkpoint(order["resume"], run.fingerprint, every, writes=crew.first) as checkpoint:
+    with Checkpoint(order["resume"], run.fingerprint, every, writes=group.first) as checkpoint:
         if state := checkpoint.load():
             run.restore(state)
             run.say(f"goes on from epoch {run.epoch}, step {run.step}")
         run.say(run.policy.sentence(sum(map(len, run.images.order(0))), order["recipe"]["batch_size"]))
-        run.say(optim.sentence(order["recipe"], crew.size))
+        run.say(optim.sentence(order["recipe"], group.size))
         with run.logged(Path(order["logs"]), order["options"]):
             while run.epoch < run.epochs:
                 run.one_epoch(checkpoint)

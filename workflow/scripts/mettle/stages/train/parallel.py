@@ -27,7 +27,7 @@ from mettle.typed import Recipe
 ALONE = {"accelerator": "auto", "devices": None, "strategy": "ddp"}
 
 
-class Crew:
+class ProcessGroup:
     """The processes of a training, seen from one of them; where there is one only, sums are what goes in.
 
     Parameters
@@ -143,12 +143,12 @@ class Crew:
                 value.copy_(self.sum(value * share))
 
 
-def launch(function: Callable[[Crew], None], options: dict[str, Any], gpus: int = 0) -> None:
-    """Run a function in every process of a crew; alone in this process if the options ask for no more.
+def launch(function: Callable[[ProcessGroup], None], options: dict[str, Any], gpus: int = 0) -> None:
+    """Run a function in every process of a group; alone in this process if the options ask for no more.
 
     Parameters
     ----------
-    function : called with the crew
+    function : called with the group
     options : `accelerator` and `devices` as Fabric takes them, no `devices` for as many as there are GPUs; `strategy`
     gpus : GPUs of the job; with one or none, and no other options, this process works alone
 
@@ -173,13 +173,13 @@ def launch(function: Callable[[Crew], None], options: dict[str, Any], gpus: int 
             "`train` more GPUs or tasks, set train.devices, or set train.strategy to 'ddp'"
         )
     if (options["accelerator"], devices) == ("auto", 1):
-        return function(Crew())
+        return function(ProcessGroup())
     fabric, previous = _fabric(options["accelerator"], devices), signal.getsignal(signal.SIGTERM)
 
     def work(launched: Any) -> Any:
         signal.signal(signal.SIGTERM, previous)
         try:
-            function(Crew(launched, options["strategy"]))
+            function(ProcessGroup(launched, options["strategy"]))
         except SystemExit as end:
             return end.code
         return None
@@ -211,7 +211,7 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _passing_on() -> Iterator[None]:
-    """SIGTERM goes to the processes of the crew, which end by themselves."""
+    """SIGTERM goes to the processes of the group, which end by themselves."""
 
     def pass_on(signum: int, frame: Any) -> None:
         for child in multiprocessing.active_children():
@@ -251,19 +251,19 @@ def share(batch: np.ndarray, index: int, count: int) -> np.ndarray:
 class GlobalBatchNorm(TorchFunctionMode):
     """Context in which BatchNorm in training mode takes mean and variance over the images of all processes."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, group: ProcessGroup) -> None:
         super().__init__()
-        self.crew = crew
+        self.group = group
 
     def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if function is F.batch_norm and kwargs["training"]:
-            return _normalise(self.crew, *args, **kwargs)
+            return _normalise(self.group, *args, **kwargs)
         return function(*args, **kwargs)
 
 
 def _normalise(
-    crew: Crew,
+    group: ProcessGroup,
     images: Tensor,
     running_mean: Tensor | None,
     running_var: Tensor | None,
@@ -275,10 +275,10 @@ def _normalise(
 ) -> Tensor:
     dims, shape = [0, *range(2, images.dim())], [1, -1, *[1] * (images.dim() - 2)]
     values = images.float()
-    (count,) = crew.sums(values.numel() / values.shape[1])
-    mean = _Sum.apply(values.sum(dims), crew) / count
+    (count,) = group.sums(values.numel() / values.shape[1])
+    mean = _Sum.apply(values.sum(dims), group) / count
     centred = values - mean.view(shape)
-    variance = _Sum.apply(centred.square().sum(dims), crew) / count
+    variance = _Sum.apply(centred.square().sum(dims), group) / count
     if running_mean is not None and running_var is not None:
         with torch.no_grad():
             running_mean.lerp_(mean, momentum)
@@ -293,10 +293,10 @@ class _Sum(torch.autograd.Function):
     """Sum over the processes, of values forth and of gradients back."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, crew: Crew) -> Tensor:
-        ctx.crew = crew
-        return crew.sum(values)
+    def forward(ctx: Any, values: Tensor, group: ProcessGroup) -> Tensor:
+        ctx.group = group
+        return group.sum(values)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return ctx.crew.sum(gradient.contiguous()), None
+        return ctx.group.sum(gradient.contiguous()), None

@@ -1,5 +1,5 @@
 """
-A training across tasks of Slurm, on one node or several: each task is one process of the crew.
+A training across tasks of Slurm, on one node or several: each task is one process of the group.
 
 The job's script starts them with srun and waits. What they do reaches them in a file beside the training's state.
 """

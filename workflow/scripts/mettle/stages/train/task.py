@@ -1,4 +1,4 @@
-"""What each Slurm task of a training does: its share, as one process of the crew; `slurm` starts it."""
+"""What each Slurm task of a training does: its share, as one process of the group; `slurm` starts it."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 from mettle.flow import Job
 from mettle.stages.train.loop import work
-from mettle.stages.train.parallel import Crew
+from mettle.stages.train.parallel import ProcessGroup
 
 
 def main(path: str) -> None:
@@ -17,14 +17,14 @@ def main(path: str) -> None:
     found = json.loads(Path(path).read_text())
     with Path(found["log"]).open("a", encoding="utf-8") as log:
         options = found["order"]["options"]
-        job, crew = Job(**found["job"], log=log), Crew(_fabric(options, found["nodes"]), options["strategy"])
+        job, group = Job(**found["job"], log=log), ProcessGroup(_fabric(options, found["nodes"]), options["strategy"])
         try:
-            if crew.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
+            if group.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
                 job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")
-            work(crew, found["order"], job)
+            work(group, found["order"], job)
         except SystemExit as end:
             # Here too: Slurm may end the job that waits for the tasks before it has the last word.
-            if crew.first and isinstance(end.code, str):
+            if group.first and isinstance(end.code, str):
                 job.say(end.code)
             raise
         except Exception:

@@ -30,7 +30,7 @@ from mettle.stages.train.ema import Average
 from mettle.stages.train.images import Images
 from mettle.stages.train.losses import LOSSES, Step
 from mettle.stages.train.mixing import mix
-from mettle.stages.train.parallel import Crew, share
+from mettle.stages.train.parallel import ProcessGroup, share
 from mettle.stages.train.record import Record, scalars, sentence
 from mettle.stages.train.schedules import eps_at
 from mettle.stages.train.start import start
@@ -56,27 +56,27 @@ class Training:
         job: Job,
         mixed: Store | None = None,
         base: Sequence[str | Path] = (),
-        crew: Crew | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
-        self.row, self.recipe, self.job, self.seed, self.crew = row, recipe, job, row["seed"], crew or Crew()
+        self.row, self.recipe, self.job, self.seed, self.group = row, recipe, job, row["seed"], group or ProcessGroup()
         self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
-        threads = max(1, job.threads // self.crew.size)
+        threads = max(1, job.threads // self.group.size)
         policy, self.workers = models.policy(threads, recipe["precision"], job.needs_cuda), threads - 1
         model, self.report = start(row, recipe, base, self.say)
-        self.policy = self.crew.suited(model, self.crew.policy(policy))
+        self.policy = self.group.suited(model, self.group.policy(policy))
         with of_recipe(row["recipe"]):
-            self.crew.check(recipe)
+            self.group.check(recipe)
             check_epochs(recipe)
             self.images = Images(row, recipe, train, test, mixed)
             order = self.images.order(0)
             smallest = min(order, key=len)  # as small as any of any epoch: if it has a share for all, all have
             self._parts(smallest)
-            check_statistics(model, smallest, recipe, self.crew.size)
+            check_statistics(model, smallest, recipe, self.group.size)
         self.updates = len(order)
         self.average = Average(model, recipe["ema"]) if recipe["ema"] else None
-        self.model = self.crew.placed(model, self.policy, self.say)
+        self.model = self.group.placed(model, self.policy, self.say)
         if self.average:
-            self.average.model = self.crew.placed(self.average.model, self.policy, self.say)
+            self.average.model = self.group.placed(self.average.model, self.policy, self.say)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
         self.loss = LOSSES[recipe["loss"]]
         self.loggers: list[Logger] = []
@@ -90,14 +90,14 @@ class Training:
     def logged(self, parent: Path, options: dict[str, Any]) -> Iterator[None]:
         """Context with the loggers of the configuration, in the first process; all take part in its pictures."""
         self.pictures = options["images"] if options["loggers"] else 0
-        mine = options if self.crew.first else options | {"loggers": []}
+        mine = options if self.group.first else options | {"loggers": []}
         run = run_of(self.row | {"training": self.fingerprint}, options, self.epoch, settings=self.recipe)
         with open_all(parent, run, mine) as self.loggers:
             yield
 
     def say(self, text: str) -> None:
         """One line in the log, from the first process."""
-        if self.crew.first:
+        if self.group.first:
             self.job.say(text)
 
     # An epoch
@@ -111,7 +111,7 @@ class Training:
         parts = [self._parts(batch) for batch in order]
         loaded = batches(self.images.train, [np.concatenate(part) for part in parts], self.workers)
         text = f"{self.row['model']} epoch {self.epoch + 1} of {self.epochs}"
-        shown = self.job.progress(loaded, text, len(order)) if self.crew.first else loaded
+        shown = self.job.progress(loaded, text, len(order)) if self.group.first else loaded
         self.model.train()
         since = time.monotonic()
         for batch, part, all_of_it in zip(shown, parts, order, strict=True):
@@ -126,7 +126,7 @@ class Training:
     def _parts(self, batch: np.ndarray) -> list[np.ndarray]:
         """The share of this process in each of the parts in which a batch is processed."""
         count = self.recipe["accumulate"]
-        return [share(share(batch, k, count), self.crew.rank, self.crew.size) for k in range(count)]
+        return [share(share(batch, k, count), self.group.rank, self.group.size) for k in range(count)]
 
     def _update(self, parts: list[Sequence[Tensor]], n: int) -> None:
         """One step of the optimiser on a batch of n images, of which this process has these parts."""
@@ -134,13 +134,13 @@ class Training:
         sums = [0.0] * 4
         for k, part in enumerate(zip(*parts, strict=True)):
             sums = [a + b for a, b in zip(sums, self._part(k, n, *part), strict=True)]
-        loss, hits, clean_hits, clean = self.crew.sums(*sums)
+        loss, hits, clean_hits, clean = self.group.sums(*sums)
         if not np.isfinite(loss):
             raise ValueError(
                 f"training loss of {self.row['model']} is {loss / n} at epoch {self.epoch}, step {self.step}: "
                 f"lower optimizer.lr ({self.recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}', or clip_norm"
             )
-        self.crew.add_gradients(self.model)
+        self.group.add_gradients(self.model)
         optim.clip(self.model, self.recipe)
         self.optimizer.step()
         if self.average:
@@ -152,10 +152,10 @@ class Training:
 
     def _part(self, k: int, n: int, images: Tensor, labels: Tensor, ids: Tensor) -> tuple[float, ...]:
         """Gradients of a part of a batch of n images; its sums of loss, hits, clean hits, images with clean answers."""
-        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, k, self.crew.rank))  # dropout
+        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, k, self.group.rank))  # dropout
         images, labels = self.policy.move(images), labels.to(self.policy.device)
         images, targets = self._mixed(images, labels)
-        with self.crew.statistics(self.recipe["batch_norm"]):
+        with self.group.statistics(self.recipe["batch_norm"]):
             loss, clean, attacked = self.loss.run(self.model, images, targets, self._now(ids))
         (loss * (len(images) / n)).backward()
         classes = targets if targets.ndim == 1 else targets.argmax(1)
@@ -190,11 +190,11 @@ class Training:
 
     def _close_epoch(self, checkpoint: Checkpoint) -> None:
         for model in self._models:
-            self.crew.settle(model, self.recipe["batch_norm"])
+            self.group.settle(model, self.recipe["batch_norm"])
         entry = self.record.close(self.epoch, self.updates, self.optimizer.param_groups[0]["lr"], self._tested())
-        self.record.consider(lambda: self.crew.weights(self.shown))
+        self.record.consider(lambda: self.group.weights(self.shown))
         if self.epoch in self.recipe["checkpoints"]:
-            self._save(checkpoint.folder / _name(self.epoch), self.crew.weights(self.shown), self.epoch)
+            self._save(checkpoint.folder / _name(self.epoch), self.group.weights(self.shown), self.epoch)
         self._log(entry)
         self.say(sentence(entry))
         self.epoch, self.step = self.epoch + 1, 0
@@ -211,8 +211,8 @@ class Training:
     def _tested(self) -> dict[str, Any]:
         """Columns measured on held-out images; those under attack where it is the epoch for them."""
         options, recipe = self.recipe["validation"], self.recipe
-        size = max(1, recipe["batch_size"] // (recipe["accumulate"] * self.crew.size))  # what training holds at a time
-        at = (self.policy, size, self.workers, self.crew, self.job if self.crew.first else NOBODY)
+        size = max(1, recipe["batch_size"] // (recipe["accumulate"] * self.group.size))  # what training holds at a time
+        at = (self.policy, size, self.workers, self.group, self.job if self.group.first else NOBODY)
         images = self.images
         loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
         found = {"test_loss": loss, "test_accuracy": accuracy, "test_n": len(images.tested)} | validate.NOT_ATTACKED
@@ -222,8 +222,8 @@ class Training:
 
     def write(self, weights: Path, epochs: str | Path, folder: Path | None, checkpoint: Checkpoint) -> None:
         """All outputs of a training that is done, by the first process; then its state is removed."""
-        state = self.record.best["weights"] if self.record.best else self.crew.weights(self.shown)
-        if not self.crew.first:
+        state = self.record.best["weights"] if self.record.best else self.group.weights(self.shown)
+        if not self.group.first:
             return
         tables.write(epochs, tables.EPOCHS, self.record.table(), self.job.provenance)
         if folder is not None:
@@ -239,7 +239,7 @@ class Training:
         return Path(weights).exists() and read(weights)[1].get("training") == self.fingerprint
 
     def _save(self, path: Path, state: dict[str, Tensor], epoch: int) -> None:
-        if not self.crew.first:
+        if not self.group.first:
             return
         found = about(self.row, self.recipe, self.job) | {"training": self.fingerprint}
         found["class_names"] = self.images.class_names
@@ -249,21 +249,21 @@ class Training:
 
     def _keep(self, checkpoint: Checkpoint, always: bool = False) -> None:
         """Write the state if it is time, in all processes at the same step."""
-        due, checkpoint.asked_to_end = self.crew.any(always or checkpoint.due(), checkpoint.asked_to_end)
+        due, checkpoint.asked_to_end = self.group.any(always or checkpoint.due(), checkpoint.asked_to_end)
         if due:
             checkpoint.save(self.state())
-            self.crew.sums(0.0)  # nobody ends before the state is written: Slurm then ends the others
+            self.group.sums(0.0)  # nobody ends before the state is written: Slurm then ends the others
             checkpoint.end_if_asked()
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the training depends on."""
         buffers = []
-        if self.crew.size > 1 and self.recipe["batch_norm"] != "sync":
-            buffers = [self.crew.gather(dict(model.named_buffers())) for model in self._models]
+        if self.group.size > 1 and self.recipe["batch_norm"] != "sync":
+            buffers = [self.group.gather(dict(model.named_buffers())) for model in self._models]
         return {
-            "models": [self.crew.whole(model.state_dict()) for model in self._models],
+            "models": [self.group.whole(model.state_dict()) for model in self._models],
             "buffers": buffers,  # of each process, where they differ
-            "optimizer": self.crew.whole(self.optimizer.state_dict()),
+            "optimizer": self.group.whole(self.optimizer.state_dict()),
             "record": self.record.state(),
             "epoch": self.epoch,
             "step": self.step,
@@ -272,12 +272,12 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to a saved state."""
         for model, found in zip(self._models, state["models"], strict=True):
-            self.crew.load(model, found)
+            self.group.load(model, found)
         for model, found in zip(self._models, state["buffers"], strict=False):
             for name, buffer in model.named_buffers():
-                if len(found[name]) == self.crew.size:
-                    buffer.copy_(found[name][self.crew.rank])
-        self.crew.load(self.optimizer, state["optimizer"])
+                if len(found[name]) == self.group.size:
+                    buffer.copy_(found[name][self.group.rank])
+        self.group.load(self.optimizer, state["optimizer"])
         self.record.restore(state["record"])
         self.epoch, self.step = state["epoch"], state["step"]
         if self.recipe["schedule"]["by"] == "update":

@@ -13,7 +13,7 @@ from mettle.models import Policy
 from mettle.perturb import Draws, pgd_last, step_size, untargeted
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.seeds import derive
-from mettle.stages.train.parallel import Crew
+from mettle.stages.train.parallel import ProcessGroup
 from mettle.typed import Recipe, TrainingAttack
 
 
@@ -25,7 +25,7 @@ def evaluate(
     policy: Policy,
     batch_size: int,
     workers: int = 0,
-    crew: Crew | None = None,
+    group: ProcessGroup | None = None,
     watch: Watch = NOBODY,
 ) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy of a model on clean images, in evaluation mode.
@@ -38,12 +38,12 @@ def evaluate(
     policy : device and precision
     batch_size : images per pass
     workers : processes that decode ahead
-    crew : processes that share the work
+    group : processes that share the work
     watch : counts the batches
     """
-    crew = crew or Crew()
+    group = group or ProcessGroup()
     loss = correct = 0.0
-    turns, counted = crew.turns(split(chosen, batch_size))
+    turns, counted = group.turns(split(chosen, batch_size))
     with models.frozen(model), policy.autocast():
         loaded = watch.progress(batches(images, turns, workers), "validation", len(turns))
         for turn, (batch, labels, _) in enumerate(loaded):
@@ -53,7 +53,7 @@ def evaluate(
             labels = labels.to(policy.device)
             loss += nn.functional.cross_entropy(logits, labels, reduction="sum").item()
             correct += (logits.argmax(1) == labels).sum().item()
-    loss, correct = crew.sums(loss, correct)
+    loss, correct = group.sums(loss, correct)
     return loss / len(chosen), correct / len(chosen)
 
 
@@ -66,7 +66,7 @@ def robust(
     policy: Policy,
     batch_size: int,
     workers: int = 0,
-    crew: Crew | None = None,
+    group: ProcessGroup | None = None,
     watch: Watch = NOBODY,
 ) -> list[float]:
     """Accuracy under PGD at full eps, for each number of steps: random start, last iterate.
@@ -74,9 +74,9 @@ def robust(
     The starts depend on the images alone, so that epochs and models can be compared. Other parameters are those of
     `evaluate`.
     """
-    crew = crew or Crew()
+    group = group or ProcessGroup()
     correct = [0.0] * len(steps)
-    turns, counted = crew.turns(split(chosen, batch_size))
+    turns, counted = group.turns(split(chosen, batch_size))
     loaded = watch.progress(batches(images, turns, workers), "validation under attack", len(turns))
     for turn, (batch, labels, ids) in enumerate(loaded):
         batch, labels = policy.move(batch), labels.to(policy.device)
@@ -88,7 +88,7 @@ def robust(
             with torch.no_grad(), models.frozen(model), policy.autocast():
                 hits = (model(attacked).argmax(1) == labels).sum().item()
             correct[k] += hits if turn < counted else 0.0
-    return [found / len(chosen) for found in crew.sums(*correct)]
+    return [found / len(chosen) for found in group.sums(*correct)]
 
 
 def _pgd(attack: TrainingAttack, steps: int) -> dict[str, Any]:
@@ -140,12 +140,12 @@ def under_attack(
     policy: Policy,
     batch_size: int,
     workers: int = 0,
-    crew: Crew | None = None,
+    group: ProcessGroup | None = None,
     watch: Watch = NOBODY,
 ) -> dict[str, Any]:
     """Columns of the table of epochs; `options` is the recipe's block `validation`, the others are as in `robust`."""
     steps = options["steps"]
-    one, many = robust(model, images, chosen, attack, (1, steps), policy, batch_size, workers, crew, watch)
+    one, many = robust(model, images, chosen, attack, (1, steps), policy, batch_size, workers, group, watch)
     text = alarm(one, many, steps, options["alarm"])
     return dict(zip(NOT_ATTACKED, (one, many, steps, len(chosen), text), strict=True))
 
