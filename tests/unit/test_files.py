@@ -50,7 +50,7 @@ def test_names_in_a_folder_are_those_of_both_places(here):
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "table.parquet"
-    with files.whole(path) as tmp:
+    with files.atomic(path) as tmp:
         tmp.write_text("whole")
         assert tmp.parent == path.parent and not path.exists()
     assert path.read_text() == "whole" and [file.name for file in path.parent.iterdir()] == ["table.parquet"]
@@ -59,7 +59,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
 def test_what_fails_leaves_what_was_there(tmp_path):
     path = tmp_path / "table.parquet"
     path.write_text("before")
-    with pytest.raises(ValueError, match="no rows"), files.whole(path) as tmp:
+    with pytest.raises(ValueError, match="no rows"), files.atomic(path) as tmp:
         tmp.write_text("ha")
         raise ValueError("no rows")
     assert path.read_text() == "before" and len(list(tmp_path.iterdir())) == 1
@@ -68,7 +68,7 @@ def test_what_fails_leaves_what_was_there(tmp_path):
 def test_a_full_disk_is_said_whatever_the_error(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=100))
     path = tmp_path / "last.pt"
-    with pytest.raises(OSError, match=rf"^\[Errno 28\] No space left on device: '{path}'$"), files.whole(path):
+    with pytest.raises(OSError, match=rf"^\[Errno 28\] No space left on device: '{path}'$"), files.atomic(path):
         raise RuntimeError("unexpected pos 100288 vs 100184")
     assert list(tmp_path.iterdir()) == []
 
@@ -77,7 +77,7 @@ def test_processes_of_several_machines_write_under_names_of_their_own(tmp_path, 
     names = []
     for node in ("one", "two"):
         monkeypatch.setattr(os, "uname", lambda node=node: SimpleNamespace(nodename=node))
-        with files.whole(tmp_path / "x") as tmp:
+        with files.atomic(tmp_path / "x") as tmp:
             names.append(tmp.name)
             tmp.touch()
     assert len(set(names)) == 2
@@ -88,7 +88,7 @@ def test_processes_of_several_machines_write_under_names_of_their_own(tmp_path, 
 
 def private(folder):
     """As libraries do that write under a temporary name of their own."""
-    with files.whole(folder / "file") as tmp:
+    with files.atomic(folder / "file") as tmp:
         _, name = tempfile.mkstemp(dir=folder)  # of mode 0600
         Path(name).replace(tmp)
 
@@ -126,7 +126,7 @@ def states(folder):
 
 
 def folders(folder):
-    with files.whole(folder / "kept" / "inverted-a" / "b.parquet") as tmp:
+    with files.atomic(folder / "kept" / "inverted-a" / "b.parquet") as tmp:
         tmp.touch(0o600)
     represent._settle(folder / "kept", folder / "settled")
 

@@ -49,7 +49,7 @@ def only(wanted: str, names: Iterable[str], where: str) -> str:
 
 
 @contextmanager
-def whole(path: str | Path, same: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
+def atomic(path: str | Path, same: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
     """A temporary name beside a path, whose folder is made; the file becomes the path's if nothing fails.
 
     What was there stays until then. The name holds machine and process: jobs of two nodes may write the same file. The

@@ -8,7 +8,7 @@ import torch
 
 from imports import ROOT
 from mettle import models, schema
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.models import weights
 from mettle.plan import Plan
 from mettle.stages import train
@@ -83,7 +83,7 @@ def test_another_licence_leaves_weights_that_are_there(tmp_path):
 def test_metadata_are_read_without_the_tensors(tmp_path):
     path = saved(tmp_path / "w.safetensors")
     assert weights.described(path) == weights.read(path)[1]
-    with whole(tmp_path / "bad.safetensors") as tmp:
+    with atomic(tmp_path / "bad.safetensors") as tmp:
         tmp.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"bad\.safetensors cannot be read as safetensors"):
         weights.described(tmp_path / "bad.safetensors")

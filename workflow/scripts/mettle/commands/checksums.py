@@ -15,7 +15,7 @@ from typing import Any
 
 from mettle import schema, text
 from mettle.digests import sha256_of
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.plan.sources import Source, parse
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF8: "utf-8"}
@@ -106,7 +106,7 @@ def _write(sheet: Path, new: dict[int, str]) -> None:
         cells += [""] * (column + 1 - len(cells))
         cells[column] = value
         pieces[2 * line - 2] = "\t".join(cells)
-    with whole(sheet.resolve()) as tmp:
+    with atomic(sheet.resolve()) as tmp:
         tmp.write_bytes(mark + "".join(pieces).encode(coding))
 
 

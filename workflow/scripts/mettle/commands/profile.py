@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mettle import models, schema, tables
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.perturb import Draws
 from mettle.perturb.goal import cross_entropy
 from mettle.perturb.oracle import ascent
@@ -257,7 +257,7 @@ def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     if path.suffix == ".parquet":
         tables.write(path, tables.COST, rows)
         return
-    with whole(path) as tmp:
+    with atomic(path) as tmp:
         pd.DataFrame(rows, columns=list(tables.COST.columns)).to_csv(tmp, index=False)
 
 

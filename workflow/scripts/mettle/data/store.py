@@ -24,7 +24,7 @@ from mettle.data import target_store
 from mettle.data.item import Item, decode, decode_array
 from mettle.data.keyed import Values, Writer, sha256_of, writing
 from mettle.data.targets import NONE, Expected
-from mettle.files import whole
+from mettle.files import atomic
 
 _BATCH = 256  # images per transaction: LMDB holds a transaction's pages in memory until it is committed
 _READ = ["id", "label", "class_name", "sha256"]  # columns of the manifest that a store keeps in memory
@@ -72,7 +72,7 @@ def write(
     """
     lmdb_path, manifest_path = Path(lmdb_path), Path(manifest_path)
     items = _checked(progress(items) if progress else items, classes)
-    with whole(manifest_path, partial(tables.alike, table=table)) as manifest, ExitStack() as files:
+    with atomic(manifest_path, partial(tables.alike, table=table)) as manifest, ExitStack() as files:
         beside = files.enter_context(_file(target_store.path_of(lmdb_path))) if expected.kinds else None
         images = files.enter_context(_file(lmdb_path))
         rows = _write_images(items, images, beside, expected, table)
@@ -204,7 +204,7 @@ def _numbered(items: Iterable[Item]) -> Iterator[Item]:
 @contextmanager
 def _file(path: Path) -> Iterator[Writer]:
     """A writer of a file under a temporary name; the file becomes the path's if nothing fails."""
-    with whole(path) as part, writing(part, path) as writer:
+    with atomic(path) as part, writing(part, path) as writer:
         yield writer
 
 

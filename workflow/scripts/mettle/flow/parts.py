@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mettle.digests import fingerprint
-from mettle.files import whole
+from mettle.files import atomic
 
 
 class Parts:
@@ -31,7 +31,7 @@ class Parts:
 
     def save(self, number: int, columns: dict[str, np.ndarray]) -> None:
         """Keep the answers to a batch, under a temporary name that is renamed at the end."""
-        with whole(self._path(number)) as tmp, tmp.open("wb") as file:
+        with atomic(self._path(number)) as tmp, tmp.open("wb") as file:
             np.savez(file, **columns)
 
     def collect(self) -> dict[str, np.ndarray]:

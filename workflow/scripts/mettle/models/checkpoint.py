@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mettle.files import whole
+from mettle.files import atomic
 
 STOPPED = "stopped as asked: the state is saved, and the next attempt goes on from it"
 
@@ -67,7 +67,7 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Write the state, whole or not at all."""
         if self.writes:
-            with whole(self.path) as tmp:
+            with atomic(self.path) as tmp:
                 torch.save(state | {"fingerprint": self.fingerprint}, tmp)
         self._written = time.monotonic()
 

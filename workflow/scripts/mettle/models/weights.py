@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.models.classifier import Classifier, create
 
 # What a file must say of its network. `input_range` is always [0, 1]: normalisation is inside the model.
@@ -39,7 +39,7 @@ def save(path: str | Path, model: Classifier | dict[str, Tensor], about: dict[st
         key: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, value in (model if isinstance(model, dict) else model.state_dict()).items()
     }
-    with whole(path, _alike) as tmp:
+    with atomic(path, _alike) as tmp:
         save_file(state, tmp, metadata={"mettle": json.dumps(about, sort_keys=True)})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.tables.columns import Table
 from mettle.units import eps_text
 
@@ -39,7 +39,7 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
     body = f"<h1>{title}</h1><p>{_text(table.text)}</p><p>{_text(note)}</p>"
     body += f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table>{_made(provenance)}"
     html = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{body}<script>{_SORT}</script></body></html>\n'
-    with whole(path) as tmp:
+    with atomic(path) as tmp:
         tmp.write_text(html, encoding="utf-8")
 
 

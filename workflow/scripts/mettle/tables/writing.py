@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.tables.columns import META, Column, Table
 
 Rows = pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -33,7 +33,7 @@ def write(path: str | Path, table: Table, rows: Rows, provenance: Mapping[str, A
     """
     sources = rows.attrs.get("provenance", []) if isinstance(rows, pd.DataFrame) else []
     content = _arrow(path, table, rows, {"made_by": dict(provenance or {}), "sources": sources})
-    with whole(path) as tmp:
+    with atomic(path) as tmp:
         pq.write_table(content, tmp, **_options(table))
 
 
@@ -65,7 +65,7 @@ def stream(
     made = {"made_by": dict(provenance or {}), "sources": []}
     done = 0
 
-    with whole(path) as tmp:
+    with atomic(path) as tmp:
         writer = None
         try:
             for rows in _grouped((_arrow(path, table, part, made) for part in parts), group):

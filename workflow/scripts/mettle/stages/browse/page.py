@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mettle.data import Store, TargetStore
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.stages.browse import drawing
 from mettle.stages.browse.counts import Counts, count, spread
 from mettle.typed import DatasetRow
@@ -69,7 +69,7 @@ def browse(
     ]
     head = f"<title>{escape(dataset['dataset'])}: {escape(split)}</title><style>{_STYLE}</style>"
     html = f'<html lang="en"><head><meta charset="utf-8">{head}</head>\n<body>{"".join(parts)}</body></html>\n'
-    with whole(path) as tmp:
+    with atomic(path) as tmp:
         tmp.write_text(f"<!DOCTYPE html>\n{html}", encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.units import NORMS
 
 matplotlib.use("Agg")
@@ -57,7 +57,7 @@ def save(figure: Figure, *paths: str | Path) -> None:
     """Write a figure in the formats of the paths' endings, without creation date; letters of a PDF are TrueType."""
     for path in map(Path, paths):
         date = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
-        with style(), whole(path) as tmp:
+        with style(), atomic(path) as tmp:
             figure.savefig(tmp, dpi=300, metadata=date, format=path.suffix[1:])
     matplotlib.pyplot.close(figure)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle.digests import sha256_of
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.models import ARCHITECTURES
 from mettle.models.weights import described
 from mettle.units import ball_text
@@ -36,7 +36,7 @@ def write(weights: str | Path, said: dict[str, Any], target: str | Path) -> None
     """
     about = described(weights)
     known = said["row"] | about | {key: value for key, value in said.items() if value}
-    with whole(target) as tmp:
+    with atomic(target) as tmp:
         tmp.write_text(text(known | {"weights": str(weights), "weights_sha256": sha256_of(weights)}), encoding="utf-8")
 
 

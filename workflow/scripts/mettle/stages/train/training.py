@@ -15,7 +15,7 @@ from mettle import models, tables
 from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
-from mettle.files import whole
+from mettle.files import atomic
 from mettle.flow import Job
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.loggers import Logger, open_all, run_of
@@ -229,7 +229,7 @@ class Training:
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
             for epoch in self.recipe["checkpoints"]:
-                with whole(folder / _name(epoch)) as tmp:
+                with atomic(folder / _name(epoch)) as tmp:
                     shutil.copy(checkpoint.folder / _name(epoch), tmp)
         self._save(weights, state, self.record.selected)  # the last, so that all is there where they are
         checkpoint.remove()
