@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--configfile", nargs="*", help="laid over config/config.yaml; those of the profile by default")
     parser.add_argument("--jobs", action="store_true", help="a row per job, not per rule")
     options = parser.parse_args()
-    profile = yaml.safe_load((files.found(options.profile) / "config.yaml").read_text())
+    profile = yaml.safe_load((files.locate(options.profile) / "config.yaml").read_text())
     over = [profile["configfile"]] if options.configfile is None and "configfile" in profile else options.configfile
     found = sorted(jobs(configured(over or []), profile))
     if not found:
@@ -76,7 +76,7 @@ def configured(over: list[str]) -> Plan:
     """The plan of a configuration with others laid over it."""
     config: Row = {}
     for path in ("config/config.yaml", *over):
-        update_config(config, load_configfile(str(files.found(path))))
+        update_config(config, load_configfile(str(files.locate(path))))
     return Plan(config)
 
 

@@ -33,12 +33,12 @@ def here(tmp_path, monkeypatch):
 
 def test_a_path_is_sought_in_the_working_directory_and_then_in_mettles_own_folder(here):
     sheet, own = Path("config/models.tsv"), here / "home" / "config" / "models.tsv"
-    assert files.found("config/models.tsv") == sheet  # in neither: as it was given, for the message
+    assert files.locate("config/models.tsv") == sheet  # in neither: as it was given, for the message
     own.touch()
-    assert files.found("config/models.tsv") == own and files.found(sheet) == own
+    assert files.locate("config/models.tsv") == own and files.locate(sheet) == own
     (here / "here" / sheet).touch()
-    assert files.found(sheet) == sheet
-    assert files.found(here / "none") == here / "none" and files.found(own) == own
+    assert files.locate(sheet) == sheet
+    assert files.locate(here / "none") == here / "none" and files.locate(own) == own
 
 
 def test_names_in_a_folder_are_those_of_both_places(here):

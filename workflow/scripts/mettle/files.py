@@ -14,7 +14,7 @@ _SHOWN = 20  # names in a message
 _FULL = 1 << 17  # bytes: with less room left, a write has failed for lack of it
 
 
-def found(path: str | Path) -> Path:
+def locate(path: str | Path) -> Path:
     """Where a file or folder lies that the configuration or a sheet names: in the working directory, else in `HOME`.
 
     So what ships with mettle is there for a workflow that has it as a module, and for `--directory`. An absolute path,

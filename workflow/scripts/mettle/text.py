@@ -19,7 +19,7 @@ def read(path: str | Path) -> str:
     OSError
         If there is no such file, or it cannot be read.
     """
-    data = files.found(path).read_bytes()
+    data = files.locate(path).read_bytes()
     coding = "utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
     try:
         text = data.decode(coding).replace("\r\n", "\n").replace("\r", "\n")

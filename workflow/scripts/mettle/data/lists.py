@@ -13,7 +13,7 @@ def read_list(path: str | Path) -> list[str]:
     ValueError
         If the file is missing, holds no name, or holds one twice.
     """
-    if not files.found(path).is_file():
+    if not files.locate(path).is_file():
         raise ValueError(f"the list {path} does not exist")
     names = [name for line in text.read(path).split("\n") if (name := line.partition("#")[0].strip(text.BLANK))]
     if not names:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mettle.files import found
+from mettle.files import locate
 from mettle.plan.sources import Source, parse
 from mettle.typed import DatasetRow, ModelRow
 
@@ -133,7 +133,7 @@ def _and(others: list[str]) -> str:
 
 def listed(path: str | None, where: str) -> Path | None:
     """Where a list lies that is named somewhere; ValueError if it is not there."""
-    if path and not (place := found(path)).is_file():
+    if path and not (place := locate(path)).is_file():
         raise ValueError(f"{where}: the list {path} does not exist")
     return place if path else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mettle import schema
-from mettle.files import found
+from mettle.files import locate
 from mettle.plan.plan import Plan
 from mettle.plan.targets import check_targets
 
@@ -41,7 +41,7 @@ def remedy(own: Iterable[Path], arguments: Iterable[str]) -> str:
     str
         How to write it, behind a semicolon; nothing if that would not help, or the error is that of config.yaml alone.
     """
-    files, paper = list(own), found(PAPER)
+    files, paper = list(own), locate(PAPER)
     if paper.resolve() in [path.resolve() for path in files]:
         return ""
     try:
@@ -55,7 +55,7 @@ def remedy(own: Iterable[Path], arguments: Iterable[str]) -> str:
 
 def laid(files: Iterable[str | Path]) -> dict[str, Any]:
     """What the files say together, as Snakemake lays them: mappings are merged, everything else is replaced."""
-    return reduce(_over, (schema.read_yaml(found(path)) for path in files), {})
+    return reduce(_over, (schema.read_yaml(locate(path)) for path in files), {})
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Source:
     @property
     def path(self) -> Path:
         """The local file, whether it is there or not."""
-        return DOWNLOADS / self.file if self.remote else files.found(self.address)
+        return DOWNLOADS / self.file if self.remote else files.locate(self.address)
 
 
 def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str = "source") -> Source:

@@ -81,7 +81,7 @@ def _check_own(sheets: Cells, options: Options, where: str) -> None:
 
 
 def _numbers(sheets: Cells, options: Options) -> list[str]:
-    return [str(files.found(options["numbers"]))]
+    return [str(files.locate(options["numbers"]))]
 
 
 _ACCURACY = keys("dataset", "split", "model", "attack", "norm", "eps", "measure") | SHARES

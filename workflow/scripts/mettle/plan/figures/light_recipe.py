@@ -92,7 +92,7 @@ def _check_fig12(sheets: Cells, options: Options, where: str) -> None:
 
 def _numbers(sheet: str) -> Callable[[Cells, Options], list[str]]:
     def beside(sheets: Cells, options: Options) -> list[str]:
-        return [str(files.found(f"resources/published/{sheet}.csv"))] if options["published"] else []
+        return [str(files.locate(f"resources/published/{sheet}.csv"))] if options["published"] else []
 
     return beside
 
