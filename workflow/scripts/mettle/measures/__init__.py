@@ -26,7 +26,7 @@ from mettle.measures import (
     shape,
     statistics,
 )
-from mettle.measures.base import Measure, check, paired, whole
+from mettle.measures.base import Measure, check, integer, paired
 
 __all__ = ["MEASURES", "Measure", "baseline", "check", "compare", "floor", "get", "pairwise", "prepare"]
 
@@ -238,7 +238,7 @@ def baseline(name: str, x: Any, y: Any, seed: int, /, draws: int = 1, **options:
         If `draws` is no count, and whatever `compare` raises.
     """
     measure = get(name)
-    whole("draws", draws, 1)
+    integer("draws", draws, 1)
     x, y = check(x, "x"), check(y, "y")
     paired(len(x), len(y))
     first, rng = _prepare(name, x, "x", options), np.random.default_rng(seed)

@@ -119,7 +119,7 @@ def paired(a: int, b: int) -> None:
         raise ValueError(f"both representations need the same images, got {a} and {b}")
 
 
-def whole(name: str, value: Any, least: int) -> None:
+def integer(name: str, value: Any, least: int) -> None:
     """Raise ValueError unless the option `name` is a whole number of at least `least`."""
     if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mettle.measures import kernels
-from mettle.measures.base import RIGID, Measure, enough, paired, real, rounding, snap, unit, whole
+from mettle.measures.base import RIGID, Measure, enough, integer, paired, real, rounding, snap, unit
 from mettle.scales import SCALES
 
 
@@ -231,8 +231,8 @@ def prepare_minibatch(features: np.ndarray, batch: int = 256, seed: int = 0) -> 
         If an option has no meaning, if there are fewer than 4 images, or if HSIC of the features with themselves is
         zero.
     """
-    whole("batch", batch, 4)
-    whole("seed", seed, 0)
+    integer("batch", batch, 4)
+    integer("seed", seed, 0)
     enough(len(features), 4)
     x = unit(features, features.dtype)
     order = np.random.default_rng([seed, len(x)]).permutation(len(x))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import centred, enough, one_of, rounding, squares, whole
+from mettle.measures.base import centred, enough, integer, one_of, rounding, squares
 
 OPTIONS = {"k": 10, "metric": "cosine", "self_policy": "exclude", "centre": True}
 _BLOCK = 256  # images whose distances to all others are in memory at a time
@@ -19,7 +19,7 @@ def min_images(width: int, k: int = 10, self_policy: str = "exclude", **_: Any) 
 
     A ValueError if `k` is no count, or leaves no neighbour but the image itself.
     """
-    whole("k", k, 2 if self_policy == "include" else 1)
+    integer("k", k, 2 if self_policy == "include" else 1)
     return max(k + 1 if self_policy == "exclude" else k, 3)
 
 

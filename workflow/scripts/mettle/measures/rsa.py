@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from mettle.measures.base import Measure, centred, enough, one_of, snap, squares, whole
+from mettle.measures.base import Measure, centred, enough, integer, one_of, snap, squares
 from mettle.measures.rtd import subsamples
 from mettle.scales import SCALES
 
@@ -37,7 +37,7 @@ def min_images(width: int, points: int | None = None, **_: Any) -> int:
     """Three, or as many images as take part; ValueError if `points` is no count from 3 on."""
     if points is None:
         return 3
-    whole("points", points, 3)
+    integer("points", points, 3)
     return points
 
 
@@ -75,7 +75,7 @@ def prepare(
     """
     one_of("distance", distance, _DISTANCES)
     one_of("correlation", correlation, _CORRELATIONS)
-    whole("seed", seed, 0)
+    integer("seed", seed, 0)
     n = len(features)
     enough(n, min_images(features.shape[1], points))
     rows = np.arange(n) if points is None else subsamples(n, points, 1, seed)[0]

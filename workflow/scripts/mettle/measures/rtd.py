@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
 from mettle import cuda
-from mettle.measures.base import RIGID, Measure, enough, one_of, whole
+from mettle.measures.base import RIGID, Measure, enough, integer, one_of
 from mettle.scales import SCALES
 
 
@@ -38,7 +38,7 @@ class Clouds:
 
 def min_images(width: int, points: int = 500, **_: Any) -> int:
     """As many images as one subsample holds; ValueError if `points` is no count from 3 on."""
-    whole("points", points, 3)
+    integer("points", points, 3)
     return points
 
 
@@ -68,8 +68,8 @@ def prepare(features: np.ndarray, points: int = 500, trials: int = 10, seed: int
         If an option has no meaning, if there are fewer images than `points`, if the engine asked for cannot run here,
         or if a subsample is nearly all one point.
     """
-    whole("trials", trials, 1)
-    whole("seed", seed, 0)
+    integer("trials", trials, 1)
+    integer("seed", seed, 0)
     enough(len(features), min_images(features.shape[1], points))
     return prepare_rows(features, subsamples(len(features), points, trials, seed), engine)
 
