@@ -77,16 +77,16 @@ class ProcessGroup:
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
         """The model's state on the CPU, a copy; of shards in the first process only, though all must ask."""
-        state = self.whole(model.state_dict())
+        state = self.full(model.state_dict())
         return {key: value.detach().cpu().clone() for key, value in state.items() if value is not None}
 
-    def whole(self, state: dict[str, Any]) -> dict[str, Any]:
+    def full(self, state: dict[str, Any]) -> dict[str, Any]:
         """A state as it would be without shards; with them, in the first process only, though all must ask."""
         if not self.sharded:
             return state
         from mettle.stages.train import sharded
 
-        return sharded.whole(state, self.first)
+        return sharded.full(state, self.first)
 
     def placed(self, model: Classifier, policy: Policy, say: Callable[[str], None]) -> Classifier:
         """The model on the device of this process, all of it or in shards, of which the log is told."""

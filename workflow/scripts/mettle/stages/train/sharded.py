@@ -76,7 +76,7 @@ def _is_block(module: nn.Module) -> bool:
     return several and any(True for _ in module.parameters())
 
 
-def whole(value: Any, keep: bool) -> Any:
+def full(value: Any, keep: bool) -> Any:
     """Plain data with whole tensors on the CPU in place of shards; all processes must call it.
 
     Parameters
@@ -85,9 +85,9 @@ def whole(value: Any, keep: bool) -> Any:
     keep : whether this process wants them; the others get None in place of what was in shards, and need no memory
     """
     if isinstance(value, dict):
-        return {key: whole(entry, keep) for key, entry in value.items()}
+        return {key: full(entry, keep) for key, entry in value.items()}
     if isinstance(value, list):
-        return [whole(entry, keep) for entry in value]
+        return [full(entry, keep) for entry in value]
     if not isinstance(value, DTensor):
         return value
     found = value.full_tensor()

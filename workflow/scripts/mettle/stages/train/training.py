@@ -261,9 +261,9 @@ class Training:
         if self.group.size > 1 and self.recipe["batch_norm"] != "sync":
             buffers = [self.group.gather(dict(model.named_buffers())) for model in self._models]
         return {
-            "models": [self.group.whole(model.state_dict()) for model in self._models],
+            "models": [self.group.full(model.state_dict()) for model in self._models],
             "buffers": buffers,  # of each process, where they differ
-            "optimizer": self.group.whole(self.optimizer.state_dict()),
+            "optimizer": self.group.full(self.optimizer.state_dict()),
             "record": self.record.state(),
             "epoch": self.epoch,
             "step": self.step,
