@@ -31,5 +31,5 @@ def test_only_the_images_asked_for_change():
     assert worst.images[:, 0, 0, 0].tolist() == [0, 1, 0, 1]
     assert worst.fooled.tolist() == [False, False, False, True]
     assert clean.max() == 0, "the clean images were written to"
-    assert worst.standing().tolist() == [0, 1, 2]
-    assert worst.standing(early_stop=False).tolist() == [0, 1, 2, 3]
+    assert worst.remaining().tolist() == [0, 1, 2]
+    assert worst.remaining(early_stop=False).tolist() == [0, 1, 2, 3]

@@ -66,14 +66,14 @@ def apgd(
     oracle = Oracle(model, goal, len(images), policy, draws.ids)
     worst = Worst(images)
     with frozen(model):
-        every = worst.standing(early_stop=False)
+        every = worst.remaining(early_stop=False)
         logits = oracle.logits(images, every)
         fooled = oracle.fooled(images, logits, every) & early_stop
         for rank, objective in enumerate(_objectives(loss, goal, logits, targets)):
             if not rank:
                 worst.consider(every, images, fooled, objective(logits, every))
             for restart in range(restarts):
-                index = worst.standing(early_stop)
+                index = worst.remaining(early_stop)
                 if steps and len(index):
                     start = _start(images[index], norm, eps, draws.take(index), rank, restart)
                     run = watch.progress(range(steps + 1), f"apgd {loss}, run {rank * restarts + restart + 1}")

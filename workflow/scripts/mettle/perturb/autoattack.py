@@ -79,9 +79,9 @@ def autoattack(
     worst, spent = Worst(images), torch.zeros(len(images), dtype=torch.int64, device=images.device)
     given = {"steps": steps, "targets": targets, "queries": queries}
     with frozen(model):
-        worst.look(oracle, worst.standing(early_stop=False), images, goal.objective)
+        worst.look(oracle, worst.remaining(early_stop=False), images, goal.objective)
         for name in attacks:
-            index, stage = worst.standing(), STAGES[name]
+            index, stage = worst.remaining(), STAGES[name]
             if not len(index):
                 break
             options = stage.fixed | {key: given[key] for key in stage.takes}
@@ -98,5 +98,5 @@ def autoattack(
             )
             spent[index] += passes
             worst.look(oracle, index, found, goal.objective)
-            watch.say(f"after {name} {len(worst.standing())} of {len(images)} images stand")
+            watch.say(f"after {name} {len(worst.remaining())} of {len(images)} images stand")
     return worst.images, spent + oracle.queries

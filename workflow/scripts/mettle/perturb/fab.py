@@ -84,10 +84,10 @@ def fab(
     oracle, worst = Oracle(model, goal, len(images), policy, draws.ids), Worst(images)
     iteration = _Iteration(norm, eps, alpha_max, eta, beta)
     with frozen(model):
-        logits = worst.look(oracle, worst.standing(), images, lambda logits, index: torch.zeros_like(logits[:, 0]))
+        logits = worst.look(oracle, worst.remaining(), images, lambda logits, index: torch.zeros_like(logits[:, 0]))
         ranked = likeliest(logits, goal.labels)[:, :targets].unbind(1)
         for (rank, target), restart in product(enumerate(ranked, 1), range(restarts)):
-            index = worst.standing()
+            index = worst.remaining()
             if not len(index):
                 break
             start = images[index]

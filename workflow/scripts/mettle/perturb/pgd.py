@@ -59,9 +59,9 @@ def pgd(
     worst = Worst(images)
     with frozen(model):
         if random_start or early_stop or steps == 0:
-            worst.look(oracle, worst.standing(early_stop=False), images, objective)
+            worst.look(oracle, worst.remaining(early_stop=False), images, objective)
         for restart in range(restarts):
-            active = worst.standing(early_stop)
+            active = worst.remaining(early_stop)
             if not len(active):
                 break
             current = images[active]

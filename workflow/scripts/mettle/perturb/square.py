@@ -66,8 +66,8 @@ def square(
     radius = _radius(norm, eps, images[0].numel())
     with frozen(model):
         if queries:
-            worst.look(oracle, worst.standing(), images, lambda logits, index: -margin(logits, goal.labels[index]))
-        index = worst.standing()
+            worst.look(oracle, worst.remaining(), images, lambda logits, index: -margin(logits, goal.labels[index]))
+        index = worst.remaining()
         origin, best, least = images[index], images[index], torch.full_like(worst.value[index], torch.inf)
         for query in watch.progress(range(1, queries), "square"):
             if not len(index):

@@ -41,7 +41,7 @@ class Worst:
         self.consider(index, images, oracle.fooled(images, logits, index), objective(logits, index))
         return logits
 
-    def standing(self, early_stop: bool = True) -> Tensor:
+    def remaining(self, early_stop: bool = True) -> Tensor:
         """Positions that are still to be attacked: those not fooled, or all without early stop."""
         every = torch.arange(len(self.images), device=self.images.device)
         return every[~self.fooled] if early_stop else every
