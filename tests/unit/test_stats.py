@@ -50,7 +50,7 @@ def test_both_directions_of_a_pair_may_be_there():
 
 
 def test_a_share_has_a_wilson_interval():
-    found = stats.share(9, 10)
+    found = stats.proportion(9, 10)
     z = 1.959963984540054
     centre, half = (0.9 + z**2 / 20) / (1 + z**2 / 10), z * np.sqrt(0.09 / 10 + z**2 / 400) / (1 + z**2 / 10)
     assert (found["value"], found["lo"], found["hi"]) == pytest.approx((0.9, centre - half, centre + half))

@@ -223,7 +223,7 @@ def stand_in(monkeypatch):
     package = ModuleType("ripserplusplus")
     package.run, package.__spec__ = run, ModuleSpec("ripserplusplus", None)
     monkeypatch.setitem(sys.modules, "ripserplusplus", package)
-    monkeypatch.setattr(cuda, "found", lambda: True)
+    monkeypatch.setattr(cuda, "is_available", lambda: True)
     return calls
 
 
@@ -248,7 +248,7 @@ def test_gpu_engine_without_bars(stand_in, monkeypatch):
 
 
 def test_gpu_engine_needs_a_device(stand_in, monkeypatch):
-    monkeypatch.setattr(cuda, "found", lambda: False)
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match=r"^engine 'ripser\+\+' needs the package ripserplusplus and a CUDA device"):
         rtd._resolve("ripser++")
 
@@ -283,7 +283,7 @@ def test_giotto_agrees():
 
 @pytest.mark.gpu
 def test_gpu_engine_agrees():
-    if not cuda.found():
+    if not cuda.is_available():
         pytest.skip("no CUDA device")
     pytest.importorskip("ripserplusplus", reason="the package ripserplusplus is not installed")
     agree("ripser++", 70, 1e-5)

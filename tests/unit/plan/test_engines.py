@@ -70,9 +70,9 @@ def test_an_environment_of_its_own_brings_the_package(config, absent):
 
 
 def test_a_missing_device_is_told_where_jobs_run_here(config, installed, monkeypatch):
-    monkeypatch.setattr(cuda, "found", lambda: False)
+    monkeypatch.setattr(cuda, "is_available", lambda: False)
     assert Plan(config, run()).represented_for_gpu(CELL)
     with pytest.raises(ValueError, match=r"^measure 'rtd_gpu': .* needs a CUDA device, and this machine has none"):
         Plan(config, run(nodes=None)).represented_for_gpu(CELL)
-    monkeypatch.setattr(cuda, "found", lambda: True)
+    monkeypatch.setattr(cuda, "is_available", lambda: True)
     assert Plan(config, run(nodes=None)).represented_for_gpu(CELL)

@@ -5,7 +5,7 @@ from functools import cache
 
 
 @cache
-def found() -> bool:
+def is_available() -> bool:
     """Whether the driver of this machine counts a CUDA device."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")

@@ -10,15 +10,15 @@ from scipy.stats import binomtest, permutation_test
 _RESAMPLES = 2000  # of a bootstrap
 
 
-def share(part: int, n: int) -> dict[str, Any]:
+def proportion(part: int, n: int) -> dict[str, Any]:
     """A share of n with its 95 % Wilson interval, as columns of a result."""
     interval = binomtest(part, n).proportion_ci(0.95, method="wilson")
     return {"n": n, "value": part / n, "lo": interval.low, "hi": interval.high, "note": None}
 
 
-def share_of(true: pd.Series) -> dict[str, Any]:
+def proportion_of(true: pd.Series) -> dict[str, Any]:
     """Share of true values with its 95 % Wilson interval."""
-    return share(int(true.sum()), len(true))
+    return proportion(int(true.sum()), len(true))
 
 
 def over_models(

@@ -12,7 +12,7 @@ from mettle import tables
 from mettle.plan.figures import FIGURES
 from mettle.stages import plot
 from mettle.stages.plot import style
-from mettle.stats import share
+from mettle.stats import proportion
 
 ROWS = {**test_universality.ROWS, **test_figures.ROWS}
 NOTE = "zero gradient for 100.0% of the images; input gradients are zero: attacks along the gradient see nothing"
@@ -117,7 +117,7 @@ def sweep(values, others=(None,), seeds=1, attacks=("pgd_linf",), n=100, **more)
                 for number, attack in enumerate(("clean", *attacks)):
                     ball = {"norm": "linf", "eps": 8 / 255} if number else {"norm": None, "eps": 0.0}
                     cell = {"swept": "decay", "at": value, "other": other, "cell": f"{other} {value}"}
-                    result = share(n - n // 10 * number - 5 * place + seed, n) if number else share(n, n)
+                    result = proportion(n - n // 10 * number - 5 * place + seed, n) if number else proportion(n, n)
                     row = {"dataset": "d", "model": f"m-{other}{value}-s{seed}", "attack": attack}
                     rows.append(row | {"measure": "accuracy", "clean": 1.0} | ball | cell | result | more)
     return rows

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mettle.stages.train.mixing import _box, mix
-from mettle.stages.train.parallel import share
+from mettle.stages.train.parallel import portion
 
 OFF = {"mixup": 0.0, "cutmix": 0.0, "mix_probability": 1.0}
 MIXUP, CUTMIX = OFF | {"mixup": 0.8}, OFF | {"cutmix": 1.0}
@@ -93,7 +93,7 @@ def test_a_share_of_a_batch_is_mixed_as_the_whole(augment, n, count):
     images, labels = batch(n)
     whole = mix(images, labels, 5, augment, seed=3)
     for index in range(count):
-        part = share(np.arange(n), index, count)
+        part = portion(np.arange(n), index, count)
         own = mix(images[part], labels[part], 5, augment, seed=3)
         for found, expected in zip(own, whole, strict=True):
             torch.testing.assert_close(found, expected[part])

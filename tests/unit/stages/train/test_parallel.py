@@ -20,7 +20,7 @@ from imports import SCRIPTS
 from mettle import models
 from mettle.data.store import Store
 from mettle.stages.train import loop, sharded
-from mettle.stages.train.parallel import ProcessGroup, launch, share
+from mettle.stages.train.parallel import ProcessGroup, launch, portion
 from waits import FAR, until_alive
 
 # A process of its own, since forked ones must not inherit what other tests have left behind.
@@ -306,12 +306,12 @@ def test_shards_need_as_many_turns_from_every_process(strategy, last):
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
 @pytest.mark.parametrize("n", [7, 8, 9, 16])
 def test_shares_hold_every_image_once_and_partners_together(n, count):
-    parts = [share(np.arange(n), index, count) for index in range(count)]
+    parts = [portion(np.arange(n), index, count) for index in range(count)]
     assert sorted(np.concatenate(parts)) == list(range(n))
     assert max(map(len, parts)) - min(map(len, parts)) <= 2
     for part in parts:
         assert (part + part[::-1] == n - 1).all()
-    assert share(np.arange(n), 0, 1).tolist() == list(range(n))
+    assert portion(np.arange(n), 0, 1).tolist() == list(range(n))
 
 
 def test_a_share_without_images_is_refused():
@@ -320,7 +320,7 @@ def test_a_share_without_images_is_refused():
         match=r"^a batch of 4 images has no pair of images for each of 3 shares: raise batch_size, or lower accumulate "
         r"or the configuration's train\.devices$",
     ):
-        share(np.arange(4), 0, 3)
+        portion(np.arange(4), 0, 3)
 
 
 def test_one_process_on_a_device_of_choice_needs_no_other(monkeypatch):

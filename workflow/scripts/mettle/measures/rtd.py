@@ -239,7 +239,7 @@ BARCODES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 def _resolve(engine: str) -> str:
     """The engine that will run; ValueError if it is unknown or cannot run here."""
     one_of("engine", engine, ("auto", "sequence", *BARCODES))
-    if engine == "ripser++" and not (find_spec("ripserplusplus") is not None and cuda.found()):
+    if engine == "ripser++" and not (find_spec("ripserplusplus") is not None and cuda.is_available()):
         raise ValueError("engine 'ripser++' needs the package ripserplusplus and a CUDA device; use 'auto' or 'ripser'")
     if engine == "giotto" and find_spec("gph") is None:
         raise ValueError("engine 'giotto' needs the package giotto-ph; use 'auto' or 'ripser'")

@@ -31,7 +31,7 @@ def lacks(engine: str, *, conda: bool, here: bool) -> str:
             f"engine '{engine}' needs the package {package}, which is not installed: build it, where there is nvcc, by "
             f"`bash {SCRIPT}`, or add --sdm conda, or use engine auto, which gives the same values"
         )
-    if here and not cuda.found():
+    if here and not cuda.is_available():
         return (
             f"engine '{engine}' needs a CUDA device, and this machine has none: run it with a profile whose jobs get a "
             "GPU (--profile slurm), or use engine auto, which gives the same values"

@@ -19,7 +19,7 @@ from mettle.models import Batch, Evaluation, Opened
 from mettle.perturb import Draws, apgd, pgd_last, step_size, untargeted
 from mettle.seeds import derive
 from mettle.stages.attack import flags
-from mettle.stats import share
+from mettle.stats import proportion
 
 Row = dict[str, Any]
 Cell = tuple[str, int, int]  # attack, steps, seed
@@ -83,7 +83,7 @@ def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
     where |= {key: cell[key] for key in ("attack", "epoch", "steps", "seed", "n")}
     note = {"note": flags.doubts({key: cell[key] / n for key in tables.FLAGS})}
     loss = {"measure": "loss", "value": cell["loss"] / n, "lo": None, "hi": None}
-    return [where | {"measure": "accuracy"} | share(cell["correct"], n) | note, where | loss | note]
+    return [where | {"measure": "accuracy"} | proportion(cell["correct"], n) | note, where | loss | note]
 
 
 def _sums(evaluation: Evaluation, options: Row) -> dict[str, np.ndarray]:

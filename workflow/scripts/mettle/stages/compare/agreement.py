@@ -10,7 +10,7 @@ from mettle.measures import functional
 from mettle.measures.functional import Answers
 from mettle.stages.compare.representation import Representation, pairs
 from mettle.stages.compare.similarity import result
-from mettle.stats import share
+from mettle.stats import proportion
 
 Row = dict[str, Any]
 
@@ -60,7 +60,7 @@ def _scores(a: Answers, b: Answers, images: str) -> list[Row]:
     for name in functional.FUNCTIONAL:
         value = functional.compare(name, a, b)
         note = None if value is not None else "undefined: the two models leave no room between least and greatest"
-        found = share(round(value * n), n) if name == "disagreement" else result(n, value, note)
+        found = proportion(round(value * n), n) if name == "disagreement" else result(n, value, note)
         rows.append({"measure": name} | found)
     if not images.startswith("inverted-"):
         upper, lower = functional.bounds(1 - a.error, 1 - b.error, a.logits.shape[1])

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mettle import schema, tables
-from mettle.stats import share_of
+from mettle.stats import proportion_of
 
 Row = dict[str, Any]
 _CELL = ["dataset", "split", "model", "attack", "norm", "eps"]
@@ -38,16 +38,16 @@ def _shares(cell: Row, answers: pd.DataFrame, per_class: bool) -> list[Row]:
     parts = [("accuracy", answers)]
     if per_class:
         parts += [(f"accuracy of class {label}", part) for label, part in answers.groupby("label")]
-    share = _clean if cell["attack"] == "clean" else _attacked
-    return [cell | {"measure": measure} | share(part) for measure, part in parts]
+    score = _clean if cell["attack"] == "clean" else _attacked
+    return [cell | {"measure": measure} | score(part) for measure, part in parts]
 
 
 def _clean(answers: pd.DataFrame) -> Row:
-    return share_of(answers["clean_prediction"] == answers["label"]) | {"clean": None}
+    return proportion_of(answers["clean_prediction"] == answers["label"]) | {"clean": None}
 
 
 def _attacked(answers: pd.DataFrame) -> Row:
-    found = share_of(answers["prediction"] == answers["label"])
+    found = proportion_of(answers["prediction"] == answers["label"])
     return found | {"clean": _clean(answers)["value"], "note": tables.doubts_of(answers)}
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from mettle import data, tables
 from mettle.data.item import png
 from mettle.stages.tabulate.accuracy import summarise
-from mettle.stats import share, share_of
+from mettle.stats import proportion, proportion_of
 from mettle.units import eps_text
 
 Row = dict[str, Any]
@@ -192,7 +192,7 @@ def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     rows = []
     for values, group in cells.groupby(keys, sort=False):
         cell = dict(zip(keys, values, strict=True)) | {"measure": "accuracy", "id": -1, "image": None}
-        found = share_of(group["prediction"] == group["label"])
+        found = proportion_of(group["prediction"] == group["label"])
         rows.append(cell | found | {"note": tables.doubts_of(group)})
     for model, path in zip(options["models"], beside, strict=True):
         own = cells[cells["model"] == model]
@@ -226,7 +226,7 @@ def figure12(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
             if not pd.isna(value):
                 note = epoch["alarm"] if steps and not pd.isna(epoch["alarm"]) else None
                 rows.append(
-                    cell | {"measure": "held out", "steps": steps} | share(round(value * n), n) | {"note": note}
+                    cell | {"measure": "held out", "steps": steps} | proportion(round(value * n), n) | {"note": note}
                 )
     for published in beside:
         theirs = pd.read_csv(published, comment="#").rename(columns={"accuracy": "value"})

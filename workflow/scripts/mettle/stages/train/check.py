@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mettle.models import Classifier
-from mettle.stages.train.parallel import share
+from mettle.stages.train.parallel import portion
 from mettle.typed import Recipe
 
 
@@ -23,9 +23,9 @@ def check_statistics(model: Classifier, batch: np.ndarray, recipe: Recipe, proce
     processes : that share the batch
     """
     together = processes > 1 and recipe["batch_norm"] == "sync"
-    parts = [share(batch, k, recipe["accumulate"]) for k in range(recipe["accumulate"])]
+    parts = [portion(batch, k, recipe["accumulate"]) for k in range(recipe["accumulate"])]
     if not together:
-        parts = [share(part, rank, processes) for part in parts for rank in range(processes)]
+        parts = [portion(part, rank, processes) for part in parts for rank in range(processes)]
     if min(map(len, parts)) > 1:
         return
     try:

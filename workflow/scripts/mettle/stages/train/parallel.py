@@ -224,7 +224,7 @@ def _passing_on() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def share(batch: np.ndarray, index: int, count: int) -> np.ndarray:
+def portion(batch: np.ndarray, index: int, count: int) -> np.ndarray:
     """One of `count` shares of a batch, in which image i and its partner in mixing, n - 1 - i, stay together.
 
     A share is symmetric as the batch is: its own reverse order puts the same partners together.

@@ -30,7 +30,7 @@ from mettle.stages.train.ema import Average
 from mettle.stages.train.images import Images
 from mettle.stages.train.losses import LOSSES, Step
 from mettle.stages.train.mixing import mix
-from mettle.stages.train.parallel import ProcessGroup, share
+from mettle.stages.train.parallel import ProcessGroup, portion
 from mettle.stages.train.record import Record, scalars, sentence
 from mettle.stages.train.schedules import eps_at
 from mettle.stages.train.start import start
@@ -126,7 +126,7 @@ class Training:
     def _parts(self, batch: np.ndarray) -> list[np.ndarray]:
         """The share of this process in each of the parts in which a batch is processed."""
         count = self.recipe["accumulate"]
-        return [share(share(batch, k, count), self.group.rank, self.group.size) for k in range(count)]
+        return [portion(portion(batch, k, count), self.group.rank, self.group.size) for k in range(count)]
 
     def _update(self, parts: list[Sequence[Tensor]], n: int) -> None:
         """One step of the optimiser on a batch of n images, of which this process has these parts."""
