@@ -95,10 +95,10 @@ class Cells(Groups):
         dataset, images, name, model = (get(wildcards, key) for key in ("dataset", "images", "set", "model"))
         # A sentence for a model that cannot be evaluated on the data set.
         (self.scored_store if get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
-        where, above = f"{self.results}/represent/{dataset}", self.names_above(wildcards)
+        folder, above = f"{self.results}/represent/{dataset}", self.names_above(wildcards)
         if images == "natural":
-            return [f"{where}/natural/{name}.parquet" for name in (model, *above)]
-        return [f"{where}/crossed/{name}/{model}"] if above else []
+            return [f"{folder}/natural/{name}.parquet" for name in (model, *above)]
+        return [f"{folder}/crossed/{name}/{model}"] if above else []
 
     def names_above(self, wildcards: Any) -> list[str]:
         """Models that the model of a cell is compared with."""

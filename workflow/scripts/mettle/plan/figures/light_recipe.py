@@ -67,8 +67,8 @@ def _check_fig10(sheets: Cells, options: Options, where: str) -> None:
 
 
 def _fig11_cells(sheets: Cells, options: Options) -> list[str]:
-    where = f"{sheets.results}/semantics/{options['dataset']}"
-    return [f"{where}/{model}/{options['attack']}.parquet" for model in options["models"]]
+    folder = f"{sheets.results}/semantics/{options['dataset']}"
+    return [f"{folder}/{model}/{options['attack']}.parquet" for model in options["models"]]
 
 
 def _check_fig11(sheets: Cells, options: Options, where: str) -> None:
@@ -98,8 +98,8 @@ def _numbers(sheet: str) -> Callable[[Cells, Options], list[str]]:
 
 
 def _perturbed(sheets: Cells, options: Options) -> list[str]:
-    where = f"{sheets.results}/perturb/perturbation/{options['dataset']}"
-    return [f"{where}/{model}/{options['attack']}.lmdb" for model in options["models"]]
+    folder = f"{sheets.results}/perturb/perturbation/{options['dataset']}"
+    return [f"{folder}/{model}/{options['attack']}.lmdb" for model in options["models"]]
 
 
 def _cells_of_sweep(sheets: Cells, options: Options) -> Options:

@@ -101,10 +101,10 @@ def box(axis: Axes, table: pd.DataFrame, at: float, width: float, colour: tuple,
     of_group = table["model"] == "all"
     values = np.sort(table.loc[~of_group, "value"].dropna().to_numpy(float))
     if not len(values):
-        where = {"xy": (0.02, at), "xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center"}
+        place = {"xy": (0.02, at), "xycoords": axis.get_yaxis_transform(), "ha": "left", "va": "center"}
         if not lying:
-            where = {"xy": (at, 0.02), "xycoords": axis.get_xaxis_transform(), "ha": "center", "va": "bottom"}
-        axis.annotate("n/a", **where, fontsize=5.5, color="0.3")
+            place = {"xy": (at, 0.02), "xycoords": axis.get_xaxis_transform(), "ha": "center", "va": "bottom"}
+        axis.annotate("n/a", **place, fontsize=5.5, color="0.3")
         return
     _quartiles(axis, values, at, width, colour, lying)
     if len(values) <= FEW:

@@ -64,9 +64,9 @@ class Images:
         if not isinstance(self.train, Mixture):
             return [self.kept[part] for part in shuffled(len(self.kept), size, self.seed, epoch)]
         first, second = map(len, self.train.parts)
-        where = np.concatenate([self.kept, first + np.arange(second)])
+        positions = np.concatenate([self.kept, first + np.arange(second)])
         found = blended(len(self.kept), second, size, self.recipe["mix"]["ratio"], self.seed, epoch)
-        return [where[part] for part in found]
+        return [positions[part] for part in found]
 
 
 def _check_labels(store: Store, classes: int) -> None:

@@ -131,10 +131,10 @@ def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
     ball = _ball(step)
     with torch.no_grad(), frozen(model), ball["policy"].autocast():
         clean = model(images).float().softmax(1)
-    where = {"draws": step.draws}
+    start = {"draws": step.draws}
     if not step.recipe["attack"]["random_start"]:
-        where = {"start": images + 0.001 * step.draws.normal(images.shape[1:], "start")}
-    return pgd_last(model, images, Goal(_divergence(clean)), **where, **ball)
+        start = {"start": images + 0.001 * step.draws.normal(images.shape[1:], "start")}
+    return pgd_last(model, images, Goal(_divergence(clean)), **start, **ball)
 
 
 def _ball(step: Step) -> dict[str, Any]:
