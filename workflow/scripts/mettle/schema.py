@@ -264,10 +264,10 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
         extra = next(k for k in error.instance if k not in known)
-        whole = ".".join(filter(None, [key, str(extra)]))
+        name = ".".join(filter(None, [key, str(extra)]))
         if extra in error.schema.get("moved", {}):
-            return f"'{whole}' is now '{error.schema['moved'][extra]}': move it there"
-        return f"unknown key '{whole}'{suggest(extra, known)}"
+            return f"'{name}' is now '{error.schema['moved'][extra]}': move it there"
+        return f"unknown key '{name}'{suggest(extra, known)}"
     if error.validator == "required":
         missing = next(k for k in error.validator_value if k not in error.instance)
         return f"key '{'.'.join(filter(None, [key, missing]))}' is missing"

@@ -56,9 +56,9 @@ def find(state: Mapping[str, Tensor]) -> Normaliser | None:
 _REMEDY = "save the network's weights alone, and write input.mean and input.std into the recipe"
 
 
-def loose(whole: Mapping[str, Any]) -> dict[str, Tensor]:
+def loose(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """Entries of a file that are called as a normaliser's and are tensors, or lists of three numbers."""
-    numbers = {key: value for key, value in whole.items() if isinstance(key, str) and _numeric(value)}
+    numbers = {key: value for key, value in content.items() if isinstance(key, str) and _numeric(value)}
     found = {key: torch.as_tensor(value) for key, value in numbers.items()}
     return {key: value for key, value in found.items() if any(re.fullmatch(p, key, re.I) for p in _NAMES.values())}
 

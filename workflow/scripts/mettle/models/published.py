@@ -76,17 +76,17 @@ def read(path: str | Path, network: nn.Module, form: str = "") -> Published:
     ValueError
         If the file is no whole checkpoint, or it is not clear what in it are the weights and the normaliser.
     """
-    whole = _opened(path)
+    content = _opened(path)
     try:
-        return _found(whole, network.state_dict().keys(), [form] if form else list(FORMATS))
+        return _found(content, network.state_dict().keys(), [form] if form else list(FORMATS))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _found(whole: Any, names: Set[str], forms: list[str]) -> Published:
+def _found(content: Any, names: Set[str], forms: list[str]) -> Published:
     needed = {name for name in names if not name.endswith(COUNTER)}
-    sets = dict(_sets(whole))
-    label = _chosen(sets, needed, forms) if sets else _refuse(whole)
+    sets = dict(_sets(content))
+    label = _chosen(sets, needed, forms) if sets else _refuse(content)
     form, state, fits = _fitting(sets[label], needed, forms)
     if not fits:
         nearest = copies.behind(state, copies.nearest(state, needed))
@@ -94,7 +94,7 @@ def _found(whole: Any, names: Set[str], forms: list[str]) -> Published:
     prefix = copies.one(fits, needed)
     spare = {f"{prefix}{name}": value for name, value in fits[prefix].items() if name not in names}
     beside = {name: value for name, value in state.items() if not name.startswith(tuple(fits))}
-    normal = normaliser.find(spare | beside | (normaliser.loose(whole) if label else {}))
+    normal = normaliser.find(spare | beside | (normaliser.loose(content) if label else {}))
     if forms == ["madry"] and normal is None:
         raise ValueError("it is not in MadryLab format, for it has no normaliser: leave column `format` empty")
     known = normal.names if normal else ()
@@ -167,14 +167,16 @@ def _chosen(sets: dict[str, State], needed: Set[str], forms: list[str]) -> str:
     )
 
 
-def _refuse(whole: Any) -> NoReturn:
+def _refuse(content: Any) -> NoReturn:
     """Say what a file without weights by name holds."""
-    keys = sorted(whole, key=lambda key: key not in (*_FIRST, "net", "network")) if isinstance(whole, dict) else [""]
+    keys = (
+        sorted(content, key=lambda key: key not in (*_FIRST, "net", "network")) if isinstance(content, dict) else [""]
+    )
     for key in keys:
-        entry = whole[key] if isinstance(whole, dict) else whole
+        entry = content[key] if isinstance(content, dict) else content
         if isinstance(entry, unpickled.Inert):
             under = f", under `{key}`," if key else ""
             what = f"a whole object of {entry.of}, which no one but its code can open"
             raise ValueError(f"it holds{under} {what}: {unpickled.SAVE}")
-    what = (", ".join(map(str, whole)) or "nothing") if isinstance(whole, dict) else f"a {type(whole).__name__}"
+    what = (", ".join(map(str, content)) or "nothing") if isinstance(content, dict) else f"a {type(content).__name__}"
     raise ValueError(f"it holds no weights by name, but {what}: {unpickled.SAVE}")

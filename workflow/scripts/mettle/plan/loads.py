@@ -102,8 +102,8 @@ def passes(options: AttackOptions) -> float:
 
     A method that is not known here is taken for AutoAttack.
     """
-    whole = PASSES[options["method"]](options) if options["method"] in PASSES else 12_500
-    return whole / 2 if options.get("early_stop", True) else whole
+    total = PASSES[options["method"]](options) if options["method"] in PASSES else 12_500
+    return total / 2 if options.get("early_stop", True) else total
 
 
 def _pgd(options: AttackOptions) -> float:

@@ -94,9 +94,9 @@ def concat(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in table.columns})
     provenance = _distinct([entry for frame in frames for entry in frame.attrs.pop("provenance")])
     full = [frame for frame in frames if len(frame)] or frames[:1]
-    whole = pd.concat(full, ignore_index=True)
-    whole.attrs["provenance"] = provenance
-    return whole
+    joined = pd.concat(full, ignore_index=True)
+    joined.attrs["provenance"] = provenance
+    return joined
 
 
 def alike(one: str | Path, other: str | Path, table: Table) -> bool:

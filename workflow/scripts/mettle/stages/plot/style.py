@@ -103,12 +103,12 @@ def footnote(figure: Figure, table: pd.DataFrame) -> None:
     if not lines:
         return
     added = 1.25 * _SMALL / 72 * len(lines) + 0.05
-    whole, legend = height + added, _height(figure)
-    figure.set_size_inches(width, whole)
-    figure.get_layout_engine().set(rect=(0, (added + legend) / whole, 1, 1 - (added + legend) / whole))
+    total, legend = height + added, _height(figure)
+    figure.set_size_inches(width, total)
+    figure.get_layout_engine().set(rect=(0, (added + legend) / total, 1, 1 - (added + legend) / total))
     for found in figure.legends:  # an anchored legend gets no room from the layout
-        found.set_bbox_to_anchor((0, added / whole, 1, legend / whole), figure.transFigure)
-    figure.text(0.01, 0.02 / whole, "\n".join(lines), fontsize=_SMALL, va="bottom", ha="left")
+        found.set_bbox_to_anchor((0, added / total, 1, legend / total), figure.transFigure)
+    figure.text(0.01, 0.02 / total, "\n".join(lines), fontsize=_SMALL, va="bottom", ha="left")
 
 
 def _doubts(table: pd.DataFrame) -> list[str]:

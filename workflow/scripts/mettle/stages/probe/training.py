@@ -129,9 +129,9 @@ def _epochs(train: Features, probes: Probes, options: Row, seed: int, job: Job) 
         for features, labels in train.chunks(options["buffer"], np.random.default_rng(derive(seed, epoch))):
             yield probes.take(features), torch.from_numpy(labels).to(probes.weight.device)
 
-    whole = list(read(0)) if train.n <= options["buffer"] else None
+    buffered = list(read(0)) if train.n <= options["buffer"] else None
     for epoch in job.progress(range(options["epochs"]), "epochs"):
-        yield whole or read(epoch)
+        yield buffered or read(epoch)
 
 
 def cosine(epoch: int, options: Row) -> float:
