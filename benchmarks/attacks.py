@@ -24,8 +24,9 @@ from torch import Tensor, nn
 
 from mettle import models, schema
 from mettle.models import Policy
-from mettle.perturb import ATTACKS, Draws, pgd_last, pyautoattack
+from mettle.perturb import ATTACKS, Draws, pgd_last
 from mettle.perturb.goal import untargeted
+from mettle.perturb.peer import pyautoattack
 from mettle.stages.train.losses import LOSSES, Step
 
 EPS = 0.1  # of the digits' attacks: a robust model keeps about half of its accuracy

@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from mettle import data, models, schema, tables
 from mettle.data import digits, scenes, streets
+from mettle.evaluation import Evaluation
 from mettle.stages import compare, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
 from mettle.stages.invert import images as inversion
@@ -130,7 +131,7 @@ class Numbers:
 
     def evaluation(self, model, store="test", batch=BATCH):
         given = self.path(f"{model}/weights.safetensors"), self.path(f"{store}.lmdb")
-        return models.Evaluation(*given, "digits", "fp32", batch, self.job)
+        return Evaluation(*given, "digits", "fp32", batch, self.job)
 
     def attack(self):
         for method, own in ATTACKS.items():

@@ -20,13 +20,15 @@ PRIMITIVES = [
     "cuda",
     "schema",
     "tables",
+    "stats",
     "plan",
     "flow",
     "data",
     "models",
     "perturb",
+    "tasks",
+    "evaluation",
     "measures",
-    "stats",
 ]
 STAGES = [
     "prep",

@@ -1,11 +1,12 @@
 """Answers of a model to clean and attacked images, one row per image."""
 
-from mettle import flow, models, schema, tables
+from mettle import flow, schema, tables
+from mettle.evaluation import Evaluation
 from mettle.stages.attack import evaluate
 
 with flow.job(snakemake) as job:
     told, keys = snakemake.params, dict(snakemake.wildcards) | {"split": snakemake.params.split}
-    columns = evaluate.evaluate(models.Evaluation.of(snakemake, job), keys, told.attack, told.resume)
+    columns = evaluate.evaluate(Evaluation.of(snakemake, job), keys, told.attack, told.resume)
     tables.write(snakemake.output[0], tables.ATTACK, columns, job.provenance)
     options = schema.check(snakemake.config, "config", "configuration")["train"]  # loggers; no number depends on them
     evaluate.send(columns, snakemake.input.weights, told.logs, options, job)

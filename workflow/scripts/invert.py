@@ -1,6 +1,7 @@
 """Images that a model represents like targets although they began as seeds, as an image store."""
 
-from mettle import flow, models
+from mettle import flow
+from mettle.evaluation import Evaluation
 from mettle.stages.invert import images
 
 with flow.job(snakemake) as job:
@@ -8,7 +9,7 @@ with flow.job(snakemake) as job:
     images.write_inverted(
         snakemake.output.images,
         snakemake.output.manifest,
-        models.Evaluation.of(snakemake, job),
+        Evaluation.of(snakemake, job),
         snakemake.input.pairs,
         told.options | {"checkpoint_seconds": told.checkpoint_seconds},
         told.resume,

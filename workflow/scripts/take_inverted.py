@@ -1,6 +1,7 @@
 """Published inverted images as an image store."""
 
-from mettle import flow, models
+from mettle import flow
+from mettle.evaluation import Evaluation
 from mettle.stages.invert import published
 
 with flow.job(snakemake) as job:
@@ -8,7 +9,7 @@ with flow.job(snakemake) as job:
         snakemake.output.images,
         snakemake.output.manifest,
         snakemake.params.model,
-        models.Evaluation.of(snakemake, job),
+        Evaluation.of(snakemake, job),
         snakemake.input.pairs,
         snakemake.params.lists,
     )

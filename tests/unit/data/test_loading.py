@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mettle import schema
 from mettle.data import loading, transforms
@@ -138,6 +139,43 @@ def test_the_crop_is_the_centre(tmp_path):
     wide = arrays(1, 32, 64)
     found = ImageSet(stored(tmp_path, wide), 32, 32).__getitems__([0])[0][0]
     assert alike(found, torch.from_numpy(wide[0][:, 16:48]).permute(2, 0, 1).float() / 255)
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (64, 48), (32, 40)])
+@pytest.mark.parametrize("resize", [40, [24, 40], [30, 50]])
+def test_an_input_may_be_rectangular(tmp_path, height, width, resize):
+    images = ImageSet(stored(tmp_path, arrays(2, height, width)), [24, 40], resize)
+    assert images.__getitems__([0, 1])[0].shape == (2, 3, 24, 40)
+
+
+def test_both_sides_may_be_given_to_resize_which_changes_the_aspect(tmp_path):
+    made = stored(tmp_path, arrays(1, 48, 64))
+    found = ImageSet(made, [24, 40], [24, 40]).__getitems__([0])[0][0]
+    squashed = made.image(0).resize((40, 24), Image.Resampling.BILINEAR)
+    assert alike(found, torch.from_numpy(np.array(squashed)).permute(2, 0, 1).float() / 255)
+
+
+def test_rectangular_images_of_the_inputs_size_are_taken_as_they_are(tmp_path):
+    pixels = arrays(2, 20, 30)
+    images = ImageSet(stored(tmp_path, pixels), [20, 30], None)
+    assert images.ready
+    assert alike(images.__getitems__([1])[0][0], torch.from_numpy(pixels[1]).permute(2, 0, 1).float() / 255)
+
+
+@pytest.mark.parametrize("augment", [{"random_resized_crop": True}, {"crop_padding": 4}, {"horizontal_flip": True}])
+def test_training_changes_keep_a_rectangular_input(tmp_path, augment):
+    images = ImageSet(stored(tmp_path, arrays(2, 48, 64)), [24, 40], 40, NONE | augment)
+    assert images.__getitems__([0, 1])[0].shape == (2, 3, 24, 40)
+
+
+def test_an_image_that_does_not_cover_the_input_is_refused(tmp_path):
+    images = ImageSet(stored(tmp_path, arrays(1, 64, 48)), [24, 40], 30)
+    expected = (
+        r"^an image of 40x30 pixels once resized is smaller than the input of 24x40: set a larger input\.resize, or "
+        r"input\.resize: \[24, 40\], which changes its aspect$"
+    )
+    with pytest.raises(ValueError, match=expected):
+        images.__getitems__([0])
 
 
 @pytest.mark.parametrize("augment", [None, {"crop_padding": 4}])

@@ -292,3 +292,10 @@ def test_published_weights_of_torchvision_names_fit(arch):
         ours, theirs = models.build(arch, 1000, 224), getattr(torchvision.models, arch)(weights=None)
     shapes = {key: value.shape for key, value in theirs.state_dict().items()}
     assert {key: value.shape for key, value in ours.state_dict().items()} == shapes
+
+
+@pytest.mark.parametrize("arch", ["resnet8", "vit_tiny_patch16_224"])
+def test_a_network_is_built_for_a_rectangular_input(arch):
+    model = models.create(arch, 3, [32, 48], [0.5] * 3, [0.5] * 3, seed=0)
+    model.check(arch)
+    assert model.size == (32, 48) and model(torch.rand(2, 3, 32, 48)).shape == (2, 3)

@@ -14,6 +14,7 @@ from torch import nn
 from mettle import models
 from mettle.data.item import Item, png
 from mettle.data.store import write
+from mettle.evaluation import Evaluation
 from mettle.models import Classifier, Folded, Policy, folded
 from mettle.stages.attack.evaluate import attack_batch
 from mettle.stages.invert.descent import invert
@@ -113,7 +114,7 @@ def opened(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     items = (Item(png(rng.integers(0, 256, (32, 32, 3), np.uint8)), 0, "a", str(i)) for i in range(4))
     write(tmp_path / "test.lmdb", tmp_path / "test.parquet", items)
-    return models.Evaluation(tmp_path / "w.safetensors", tmp_path / "test.lmdb", "d", "fp32", 4, JOB).open()
+    return Evaluation(tmp_path / "w.safetensors", tmp_path / "test.lmdb", "d", "fp32", 4, JOB).open()
 
 
 def test_evaluations_open_a_network_in_the_layout_that_it_runs_in(opened):

@@ -12,9 +12,10 @@ from torch.nn.functional import avg_pool2d
 from mettle import models, schema
 from mettle.data import digits
 from mettle.data.item import decode
-from mettle.perturb import ATTACKS, Draws, autoattack, norm, pyautoattack
+from mettle.perturb import ATTACKS, Draws, autoattack, norm
 from mettle.perturb.autoattack import STAGES, Stage
 from mettle.perturb.goal import untargeted
+from mettle.perturb.peer import pyautoattack
 from mettle.stages.train.losses import LOSSES, Step
 
 CPU = models.policy(1)

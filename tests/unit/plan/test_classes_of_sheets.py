@@ -1,5 +1,6 @@
 """Classes in the plan: which rows decide the labels of a data set, and what needs labels that a model knows."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,20 @@ def test_a_resize_below_the_input_is_refused(plan):
         plan(BIG, PART.format(classes=100), **shape(32, 16))
     for resize in (32, 36):
         plan(BIG, PART.format(classes=100), **shape(32, resize))
+
+
+@pytest.mark.parametrize(("resize", "least"), [(20, 24), ([24, 36], [24, 40]), ([20, 48], [24, 40])])
+def test_a_resize_below_a_rectangular_input_is_refused(plan, resize, least):
+    message = rf"input\.resize is {re.escape(str(resize))}, less than .* set it to {re.escape(str(least))} or more$"
+    with pytest.raises(ValueError, match=message):
+        plan(BIG, PART.format(classes=100), **shape([24, 40], resize))
+    plan(BIG, PART.format(classes=100), **shape([24, 40], least))
+
+
+@pytest.mark.parametrize("size", [[24], [24, 40, 3], [0, 24], "24x40"])
+def test_a_size_is_a_side_or_height_and_width(plan, size):
+    with pytest.raises(ValueError, match=r"plain\.yaml: 'input\.size"):
+        plan(BIG, PART.format(classes=100), **shape(size, None))
 
 
 @pytest.mark.parametrize("size", [31, 33, 64])

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mettle import models, tables
 from mettle.data import Item, Store, digits, write
+from mettle.evaluation import Evaluation
 from mettle.stages.invert.descent import invert, relative_distance
 from mettle.stages.invert.images import matched, write_inverted
 from mettle.stages.invert.pair import pairs
@@ -80,7 +81,7 @@ def run(folder, weights, store, drawn, job=None, precision="fp32", **other):
     """The manifest with all columns, and the bytes of the images."""
     job = job or Job()
     batch = other.pop("batch_size", BATCH)
-    evaluation = models.Evaluation(weights, store, "digits", precision, batch, job)
+    evaluation = Evaluation(weights, store, "digits", precision, batch, job)
     written = folder / "inverted.lmdb", folder / "inverted.parquet"
     n = write_inverted(*written, evaluation, drawn, OPTIONS | other, folder / "resume")
     found, frame = Store(written[0]), tables.read(written[1], tables.INVERTED)

@@ -13,6 +13,7 @@ import shipped
 from imports import ROOT
 from mettle import models, schema, tables
 from mettle.data import Item, Store, digits, write
+from mettle.evaluation import Evaluation
 from mettle.plan import sources
 from mettle.stages.invert.descent import invert, relative_distance
 from mettle.stages.invert.images import matched
@@ -84,7 +85,7 @@ def take(place, source=None, targets=..., told=None):
     """Manifest and pixels (n, h, w, 3) of the store that is written."""
     out = place.folder / "out.lmdb", place.folder / "out.parquet"
     row = {"model": "resnet8-plain-s0", "inverted": str(source or place.folder / "resnet8_eps0.pt")}
-    evaluation = models.Evaluation(place.weights, place.store, "digits", "fp32", 3, told or job())
+    evaluation = Evaluation(place.weights, place.store, "digits", "fp32", 3, told or job())
     lists = {"targets": place.lists["targets"] if targets is ... else targets, "order": "store"}
     assert write_published(*out, row, evaluation, place.folder / "pairs.parquet", lists) == len(Store(out[0]))
     return tables.read(out[1], tables.INVERTED), Store(out[0]).arrays()

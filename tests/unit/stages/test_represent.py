@@ -11,6 +11,7 @@ import torch
 from mettle import models, tables
 from mettle.data import digits, write
 from mettle.data.store import Store
+from mettle.evaluation import Evaluation
 from mettle.stages import represent
 
 N = 40
@@ -32,7 +33,7 @@ def store(tmp_path_factory):
 
 
 def evaluation(weights, store, job=JOB):
-    return models.Evaluation(weights, store, "digits", "fp32", 16, job)
+    return Evaluation(weights, store, "digits", "fp32", 16, job)
 
 
 def saved(folder, arch="resnet8", change=None, resize=None):
@@ -55,7 +56,7 @@ def saved(folder, arch="resnet8", change=None, resize=None):
 def run(weights, store, sample=1000, precision="fp32", batch=16, seed=0, **keys):
     job = types.SimpleNamespace(**vars(JOB) | {"seed": seed})
     keys = KEYS | keys
-    evaluation = models.Evaluation(weights, store, keys["dataset"], precision, batch, job)
+    evaluation = Evaluation(weights, store, keys["dataset"], precision, batch, job)
     parts = list(represent.extract(evaluation, keys, sample))
     vectors = ("id", "label", "prediction", "logits", "features")
     return {

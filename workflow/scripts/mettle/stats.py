@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, permutation_test
 
 _RESAMPLES = 2000  # of a bootstrap
 
 
 def proportion(part: int, n: int) -> dict[str, Any]:
     """A share of n with its 95 % Wilson interval, as columns of a result."""
+    from scipy.stats import binomtest  # most of half a second, which jobs that score nothing need not wait for
+
     interval = binomtest(part, n).proportion_ci(0.95, method="wilson")
     return {"n": n, "value": part / n, "lo": interval.low, "hi": interval.high, "note": None}
 
@@ -62,6 +63,8 @@ def over_models(
 
 def paired_test(difference: np.ndarray, resamples: int, seed: int) -> float:
     """Two-sided p-value of a mean difference, by randomly flipped signs."""
+    from scipy.stats import permutation_test
+
     rng = np.random.default_rng(seed)
     test = permutation_test(
         (difference,), np.mean, permutation_type="samples", n_resamples=resamples, vectorized=True, rng=rng

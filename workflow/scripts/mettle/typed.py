@@ -61,8 +61,8 @@ class TrainingAttack(TypedDict):
 class Input(TypedDict):
     """Block `input` of a recipe: from stored image to network input."""
 
-    size: int
-    resize: int | None
+    size: int | list[int]
+    resize: int | list[int] | None
     interpolation: str
     mean: list[float]
     std: list[float]

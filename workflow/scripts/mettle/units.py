@@ -1,6 +1,7 @@
 """How numbers are written for people."""
 
 import math
+from collections.abc import Sequence
 
 NORMS = {"l2": "L2", "linf": "Linf"}
 
@@ -20,3 +21,14 @@ def eps_text(eps: float) -> str:
 def ball_text(norm: str, eps: float) -> str:
     """Norm and radius of a ball, `Linf 4/255`."""
     return f"{NORMS[norm]} {eps_text(eps)}"
+
+
+def sides(size: int | Sequence[int]) -> tuple[int, int]:
+    """Height and width in pixels of a `size`, which is the side of a square or [height, width]."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width
+
+
+def size_text(size: int | Sequence[int]) -> str:
+    """A `size` in pixels, `224x224`: height x width."""
+    return "x".join(map(str, sides(size)))

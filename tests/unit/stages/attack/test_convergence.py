@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from mettle import models, tables
+from mettle import tables
+from mettle.evaluation import Evaluation
 from mettle.stages.attack.convergence import convergence
 
 KEYS = {"dataset": "digits", "split": "test", "model": "m"}
@@ -13,7 +14,7 @@ OPTIONS = {"norm": "l2", "eps": 1.0, "steps": [0, 1, 10], "step_size": None, "se
 def run(checkpoints, digit_store, job, batch=4, **other):
     weights = checkpoints / "epoch-010.safetensors"
     return pd.DataFrame(
-        convergence(models.Evaluation(weights, digit_store, "digits", "fp32", batch, job), KEYS, OPTIONS | other)
+        convergence(Evaluation(weights, digit_store, "digits", "fp32", batch, job), KEYS, OPTIONS | other)
     )
 
 

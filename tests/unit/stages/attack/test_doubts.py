@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from mettle import data, models, schema, tables
+from mettle import data, schema, tables
 from mettle.data.store import Store
+from mettle.evaluation import Evaluation
 from mettle.stages.attack import convergence, effectiveness, flags, semantics
 
 KEYS = {"dataset": "digits", "split": "test", "model": "m"}
@@ -38,18 +39,18 @@ class Changed(nn.Module):
 @pytest.fixture(params=sorted(CHANGES))
 def doubtful(request, monkeypatch):
     """Every model that a stage opens is one of a kind that deceives attacks."""
-    open_ = models.Evaluation.open
+    open_ = Evaluation.open
 
     def changed(evaluation, **options):
         found = open_(evaluation, **options)
         return replace(found, model=Changed(found.model, CHANGES[request.param]))
 
-    monkeypatch.setattr(models.Evaluation, "open", changed)
+    monkeypatch.setattr(Evaluation, "open", changed)
     return request.param
 
 
 def on(weights, store, job):
-    return models.Evaluation(weights, store, "digits", "fp32", 4, job)
+    return Evaluation(weights, store, "digits", "fp32", 4, job)
 
 
 def follow(checkpoints, store, job):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from mettle import models, tables
 from mettle.data.sample import draw
 from mettle.data.store import Store
+from mettle.evaluation import Evaluation
 from mettle.perturb import Draws, apgd, pgd_last
 from mettle.perturb.goal import untargeted
 from mettle.plan.figures import FIGURES
@@ -23,7 +24,7 @@ OPTIONS = {"norm": "linf", "eps": 0.1, "steps": [1, 5], "seeds": 2, "images": 40
 
 
 def on(weights, store, job):
-    return models.Evaluation(weights, store, "digits", "fp32", 16, job)
+    return Evaluation(weights, store, "digits", "fp32", 16, job)
 
 
 def run(checkpoints, digit_store, job, resume):

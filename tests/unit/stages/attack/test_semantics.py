@@ -5,6 +5,7 @@ import torch
 
 from mettle import data, models, schema, tables
 from mettle.data.store import Store
+from mettle.evaluation import Evaluation
 from mettle.stages.attack import semantics
 
 KEYS = {"dataset": "digits", "model": "m", "attack": "pgd"}
@@ -16,7 +17,7 @@ def attack():
 
 
 def on(weights, store, job):
-    return models.Evaluation(weights, store, "digits", "fp32", 8, job)
+    return Evaluation(weights, store, "digits", "fp32", 8, job)
 
 
 def perturbed(checkpoints, digit_store, job, sample=20):

@@ -60,7 +60,7 @@ def count(model: models.Classifier) -> tuple[int, int]:
     Multiply-adds are those of matrix products, convolutions and attention, half of the operations that
     `torch.utils.flop_counter` counts; normalisation, activations and sums are not among them.
     """
-    image = model.mean.new_zeros(1, 3, model.size, model.size)
+    image = model.mean.new_zeros(1, 3, *model.size)
     with models.frozen(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(image)
     parameters = sum(value.numel() for value in model.network.parameters() if value.requires_grad)

@@ -17,8 +17,10 @@ from torch.utils.data import DataLoader, Dataset, get_worker_info
 from mettle.data.store import Store
 from mettle.seeds import derive
 from mettle.typed import Augment
+from mettle.units import sides, size_text
 
 Batch = tuple[Tensor, Tensor, Tensor]
+Size = int | Sequence[int]  # side of a square in pixels, or [height, width]
 
 # Keys of a recipe's `augment` block that change single images; the others say how, or mix images of a batch.
 _CHANGES = (
@@ -40,8 +42,9 @@ class ImageSet(Dataset):
     Parameters
     ----------
     store : the images
-    size : side of the square input in pixels
-    resize : shorter side before the centre crop; None for images that have the input's size, which are kept in memory
+    size : of the input in pixels: side of a square, or [height, width]
+    resize : before the centre crop: the shorter side, or [height, width]; None for images that have the input's size,
+        which are kept in memory
     augment : the recipe's block, for training images
     seed : with an image's id and the epoch, decides what `augment` draws; the same for any number of workers
     interpolation : of `resize`, `bilinear` or `bicubic`
@@ -50,8 +53,8 @@ class ImageSet(Dataset):
     def __init__(
         self,
         store: Store,
-        size: int,
-        resize: int | None,
+        size: Size,
+        resize: Size | None,
         augment: Augment | None = None,
         seed: int = 0,
         interpolation: str = "bilinear",
@@ -68,10 +71,10 @@ class ImageSet(Dataset):
                 self.transform = transforms.evaluation(size, resize, interpolation)
         if resize is None and not (augment or {}).get("random_resized_crop"):
             self.arrays = torch.from_numpy(store.arrays(threads=torch.get_num_threads()))  # (n, h, w, 3)
-            if self.arrays.shape[1:3] != (size, size):
-                found = "x".join(map(str, self.arrays.shape[1:3]))
+            if self.arrays.shape[1:3] != sides(size):
+                found = size_text(self.arrays.shape[1:3])
                 raise ValueError(
-                    f"{store.path} holds images of {found} pixels, the model takes {size}x{size}: set input.resize"
+                    f"{store.path} holds images of {found} pixels, the model takes {size_text(size)}: set input.resize"
                 )
 
     def __len__(self) -> int:
@@ -147,7 +150,7 @@ def evaluation_images(store: Store, about: dict[str, Any], *, uncropped: bool = 
         other the shorter side becomes `size` before the centre crop, whatever `resize` says
     """
     size, resize = about["size"], about["resize"]
-    if uncropped and (resize is not None or store.image(0).size != (size, size)):
+    if uncropped and (resize is not None or store.image(0).size != sides(size)[::-1]):
         resize = size
     return ImageSet(store, size, resize, interpolation=about["interpolation"])
 

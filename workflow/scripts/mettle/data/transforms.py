@@ -1,15 +1,19 @@
-"""From a PIL image to a float tensor (3, size, size) in [0, 1]: evaluation and training transforms, by torchvision."""
+"""From a PIL image to a float tensor (3, h, w) in [0, 1]: evaluation and training transforms, by torchvision."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 
 from mettle.typed import Augment
+from mettle.units import sides, size_text
+
+Size = int | Sequence[int]  # side of a square in pixels, or [height, width]
 
 # Principal components of ImageNet's colours (RGB in [0, 1]), Krizhevsky et al. 2012, as in MadryLab's recipes.
 _EIGENVALUES = torch.tensor([0.2175, 0.0188, 0.0045])
@@ -17,12 +21,15 @@ _EIGENVECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8
 _INTERPOLATION = {name: v2.InterpolationMode(name) for name in ("bilinear", "bicubic")}
 
 
-def evaluation(size: int, resize: int, interpolation: str = "bilinear") -> v2.Compose:
-    """Shorter side to `resize`, then the centre."""
+def evaluation(size: Size, resize: Size, interpolation: str = "bilinear") -> v2.Compose:
+    """Shorter side to `resize`, or both sides where it is [height, width]; then the centre.
+
+    An image whose longer side is then shorter than the input's raises ValueError.
+    """
     return v2.Compose([*_centre(size, resize, interpolation), *_tensor()])
 
 
-def training(augment: Augment, size: int, resize: int | None, interpolation: str = "bilinear") -> v2.Compose:
+def training(augment: Augment, size: Size, resize: Size | None, interpolation: str = "bilinear") -> v2.Compose:
     """Random changes of a recipe's `augment` block: crop, flips, colour, rotation, lighting, erasing, in this order.
 
     Without a random crop of any size, images are first brought to `size` as in evaluation.
@@ -35,7 +42,7 @@ def training(augment: Augment, size: int, resize: int | None, interpolation: str
     if augment["vertical_flip"]:
         steps.append(v2.RandomVerticalFlip())
     if augment["auto_augment"]:
-        steps.append(automatic(augment["auto_augment"], size))
+        steps.append(automatic(augment["auto_augment"], min(sides(size))))
     elif jitter := augment["color_jitter"]:
         steps.append(v2.ColorJitter(jitter, jitter, jitter))
     if augment["rotation"]:
@@ -55,7 +62,7 @@ def automatic(text: str, size: int) -> Any:
     ----------
     text : for example `rand-m9-mstd0.5-inc1` (RandAugment, Cubuk et al. 2020, arXiv:1909.13719), `original`
         (AutoAugment), `augmix-m3`
-    size : side of the image in pixels; shifts go up to 0.45 of it
+    size : shorter side of the image in pixels; shifts go up to 0.45 of it
 
     Raises
     ------
@@ -118,17 +125,31 @@ def _filling(mode: str, height: int, width: int) -> Tensor:
     return noise if mode == "zero" else torch.nn.init.trunc_normal_(noise, 0.5, 0.25, 0, 1)
 
 
-def _centre(size: int, resize: int, interpolation: str) -> list[Any]:
-    return [v2.Resize(resize, interpolation=_INTERPOLATION[interpolation]), v2.CenterCrop(size)]
+def _centre(size: Size, resize: Size, interpolation: str) -> list[Any]:
+    resized = v2.Resize(resize, interpolation=_INTERPOLATION[interpolation])
+    return [resized, partial(_covering, size=sides(size)), v2.CenterCrop(sides(size))]
 
 
-def _crop(augment: Augment, size: int) -> list[Any]:
+def _covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The image, if a crop of height and width `size` lies within it; torchvision would make its border black."""
+    height, width = image.height, image.width
+    if height < size[0] or width < size[1]:
+        raise ValueError(
+            f"an image of {height}x{width} pixels once resized is smaller than the input of {size_text(size)}: set a "
+            f"larger input.resize, or input.resize: [{size[0]}, {size[1]}], which changes its aspect"
+        )
+    return image
+
+
+def _crop(augment: Augment, size: Size) -> list[Any]:
     steps: list[Any] = []
     if augment["random_resized_crop"]:
         options = {key: tuple(augment[key]) for key in ("scale", "ratio")}
-        steps.append(v2.RandomResizedCrop(size, interpolation=_INTERPOLATION[augment["interpolation"]], **options))
+        steps.append(
+            v2.RandomResizedCrop(sides(size), interpolation=_INTERPOLATION[augment["interpolation"]], **options)
+        )
     if augment["crop_padding"]:
-        steps.append(v2.RandomCrop(size, padding=augment["crop_padding"]))
+        steps.append(v2.RandomCrop(sides(size), padding=augment["crop_padding"]))
     return steps
 
 

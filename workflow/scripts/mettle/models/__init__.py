@@ -3,7 +3,6 @@
 from mettle.models.architectures import ARCHITECTURES, Architecture, build
 from mettle.models.classifier import Classifier, create, frozen
 from mettle.models.device import Policy, policy
-from mettle.models.evaluation import Batch, Evaluation, Opened
 from mettle.models.finetune import finetune
 from mettle.models.fold import Folded, exact, folded
 from mettle.models.weights import load, save
@@ -11,11 +10,8 @@ from mettle.models.weights import load, save
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
-    "Batch",
     "Classifier",
-    "Evaluation",
     "Folded",
-    "Opened",
     "Policy",
     "build",
     "create",

@@ -150,14 +150,15 @@ ARCHITECTURES = {
 schema.check_registry("models.arch", ARCHITECTURES)
 
 
-def build(name: str, classes: int, size: int, drop_path: float = 0.0) -> nn.Module:
+def build(name: str, classes: int, size: int | tuple[int, int], drop_path: float = 0.0) -> nn.Module:
     """A network with random weights.
 
     Parameters
     ----------
     name : key of `ARCHITECTURES`, or any timm model
     classes : number of logits
-    size : side of the square input in pixels; networks that are bound to an input size are built for it
+    size : of the input in pixels, side of a square or (height, width); networks that are bound to a size are built
+        for it
     drop_path : probability in [0, 1) to skip a residual branch of an image in training, Huang et al. 2016
         (arXiv:1603.09382); how it grows with depth is the network's own
 

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from mettle.models.architectures import build
 from mettle.models.heads import find
+from mettle.units import sides
+
+Size = int | Sequence[int]  # side of a square in pixels, or [height, width]
 
 
 class Classifier(nn.Module):
@@ -19,7 +22,7 @@ class Classifier(nn.Module):
     ----------
     network : module that maps normalised images to logits and ends in a linear layer (or 1x1 convolution)
     mean, std : per channel, in pixel range [0, 1]
-    size : side of the images in pixels
+    size : side of the images in pixels, or [height, width]
 
     Notes
     -----
@@ -30,9 +33,9 @@ class Classifier(nn.Module):
     for which the average is one linear layer again.
     """
 
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], size: int) -> None:
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], size: Size) -> None:
         super().__init__()
-        self.network, self.size = network, size
+        self.network, self.size = network, sides(size)
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
         self._heads: list[str] = []
@@ -75,7 +78,7 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def _check(self) -> None:
-        noise = torch.rand(2, 3, self.size, self.size, generator=torch.Generator().manual_seed(0))
+        noise = torch.rand(2, 3, *self.size, generator=torch.Generator().manual_seed(0))
         with frozen(self):
             logits, features = self.both(noise.to(self.mean.device))
         weight, bias = self._joined()
@@ -112,7 +115,7 @@ class Classifier(nn.Module):
         """
         if not self._heads:
             with frozen(self):
-                self._heads = find(self.network, self.mean.new_zeros(1, 3, self.size, self.size))
+                self._heads = find(self.network, self.mean.new_zeros(1, 3, *self.size))
         if not self._heads:
             raise ValueError(f"no linear layer gives the logits of {type(self.network).__name__}: {_REMEDY}")
         return [self.network.get_submodule(name) for name in self._heads]
@@ -139,16 +142,17 @@ _REMEDY = "let its forward end in one nn.Linear, or in a 1x1 nn.Conv2d"
 def create(
     arch: str,
     classes: int,
-    size: int,
+    size: Size,
     mean: Sequence[float],
     std: Sequence[float],
     seed: int,
     drop_path: float = 0.0,
 ) -> Classifier:
-    """A classifier with random weights that depend on the seed alone; `drop_path` is that of `build`."""
+    """A classifier with random weights that depend on the seed alone; for the others see `build` and `Classifier`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return Classifier(build(arch, classes, size, drop_path), mean, std, size)
+        bound = size if isinstance(size, int) else tuple(size)
+        return Classifier(build(arch, classes, bound, drop_path), mean, std, size)
 
 
 @contextmanager

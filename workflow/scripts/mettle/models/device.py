@@ -37,7 +37,7 @@ class Policy:
         model : the classifier; is on the device afterwards
         """
         model = self.place(model)
-        image = self.move(torch.zeros(1, 3, model.size, model.size)).requires_grad_(True)
+        image = self.move(torch.zeros(1, 3, *model.size)).requires_grad_(True)
         try:
             with frozen(model), torch.enable_grad(), self.autocast():
                 torch.autograd.grad(model(image).sum(), image)

@@ -10,7 +10,6 @@ from mettle.perturb.fab import fab
 from mettle.perturb.goal import Goal, targeted, untargeted
 from mettle.perturb.norms import NORMS, confine, norm
 from mettle.perturb.oracle import named
-from mettle.perturb.peer import pyautoattack
 from mettle.perturb.pgd import pgd, pgd_last, pgd_trace
 from mettle.perturb.square import square
 from mettle.perturb.steps import step_size
@@ -57,7 +56,6 @@ __all__ = [
     "pgd",
     "pgd_last",
     "pgd_trace",
-    "pyautoattack",
     "square",
     "step_size",
     "targeted",

@@ -8,7 +8,8 @@ from typing import Any
 from mettle import files, schema
 from mettle.plan import names
 from mettle.plan.idle import Layers, at, check_idle, merge, merged
-from mettle.typed import DatasetRow, EpsSchedule, ModelRow, Recipe
+from mettle.typed import DatasetRow, EpsSchedule, Input, ModelRow, Recipe
+from mettle.units import sides
 
 Row = dict[str, Any]
 
@@ -63,12 +64,7 @@ class Recipes:
         where = layers[-1][0]
         recipe = schema.check(merged(layers), "recipe", where)
         known(recipe["loss"], schema.names("recipe.loss"), "loss", where)
-        shape = recipe["input"]
-        if shape["resize"] is not None and shape["resize"] < shape["size"]:
-            raise ValueError(
-                f"{where}: input.resize is {shape['resize']}, less than input.size {shape['size']}: images would get a "
-                f"black border; set it to {shape['size']} or more"
-            )
+        _check_covers(recipe["input"], where)
         return recipe
 
     def _expand(self, sweep: str) -> None:
@@ -93,10 +89,21 @@ class Recipes:
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
 
 
+def _check_covers(shape: Input, where: str) -> None:
+    """Raise ValueError for an input that a resized image does not cover: torchvision would add a black border."""
+    size, resize = shape["size"], shape["resize"]
+    least = min(sides(size)) if isinstance(resize, int) else size
+    if resize is not None and any(side < least for side, least in zip(sides(resize), sides(least), strict=True)):
+        raise ValueError(
+            f"{where}: input.resize is {resize}, less than input.size {size}: images would get a black border; set it "
+            f"to {least} or more"
+        )
+
+
 def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     """Raise ValueError for images that a recipe takes as they are, but of another size than its input."""
     size, stored = recipe["input"]["size"], dataset["size"]
-    if stored and stored != size and recipe["input"]["resize"] is None:
+    if stored and sides(stored) != sides(size) and recipe["input"]["resize"] is None:
         raise ValueError(
             f"{where}: images of '{dataset['dataset']}' have {stored} pixels a side, but input.size is {size}: set "
             "input.resize of the recipe"

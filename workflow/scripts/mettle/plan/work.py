@@ -1,11 +1,13 @@
 """How much each job has to do, by row and configuration: passes through networks, images to decode, scores."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from mettle.plan import costs
 from mettle.plan.cells import get
 from mettle.plan.loads import BACK, Images, Load, count, mb, passes
+from mettle.units import sides
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan
@@ -208,7 +210,8 @@ class Work:
     # Images in front of a network
 
     def _network(self, model: str) -> costs.Network:
-        return costs.network(self.plan.models[model]["arch"], self._input(model)["size"])
+        area = math.prod(sides(self._input(model)["size"]))
+        return costs.network(self.plan.models[model]["arch"], round(math.sqrt(area)))
 
     def _input(self, model: str) -> Row:
         return self.plan.preprocessing({"model": model})["input"]

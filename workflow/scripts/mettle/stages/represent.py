@@ -10,7 +10,7 @@ import torch
 
 from mettle import tables
 from mettle.digests import fingerprint
-from mettle.models import Evaluation
+from mettle.evaluation import Evaluation
 from mettle.seeds import derive
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from mettle import models, tables
-from mettle.models import Evaluation, Opened
-from mettle.perturb import Draws, pgd_trace, step_size, untargeted
+from mettle.evaluation import Evaluation, Opened
+from mettle.perturb import Draws, pgd_trace, step_size
 from mettle.seeds import derive
 from mettle.stages.attack import flags
 
@@ -46,9 +46,10 @@ def convergence(evaluation: Evaluation, keys: Row, options: Row) -> list[Row]:
     note = _doubts(opened, known)
     rows = []
     for seed in job.progress(range(options["seeds"]), "seeds"):
-        for clean, labels, ids in opened.batches(opened.split(known)):
+        for clean, targets, ids in opened.batches(opened.split(known)):
             run = {"draws": Draws(derive(job.seed, "convergence", seed), ids, clean.device), "policy": opened.policy}
-            losses = pgd_trace(opened.model, clean, untargeted(labels), watch=job, **run, **ball)[:, options["steps"]]
+            goal = opened.task.goal(targets)
+            losses = pgd_trace(opened.model, clean, goal, watch=job, **run, **ball)[:, options["steps"]]
             for image, values in zip(ids, losses.tolist(), strict=True):
                 for steps, value in zip(options["steps"], values, strict=True):
                     cell = keys | {"measure": "loss", "id": image, "steps": steps, "seed": seed}
@@ -60,7 +61,7 @@ def _doubts(opened: Opened, positions: np.ndarray) -> str | None:
     """What casts doubt on attacks of these images, with the shares that it holds for."""
     found: dict[str, list[bool]] = {key: [] for key in tables.FLAGS}
     for batch in opened.batches(opened.split(positions)):
-        _, flagged = flags.look(opened.model, *batch)
+        _, flagged = flags.look(opened, batch)
         for key, values in found.items():
             values += flagged[key].tolist()
     return flags.doubts({key: float(np.mean(values)) for key, values in found.items()})
@@ -73,10 +74,11 @@ def _known(opened: Opened, n: int) -> np.ndarray:
     chosen = opened.split(np.random.default_rng(seed).permutation(len(opened.source)))
     found: list[np.ndarray] = []
     left = opened.batches(chosen, "looking for correctly classified images")
-    for part, (images, labels, _) in zip(chosen, left, strict=True):
+    for part, (images, targets, _) in zip(chosen, left, strict=True):
         with models.frozen(opened.model):
-            correct = (opened.model(images).argmax(1) == labels).cpu().numpy()
-        found.append(part[correct])
+            outputs = opened.model(images)
+        wrong = opened.task.goal(targets).success(outputs, torch.arange(len(images), device=images.device))
+        found.append(part[~wrong.cpu().numpy()])
         if sum(map(len, found)) >= n:
             break
     return np.concatenate(found)[:n]

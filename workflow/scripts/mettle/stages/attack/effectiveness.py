@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 
 from mettle import models, tables
+from mettle.evaluation import Batch, Evaluation, Opened
 from mettle.flow.parts import Parts
-from mettle.models import Batch, Evaluation, Opened
-from mettle.perturb import Draws, apgd, pgd_last, step_size, untargeted
+from mettle.perturb import Draws, Goal, apgd, pgd_last, step_size
 from mettle.seeds import derive
 from mettle.stages.attack import flags
 from mettle.stats import proportion
@@ -93,14 +92,15 @@ def _sums(evaluation: Evaluation, options: Row) -> dict[str, np.ndarray]:
     sums: dict[Cell, np.ndarray] = {}
     opened.say(sum(map(len, chosen)))
     for batch in opened.batches(chosen, Path(evaluation.weights).stem):
-        _, flagged = flags.look(opened.model, *batch)
+        goal, (_, flagged) = opened.task.goal(batch.targets), flags.look(opened, batch)
+        every = torch.arange(len(batch.images), device=batch.images.device)
         doubtful = [float(flagged[key].sum()) for key in tables.FLAGS]
-        for cell, image in _attacked(opened, batch, options):
+        for cell, image in _attacked(opened, batch, goal, options):
             with models.frozen(opened.model), torch.no_grad():
-                logits = opened.model(image).double()
-            correct = (logits.argmax(1) == batch.labels).sum()
-            loss = F.cross_entropy(logits, batch.labels, reduction="sum")
-            sums[cell] = sums.get(cell, 0) + np.array([float(correct), float(loss), len(batch.labels), *doubtful])
+                outputs = opened.model(image).double()
+            correct = (~goal.success(outputs, every)).sum()
+            loss = goal.objective(outputs, every).sum()
+            sums[cell] = sums.get(cell, 0) + np.array([float(correct), float(loss), len(every), *doubtful])
     attacks, steps, seeds = map(np.array, zip(*sums, strict=True))
     correct, loss, n, *doubtful = np.array(list(sums.values())).T
     counts = {"correct": correct, "n": n} | dict(zip(tables.FLAGS, doubtful, strict=True))
@@ -108,9 +108,9 @@ def _sums(evaluation: Evaluation, options: Row) -> dict[str, np.ndarray]:
     return sums | {key: values.astype(int) for key, values in counts.items()}
 
 
-def _attacked(opened: Opened, batch: Batch, options: Row) -> Iterator[tuple[Cell, torch.Tensor]]:
+def _attacked(opened: Opened, batch: Batch, goal: Goal, options: Row) -> Iterator[tuple[Cell, torch.Tensor]]:
     """The images clean, under every number of steps from every start, and under Auto-PGD."""
-    clean, ids, goal = batch.images, batch.ids, untargeted(batch.labels)
+    clean, ids = batch.images, batch.ids
     run = {"policy": opened.policy, "watch": opened.job}
     yield ("clean", 0, 0), clean
     ball = {key: options[key] for key in ("norm", "eps")}

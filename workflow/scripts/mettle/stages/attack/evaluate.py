@@ -6,19 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle import models
+from mettle.evaluation import Batch, Evaluation, Opened
 from mettle.flow import Job
 from mettle.flow.parts import Parts
-from mettle.models import Batch, Evaluation, Opened, loggers
+from mettle.models import loggers
 from mettle.models.weights import read
-from mettle.perturb import ATTACKS, Draws, named, norm, pyautoattack, step_size, targeted, untargeted
-from mettle.perturb.losses import margin, random_targets
+from mettle.perturb import ATTACKS, Draws, named, norm, step_size
+from mettle.perturb.peer import pyautoattack
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.stages.attack import flags
+from mettle.tasks.known import task_of
+from mettle.tasks.scores import Score
 from mettle.units import eps_text
 
 # Options of an attack that are not its function's.
@@ -45,18 +48,18 @@ def evaluate(
     opened, job = evaluation.open().faster(), evaluation.job
     chosen = opened.split(opened.sample(options["images"]))
     parts = Parts(resume, [*evaluation.made_from, options], len(chosen))
-    standing = Standing(job, len(chosen))
+    progress = Progress(job, opened.task.score, len(chosen))
     for number in parts.done:
-        standing.add(parts.load(number))
+        progress.add(parts.load(number))
     if parts.done:
-        job.say(f"resuming: {standing}")
+        job.say(f"resuming: {progress}")
     opened.say(sum(map(len, chosen)))
     left = opened.batches([chosen[i] for i in parts.left], "attack")
     for number, batch in zip(parts.left, left, strict=True):
-        columns = attack_batch(opened, batch, options, standing)
+        columns = attack_batch(opened, batch, options, progress)
         parts.save(number, columns)
-        standing.add(columns)
-        job.say(str(standing))
+        progress.add(columns)
+        job.say(str(progress))
     columns = parts.collect()
     n = len(columns["id"])
     constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": flags.note(columns)}
@@ -64,7 +67,7 @@ def evaluate(
 
 
 def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, options: dict[str, Any], job: Job) -> None:
-    """Send accuracies of an attack table to the run of the model in the loggers, where there are some.
+    """Send the scores of an attack table to the run of the model in the loggers, where there are some.
 
     Parameters
     ----------
@@ -76,45 +79,46 @@ def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, optio
     """
     if not options["loggers"]:
         return
+    about = read(weights)[1]
+    score, answers = task_of(about, weights).score, pd.DataFrame(columns)
+    found = {f"clean_{score.measure}": score.of(answers, clean=True), score.measure: score.of(answers)}
     where = f"{columns['dataset'][0]}/{columns['attack'][0]}"
-    label = np.asarray(columns["label"])
-    found = {"clean_accuracy": "clean_prediction", "accuracy": "prediction"}
-    scalars = {f"{where}/{name}": float((columns[key] == label).mean()) for name, key in found.items()}
-    loggers.judge(Path(parent), read(weights)[1], scalars | {f"{where}/n": len(label)}, options, job.say)
+    scalars = {f"{where}/{name}": result["value"] for name, result in found.items()}
+    loggers.judge(Path(parent), about, scalars | {f"{where}/n": len(answers)}, options, job.say)
 
 
-class Standing:
-    """Accuracy so far, for the log; a `Watch` of the batch that is under attack.
+class Progress:
+    """The score so far, for the log; a `Watch` of the batch that is under attack.
 
     Parameters
     ----------
     job : whose log it is
+    score : of the answers
     batches : how many there are
     """
 
-    def __init__(self, job: Job, batches: int) -> None:
-        self.job, self.batches = job, batches
-        self.done = self.images = self.clean = self.attacked = 0
+    def __init__(self, job: Job, score: Score, batches: int) -> None:
+        self.job, self.score, self.batches = job, score, batches
+        self.answers: list[pd.DataFrame] = []
 
     def add(self, columns: dict[str, np.ndarray]) -> None:
         """Take in the answers to a batch."""
-        self.done += 1
-        self.images += len(columns["label"])
-        self.clean += int((columns["clean_prediction"] == columns["label"]).sum())
-        self.attacked += int((columns["prediction"] == columns["label"]).sum())
+        self.answers.append(pd.DataFrame(columns))
 
     def say(self, text: str) -> None:
         """What the attack says, with the number of the batch."""
-        self.job.say(f"batch {self.done + 1} of {self.batches}: {text}")
+        self.job.say(f"batch {len(self.answers) + 1} of {self.batches}: {text}")
 
     def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterable:
         """The steps of the attack, counted."""
         return self.job.progress(items, text, total)
 
     def __str__(self) -> str:
-        clean, attacked = (hits / self.images for hits in (self.clean, self.attacked))
+        answers = pd.concat(self.answers)
+        attacked, clean = (self.score.of(answers, clean=clean)["value"] for clean in (False, True))
         return (
-            f"{self.done} of {self.batches} batches: accuracy {attacked:.4f} of {self.images} images, clean {clean:.4f}"
+            f"{len(self.answers)} of {self.batches} batches: {self.score.measure} {attacked:.4f} of {len(answers)} "
+            f"images, clean {clean:.4f}"
         )
 
 
@@ -124,21 +128,14 @@ def attack_batch(opened: Opened, batch: Batch, options: dict[str, Any], watch: W
     Raises
     ------
     ValueError
-        If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
+        If images lie outside [0, 1], targets do not go with the model, or outputs or gradients are not finite.
     """
-    clean, labels, ids = batch
-    clean_logits, flagged = flags.look(opened.model, *batch)
+    clean_outputs, flagged = flags.look(opened, batch)
     images, queries = attacked(opened, batch, options, watch)
-    logits = judge(opened.model, images)
-    columns = {
-        "id": np.asarray(ids),
-        "label": labels,
-        "clean_prediction": clean_logits.argmax(1),
-        "prediction": logits.argmax(1),
-        "clean_loss": F.cross_entropy(clean_logits.double(), labels, reduction="none"),
-        "loss": F.cross_entropy(logits.double(), labels, reduction="none"),
-        "margin": margin(logits.double(), labels),
-        "distance": norm(options["norm"]).distance(images.double() - clean.double()),
+    outputs = judge(opened.model, images)
+    columns = {"id": np.asarray(batch.ids)} | opened.task.attacked(clean_outputs, outputs, batch.targets)
+    columns |= {
+        "distance": norm(options["norm"]).distance(images.double() - batch.images.double()),
         "queries": queries,
     }
     columns |= flagged
@@ -150,12 +147,12 @@ def attacked(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch
 
     Parameters
     ----------
-    opened : the classifier, with or without a faster copy
-    batch : images, true classes, ids
+    opened : the model, with or without a faster copy
+    batch : images, targets, ids
     options : options of the attack with defaults filled in
     watch : is told what is left after each member of AutoAttack, and counts the steps
     """
-    clean, labels, ids = batch
+    clean, targets, ids = batch
     method, eps = options["method"], options["eps"]
     own = {key: value for key, value in options.items() if key not in _NOT_ITS_OWN}
     if "step_size" in own:
@@ -163,9 +160,9 @@ def attacked(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch
     ours = options.get("engine", "mettle") == "mettle"
     run = ATTACKS[method].run if ours else partial(pyautoattack, method)
     draws = Draws(opened.job.seed, ids, clean.device)
-    goal = untargeted(labels)
-    if options.get("target", "none") != "none":
-        goal = targeted(choose_targets(options["target"], judge(opened.model, clean), labels, draws))
+    goal = opened.task.goal(targets)
+    if (aim := options.get("target", "none")) != "none":
+        goal = opened.task.aims[aim](judge(opened.model, clean), targets, draws)
     images, queries = run(opened.model, clean, goal, draws=draws, policy=opened.policy, watch=watch, **own)
     distance = norm(options["norm"]).distance(images.double() - clean.double())
     outside = ~((distance <= eps) & ((images >= 0) & (images <= 1)).flatten(1).all(1))  # NaN is outside, too
@@ -175,15 +172,8 @@ def attacked(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch
     return images, queries
 
 
-def choose_targets(target: str, logits: Tensor, labels: Tensor, draws: Draws) -> Tensor:
-    """Target classes (n,) of a targeted attack, never the true class: `random` per image, or `least_likely`."""
-    if target == "least_likely":
-        return logits.scatter(1, labels[:, None], torch.inf).argmin(1)
-    return random_targets(labels, logits.shape[1], draws)
-
-
 @torch.no_grad()
 def judge(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits of the exact model, in fp32 and evaluation mode."""
+    """Outputs of the exact model, in fp32 and evaluation mode."""
     with models.frozen(model):
         return models.exact(model)(images)

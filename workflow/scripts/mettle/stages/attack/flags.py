@@ -1,15 +1,16 @@
 """Doubts about an evaluation, read off the clean images: what makes a model look more robust than it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mettle import models, tables
+from mettle.evaluation import Batch, Opened
 from mettle.models import Policy
-from mettle.perturb import named, untargeted
+from mettle.perturb import named
 from mettle.perturb.oracle import Oracle
 
 # What to do when a whole model is flagged.
@@ -21,33 +22,40 @@ ADVICE = {
 }
 
 
-def look(model: nn.Module, images: Tensor, labels: Tensor, ids: Sequence[int]) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits (n, classes) of clean images in fp32, and the flags of `ADVICE`, each (n,) of truth values.
+def look(opened: Opened, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """Outputs of the exact model for clean images in fp32, and the flags of `ADVICE`, each (n,) of truth values.
 
     Raises
     ------
     ValueError
-        If images lie outside [0, 1], labels are no classes of the model, or logits or gradients are not finite.
+        If images lie outside [0, 1], targets do not go with the model, or outputs or gradients are not finite.
     """
+    images, targets, ids = batch
     if (bad := ~((images >= 0) & (images <= 1)).flatten(1).all(1)).any():
         verb = "hold" if bad.sum() > 1 else "holds"
-        raise ValueError(f"{_where(ids, bad)} {verb} values outside [0, 1], the range of pixels here (not [0, 255])")
-    exact = models.exact(model)
+        where = named(ids, bad.nonzero()[:, 0].tolist())
+        raise ValueError(f"{where} {verb} values outside [0, 1], the range of pixels here (not [0, 255])")
+    exact = models.exact(opened.model)
     index = torch.arange(len(images), device=images.device)
-    with models.frozen(model), torch.no_grad():
+    with models.frozen(opened.model), torch.no_grad():
         again = exact(images)
-        classes = again.shape[1]
-        if (bad := (labels < 0) | (labels >= classes)).any():
-            raise ValueError(f"{_where(ids, bad)}: the label is none of the model's classes, 0 to {classes - 1}")
-        goal = untargeted(labels)
+        opened.task.check(again, targets, ids)
+        goal = opened.task.goal(targets)
         oracle = Oracle(exact, goal, len(images), Policy(images.device), ids)
-        logits, _, gradient = oracle.gradient(images, index, goal.objective)
-    rounding = 1e-4 * logits.abs().amax(1)
-    return logits, {
+        outputs, _, gradient = oracle.gradient(images, index, goal.objective)
+    size = outputs.abs().flatten(1).amax(1)
+    return outputs, {
         "gradient_zero": (gradient == 0).flatten(1).all(1),
-        "randomised": (logits - again).abs().amax(1) > rounding,
-        "probabilities": (logits >= 0).all(1) & ((logits.sum(1) - 1).abs() < 1e-4),
+        "randomised": (outputs - again).abs().flatten(1).amax(1) > 1e-4 * size,
+        "probabilities": _probabilities(outputs) if opened.task.logits else torch.zeros_like(size, dtype=torch.bool),
     }
+
+
+def _probabilities(outputs: Tensor) -> Tensor:
+    """Mask (n,) of outputs (n, classes, ...) none of which is negative, and that sum to 1 over the classes."""
+    n = len(outputs)
+    whole = (outputs.sum(1) - 1).abs() < 1e-4
+    return (outputs >= 0).view(n, -1).all(1) & whole.view(n, -1).all(1)
 
 
 def note(columns: dict[str, Any]) -> str | None:
@@ -59,7 +67,3 @@ def doubts(shares: Mapping[str, float]) -> str | None:
     """Flags in words with the share of images that bear them, and what to do about those that all bear."""
     advice = note({key: share >= 1 for key, share in shares.items()})
     return tables.doubts(shares, [advice] if advice else [])
-
-
-def _where(ids: Sequence[int], bad: Tensor) -> str:
-    return named(ids, bad.nonzero()[:, 0].tolist())

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mettle import tables
-from mettle.models import Evaluation
+from mettle.evaluation import Evaluation
 from mettle.stages.attack import flags
 from mettle.stages.attack.evaluate import attacked
 
@@ -35,7 +35,7 @@ def perturbations(evaluation: Evaluation, options: Row, sample: int) -> Iterator
     positions = opened.sample(sample)
     opened.say(len(positions))
     for batch in opened.batches(opened.split(positions), "attack"):
-        _, flagged = flags.look(opened.model, *batch)
+        _, flagged = flags.look(opened, batch)
         found, _ = attacked(opened, batch, options, opened.job)
         ids, clean = torch.tensor(batch.ids), batch.images.cpu()
         yield ids, clean, found.cpu(), {key: values.tolist() for key, values in flagged.items()}

@@ -17,9 +17,10 @@ from mettle import data, tables
 from mettle.data.item import Item, png
 from mettle.data.store import Store
 from mettle.digests import fingerprint
+from mettle.evaluation import Evaluation
 from mettle.flow import Job
 from mettle.flow.parts import Parts
-from mettle.models import Classifier, Evaluation, Policy
+from mettle.models import Classifier, Policy
 from mettle.models.checkpoint import Checkpoint
 from mettle.stages.invert.descent import invert, relative_distance
 

@@ -18,7 +18,8 @@ from mettle.data import archives
 from mettle.data.item import Item, png
 from mettle.data.store import Store
 from mettle.digests import sha256_of
-from mettle.models import Evaluation, unpickled
+from mettle.evaluation import Evaluation
+from mettle.models import unpickled
 from mettle.plan.sources import parse
 from mettle.stages.invert.descent import relative_distance
 from mettle.stages.invert.images import matched

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mettle import schema, tables
-from mettle.stats import proportion_of
+from mettle.tasks.scores import accuracy as accuracy_of
 
 Row = dict[str, Any]
 _CELL = ["dataset", "split", "model", "attack", "norm", "eps"]
@@ -43,12 +43,11 @@ def _shares(cell: Row, answers: pd.DataFrame, per_class: bool) -> list[Row]:
 
 
 def _clean(answers: pd.DataFrame) -> Row:
-    return proportion_of(answers["clean_prediction"] == answers["label"]) | {"clean": None}
+    return accuracy_of(answers, clean=True) | {"clean": None}
 
 
 def _attacked(answers: pd.DataFrame) -> Row:
-    found = proportion_of(answers["prediction"] == answers["label"])
-    return found | {"clean": _clean(answers)["value"], "note": tables.doubts_of(answers)}
+    return accuracy_of(answers) | {"clean": _clean(answers)["value"], "note": tables.doubts_of(answers)}
 
 
 def accuracy(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:

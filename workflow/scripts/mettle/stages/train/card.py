@@ -13,7 +13,7 @@ from mettle.digests import sha256_of
 from mettle.files import atomic
 from mettle.models import ARCHITECTURES
 from mettle.models.weights import described
-from mettle.units import ball_text
+from mettle.units import ball_text, size_text
 
 _FEW = 20  # class names that are listed
 _UNSTATED = "not stated"
@@ -58,15 +58,15 @@ def _summary(about: dict[str, Any]) -> str:
 
 
 def _facts(about: dict[str, Any]) -> str:
-    data, resize = about["data"], about["resize"]
+    data = about["data"]
     rows = [
         ("weights", f"`{about['weights']}`"),
         ("SHA-256 of the weights", f"`{about['weights_sha256']}`"),
         ("licence of the weights", about.get("licence") or _UNSTATED),
         *_origin(about),
-        ("input", f"RGB in [0, 1], {about['size']} x {about['size']} px; normalised inside the model"),
+        ("input", f"RGB in [0, 1], {size_text(about['size'])} px; normalised inside the model"),
         ("mean, std", f"{_numbers(about['mean'])}; {_numbers(about['std'])}"),
-        ("resized", f"shorter side to {resize} px, {about['interpolation']}, centre crop" if resize else "no"),
+        ("resized", _resized(about)),
         ("classes", _classes(about)),
         ("data", f"`{about['dataset']}`; licence: {data['licence'] or _UNSTATED}"),
         ("recipe", f"`config/recipes/{about['recipe']}.yaml`"),
@@ -81,6 +81,14 @@ def _origin(about: dict[str, Any]) -> list[tuple[str, str]]:
         return [("source", f"trained here, seed {about['seed']}, commit {made.get('commit', 'unknown')}")]
     mirror = [("second address", about["mirror"])] if about.get("mirror") else []
     return [("source", about["source"]), *mirror, ("SHA-256 of the source", f"`{about['sha256']}`")]
+
+
+def _resized(about: dict[str, Any]) -> str:
+    """How an image comes to the input's size."""
+    if not (resize := about["resize"]):
+        return "no"
+    to = f"shorter side to {resize} px" if isinstance(resize, int) else f"to {size_text(resize)} px"
+    return f"{to}, {about['interpolation']}, centre crop"
 
 
 def _classes(about: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ def check_statistics(model: Classifier, batch: np.ndarray, recipe: Recipe, proce
         return
     try:
         with torch.no_grad():
-            copy.deepcopy(model).train()(model.mean.new_zeros(1, 3, model.size, model.size))
+            copy.deepcopy(model).train()(model.mean.new_zeros(1, 3, *model.size))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

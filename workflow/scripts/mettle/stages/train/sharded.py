@@ -50,7 +50,7 @@ def shard(model: Classifier, device: torch.device) -> Classifier:
     model.to(device)  # statistics of BatchNorm
     try:
         with torch.no_grad(), frozen(model):
-            model(model.mean.new_zeros(1, 3, model.size, model.size))
+            model(model.mean.new_zeros(1, 3, *model.size))
     except (RuntimeError, ValueError) as error:
         name = type(model.network).__name__
         raise ValueError(f"{name} does not run in shards ({error}): set train.strategy to 'ddp'") from error

@@ -41,7 +41,7 @@ def about(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
     """Metadata of a model's weights."""
     found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
     found |= {key: recipe["input"][key] for key in ("size", "resize", "interpolation", "mean", "std")}
-    return found | {"recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
+    return found | {"task": "classification", "recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
 
 
 class Training:

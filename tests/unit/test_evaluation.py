@@ -10,6 +10,7 @@ from mettle import models
 from mettle.data.item import Item, png
 from mettle.data.loading import evaluation_images
 from mettle.data.store import Store, write
+from mettle.evaluation import Evaluation
 from mettle.models.small import CifarResNet
 
 JOB = types.SimpleNamespace(threads=1, needs_cuda=False)
@@ -30,17 +31,24 @@ def test_opening_costs_few_passes(tmp_path, store, monkeypatch):
     models.save(tmp_path / "weights.safetensors", models.create("resnet8", 3, 24, **STATISTICS, seed=0), ABOUT)
     passed, forward = [], CifarResNet.forward
     monkeypatch.setattr(CifarResNet, "forward", lambda self, x: passed.append(len(x)) or forward(self, x))
-    models.Evaluation(tmp_path / "weights.safetensors", store.path, "d", "fp32", 4, JOB).open()
+    Evaluation(tmp_path / "weights.safetensors", store.path, "d", "fp32", 4, JOB).open()
     assert passed == [1, 2, 1], "where the head is, what it makes of its input, the memory layout"
+
+
+def test_a_rectangular_input_goes_from_weights_to_answers(tmp_path, store):
+    about = ABOUT | {"size": [16, 24], "resize": 24}
+    models.save(tmp_path / "weights.safetensors", models.create("resnet8", 3, [16, 24], **STATISTICS, seed=0), about)
+    opened = Evaluation(tmp_path / "weights.safetensors", store.path, "d", "fp32", 4, JOB).open()
+    (batch,) = opened.batches([np.array([2, 0])])
+    assert batch.images.shape == (2, 3, 16, 24) and batch.targets.tolist() == [0, 0] and batch.ids == [2, 0]
+    assert opened.model(batch.images).shape == (2, 3)
 
 
 @pytest.mark.parametrize("uncropped", [False, True])
 def test_a_model_comes_with_the_images_as_it_takes_them(tmp_path, store, uncropped):
     model = models.create("resnet8", 3, 24, **STATISTICS, seed=0)
     models.save(tmp_path / "weights.safetensors", model, ABOUT)
-    opened = models.Evaluation(tmp_path / "weights.safetensors", store.path, "d", "bf16", 4, JOB).open(
-        uncropped=uncropped
-    )
+    opened = Evaluation(tmp_path / "weights.safetensors", store.path, "d", "bf16", 4, JOB).open(uncropped=uncropped)
     found, policy = opened.model, opened.policy
     batch, _, _ = opened.source.__getitems__([0, 2])
     assert torch.equal(batch, evaluation_images(store, ABOUT, uncropped=uncropped).__getitems__([0, 2])[0])
@@ -55,9 +63,9 @@ def test_labels_are_scored_only_for_the_classes_that_the_model_was_trained_on(tm
     model, path = models.create("resnet8", 3, 24, **STATISTICS, seed=0), tmp_path / "weights.safetensors"
     for names in (["a", "b", "c"], ["a"], ["0", "1", "2"]):
         models.save(path, model, ABOUT | {"class_names": names})
-        models.Evaluation(path, store.path, "d", "fp32", 4, JOB).open()
+        Evaluation(path, store.path, "d", "fp32", 4, JOB).open()
     models.save(path, model, ABOUT | {"class_names": ["c", "a", "b"]})
     message = rf"^{path}: class 0 is 'c', but 'a' in {store.path}: the model was trained on classes that are numbered"
     with pytest.raises(ValueError, match=message):
-        models.Evaluation(path, store.path, "d", "fp32", 4, JOB).open()
-    models.Evaluation(path, store.path, "d", "fp32", 4, JOB).open(scored=False)
+        Evaluation(path, store.path, "d", "fp32", 4, JOB).open()
+    Evaluation(path, store.path, "d", "fp32", 4, JOB).open(scored=False)

@@ -15,10 +15,9 @@ from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.digests import sha256_of
 from mettle.flow import Job
-from mettle.models.classifier import Classifier
-from mettle.models.device import Policy, policy
-from mettle.models.fold import Folded, folded
-from mettle.models.weights import load
+from mettle.models import Classifier, Folded, Policy, folded, load, policy
+from mettle.tasks.known import task_of
+from mettle.tasks.task import Task
 
 
 class Batch(NamedTuple):
@@ -27,12 +26,12 @@ class Batch(NamedTuple):
     Attributes
     ----------
     images : (n, 3, h, w) in [0, 1]
-    labels : (n,) classes
+    targets : of the images, as their task has them
     ids : keys in the store
     """
 
     images: Tensor
-    labels: Tensor
+    targets: Tensor
     ids: list[int]
 
 
@@ -96,7 +95,8 @@ class Evaluation:
                 "differently"
             )
         chosen = policy(self.job.threads, self.precision, self.job.needs_cuda).suited(model)
-        return Opened(self, chosen.place(model), evaluation_images(store, about, uncropped=uncropped), chosen)
+        source = evaluation_images(store, about, uncropped=uncropped)
+        return Opened(self, chosen.place(model), source, chosen, task_of(about, self.weights))
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,14 @@ class Opened:
     model : in evaluation mode on its device, with or without a faster copy beside it
     source : the images as it takes them
     policy : device and precision of the passes
+    task : of the model
     """
 
     evaluation: Evaluation
     model: Classifier | Folded
     source: ImageSet
     policy: Policy
+    task: Task
 
     @property
     def job(self) -> Job:
@@ -147,5 +149,7 @@ class Opened:
         doing : what is done to them, for the lines of progress; none without
         """
         found = batches(self.source, chosen, self.job.threads - 1)
-        for images, labels, ids in self.job.progress(found, doing, len(chosen)) if doing else found:
-            yield Batch(self.policy.move(images), labels.to(self.policy.device), ids.tolist())
+        found = self.job.progress(found, doing, len(chosen)) if doing else found
+        for positions, (images, _, ids) in zip(chosen, found, strict=True):
+            targets = self.task.targets(self.source.store, positions)
+            yield Batch(self.policy.move(images), targets.to(self.policy.device), ids.tolist())

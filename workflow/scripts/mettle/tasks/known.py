@@ -1,0 +1,28 @@
+"""All tasks by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mettle.tasks.classification import CLASSIFICATION
+from mettle.tasks.task import Task
+
+TASKS = {task.name: task for task in (CLASSIFICATION,)}
+
+
+def task_of(about: Mapping[str, Any], path: object) -> Task:
+    """The task that a model was made for, as the metadata of its weights say; classification where they do not.
+
+    Parameters
+    ----------
+    about : the metadata
+    path : the file, for the message
+
+    Raises
+    ------
+    ValueError
+        If there is no such task.
+    """
+    name = about.get("task", CLASSIFICATION.name)
+    if name not in TASKS:
+        raise ValueError(f"{path}: made for the task '{name}', but models here are made for: {', '.join(TASKS)}")
+    return TASKS[name]
