@@ -98,7 +98,7 @@ def test_the_card_of_a_published_model(tmp_path, plan):
         "| licence of the weights | MIT |",
         "| source | https://host/c.pth |",
         f"| SHA-256 of the source | `{'a' * 64}` |",
-        "| input | RGB in [0, 1], 32 x 32 px; normalised inside the model |",
+        "| input | RGB in [0, 1], 32x32 px; normalised inside the model |",
         "| mean, std | 0.5, 0.5, 0.5; 0.25, 0.25, 0.25 |",
         f"| `cifar10` | none |  | 0.9006 | {README} |",
         f"| `cifar10` | AutoAttack, standard version | Linf 8/255 | 0.5614 | {README} |",
