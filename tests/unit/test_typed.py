@@ -20,12 +20,11 @@ def described(rules):
     """The type of a value under a schema, `dict` for a block that is described key by key."""
     if "enum" in rules or "const" in rules:
         return str
-    if rules["type"] == "array":
-        return list[described(rules["items"])]
     if rules["type"] == "object":
         return dict if rules.get("properties") else dict[str, Any]
     kinds = [rules["type"]] if isinstance(rules["type"], str) else rules["type"]
-    return typing.Union[tuple(TYPES[kind] for kind in kinds)]  # noqa: UP007 - of a list
+    found = [list[described(rules["items"])] if kind == "array" else TYPES[kind] for kind in kinds]
+    return typing.Union[tuple(found)]  # noqa: UP007 - of a list
 
 
 def compare(kind, rules):
