@@ -12,12 +12,13 @@ READY := .venv/ready
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(READY) ## create .venv with the pinned requirements
+env: $(READY) ## create .venv with the pinned requirements, and with mettle for `import mettle` from any folder
 
 $(READY): requirements.txt requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "mettle needs Python 3.11 or 3.12, $(PYTHON) is %d.%d: make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt --constraint requirements.lock
+	@$(BIN)/python -c 'import sys, sysconfig; open(sysconfig.get_path("purelib") + "/mettle.pth", "w").write(sys.argv[1])' "$(CURDIR)/workflow/scripts"
 	@touch $@
 
 demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
@@ -64,12 +65,12 @@ PROFILED = $(if $(SIZE),--size $(SIZE)) $(if $(BATCH),--batch $(BATCH)) $(if $(C
 	$(if $(WARM),--warm $(WARM)) $(if $(REPEATS),--repeats $(REPEATS)) $(if $(OUT),--out $(OUT)) --threads $(CORES)
 
 profile: $(READY) ## what networks cost: make profile ARCH=resnet50 BATCH=64 STEPS="1 10" (docs/training.md)
-	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.commands.profile $(ARCH) $(PROFILED)
+	@$(BIN)/python -m mettle.commands.profile $(ARCH) $(PROFILED)
 
 SHEETS ?= $(wildcard config/*.tsv config/models/*.tsv)
 
 checksums: $(READY) ## fill column sha256 of the sheets for the files that are at hand
-	@PYTHONPATH=workflow/scripts $(BIN)/python -m mettle.commands.checksums $(SHEETS)
+	@$(BIN)/python -m mettle.commands.checksums $(SHEETS)
 
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf

@@ -66,6 +66,10 @@ there keep what they said when they were made. A row added at the end of the she
 removed further up also changes which models those below it are compared with: `compare`, `subgroups`, `agree`, `cross` and
 `probe_agree` of these.
 
+The file of an architecture such as `net.py:MyNet` is an input of `train` and `convert` of its models, and so is a file of
+`plugins` where a model's architecture or loss is written in it and nowhere in mettle: a change in such a file makes these weights
+again and what follows from them, and nothing else.
+
 ## Recipes
 
 | key | what a change makes again |
@@ -74,7 +78,7 @@ removed further up also changes which models those below it are compared with: `
 
 FOLLOWS = """
 `convert` is for the models whose checkpoints come from elsewhere: of their recipe only `input` counts, and norm and eps of
-the attack, which stand in their metadata.
+the attack, which are in their metadata; a row without recipe states these itself.
 
 ## What follows
 
@@ -95,7 +99,7 @@ FOOT = """
 | a folder of torchvision or TFDS changes further down | `touch` the folder that `source` names |
 | the file behind an address changes | delete it in `resources/downloads`, or write another `version` into the row |
 | a file of more than 1 GB gets a new time and is the same | `snakemake --cores 1 --touch -- TARGET`: takes what is there as up to date |
-| the code of a network, loss, measure or attack of your own | `--forcerun` with the first rule that runs it: `train convert` for a network, `train` for a loss, `compare subgroups` for a measure, `attack` for an attack |
+| code of a network, loss, measure or attack that you wrote into mettle's own folders | `--forcerun` with the first rule that runs it: `train convert` for a network, `train` for a loss, `compare subgroups` for a measure, `attack` for an attack |
 | the library itself, by `git pull` | nothing: where numbers change, the rule's revision is raised with the code (`workflow/revisions.lock`) |
 
 What is made again and comes out as it was keeps its bytes (stores of images, converted weights), and nothing follows from

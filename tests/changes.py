@@ -20,6 +20,7 @@ OWN = {"evaluations": [{"datasets": ["digits"], "attacks": ["own"]}], "eps": [0,
 OWN |= {"numbers": "published.tsv"}
 OF_DIGITS = {"dataset": "digits", "models": TWO}
 CONFIG = {
+    "plugins": ["raw/plugin.py"],
     "sweeps": ["grid", "wide"],
     "sets": {"two": {"models": TWO, "across": True}},
     "train": {"loggers": ["tensorboard", "wandb"]},
@@ -86,7 +87,7 @@ rooms|depth||0|nyu|raw/nyu||||test||1||||||1|10
 roads|classification, depth|10|96|streets||||train|test||1||||||1|10
 """
 MODELS = """
-model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted
+model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std
 resnet8-plain-s0||digits|resnet8|plain|0|train||||
 vgg5-plain-s0||digits|vgg5|plain|0|train||||
 resnet8-robust-s0||digits|resnet8|robust|0|train||||
@@ -96,6 +97,9 @@ resnet18-tough-s0||photos|resnet18|tough|0|https://host/a.pt||timm|||https://mir
 resnet50-bare-s0||photos|resnet50|bare|0|train||||
 resnet50-tough-s0||photos|resnet50|tough|0|train|||resnet18-bare-s0|
 resnet18-bare-s1||packed|resnet18|bare|1|raw/a.pt||timm||||||raw/i.pt
+own||photos|raw/net.py:Net|||raw/a.pt||||yes|||||32|40|bilinear|0.5,0.5,0.5|0.25,0.25,0.25
+plugged||photos|net_of_plugin|bare||raw/a.pt||||yes
+trained||photos|net_of_plugin|bare|0|train||||yes
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -109,6 +113,7 @@ MORE += ["results/dinov2/photos", "results/mmseg/rooms"]
 MORE += ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
 MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
+MORE += [f"results/represent/photos/natural/{model}.parquet" for model in ("own", "plugged", "trained")]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
@@ -141,6 +146,8 @@ class Tree:
             (folder / "raw" / "far" / part / "test").mkdir(parents=True)
         for name in ("raw/a.pt", "raw/b.pt", "raw/i.pt", "raw/j.pt", "raw/packed.tar.gz", "raw/other.tar.gz"):
             (folder / name).write_bytes(b"1")
+        for name, net in (("net", "Net"), ("plugin", "net_of_plugin"), ("other", "net_of_plugin")):
+            (folder / f"raw/{name}.py").write_text(f"def {net}(): pass")
         (folder / "lists").mkdir()
         for name, lines in {
             "two": "cat dog",
@@ -272,6 +279,7 @@ ENTRIES = {
 VALUES = {
     "invert.lists": {"packed": {"seeds": "lists/names.txt"}},
     "datasets": "again/datasets.tsv",
+    "plugins": ["raw/other.py"],
     "models": ["again/models/demo.tsv"],
     "recipes": "again/recipes",
     "expected": ["published2.tsv"],
@@ -308,6 +316,7 @@ BESIDE = {
 }
 OF_ATTACKED = ("loss", "beta", "validation.every", "validation.steps", "validation.images", "validation.alarm")
 SMALL = {
+    "plugins": CONFIG["plugins"],
     "attack": CONFIG["attack"],
     "invert": CONFIG["invert"],
     "figures": {"accuracy": {"evaluations": [{"datasets": ["digits", "photos"], "attacks": ["weak"]}]}},
@@ -423,6 +432,11 @@ MODEL_CELLS = {
     "licence": ("resnet18-tough-s0", "not free"),
     "reference": ("resnet18-tough-s0", "another paper"),
     "inverted": ("resnet18-bare-s1", "raw/j.pt"),
+    "size": ("own", "24"),
+    "resize": ("own", "48"),
+    "interpolation": ("own", "bicubic"),
+    "mean": ("own", "0.4,0.5,0.6"),
+    "std": ("own", "0.2,0.2,0.2"),
 }
 # Columns that say which model and cells there are; threat and eps follow from the recipe.
 WHICH = ("model", "dataset", "threat", "eps")

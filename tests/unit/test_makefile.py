@@ -47,11 +47,24 @@ def test_at_a_terminal_it_asks(folder, answer, left):
         os.close(end)
 
 
+def test_make_env_lets_any_folder_import_mettle(tmp_path):
+    folder = tmp_path / "a clone"
+    (folder / "workflow").mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", folder)
+    (folder / "workflow" / "scripts").symlink_to(ROOT / "workflow" / "scripts")
+    for name in ("requirements.txt", "requirements.lock"):
+        (folder / name).touch()  # packages are not what this is about
+    subprocess.run(["make", "--silent", "env", f"PYTHON={sys.executable}"], cwd=folder, check=True)
+    command = [folder / ".venv/bin/python", "-c", "import mettle; print(mettle.__file__)"]
+    answer = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == str(folder / "workflow" / "scripts" / "mettle" / "__init__.py")
+
+
 def make(*arguments):
-    """A command of the project itself, with this Python as its environment."""
+    """A command of the project itself, with this Python as its environment, into which `make env` has put mettle."""
     folder = os.path.relpath(Path(sys.executable).parent, ROOT)  # no space in it, wherever the clone lies
     command = ["make", "--silent", "--old-file=.venv/ready", f"BIN={folder}", *arguments]
-    env = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    env = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
 
 

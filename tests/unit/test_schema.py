@@ -52,7 +52,18 @@ def sheet(tmp_path):
 
 
 def test_there_are_the_schemas_that_the_workflow_names():
-    assert FILES == ["attacks", "config", "datasets", "figures", "measures", "models", "published", "recipe", "sweep"]
+    assert FILES == [
+        "attacks",
+        "config",
+        "datasets",
+        "figures",
+        "measures",
+        "models",
+        "preprocessing",
+        "published",
+        "recipe",
+        "sweep",
+    ]
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -9,7 +9,7 @@ import pytest
 from mettle import schema, typed
 
 TYPES = {"integer": int, "number": float, "string": str, "boolean": bool, "null": types.NoneType}
-ADDED = {"sweep", "cell", "classes"}  # by the plan
+ADDED = {"sweep", "cell", "classes", "code", "loss_code"}  # by the plan
 
 
 def is_block(kind):

@@ -19,6 +19,7 @@ rule train:
         mixed=ancient(images_of(PLAN.mixed_store)),
         mixed_manifest=manifests_of(PLAN.mixed_store),
         base=PLAN.base_weights,
+        code=PLAN.code,
     output:
         weights="results/train/{model}/weights.safetensors",
         epochs="results/train/{model}/epochs.parquet",
@@ -48,6 +49,7 @@ rule convert:
     """Convert a published checkpoint to weights with metadata."""
     input:
         PLAN.model_source,
+        code=PLAN.code,
     output:
         weights=update("results/train/{model}/weights.safetensors"),
     log:

@@ -97,8 +97,8 @@ def classifier(network):
     return Classifier(network, MEAN, STD, 32).eval()
 
 
-def ends_in(model, *names):
-    model.check("here")
+def ends_in(model, *names, classes=4):
+    model.check("here", classes)
     assert model._heads == list(names)
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
@@ -146,7 +146,7 @@ def test_the_search_leaves_modes_flags_and_hooks_alone():
     model = classifier(Auxiliary()).train()
     model.network.stem.weight.requires_grad_(False)
     with torch.inference_mode():
-        model.check("here")
+        model.check("here", 4)
     assert all(module.training for module in model.modules())
     assert [name for name, value in model.named_parameters() if not value.requires_grad] == ["network.stem.weight"]
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
@@ -175,13 +175,13 @@ TIMM = {
 def test_heads_of_timm_that_its_get_classifier_does_not_tell(kind):
     network, options, names = TIMM[kind]
     torch.manual_seed(0)
-    ends_in(classifier(network(num_classes=7, **options)), *names)
+    ends_in(classifier(network(num_classes=7, **options)), *names, classes=7)
 
 
 def test_a_network_of_timm_that_adds_a_maximum_is_refused():
     small = {"layers": FOUR, "embed_dims": (12, 24, 24, 24), "num_heads": FOUR, "stem_hidden_dim": 8}
     with pytest.raises(ValueError, match=rf"^here: the logits of VOLO are not what its last linear layer .* {REMEDY}"):
-        classifier(VOLO(num_classes=7, img_size=32, **small)).check("here")
+        classifier(VOLO(num_classes=7, img_size=32, **small)).check("here", 7)
 
 
 # Networks without penultimate vector
@@ -222,7 +222,7 @@ def test_a_network_whose_features_do_not_give_its_logits_is_refused(kind, layer)
         match=rf"^here: the logits of {kind.__name__} are not what its last linear layer \({layer}\) makes of its "
         rf"input, the penultimate vector: {REMEDY}",
     ):
-        classifier(kind()).check("here")
+        classifier(kind()).check("here", 4)
 
 
 class Constant(nn.Module):
@@ -238,17 +238,17 @@ class Means(nn.Module):
 @pytest.mark.parametrize("kind", [Constant, Means])
 def test_a_network_without_linear_layer_is_refused(kind):
     with pytest.raises(ValueError, match=rf"^here: no linear layer gives the logits of {kind.__name__}: {REMEDY}"):
-        classifier(kind()).check("here")
+        classifier(kind()).check("here", 4)
 
 
 def test_a_network_that_does_not_run_on_its_images_is_told():
     network = nn.Sequential(nn.Flatten(), nn.Linear(48, 4))
     with pytest.raises(
         ValueError,
-        match=r"^here: Sequential does not run on 3 x 32 x 32 images \(input\.size of its recipe\): mat1 and ",
+        match=r"^here: Sequential does not run on 3 x 32 x 32 images \(`size` of its recipe or row\): mat1 and ",
     ):
-        classifier(network).check("here")
+        classifier(network).check("here", 4)
     with pytest.raises(
         ValueError, match=r"^here: Sequential does not run on 3 x 32 x 32 images .*: .* to have 1 channels"
     ):
-        classifier(nn.Sequential(nn.Conv2d(1, 4, 32), nn.Flatten())).check("here")
+        classifier(nn.Sequential(nn.Conv2d(1, 4, 32), nn.Flatten())).check("here", 4)

@@ -188,7 +188,7 @@ def test_the_weights_of_a_layout_are_found_and_told(tmp_path, layout, zipped):
     torch.save(whole, tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
     found = read(tmp_path / "c.pth", net(1))
     assert f"takes {told}" in found.taken or told in found.taken
-    assert found.taken.endswith("; normaliser of the recipe") and found.normaliser is None
+    assert found.taken.endswith("; mean and std of the recipe or row") and found.normaliser is None
     needed = {key for key in values if "num_batches" not in key}
     assert needed <= set(found.state) <= set(values)
     tolerance = 1e-3 if layout == "half precision" else 0
@@ -306,7 +306,7 @@ def test_a_normaliser_in_safetensors_and_of_one_number(tmp_path):
     assert (found.normaliser.mean, found.normaliser.std) == ([0.25] * 3, [0.5] * 3)
 
 
-ALONG = "save the network's weights alone, and write input.mean and input.std into the recipe"
+ALONG = "save the network's weights alone, and write mean and std into the recipe or the row"
 WRONG = {
     "of 0 to 255": (
         {"0.mean": 255 * MEAN, "0.std": 255 * STD},

@@ -118,7 +118,7 @@ def test_a_network_for_grey_images_takes_three_equal_channels(build):
 
 def test_a_grey_network_is_a_classifier_like_any_other():
     model = Classifier(grey(one_channel()), [0.5] * 3, [0.25] * 3, 32)
-    model.check("here")
+    model.check("here", 5)
     assert isinstance(folded(model, torch.rand(1, 3, 32, 32)), Folded)
     placed = Policy(torch.device("cpu")).suited(copy.deepcopy(model)).place(copy.deepcopy(model))
     x = torch.rand(2, 3, 32, 32, requires_grad=True)

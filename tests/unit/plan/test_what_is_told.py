@@ -56,6 +56,8 @@ def test_the_tree_uses_every_rule(tree):
         ("Sheets of models", "arch", {"train", "convert"}),
         ("Sheets of models", "seed", {"train", "convert"}),
         ("Sheets of models", "sha256", set()),
+        ("Sheets of models", "mean", {"convert"}),
+        ("Configuration", "plugins", {"train", "convert"}),
         ("Sheets of models", "source", {"convert"}),
         ("Sheets of models", "mirror", {"card"}),
         ("Sheets of models", "licence", {"card"}),
@@ -72,6 +74,17 @@ def test_the_tree_uses_every_rule(tree):
 )
 def test_a_change_makes_again_what_it_bears_on(page, heading, key, rules):
     assert page[1][heading, key] == rules
+
+
+def test_own_code_is_an_input_where_weights_are_made_with_it_and_nowhere_else(tree):
+    using = {}
+    for (rule, output), (_, inputs) in tree.base.items():
+        for path in {"raw/net.py", "raw/plugin.py"} & {*inputs}:
+            using.setdefault(path, set()).add((rule, output.split("/")[2]))
+    assert using == {
+        "raw/net.py": {("convert", "own")},
+        "raw/plugin.py": {("convert", "plugged"), ("train", "trained")},
+    }
 
 
 def test_the_seed_is_for_rules_that_draw(page):

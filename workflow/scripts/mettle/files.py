@@ -24,6 +24,12 @@ def locate(path: str | Path) -> Path:
     return own if own.exists() and not Path(path).exists() else Path(path)
 
 
+def in_file(name: str) -> tuple[str, str]:
+    """File and name of what is written `net.py:MyNet`; no file where there is no colon."""
+    path, _, name = name.rpartition(":")
+    return path, name
+
+
 def stems(folder: str | Path, ending: str) -> list[str]:
     """Names, without their ending, of all files with it that `found` finds in a folder, sorted."""
     return sorted({path.stem for place in (Path(folder), HOME / folder) for path in place.glob(f"*{ending}")})

@@ -136,16 +136,21 @@ class Recipe(TypedDict):
 
 
 class ModelRow(TypedDict):
-    """A row of a sheet of models, or of a sweep; a plan fills in `label`, `threat` and `eps`."""
+    """A row of a sheet of models, or of a sweep; a plan fills in `label`, `threat`, `eps` and `seed`."""
 
     model: str
     label: NotRequired[str]
     dataset: str
     arch: str
     recipe: str
+    size: NotRequired[int]
+    resize: NotRequired[int]
+    interpolation: NotRequired[str]
+    mean: NotRequired[list[float]]
+    std: NotRequired[list[float]]
     threat: NotRequired[str]
     eps: NotRequired[float]
-    seed: int
+    seed: NotRequired[int]
     source: str
     sha256: NotRequired[str]
     format: str
@@ -158,6 +163,10 @@ class ModelRow(TypedDict):
     sweep: NotRequired[str]  # of models of a sweep, with `cell`, its part of the grid in words
     cell: NotRequired[str]
     classes: NotRequired[int | None]  # of its data set, as jobs are told
+    code: NotRequired[
+        list[str] | dict[str, str]
+    ]  # files of the user's that make its architecture; in jobs with SHA-256
+    loss_code: NotRequired[list[str] | dict[str, str]]  # those that make the loss of its recipe
 
 
 class DatasetRow(TypedDict):

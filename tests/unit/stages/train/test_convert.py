@@ -85,7 +85,7 @@ def test_an_empty_format_is_looked_up_and_the_log_says_what_was_taken(tmp_path, 
     whole = {"state_dict": timm.create_model("lcnet_050", num_classes=5).state_dict(), "state_dict_ema": averaged}
     train.convert(row(saved(tmp_path / "c.pth", whole), format=""), RECIPE, tmp_path / "w.safetensors", job)
     answers(tmp_path / "w.safetensors", network, MEAN, STD)
-    told = "takes `state_dict_ema`; names behind `module.`; leaves out `state_dict`; normaliser of the recipe"
+    told = "takes `state_dict_ema`; names behind `module.`; leaves out `state_dict`; mean and std of the recipe or row"
     assert job.said[-1] == f"{told}: mean 0.4, 0.5, 0.6, std 0.2, 0.25, 0.3"
 
 
@@ -137,9 +137,7 @@ def test_a_network_of_a_user(tmp_path, job, monkeypatch):
         row(saved(tmp_path / "c.pth", theirs.state_dict()), arch="own", format=""),
         {"input": RECIPE["input"]},
     )
-    told = (
-        r"^recipe 'r': the network normalises by itself \(`mean`\): set input\.mean to \[0, 0, 0\] and input\.std to "
-    )
+    told = r"^recipe 'r': the network normalises by itself \(`mean`\): set its mean to 0, 0, 0 and its std to 1, 1, 1$"
     with pytest.raises(ValueError, match=told):
         train.convert(asked, {"input": recipe["input"] | {"size": 32}}, tmp_path / "w.safetensors", job)
     train.convert(asked, {"input": recipe["input"] | IDENTITY}, tmp_path / "w.safetensors", job)

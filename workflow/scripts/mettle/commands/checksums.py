@@ -1,7 +1,7 @@
 """
 The column `sha256` of sheets, filled in for the files that are at hand.
 
-    PYTHONPATH=workflow/scripts python -m mettle.commands.checksums config/datasets.tsv config/models/light_recipe.tsv
+    python -m mettle.commands.checksums config/datasets.tsv config/models/light_recipe.tsv
 
 Every other byte of a sheet stays what it is. A stated SHA-256 is compared with the file, and never written over.
 """

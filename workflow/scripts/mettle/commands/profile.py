@@ -1,7 +1,7 @@
 """
 What a network costs: parameters, multiply-adds, and images per second of its passes, attacked training steps included.
 
-    PYTHONPATH=workflow/scripts python -m mettle.commands.profile resnet50 xcit_small_12_p16_224 --batch 64 --steps 1 10
+    python -m mettle.commands.profile resnet50 xcit_small_12_p16_224 --batch 64 --steps 1 10
 
 `make profile` calls it. The steps are those of the training stage itself: the losses `standard`, `adversarial` and
 `trades`, with AdamW.

@@ -1,5 +1,6 @@
 """
-Architectures by name: ours for 32x32 images, torchvision's where published weights have its names, else timm's.
+Architectures by name: ours for 32x32 images, torchvision's where published weights have its names, else timm's, or the
+user's own.
 
 Both libraries take seconds to import, so only the networks that need them do.
 """
@@ -12,6 +13,8 @@ from typing import Any
 from torch import nn
 
 from mettle import schema
+from mettle.files import in_file
+from mettle.models import own
 from mettle.models.small import CifarResNet, DenseNet, DenseNetBC, PreactResNet, Vgg, WideResNet
 from mettle.models.stems import cifar_stem, restride
 
@@ -150,24 +153,33 @@ ARCHITECTURES = {
 schema.check_registry("models.arch", ARCHITECTURES)
 
 
-def build(name: str, classes: int, size: int | tuple[int, int], drop_path: float = 0.0) -> nn.Module:
+def build(
+    name: str,
+    classes: int,
+    size: int | tuple[int, int],
+    drop_path: float = 0.0,
+    code: own.Digests | None = None,
+) -> nn.Module:
     """A network with random weights.
 
     Parameters
     ----------
-    name : key of `ARCHITECTURES`, or any timm model
+    name : key of `ARCHITECTURES`, any timm model, or a class or function of a file of the user's, `net.py:MyNet`
     classes : number of logits
     size : of the input in pixels, side of a square or (height, width); networks that are bound to a size are built
         for it
     drop_path : probability in [0, 1) to skip a residual branch of an image in training, Huang et al. 2016
         (arXiv:1603.09382); how it grows with depth is the network's own
+    code : SHA-256 of the files of the user's that it is built from, by path: that of `name`, or plugins that register
+        it. They are run if they have it. None runs the file of `name`, whatever it holds
 
     Raises
     ------
     ValueError
-        If neither knows the name, or the network knows no drop path.
+        If nobody knows the name, the network knows no drop path, or a file of the user's is not there, has changed or
+        fails.
     """
-    make = ARCHITECTURES[name].build if name in ARCHITECTURES else _timm(name)
+    make = _maker(name, code)
     if not drop_path:
         return make(classes, size)
     try:
@@ -176,3 +188,19 @@ def build(name: str, classes: int, size: int | tuple[int, int], drop_path: float
         if "drop_path_rate" not in str(error):
             raise
         raise ValueError(f"architecture '{name}' has no drop path: drop_path must be 0, got {drop_path:g}") from error
+
+
+def _maker(name: str, code: own.Digests | None) -> Build:
+    path, _ = in_file(name)
+    if not path:
+        own.register(code or {}, _registered)
+        return ARCHITECTURES[name].build if name in ARCHITECTURES else _timm(name)
+    if code is not None and path not in code:
+        raise ValueError(f"no SHA-256 of {path} is stated, so it is not run: make the weights of '{name}' again")
+    return partial(own.build, name, digest=code and code[path])
+
+
+def _registered() -> dict[str, Any]:
+    import timm
+
+    return ARCHITECTURES | {name: timm.model_entrypoint(name) for name in timm.list_models()}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mettle.models.architectures import build
 from mettle.models.heads import find
+from mettle.models.own import Digests
 from mettle.units import sides
 
 Size = int | Sequence[int]  # side of a square in pixels, or [height, width]
@@ -64,23 +65,29 @@ class Classifier(nn.Module):
                 )
         return logits, torch.cat([inputs[0].flatten(1) for inputs in seen], dim=1)
 
-    def check(self, where: str | Path) -> None:
+    def check(self, where: str | Path, classes: int) -> None:
         """Raise ValueError unless `last(features) == logits`, on two images of noise, to 1e-4 of the largest logit.
 
         Parameters
         ----------
         where : file or architecture, for the message
+        classes : number of logits that there have to be
         """
         try:
-            self._check()
+            self._check(classes)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
 
     @torch.no_grad()
-    def _check(self) -> None:
+    def _check(self, classes: int) -> None:
         noise = torch.rand(2, 3, *self.size, generator=torch.Generator().manual_seed(0))
         with frozen(self):
             logits, features = self.both(noise.to(self.mean.device))
+        if logits.shape != (2, classes):
+            raise ValueError(
+                f"{type(self.network).__name__} gives {_shape(logits)} per image, not {classes} logits: let its "
+                "forward return one logit per class of the data set"
+            )
         weight, bias = self._joined()
         if features.shape[1] == weight.shape[1]:
             found = F.linear(features, weight, bias)
@@ -136,6 +143,11 @@ class Classifier(nn.Module):
         return weight, torch.stack([none if head.bias is None else head.bias for head in heads]).mean(0)
 
 
+def _shape(outputs: Tensor) -> str:
+    """Values per image, in words."""
+    return " x ".join(map(str, outputs.shape[1:])) + " values"
+
+
 _REMEDY = "let its forward end in one nn.Linear, or in a 1x1 nn.Conv2d"
 
 
@@ -147,12 +159,13 @@ def create(
     std: Sequence[float],
     seed: int,
     drop_path: float = 0.0,
+    code: Digests | None = None,
 ) -> Classifier:
     """A classifier with random weights that depend on the seed alone; for the others see `build` and `Classifier`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         bound = size if isinstance(size, int) else tuple(size)
-        return Classifier(build(arch, classes, bound, drop_path), mean, std, size)
+        return Classifier(build(arch, classes, bound, drop_path, code), mean, std, size)
 
 
 @contextmanager

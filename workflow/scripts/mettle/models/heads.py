@@ -53,14 +53,16 @@ def _watched(names: dict[nn.Module, str], made: dict[Any, str]) -> Iterator[None
 
 
 def _run(network: nn.Module, images: Tensor) -> Tensor:
+    name = type(network).__name__
     try:
-        return network(images)
-    except (RuntimeError, ValueError, AssertionError) as error:
+        logits = network(images)
+    except Exception as error:  # of any kind: the network may be anybody's
         size = " x ".join(map(str, images.shape[2:]))
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"{type(network).__name__} does not run on 3 x {size} images (input.size of its recipe): {reason}"
-        ) from error
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        raise ValueError(f"{name} does not run on 3 x {size} images (`size` of its recipe or row): {reason}") from error
+    if not isinstance(logits, Tensor):
+        raise ValueError(f"{name} gives a {type(logits).__name__}: let its forward return the logits, one tensor")
+    return logits
 
 
 def _nearest(logits: Tensor, made: dict[Any, str]) -> Iterator[str]:

@@ -53,7 +53,7 @@ def find(state: Mapping[str, Tensor]) -> Normaliser | None:
     return normalisers[0] if normalisers else None
 
 
-_REMEDY = "save the network's weights alone, and write input.mean and input.std into the recipe"
+_REMEDY = "save the network's weights alone, and write mean and std into the recipe or the row"
 
 
 def loose(content: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -96,8 +96,7 @@ def once(network: Mapping[str, Tensor], mean: list[float], std: list[float], whe
     own = [name for name, both in _pairs(network).items() if all(both)]
     if own and (any(mean) or any(value != 1 for value in std)):
         raise ValueError(
-            f"{where}: the network normalises by itself (`{own[0]}`): "
-            "set input.mean to [0, 0, 0] and input.std to [1, 1, 1]"
+            f"{where}: the network normalises by itself (`{own[0]}`): set its mean to 0, 0, 0 and its std to 1, 1, 1"
         )
 
 

@@ -119,7 +119,7 @@ def _sentence(label: str, prefix: str, form: str, normal: Normaliser | None, lef
     parts += [f"names behind `{prefix}`"] * bool(prefix) + [FORMATS[form].about] * (form != "timm")
     if left:
         parts.append("leaves out " + ", ".join(left[:5]) + (f" and {len(left) - 5} more" if len(left) > 5 else ""))
-    return "; ".join([*parts, f"normaliser {normal.where}" if normal else "normaliser of the recipe"])
+    return "; ".join([*parts, f"normaliser {normal.where}" if normal else "mean and std of the recipe or row"])
 
 
 # Sets of weights in a file

@@ -30,7 +30,8 @@ def save(path: str | Path, model: Classifier | dict[str, Tensor], about: dict[st
     ----------
     path : file to write
     model : the classifier, or its state
-    about : arch, classes, size, resize, interpolation, mean, std, threat, eps, and whatever else made it; plain data
+    about : arch, classes, size, resize, interpolation, mean, std, threat, eps, and whatever else made it; plain data.
+        `code`: SHA-256 by path of the files of the user's that the network is built from
     """
     about = about | {"input_range": [0, 1]}
     if missing := [key for key in REQUIRED if key not in about]:
@@ -105,19 +106,21 @@ def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]
     Raises
     ------
     ValueError
-        With the list of everything that does not fit: metadata, missing and extra keys, shapes.
+        With the list of everything that does not fit: metadata, missing and extra keys, shapes; or if a file of the
+        user's that the network is built from is not there or has changed.
     """
     state, about = read(path)
     if wrong := [
         f"{key} {about.get(key)!r} instead of {value!r}" for key, value in expected.items() if about.get(key) != value
     ]:
         raise ValueError(f"{path} holds another model: {', '.join(wrong)}")
-    model = create(about["arch"], about["classes"], about["size"], about["mean"], about["std"], seed=0)
+    shape = (about["arch"], about["classes"], about["size"], about["mean"], about["std"])
+    model = create(*shape, seed=0, code=about.get("code", {}))
     fill(model, state, path)
     for key in ("mean", "std"):
         if not torch.allclose(getattr(model, key).flatten(), torch.tensor(about[key], dtype=torch.float32)):
             raise ValueError(f"{path}: {key} in the weights differs from {about[key]} in the metadata")
-    model.check(path)
+    model.check(path, about["classes"])
     return model.eval(), about
 
 

@@ -37,7 +37,7 @@ class Cells(Groups):
 
     def recipe(self, wildcards: Any) -> Row:
         """Training recipe of a model, defaults filled in."""
-        return self.recipes.get(self.models[get(wildcards, "model")]["recipe"])
+        return self.recipes.of(self.models[get(wildcards, "model")])
 
     def store(self, dataset: str, key: str) -> list[str]:
         """Store and manifest of the `train` or `test` split of a data set."""
@@ -83,9 +83,8 @@ class Cells(Groups):
         return held_out
 
     def preprocessing(self, wildcards: Any) -> Row:
-        """What of the recipe counts for a converted checkpoint: how images reach the network."""
-        recipe = self.models[get(wildcards, "model")]["recipe"]
-        return {"input": self.recipes.get(recipe, trains=False)["input"]}
+        """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
+        return {"input": self.recipes.of(self.models[get(wildcards, "model")])["input"]}
 
     def represented(self, wildcards: Any) -> list[str]:
         """What the pairs of a cell, a model and those before it in a set, are made of.

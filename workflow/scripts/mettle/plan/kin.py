@@ -27,7 +27,7 @@ def _weights(sheets: Sheets, model: str) -> dict[str, str]:
         if row["source"] == "train":
             about = [row[key] for key in ("dataset", "arch", "seed")] + [
                 row.get("base", ""),
-                sheets.recipes.get(row["recipe"]),
+                sheets.recipes.of(row),
             ]
             found[json.dumps(about, sort_keys=True)] = f"the weights of the training '{model}'"
         else:

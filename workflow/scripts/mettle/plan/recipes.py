@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from mettle import files, schema
-from mettle.plan import names
+from mettle.plan import code, names
 from mettle.plan.idle import Layers, at, check_idle, merge, merged
 from mettle.typed import DatasetRow, EpsSchedule, Input, ModelRow, Recipe
-from mettle.units import sides
+from mettle.units import eps_text, sides
 
 Row = dict[str, Any]
+
+# Columns by which the row of a checkpoint says itself how images reach the network.
+PREPROCESSING = ("size", "resize", "interpolation", "mean", "std")
 
 
 class Recipes:
@@ -21,16 +24,18 @@ class Recipes:
     ----------
     folder : with one file per recipe, and one per sweep in `sweeps/`
     sweeps : names of the sweeps to expand
+    plugins : files that may register losses
     """
 
-    def __init__(self, folder: str | Path, sweeps: Iterable[str] = ()) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, sweeps: Iterable[str] = (), plugins: code.Plugins | None = None) -> None:
+        self.folder, self.plugins = Path(folder), plugins or code.Plugins(())
         self._files = files.stems(self.folder, ".yaml")
         self.rows: dict[str, ModelRow] = {}  # of the sweeps' models, as those of a sheet
         self.cells: dict[str, Row] = {}  # of the sweeps' recipes, what each takes of its grid
         self._grown: dict[str, Layers] = {}  # the sweeps' recipes as written, each on its base
         self._found: dict[str, tuple[Recipe, Layers]] = {}  # with defaults, and as written
         self._fit: set[str] = set()  # to train by
+        self._stated: dict[str, Row] = {}  # by model, of rows that name no recipe
         for sweep in sweeps:
             self._expand(sweep)
 
@@ -59,12 +64,38 @@ class Recipes:
             self._fit.add(name)
         return recipe
 
+    def of(self, row: ModelRow, where: str = "") -> Recipe:
+        """The recipe of a model's row, or what the row of a checkpoint states in its place.
+
+        Parameters
+        ----------
+        row : of a sheet, or of a sweep
+        where : sheet and row, for the message
+
+        Raises
+        ------
+        ValueError
+            If there is no such recipe, it is wrong, or the row states too little or too much.
+        """
+        stated = {key: row[key] for key in PREPROCESSING if key in row}
+        if row["recipe"] and stated:
+            raise ValueError(
+                f"{where}: column {next(iter(stated))} is for checkpoints without recipe, but the row names recipe "
+                f"'{row['recipe']}': leave one of the two empty"
+            )
+        if row["recipe"]:
+            return self.get(row["recipe"], where, trains=row["source"] == "train")
+        if row["model"] not in self._stated:
+            self._stated[row["model"]] = {"input": _preprocessing(stated, where)} | _ball(row, where)
+        return self._stated[row["model"]]
+
     def _checked(self, layers: Layers) -> Recipe:
         """A recipe with defaults."""
         where = layers[-1][0]
         recipe = schema.check(merged(layers), "recipe", where)
-        known(recipe["loss"], schema.names("recipe.loss"), "loss", where)
-        _check_covers(recipe["input"], where)
+        if not self.plugins.naming(recipe["loss"]):
+            known(recipe["loss"], schema.names("recipe.loss"), "loss", where)
+        _check_covers(recipe["input"], where, "input.")
         return recipe
 
     def _expand(self, sweep: str) -> None:
@@ -85,18 +116,41 @@ class Recipes:
             for seed in grid["seeds"]:
                 row = {"dataset": grid["dataset"], "arch": grid["arch"], "recipe": name, "seed": seed}
                 row |= {"threat": attack["norm"], "eps": attack["eps"], "source": "train", "base": grid["finetune"]}
-                model = f"{grid['arch']}-{name}-s{seed}"
+                model = f"{files.in_file(grid['arch'])[1]}-{name}-s{seed}"
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
 
 
-def _check_covers(shape: Input, where: str) -> None:
+def _preprocessing(stated: Row, where: str) -> Input:
+    """How images reach the network, as the row of a checkpoint states it."""
+    if empty := [key for key in schema.load("preprocessing")["required"] if key not in stated]:
+        raise ValueError(
+            f"{where}: column {empty[0]} is empty: state size, mean and std (pixels are in [0, 1]) with which the "
+            "network was trained, or name a recipe that does"
+        )
+    shape = schema.check(stated, "preprocessing", where)
+    _check_covers(shape, where)
+    return shape
+
+
+def _ball(row: ModelRow, where: str) -> Row:
+    """What a checkpoint was trained against, as its row states it: a block `attack`, or none."""
+    norm, eps = row.get("threat", "none"), row.get("eps", 0)
+    if (norm == "none") != (eps == 0):
+        raise ValueError(
+            f"{where}: threat and eps are {norm} {eps_text(eps)}: state norm and radius of the attack that the "
+            "checkpoint was trained against, or leave both empty"
+        )
+    return {"attack": {"norm": norm, "eps": eps}} if eps else {}
+
+
+def _check_covers(shape: Input, where: str, block: str = "") -> None:
     """Raise ValueError for an input that a resized image does not cover: torchvision would add a black border."""
     size, resize = shape["size"], shape["resize"]
     least = min(sides(size)) if isinstance(resize, int) else size
     if resize is not None and any(side < least for side, least in zip(sides(resize), sides(least), strict=True)):
         raise ValueError(
-            f"{where}: input.resize is {resize}, less than input.size {size}: images would get a black border; set it "
-            f"to {least} or more"
+            f"{where}: {block}resize is {resize}, less than {block}size {size}: images would get a black border; "
+            f"set it to {least} or more"
         )
 
 
@@ -105,8 +159,8 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     size, stored = recipe["input"]["size"], dataset["size"]
     if stored and sides(stored) != sides(size) and recipe["input"]["resize"] is None:
         raise ValueError(
-            f"{where}: images of '{dataset['dataset']}' have {stored} pixels a side, but input.size is {size}: set "
-            "input.resize of the recipe"
+            f"{where}: images of '{dataset['dataset']}' have {stored} pixels a side, but the network takes {size}: set "
+            "`resize`, of the recipe's block `input` or of the row"
         )
 
 

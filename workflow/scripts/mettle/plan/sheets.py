@@ -8,7 +8,8 @@ from math import isclose
 from typing import Any
 
 from mettle import schema
-from mettle.plan import attacks, classes, names, sources
+from mettle.files import in_file
+from mettle.plan import attacks, classes, code, names, sources
 from mettle.plan.recipes import Recipes, check_fits, known
 from mettle.typed import AttackOptions, DatasetRow, ModelRow, Recipe
 from mettle.units import eps_text
@@ -49,7 +50,8 @@ class Sheets:
         self.config = schema.check(dict(config), "config", "configuration")
         self.results = _folder(self.config["results"])
         self.datasets: dict[str, DatasetRow] = schema.read_sheet(self.config["datasets"], "datasets")
-        self.recipes = Recipes(self.config["recipes"], self.config["sweeps"])
+        self.plugins = code.Plugins(self.config["plugins"])
+        self.recipes = Recipes(self.config["recipes"], self.config["sweeps"], self.plugins)
         self.models = self._read_models()
         self.attacks: dict[str, AttackOptions] = self._options("attack", "attacks")
         self.measures = self._options("compare", "measures")
@@ -112,6 +114,11 @@ class Sheets:
     def _architectures(self) -> frozenset[str]:
         return names.known_architectures()
 
+    def code_of(self, arch: str) -> list[str]:
+        """Files of the user's own code that make an architecture: the one that it names, or plugins; none for most."""
+        path, _ = in_file(arch)
+        return [path] if path else [] if arch in self._architectures else self.plugins.naming(arch)
+
     def _check_models(self) -> None:
         """Raise ValueError for a row that is wrong; a sweep with one is left out, and what is wrong is kept.
 
@@ -144,17 +151,26 @@ class Sheets:
         if name in _TAKEN:
             raise ValueError(f"{where}: the name '{name}' is taken: choose another")
         self.known(row["dataset"], self.datasets, "data set", where)
-        if (arches := self._architectures) and row["arch"] not in arches:
-            raise ValueError(f"{where}: unknown architecture '{row['arch']}'{schema.suggest(row['arch'], arches)}")
+        self._check_arch(row["arch"], where)
         self._check_base(name)
-        recipe = self.recipes.get(row["recipe"], where, trains=row["source"] == "train")
+        _fill_seed(row, where)
+        recipe = self.recipes.of(row, where)
         if "mix" in recipe:
             mixed, in_recipe = recipe["mix"]["dataset"], f"recipe '{row['recipe']}'"
             self._check_mix(row, mixed, f"{in_recipe}: mix.dataset")
             if not recipe["augment"]["random_resized_crop"]:
                 check_fits(recipe, self.datasets[mixed], in_recipe)
-        check_fits(recipe, self.datasets[row["dataset"]], f"{where}, recipe '{row['recipe']}'")
+        by = f", recipe '{row['recipe']}'" if row["recipe"] else ""
+        check_fits(recipe, self.datasets[row["dataset"]], f"{where}{by}")
         self._fill_ball(row, recipe, where)
+
+    def _check_arch(self, arch: str, where: str) -> None:
+        """Raise ValueError for an architecture that nobody registers, or that its file does not have."""
+        if in_file(arch)[0]:
+            code.check(arch, where)
+        elif (arches := self._architectures) and arch not in arches and not self.code_of(arch):
+            meant = schema.suggest(arch, arches) or f"; one of your own is written path/to/net.py:{arch}"
+            raise ValueError(f"{where}: unknown architecture '{arch}'{meant}")
 
     def _fill_ball(self, row: ModelRow, recipe: Recipe, where: str) -> None:
         """Fill in threat and eps from the recipe; raise ValueError if the row states others."""
@@ -184,6 +200,14 @@ class Sheets:
         if not classes.alike(self.datasets, row["dataset"], mixed):
             few, many = (self.datasets[name]["classes"] for name in (mixed, row["dataset"]))
             raise ValueError(f"{where}: '{mixed}' has {few} classes, '{row['dataset']}' of the model has {many}")
+
+
+def _fill_seed(row: Row, where: str) -> None:
+    """Fill in the seed of a checkpoint, which draws nothing; raise ValueError for a training without seed or recipe."""
+    if row["source"] != "train":
+        row.setdefault("seed", 0)
+    elif empty := [key for key in ("recipe", "seed") if row.get(key, "") == ""]:
+        raise ValueError(f"{where}: column {empty[0]} is empty: a model is trained by a recipe, from a seed")
 
 
 def _folder(results: str) -> str:

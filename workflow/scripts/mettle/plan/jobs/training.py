@@ -1,9 +1,10 @@
 """What trainings and conversions are told."""
 
+import itertools
 from functools import cached_property
 from typing import Any
 
-from mettle import schema
+from mettle import files, schema
 from mettle.plan import given
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
@@ -19,6 +20,23 @@ class Training(Cells):
     def model_source(self, wildcards: Any) -> list[str]:
         """The file that a checkpoint is read from."""
         return given.checkpoint(self.model_row(wildcards)["source"])
+
+    def code(self, wildcards: Any) -> list[str]:
+        """Files of the user's own code that weights are made with; none for most models."""
+        row = self.model_row(wildcards)
+        told = self._code(row) | (self._loss_code(wildcards) if row["source"] == "train" else {})
+        return [str(files.locate(path)) for path in dict.fromkeys(itertools.chain(*told.values()))]
+
+    def _code(self, row: Row) -> Row:
+        """Files that make the architecture, as sheets and configuration name them; no key where there are none."""
+        paths = self.code_of(row["arch"])
+        return {"code": paths} if paths else {}
+
+    def _loss_code(self, wildcards: Any) -> Row:
+        """Plugins that register the loss of the recipe, likewise."""
+        loss = self.recipe(wildcards)["loss"]
+        paths = [] if loss in schema.names("recipe.loss") else self.plugins.naming(loss)
+        return {"loss_code": paths} if paths else {}
 
     def train_store(self, wildcards: Any) -> list[str]:
         """Training images of a model."""
@@ -42,12 +60,13 @@ class Training(Cells):
     def trained_row(self, wildcards: Any) -> Row:
         """What of its row decides the weights of a model that is trained, or is written down with them."""
         row = self.model_row(wildcards)
-        return {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
+        found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
+        return found | self._code(row) | self._loss_code(wildcards)
 
     def converted_row(self, wildcards: Any) -> Row:
         """What of its row decides the weights of a model that is converted, or is written down with them."""
         row = self.model_row(wildcards)
-        return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")}
+        return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")} | self._code(row)
 
     def sha256(self, wildcards: Any) -> str | None:
         """SHA-256 that the row of a converted model states, if it does."""

@@ -69,7 +69,11 @@ def _facts(about: dict[str, Any]) -> str:
         ("resized", _resized(about)),
         ("classes", _classes(about)),
         ("data", f"`{about['dataset']}`; licence: {data['licence'] or _UNSTATED}"),
-        ("recipe", f"`config/recipes/{about['recipe']}.yaml`"),
+        (
+            "recipe",
+            f"`config/recipes/{about['recipe']}.yaml`" if about["recipe"] else "none: the row states the input",
+        ),
+        *((f"code, `{path}`", f"SHA-256 `{digest}`") for path, digest in about.get("code", {}).items()),
     ]
     return _table(("", ""), rows)
 
@@ -112,7 +116,7 @@ def _expected(about: dict[str, Any]) -> str:
 def _use(about: dict[str, Any]) -> str:
     lines = ["from mettle import models", "", f'model, about = models.load("{about["weights"]}")']
     lines.append("logits = model(images)  # images (n, 3, h, w), float in [0, 1]")
-    return "\n".join(["In mettle's folder, with `PYTHONPATH=workflow/scripts`:", "", "```python", *lines, "```"])
+    return "\n".join(["In mettle's folder, by the Python of its environment:", "", "```python", *lines, "```"])
 
 
 def _cite(about: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from mettle.data import archives
 from mettle.digests import sha256_of, verify
 from mettle.flow import Job
 from mettle.models import normaliser, published, weights
+from mettle.models.own import digested
 from mettle.plan.sources import Source, parse
 from mettle.stages.train.loop import about
 from mettle.typed import ModelRow, Recipe
@@ -19,9 +20,10 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
     Parameters
     ----------
     row : row of the model, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, whose download is
-        there; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits
-    recipe : its block `input`, for size and preprocessing of the images; mean and standard deviation are the
-        checkpoint's where it has them
+        there; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits; `code` lists the
+        files of the user's that make its architecture, if there are any
+    recipe : a block `input`, of the recipe or of the row, for size and preprocessing of the images; mean and standard
+        deviation are the checkpoint's where it has them
     target : file to write
     job : log, provenance
     said : what else the metadata shall say, keys of `mettle.models.weights.SAID`
@@ -34,6 +36,7 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
     FileNotFoundError
         If nothing is at the source's path.
     """
+    row = digested(row)
     origin = parse(row["source"], f"row '{row['model']}' of the models")
     path = _local(origin, row["model"], job)
     verify(path, row.get("sha256"))
@@ -51,16 +54,18 @@ def _network(
 ) -> tuple[models.Classifier, dict[str, Any]]:
     """The network with the checkpoint's weights, and how images reach it."""
     mean, std = source["mean"], source["std"]
-    network = models.create(row["arch"], row["classes"], source["size"], mean, std, seed=0).network
+    where = f"recipe '{row['recipe']}'" if row["recipe"] else f"row '{row['model']}' of the models"
+    shape = (row["arch"], row["classes"], source["size"], mean, std)
+    network = models.create(*shape, seed=0, code=row.get("code", {})).network
     with archives.taken(path, member) as checkpoint:
         found = published.read(checkpoint, network, row["format"])
     weights.fill(network, found.state, f"{path} (`{found.label}`)" if found.label else path)
     if found.normaliser:
         mean, std = found.normaliser.mean, found.normaliser.std
-    normaliser.check(mean, std, f"recipe '{row['recipe']}': input")
-    normaliser.once(network.state_dict(), mean, std, f"recipe '{row['recipe']}'")
+    normaliser.check(mean, std, f"{where}: input")
+    normaliser.once(network.state_dict(), mean, std, where)
     model = models.Classifier(network, mean, std, source["size"])
-    model.check(f"architecture '{row['arch']}'")
+    model.check(f"architecture '{row['arch']}'", row["classes"])
     job.say(f"{found.taken}: mean {_shown(mean)}, std {_shown(std)}")
     return model, source | {"mean": mean, "std": std}
 

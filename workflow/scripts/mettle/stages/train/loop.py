@@ -8,6 +8,7 @@ from typing import Any
 from mettle.data.store import Store
 from mettle.flow import Job
 from mettle.models.checkpoint import Checkpoint
+from mettle.models.own import digested
 from mettle.stages.train import optim, slurm
 from mettle.stages.train.parallel import ALONE, ProcessGroup, launch
 from mettle.stages.train.training import Training, about
@@ -39,7 +40,8 @@ def train(
 
     Parameters
     ----------
-    row : row of the model, with `classes`
+    row : row of the model, with `classes`; `code` and `loss_code` are files of the user's that make its architecture
+        and its loss, if there are any
     recipe : recipe with defaults filled in
     train_images, test_images : stores
     weights, epochs : files to write, safetensors and parquet
@@ -58,7 +60,7 @@ def train(
         If the recipe does not fit the images or asks for what is never measured, or if the loss is not finite.
     """
     order = {
-        "row": row,
+        "row": digested(row),
         "recipe": recipe,
         "train": str(train_images),
         "test": str(test_images),

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mettle.models import Policy, frozen
+from mettle.models import Policy, frozen, own
 from mettle.perturb import Draws, Goal, pgd, pgd_last, targeted, untargeted
 from mettle.perturb.losses import random_targets
 from mettle.schema import check_registry
@@ -160,3 +160,22 @@ LOSSES = {
     "trades": Loss(trades, "Zhang et al. 2019, arXiv:1901.08573"),
 }
 check_registry("recipe.loss", LOSSES)
+
+
+def named(name: str, plugins: own.Digests) -> Loss:
+    """A loss by its name.
+
+    Parameters
+    ----------
+    name : key of `LOSSES`, or of what plugins add to it
+    plugins : files of the user's that are run first, with their SHA-256
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name, a plugin takes a name that there is, or it cannot be run.
+    """
+    own.register(plugins, lambda: LOSSES)
+    if name not in LOSSES:
+        raise ValueError(f"unknown loss '{name}'; known: {', '.join(LOSSES)}; no file of `plugins` registers it")
+    return LOSSES[name]

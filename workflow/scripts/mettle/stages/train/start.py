@@ -28,8 +28,8 @@ def start(
     """
     source, seed = recipe["input"], derive(row["seed"], "init")
     shape = (row["arch"], row["classes"], source["size"], source["mean"], source["std"])
-    model = models.create(*shape, seed, drop_path=recipe["drop_path"])
-    model.check(f"architecture '{row['arch']}'")
+    model = models.create(*shape, seed, drop_path=recipe["drop_path"], code=row.get("code", {}))
+    model.check(f"architecture '{row['arch']}'", row["classes"])
     if not base:
         return model, {}
     report = models.finetune(model, base[0], row["dataset"])

@@ -28,7 +28,7 @@ from mettle.stages.train import optim, validate
 from mettle.stages.train.check import check_statistics, of_recipe
 from mettle.stages.train.ema import Average
 from mettle.stages.train.images import Images
-from mettle.stages.train.losses import LOSSES, Step
+from mettle.stages.train.losses import Step, named
 from mettle.stages.train.mixing import mix
 from mettle.stages.train.parallel import ProcessGroup, portion
 from mettle.stages.train.record import Record, scalars, sentence
@@ -40,6 +40,7 @@ from mettle.typed import ModelRow, Recipe
 def about(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
     """Metadata of a model's weights."""
     found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
+    found |= {"code": row["code"]} if "code" in row else {}
     found |= {key: recipe["input"][key] for key in ("size", "resize", "interpolation", "mean", "std")}
     return found | {"task": "classification", "recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
 
@@ -78,7 +79,7 @@ class Training:
         if self.average:
             self.average.model = self.group.placed(self.average.model, self.policy, self.say)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
-        self.loss = LOSSES[recipe["loss"]]
+        self.loss = named(recipe["loss"], row.get("loss_code", {}))
         self.loggers: list[Logger] = []
         self.pictures = 0  # validation images that loggers show
         self.epoch = self.step = 0
