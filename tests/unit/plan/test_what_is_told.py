@@ -102,7 +102,7 @@ def test_the_seed_makes_a_folder_no_other_data_set_and_a_figure_without_draws_no
 def test_a_data_set_added_to_an_evaluation_makes_its_own_cells_only(tree):
     few = [{"datasets": ["digits"], "attacks": ["weak"]}]
     more = [{"datasets": ["digits", "photos"], "attacks": ["weak"]}]
-    blocks = {key: changes.CONFIG[key] for key in ("attack", "invert")}
+    blocks = {key: changes.CONFIG[key] for key in ("plugins", "attack", "invert")}
     only = blocks | {"figures": {"accuracy": {"evaluations": few}}}
     before, after = tree.told(only), tree.told(changes.put(only, "figures.accuracy.evaluations", more))
     assert told.again(before, after)[0] == {"tabulate_figure"}

@@ -163,10 +163,8 @@ class ModelRow(TypedDict):
     sweep: NotRequired[str]  # of models of a sweep, with `cell`, its part of the grid in words
     cell: NotRequired[str]
     classes: NotRequired[int | None]  # of its data set, as jobs are told
-    code: NotRequired[
-        list[str] | dict[str, str]
-    ]  # files of the user's that make its architecture; in jobs with SHA-256
-    loss_code: NotRequired[list[str] | dict[str, str]]  # those that make the loss of its recipe
+    code: NotRequired[list[str] | dict[str, str]]  # own files that make its architecture; in jobs with SHA-256
+    loss_code: NotRequired[list[str] | dict[str, str]]  # likewise of the loss of its recipe
 
 
 class DatasetRow(TypedDict):
