@@ -23,7 +23,7 @@ from mettle.plan import Asked, Plan, check_targets, images_of, manifests_of, unc
 from mettle.plan.overlay import sentence
 
 
-configfile: str(files.found("config/config.yaml"))
+configfile: str(files.locate("config/config.yaml"))
 
 
 try:
