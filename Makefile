@@ -4,57 +4,72 @@ PYTHON ?= python3
 CORES ?= 2
 FIGURES ?= accuracy fig5
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement
 READY := .venv/ready
+EXTRAS := .venv/ready-extras
+DEV := .venv/ready-dev
 
-.PHONY: help env demo test check envs pins raise stays fix bench profile checksums dag report docs clean
+.PHONY: help env extras dev demo test check envs pins raise stays fix bench profile checksums dag report docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(READY) ## create .venv with the pinned requirements, and with mettle for `import mettle` from any folder
+env: $(READY) ## create .venv with what the workflow needs to run, every package pinned, and mettle for `import mettle`
+
+extras: $(EXTRAS) ## add what only some configurations need: loggers, TFDS, buckets, attacks and barcodes of others
+
+dev: $(DEV) ## add what tests, checks and benches need, extras included
 
 $(READY): requirements.txt requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "mettle needs Python 3.11 or 3.12, $(PYTHON) is %d.%d: make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt --constraint requirements.lock
+	$(PIP) requirements.txt
 	@$(BIN)/python -c 'import sys, sysconfig; open(sysconfig.get_path("purelib") + "/mettle.pth", "w").write(sys.argv[1])' "$(CURDIR)/workflow/scripts"
+	@touch $@
+
+$(EXTRAS): $(READY) requirements-extras.txt
+	$(PIP) requirements-extras.txt
+	@touch $@
+
+$(DEV): $(EXTRAS) requirements-dev.txt
+	$(PIP) requirements-dev.txt
 	@touch $@
 
 demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
 	@$(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
 
-test: $(READY) ## every test, in two processes more than there are cores, since some wait for Slurm
+test: $(DEV) ## every test, in two processes more than there are cores, since some wait for Slurm
 	$(BIN)/pytest -n $$(($(CORES) + 2)) --dist worksteal
 
-check: $(READY) ## ruff, snakefmt, snakemake --lint
+check: $(DEV) ## ruff, snakefmt, snakemake --lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-envs: $(READY) ## the conda environments: parsed, resolved by pip, and jobs run with nothing else (4 minutes)
+envs: $(DEV) ## the conda environments: parsed, resolved by pip, and jobs run with nothing else (4 minutes)
 	$(BIN)/python envs/check.py
 	$(BIN)/pytest -m environments
 
-pins: $(READY) ## write envs/*.yaml from what the scripts import and requirements.lock, and the models of the pinned timm
+pins: $(DEV) ## write envs/*.yaml from what the scripts import and requirements.lock, and the models of the pinned timm
 	$(BIN)/python envs/check.py --write
 	$(BIN)/python envs/list_timm.py
 
-raise: $(READY) ## after a change of code that moves numbers: make raise RULES="attack compare"
+raise: $(DEV) ## after a change of code that moves numbers: make raise RULES="attack compare"
 	$(BIN)/python tests/revisions.py raise $(RULES)
 
-stays: $(READY) ## after a change of code that moves none: compare recorded numbers, then note the code of every rule
+stays: $(DEV) ## after a change of code that moves none: compare recorded numbers, then note the code of every rule
 	$(BIN)/python tests/revisions.py stays
 
-fix: $(READY) ## format everything
+fix: $(DEV) ## format everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
 BENCHES := attacks similarity memory topology inversion extraction reading
 
-bench: $(READY) ## ours beside other projects, equal values first; then dry runs at every size, and the demo from scratch
+bench: $(DEV) ## ours beside other projects, equal values first; then dry runs at every size, and the demo from scratch
 	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py || exit 1; done
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/workflow.py --cores $(CORES)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/scale.py

@@ -48,20 +48,23 @@ def scripts(env: Path) -> list[Path]:
 
 
 def pins(lines: list[str]) -> dict[str, str]:
-    """Version by package, with the operator in front, of lines like `name==1.0`."""
+    """Version by package, with the operator in front, of lines like `name==1.0`; lines with options are left out."""
     found = {}
     for line in lines:
         text = re.split("[#;]", line)[0].strip()
-        if text:
+        if text and not text.startswith("--"):
             name, operator, version = re.fullmatch(r"([\w.-]+?)(={2,3})([\w.+!]+)", text).groups()
             assert normal(name) not in found, name
             found[normal(name)] = operator + version
     return found
 
 
-def requirements(file: str = "requirements.txt") -> dict[str, str]:
-    """Pins of a requirements file."""
-    return pins((ROOT / file).read_text().splitlines())
+REQUIREMENTS = ("requirements.txt", "requirements-extras.txt", "requirements-dev.txt")
+
+
+def requirements(*files: str) -> dict[str, str]:
+    """Pins of requirements files, by default of all that are direct."""
+    return pins([line for file in files or REQUIREMENTS for line in (ROOT / file).read_text().splitlines()])
 
 
 def pip_part(env: Path) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from rattler import MatchSpec
 
-from environments import ENVS, OPTIONAL, direct, pins, pip_part, required, requirements, rules, scripts
+from environments import ENVS, OPTIONAL, REQUIREMENTS, direct, pins, pip_part, required, requirements, rules, scripts
 from imports import ROOT, SCRIPTS, packages
 
 each = pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
@@ -68,7 +68,15 @@ def test_requirements_are_exact_and_torch_takes_no_local_build():
 
 def test_requirements_hold_what_the_scripts_import():
     needed = set().union(*(packages(path) for path in SCRIPTS.glob("*.py")))
-    assert needed - OPTIONAL - set(requirements()) == set()
+    assert needed - OPTIONAL - set(requirements("requirements.txt", "requirements-extras.txt")) == set()
+
+
+@pytest.mark.parametrize("file", REQUIREMENTS)
+def test_every_requirement_has_a_comment_that_says_what_needs_it(file):
+    about, *groups = (ROOT / file).read_text().strip().split("\n\n")
+    assert not pins(about.splitlines())
+    assert all(group.startswith("# ") for group in groups)
+    assert sum(len(pins(group.splitlines())) for group in groups) == len(requirements(file))
 
 
 def test_the_lock_agrees_with_the_requirements():

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
-import google_crc32c
-
 Value = bytes | int | float
 _AGAIN = "copy the data set again, or prepare it anew"
 
@@ -43,6 +41,8 @@ def example(record: bytes) -> dict[str, list[Value]]:
 
 def masked_crc32c(data: bytes) -> int:
     """CRC32C as TFRecord files hold it: turned by 15 bits, plus a constant, since data may hold a CRC itself."""
+    import google_crc32c
+
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mettle.plan import extras
 from mettle.plan.cells import get
 from mettle.plan.figures import FIGURES
 from mettle.plan.jobs import Jobs
@@ -29,6 +30,8 @@ class Plan(Jobs):
         self._options: dict[str, Row] = {}  # of the figures that were asked for, checked
         self.conda = bool(workflow and workflow.deployment_settings.deployment_method)
         self.here = bool(workflow) and workflow.resource_settings.nodes is None
+        for logger in self.config["train"]["loggers"]:
+            extras.need(logger, f"configuration: train.loggers: '{logger}'", conda=self.conda)
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
         """Everything that the configuration asks for, or what some of its figures are."""

@@ -92,6 +92,11 @@ class Source:
         return DOWNLOADS / self.file if self.remote else files.locate(self.address)
 
 
+def plugin(address: str) -> str:
+    """Storage plugin that fetches an address of one of the schemes."""
+    return SCHEMES[address.partition(":")[0]].plugin
+
+
 def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str = "source") -> Source:
     """What a cell of the column `source`, or another of its kind, says.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mettle.plan import engines
+from mettle.plan import engines, extras
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
 
@@ -55,8 +55,11 @@ class Comparison(Cells):
         return [name for name in self.measures if name not in self.on_gpu]
 
     def measure(self, wildcards: Any) -> Row:
-        """Method and options of a measure, defaults filled in."""
-        return self.measures[get(wildcards, "measure")]
+        """Method and options of a measure, defaults filled in; ValueError if its engine is not installed."""
+        name = get(wildcards, "measure")
+        engine = self.measures[name].get("engine", "auto")
+        extras.need(engine, f"measure '{name}': engine '{engine}'", conda=self.conda)
+        return self.measures[name]
 
     def pairs(self, wildcards: Any) -> Row:
         """What a cell of compared models carries as keys: norm and eps of its set's models; none if they differ."""

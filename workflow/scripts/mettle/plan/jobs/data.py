@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mettle.plan import classes, given, sources
+from mettle.plan import classes, extras, given, sources
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
 from mettle.typed import DatasetRow
@@ -23,14 +23,19 @@ def dense(row: DatasetRow) -> bool:
 class Data(Cells):
     """Input and params functions of the rules that make stores, and of those that read nothing else."""
 
+    conda: bool  # whether jobs get environments of their own
+
     @property
     def awaited(self) -> list[str]:
         """Downloads that are not there yet; the others are files like any other, which no rule makes."""
         return [name for name in self.downloads if not (sources.DOWNLOADS / name).exists()]
 
     def address(self, wildcards: Any) -> str:
-        """Address of a download."""
-        return self.download(wildcards)["url"]
+        """Address of a download; ValueError if what fetches it is not installed."""
+        asked = self.download(wildcards)
+        for url in filter(None, (asked["url"], asked["mirror"])):
+            extras.need(sources.plugin(url), f"{asked['where']}: the address {url}", conda=self.conda)
+        return asked["url"]
 
     def download(self, wildcards: Any) -> Row:
         """Address, SHA-256 and row of a download."""
@@ -58,6 +63,9 @@ class Data(Cells):
         """What a split is packed from: a download, an archive or folders, and the lists that the rows name."""
         dataset, split = get(wildcards, "dataset"), get(wildcards, "split")
         where = f"{self.config['datasets']}, row '{dataset}'"
+        kind, _, named = self.datasets[dataset]["reader"].partition("/")
+        if named:
+            extras.need(kind, f"{where}: reader '{kind}/{named}'", conda=self.conda)
         return given.images(self.prep_row(wildcards), split, Path(self.record(wildcards)), where)
 
     @property
@@ -136,7 +144,8 @@ class Data(Cells):
         return self.datasets[dataset] | classes.named_by(self.datasets, dataset)
 
     def published_row(self, wildcards: Any) -> Row:
-        """What of its row a data set that is handed on as one of TFDS says."""
+        """What of its row a data set that is handed on as one of TFDS says; ValueError if TFDS is not installed."""
+        extras.need("tfds", "a data set for TFDS", conda=self.conda)
         row = self.dataset_row(wildcards)
         return {key: row.get(key) for key in ("dataset", "classes", "home", "parent", "test")}
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mettle.plan import given
+from mettle.plan import extras, given
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
 
@@ -10,11 +10,20 @@ from mettle.plan.sheets import Row
 class Evaluation(Cells):
     """Input and params functions of the rules that ask models for answers."""
 
+    conda: bool  # whether jobs get environments of their own
+
     def kept_weights(self, wildcards: Any) -> str:
         """Weights of the epochs that a training keeps; the weights themselves of a model that keeps none."""
         model = get(wildcards, "model")
         keeps = self.models[model]["source"] == "train" and self.recipe(wildcards)["checkpoints"]
         return f"results/train/{model}/{'checkpoints' if keeps else 'weights.safetensors'}"
+
+    def attack(self, wildcards: Any) -> Row:
+        """Options of an attack as `Cells.attack` has them; ValueError if its engine is not installed."""
+        options = super().attack(wildcards)
+        engine = options.get("engine", "mettle")
+        extras.need(engine, f"attack '{get(wildcards, 'attack')}': engine '{engine}'", conda=self.conda)
+        return options
 
     def ball(self, wildcards: Any) -> Row:
         """Norm and eps of an attack."""
