@@ -67,12 +67,13 @@ fix: $(DEV) ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-BENCHES := attacks similarity memory topology inversion extraction reading
+BENCHES := attacks similarity memory topology inversion extraction reading install workflow scale
 
-bench: $(DEV) ## ours beside other projects, equal values first; then dry runs at every size, and the demo from scratch
-	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py || exit 1; done
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/workflow.py --cores $(CORES)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python benchmarks/scale.py
+bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
+bench: $(DEV) ## ours beside other projects, equal values first; dry runs, the demo, installing; then docs/speed.md
+	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py --record || exit 1; done
+	$(BIN)/python benchmarks/scale.py --record --one-group --models 200 400
+	$(BIN)/python docs/make_speed.py
 
 ARCH ?= resnet18
 PROFILED = $(if $(SIZE),--size $(SIZE)) $(if $(BATCH),--batch $(BATCH)) $(if $(CLASSES),--classes $(CLASSES)) \
@@ -93,10 +94,8 @@ dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 report: $(READY) ## results/report.html with figures, tables, captions and run times
 	$(BIN)/snakemake --profile profiles/local --report results/report.html
 
-docs: $(READY) ## write docs/tables.md, measures.md and reruns.md from what they describe
-	$(BIN)/python docs/make_tables.py
-	$(BIN)/python docs/make_measures.py
-	$(BIN)/python docs/make_reruns.py
+docs: $(READY) ## write docs/tables.md, measures.md, reruns.md and library.md, and the tables of speed.md, from what they describe
+	for page in tables measures reruns library speed; do $(BIN)/python docs/make_$$page.py || exit 1; done
 
 MADE := results logs .snakemake benchmarks/results
 

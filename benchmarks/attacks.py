@@ -6,7 +6,6 @@ an option, with bf16 passes and success decided in fp32.
 
 import argparse
 import copy
-import platform
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 import foolbox
 import networks
 import peers
+import record
 import torch
 from timing import race
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ from mettle.perturb.goal import untargeted
 from mettle.perturb.peer import pyautoattack
 from mettle.stages.train.losses import LOSSES, Step
 
+COLUMNS = ["what", "ours, s", "peer, s", "ratio", "our value", "peer's value"]
+MEMORY = ["attack", "peak memory beyond one forward and backward, in batches of images: short run", "ten times longer"]
 EPS = 0.1  # of the digits' attacks: a robust model keeps about half of its accuracy
 
 
@@ -44,7 +46,7 @@ class Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--images", type=int, default=200, help="images of AutoAttack")
     parser.add_argument("--rounds", type=int, default=3)
@@ -56,30 +58,28 @@ def main() -> None:
     if options.memory:
         print(peak(options.memory, options.times))
         return
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    print(f"{platform.machine()}, {options.threads} thread(s), {versions}")
-    print("\n| what | ours, s | peer, s | ratio | our value | peer's value |\n|---|---|---|---|---|---|")
-    for bench in [options.only] if options.only in BENCHES else [] if options.only else BENCHES:
-        for row in BENCHES[bench](options):
-            ratio = row.peer / row.ours
-            print(
-                f"| {row.what} | {row.ours:.2f} | {row.peer:.2f} | {ratio:.1f} | {row.value} | {row.peer_value} |",
-                flush=True,
-            )
+    if options.only != "memory":
+        speed([options.only] if options.only else list(BENCHES), options)
     if options.only in (None, "memory"):
-        memory()
+        memory(options)
 
 
-def memory() -> None:
+def speed(benches: list[str], options: argparse.Namespace) -> None:
+    """Table of seconds beside those of peers."""
+    packages = ["torch", "foolbox", "pyautoattack"]
+    with record.table("attacks", COLUMNS, options, options.threads, packages) as add:
+        for row in (row for bench in benches for row in BENCHES[bench](options)):
+            seconds = f"{row.ours:.2f}", f"{row.peer:.2f}", f"{row.peer / row.ours:.1f}"
+            add(row.what, *seconds, row.value, row.peer_value)
+
+
+def memory(options: argparse.Namespace) -> None:
     """Table of peak memory, of few and of many steps, each in a process of its own."""
-    print(
-        "\n| attack | peak memory beyond one forward and backward, in batches of images: short run | ten times longer |"
-    )
-    print("|---|---|---|")
-    for attack in LENGTHS:
-        commands = [[sys.executable, __file__, "--memory", attack, "--times", times] for times in ("1", "10")]
-        short, long = (subprocess.run(command, capture_output=True, text=True, check=True) for command in commands)
-        print(f"| {attack} | {short.stdout.strip()} | {long.stdout.strip()} |", flush=True)
+    with record.table("attack_memory", MEMORY, options, packages=["torch"]) as add:
+        for attack in LENGTHS:
+            commands = [[sys.executable, __file__, "--memory", attack, "--times", times] for times in ("1", "10")]
+            runs = [subprocess.run(command, capture_output=True, text=True, check=True) for command in commands]
+            add(attack, *(run.stdout.strip() for run in runs))
 
 
 def pgd10(options: argparse.Namespace) -> list[Row]:

@@ -5,12 +5,13 @@ Random weights. The peer runs in fp32; ours as the stage represent runs it, in f
 
 import argparse
 import copy
-import platform
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
+import record
 import timm
 import torch
 from timing import race
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from mettle import models
 from mettle.models import Policy
 
+COLUMNS = ["what", "ours, s", "peer, s", "ratio", "our value", "peer's value"]
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 # timm's name and options; a residual branch that starts at zero would compute nothing.
 NETWORKS = {"ResNet-50": ("resnet50", {"zero_init_last": False}), "ViT-S/16": ("vit_small_patch16_224", {})}
@@ -27,15 +29,19 @@ ALLOWED = {"fp32": 1e-4, "bf16": 3e-2}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    versions = f"torch {torch.__version__}, timm {timm.__version__}, Python {platform.python_version()}"
-    print(f"{platform.machine()}, {options.threads} thread(s), {versions}")
-    print("\n| what | ours, s | peer, s | ratio | our value | peer's value |\n|---|---|---|---|---|---|")
+    with record.table("extraction", COLUMNS, options, options.threads, ["torch", "timm"]) as add:
+        for row in rows(options):
+            add(*row)
+
+
+def rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    """A row per network and precision."""
     x = torch.rand(options.batch, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     for title, (arch, settings) in NETWORKS.items():
         torch.manual_seed(0)
@@ -50,8 +56,8 @@ def main() -> None:
             error = float((features - known).norm() / known.norm())
             assert features.shape == known.shape and error <= ALLOWED[precision], (title, precision, error)
             what = f"{title}, 224 px, batch {options.batch}, {precision}; peer plain timm loop"
-            values = f"norm {features.norm():.4g} (off by {error:.1e}) | norm {known.norm():.4g}"
-            print(f"| {what} | {seconds:.2f} | {peer:.2f} | {peer / seconds:.1f} | {values} |", flush=True)
+            values = f"norm {features.norm():.4g} (off by {error:.1e})", f"norm {known.norm():.4g}"
+            yield what, f"{seconds:.2f}", f"{peer:.2f}", f"{peer / seconds:.1f}", *values
 
 
 @torch.no_grad()

@@ -4,13 +4,12 @@ The bare loop has the gradient of the mean logit, and keeps nothing. Losses are 
 inversion. Rounds alternate and the fastest of each counts.
 """
 
-import argparse
-import platform
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
+import record
 import torch
 from timing import race
 from torch import Tensor
@@ -19,28 +18,26 @@ from mettle import models
 from mettle.models import Classifier, Policy
 from mettle.stages.invert.descent import invert
 
+COLUMNS = ["what", "ours, image-steps/s", "bare loop", "ratio", "our mean loss", "plain form's"]
 # Architecture, side in pixels, images per batch, steps of a round, rounds: short ones, that one may go undisturbed.
 CASES = [("wrn10_1", 32, 64, 20, 20), ("preact_resnet_18", 32, 64, 2, 6), ("resnet50", 224, 8, 2, 6)]
 OPTIONS = {"step_size": 0.125, "momentum": 0.9}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", choices=[arch for arch, *_ in CASES])
     options = parser.parse_args()
     models.policy(options.threads)
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    print(f"{platform.machine()}, {options.threads} thread(s), {versions}")
-    print("\n| what | ours, image-steps/s | bare loop | ratio | our mean loss | plain form's |")
-    print("|---|---|---|---|---|---|", flush=True)
-    for case in CASES:
-        if options.only in (None, case[0]):
-            for precision in ("fp32", "bf16"):
-                print(row(*case, precision), flush=True)
+    with record.table("inversion", COLUMNS, options, options.threads, ["torch", "timm"]) as add:
+        for case in CASES:
+            if options.only in (None, case[0]):
+                for precision in ("fp32", "bf16"):
+                    add(*row(*case, precision))
 
 
-def row(arch: str, size: int, batch: int, steps: int, rounds: int, precision: str) -> str:
+def row(arch: str, size: int, batch: int, steps: int, rounds: int, precision: str) -> tuple[str, ...]:
     """One line of the table.
 
     An inversion has two passes without gradient besides its steps, of the targets and of the last image. Of 1,000 steps
@@ -64,9 +61,8 @@ def row(arch: str, size: int, batch: int, steps: int, rounds: int, precision: st
             model(targets), model(seeds)
 
     (mine, _), (loop, _) = race(rounds, inversion, bare)
-    speeds = f"{batch * steps / mine:.1f} | {batch * steps / loop:.1f} | {loop / mine:.2f}"
-    what = f"{arch}, {size} px, batch {batch}, {precision}"
-    return f"| {what} | {speeds} | {ours:.5f} | {known:.5f} |"
+    speeds = f"{batch * steps / mine:.1f}", f"{batch * steps / loop:.1f}", f"{loop / mine:.2f}"
+    return f"{arch}, {size} px, batch {batch}, {precision}", *speeds, f"{ours:.5f}", f"{known:.5f}"
 
 
 def gradient(model: Classifier, images: Tensor, policy: Policy) -> Tensor:

@@ -3,7 +3,6 @@
 A job holds the features of two models and what the measure makes of them, however many models it compares.
 """
 
-import argparse
 import io
 import re
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 import numpy as np
+import record
 
 from mettle import measures, tables
 from mettle.flow import Job
@@ -24,7 +24,7 @@ MEASURES = ("cka", "procrustes", "jaccard", "rtd")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("-n", type=int, default=10_000, help="images")
     parser.add_argument("-d", type=int, default=2048, help="width of the features")
     parser.add_argument("--models", type=int, nargs="+", default=[2, 6])
@@ -32,17 +32,17 @@ def main() -> None:
     options = parser.parse_args()
     if options.job:
         return print(job(*options.job))
-    features = options.n * options.d * 4 / 1e6
-    print(f"{options.n} images, width {options.d}: features of two models are {2 * features:.0f} MB\n")
-    print(f"| measure | {' | '.join(f'{count} models, MB' for count in options.models)} |")
-    print("|---|" + "---|" * len(options.models))
-    with tempfile.TemporaryDirectory() as folder:
+    columns = ["measure", *(f"{count} models, MB" for count in options.models)]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        record.table("compare_memory", columns, options, packages=["numpy", "scipy", "numba"]) as add,
+    ):
+        add("features of two models", *[f"{2 * options.n * options.d * 4 / 1e6:.0f}"] * len(options.models))
         files = [
             write(Path(folder) / f"m{number}.parquet", options.n, options.d) for number in range(max(options.models))
         ]
         for measure in MEASURES:
-            peaks = [peak(measure, files[:count]) for count in options.models]
-            print(f"| {measure} | {' | '.join(f'{number:.0f}' for number in peaks)} |", flush=True)
+            add(measure, *(f"{peak(measure, files[:count]):.0f}" for count in options.models))
 
 
 def write(path: Path, n: int, d: int) -> Path:

@@ -4,9 +4,7 @@ One thread each, files in the page cache. The store checks the SHA-256 of every 
 nothing.
 """
 
-import argparse
 import io
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -15,8 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 import numpy as np
+import record
 import torch
-import torchvision
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from timing import race
@@ -26,28 +24,33 @@ from torchvision.transforms.functional import pil_to_tensor
 from mettle.data.item import Item
 from mettle.data.store import Store, write
 
+COLUMNS = ["what", "ours, images/s", "peer, images/s", "ratio", "our value", "peer's value"]
 # Title, height and width in pixels, number of images.
 SIZES = [("64 px JPEG", 64, 64, 2000), ("ImageNet-size JPEG, 500x375", 375, 500, 100)]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    versions = f"torchvision {torchvision.__version__}, Python {platform.python_version()}"
-    print(f"{platform.machine()}, 1 thread, {versions}")
-    print("\n| what | ours, images/s | peer, images/s | ratio | our value | peer's value |\n|---|---|---|---|---|---|")
+    with record.table("reading", COLUMNS, options, packages=["torchvision", "pillow", "simplejpeg"]) as add:
+        for row in rows(options.rounds):
+            add(*row)
+
+
+def rows(rounds: int) -> Iterator[tuple[str, ...]]:
+    """A row per size of the images."""
     for title, height, width, n in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             store, files = made(Path(folder), height, width, n)
             runs = (store.arrays, lambda: [files[k][0] for k in range(n)])  # noqa: B023 (called within the loop)
-            (ours, found), (peer, known) = race(options.rounds, *runs)
+            (ours, found), (peer, known) = race(rounds, *runs)
         known = torch.stack(known).permute(0, 2, 3, 1).numpy()
         assert found.dtype == known.dtype and np.array_equal(found, known), f"{title}: pixels differ"
-        values = " | ".join(f"mean {pixels.mean():.4f}" for pixels in (found, known))
+        values = (f"mean {pixels.mean():.4f}" for pixels in (found, known))
         what = f"{title} to uint8 arrays; peer ImageFolder"
-        print(f"| {what} | {n / ours:,.0f} | {n / peer:,.0f} | {peer / ours:.1f} | {values} |", flush=True)
+        yield what, f"{n / ours:,.0f}", f"{n / peer:,.0f}", f"{peer / ours:.1f}", *values
 
 
 def made(folder: Path, height: int, width: int, n: int) -> tuple[Store, ImageFolder]:

@@ -6,25 +6,26 @@ all beyond the shipped ones are of one data set and eps, so that each is compare
 1,000 models, all figures: 60 seconds and 1,500 MB on one core, and as many jobs per model as with 200.
 """
 
-import argparse
 import csv
 import re
 import tempfile
 from collections import Counter
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
+
+import record
 
 import workflow
 
 SHEET = Path("config") / "models" / "universality.tsv"
+COLUMNS = ["models", "dry run of", "jobs", "inputs", "seconds of one core", "MB"]
 ASKED = {"all figures": [], "figure 5": ["results/figures/fig5.pdf"]}
 
 Row = dict[str, str]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--models", type=int, nargs="+", default=[50, 200, 1000])
     parser.add_argument("--one-group", action="store_true", help="all new models of one data set and eps")
     options = parser.parse_args()
@@ -38,13 +39,11 @@ def main() -> None:
                 run = workflow.timed(["snakemake", "--profile", "slurm", "-n", *targets], tree)
                 found[size, what] = run, jobs_by_rule(run.output)
                 print(f"  {what}: {', '.join(f'{n} {rule}' for rule, n in found[size, what][1].items())}", flush=True)
-    print(f"\n{workflow.machine()}, Snakemake {metadata.version('snakemake')}\n")
-    print("| models | dry run of | jobs | inputs | seconds | of one core | MB |\n|---|---|---|---|---|---|---|")
-    for (size, what), (run, jobs) in found.items():
-        numbers = (
-            f"{sum(jobs.values())} | {inputs(run.output)} | {run.seconds:.1f} | {run.cpu:.1f} | {run.megabytes:.0f}"
-        )
-        print(f"| {size} | {what} | {numbers} |")
+    name = "scale_one_group" if options.one_group else "scale"
+    with record.table(name, COLUMNS, options, packages=["snakemake"]) as add:
+        for (size, what), (run, jobs) in found.items():
+            counts = f"{sum(jobs.values()):,}", f"{inputs(run.output):,}"
+            add(f"{size:,}", what, *counts, f"{run.cpu:.1f}", f"{run.megabytes:,.0f}")
     grown(options.models, {size: sum(found[size, "all figures"][1].values()) for size in options.models})
 
 

@@ -7,7 +7,6 @@ Ours is held against that formula in float64, and the peer's float32 against our
 
 import argparse
 import itertools
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,11 +17,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 import numpy as np
 import peers_similarity as peers
+import record
 import torch
 from threadpoolctl import threadpool_limits
 from timing import race
 
 from mettle import measures
+
+COLUMNS = ["what", "ours, s", "peer, s", "ratio", "our value", "peer's value"]
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--images", type=int, default=10_000, help="fewer for a quick look")
@@ -48,25 +50,20 @@ def main() -> None:
         print(growth(options.images))
         return
     torch.set_num_threads(options.threads)
-    versions = f"torch {torch.__version__}, NumPy {np.__version__}, Python {platform.python_version()}"
-    print(f"{platform.machine()}, {options.threads} thread(s), {versions}\n")
     chosen = [options.only] if options.only in BENCHES else [] if options.only else BENCHES
     if chosen:
         with threadpool_limits(options.threads):
-            show(row for name in chosen for row in BENCHES[name](options.rounds, options.images))
+            show((row for name in chosen for row in BENCHES[name](options.rounds, options.images)), options)
     if options.only in (None, "memory"):
         memory(options.images)
 
 
-def show(rows: Iterator[Row]) -> None:
+def show(rows: Iterator[Row], options: argparse.Namespace) -> None:
     """Print the table, each row as soon as it is known."""
-    print("| what | ours, s | peer, s | ratio | our value | peer's value |\n|---|---|---|---|---|---|")
-    for row in rows:
-        ratio = row.peer / row.ours
-        print(
-            f"| {row.what} | {row.ours:.2f} | {row.peer:.2f} | {ratio:.1f} | {row.value} | {row.peer_value} |",
-            flush=True,
-        )
+    with record.table("similarity", COLUMNS, options, options.threads, ["numpy", "torch", "scikit-learn"]) as add:
+        for row in rows:
+            seconds = f"{row.ours:.2f}", f"{row.peer:.2f}", f"{row.peer / row.ours:.1f}"
+            add(row.what, *seconds, row.value, row.peer_value)
 
 
 def networks(models: int, n: int, d: int) -> dict[str, np.ndarray]:

@@ -5,13 +5,10 @@ not. Peers get the paper's matrix with half of its edges and the enclosing radiu
 of RTD hand to theirs. giotto-ph is under the AGPL and shown for information, where it is installed.
 """
 
-import argparse
 import os
-import platform
 import sys
 import time
-from collections.abc import Callable
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,32 +16,37 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 import numpy as np
+import record
 import torch
 from timing import race
 from torch import Tensor
 
 from mettle.measures import rtd, sequence
 
+COLUMNS = ["what", "ours, s", "peer, s", "ratio", "our value", "peer's value"]
 PEERS = {"ripser": 1e-6, "giotto": 1e-5}  # relative differences allowed: both compute in float32
 Pair = tuple[np.ndarray, np.ndarray]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--points", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    giotto = f"giotto-ph {version('giotto-ph')}" if find_spec("gph") else "giotto-ph not installed"
-    versions = f"numba {version('numba')}, ripser {version('ripser')}, {giotto}, Python {platform.python_version()}"
-    print(f"{platform.machine()}, 1 thread, {versions}")
     first_call()
-    print("\n| what | ours, s | peer, s | ratio | our value | peer's value |\n|---|---|---|---|---|---|")
-    for what, pair, n in clouds(options.points):
-        a, b = (rtd.normalised_distances(x) for x in pair)
-        for title, directions in (("a to b", [(a, b)]), ("b to a", [(b, a)]), ("both directions", [(a, b), (b, a)])):
-            barcodes(f"RTD, {what}, n={n}, {title}", directions, options.rounds)
-        lite(f"RTD-Lite, {what}, n={n}", a, b, options.rounds)
+    packages = ["numba", "ripser", *(["giotto-ph"] if find_spec("gph") else [])]
+    with record.table("topology", COLUMNS, options, packages=packages) as add:
+        for row in (row for cloud in clouds(options.points) for row in rows(*cloud, options.rounds)):
+            add(*row)
+
+
+def rows(what: str, pair: Pair, n: int, rounds: int) -> Iterator[tuple[str, ...]]:
+    """Rows of a pair of clouds: RTD in each direction and both, and RTD-Lite."""
+    a, b = (rtd.normalised_distances(x) for x in pair)
+    for title, directions in (("a to b", [(a, b)]), ("b to a", [(b, a)]), ("both directions", [(a, b), (b, a)])):
+        yield from barcodes(f"RTD, {what}, n={n}, {title}", directions, rounds)
+    yield lite(f"RTD-Lite, {what}, n={n}", a, b, rounds)
 
 
 def first_call() -> None:
@@ -69,7 +71,7 @@ def clouds(points: int) -> list[tuple[str, Pair, int]]:
     ]
 
 
-def barcodes(what: str, directions: list[Pair], rounds: int) -> None:
+def barcodes(what: str, directions: list[Pair], rounds: int) -> Iterator[tuple[str, ...]]:
     """Rows of one direction or both against barcodes of the cone."""
     a, b = directions[0]
     runs: list[Callable] = [
@@ -82,10 +84,10 @@ def barcodes(what: str, directions: list[Pair], rounds: int) -> None:
     (ours, value), *others = race(rounds, *runs, clock=time.process_time)
     for engine, (peer, theirs) in zip(known, others, strict=True):
         assert abs(value - theirs) <= PEERS[engine] * theirs, (what, engine, value, theirs)
-        row(f"{what}; peer {engine}", ours, peer, f"{value:.6f}", f"{theirs:.6f}")
+        yield row(f"{what}; peer {engine}", ours, peer, f"{value:.6f}", f"{theirs:.6f}")
 
 
-def lite(what: str, a: np.ndarray, b: np.ndarray, rounds: int) -> None:
+def lite(what: str, a: np.ndarray, b: np.ndarray, rounds: int) -> tuple[str, ...]:
     """RTD-Lite of distance matrices against algorithm 2 of its authors, with the steps of their loop in torch."""
 
     def ours() -> float:
@@ -99,7 +101,7 @@ def lite(what: str, a: np.ndarray, b: np.ndarray, rounds: int) -> None:
 
     (seconds, value), (peer, theirs) = race(rounds, ours, plain, clock=time.process_time)
     assert abs(value - theirs) < 1e-9, (what, value, theirs)
-    row(f"{what}; peer algorithm 2 in torch", seconds, peer, f"{value:.6f}", f"{theirs:.6f}")
+    return row(f"{what}; peer algorithm 2 in torch", seconds, peer, f"{value:.6f}", f"{theirs:.6f}")
 
 
 def prim(distances: Tensor) -> Tensor:
@@ -119,9 +121,9 @@ def prim(distances: Tensor) -> Tensor:
     return total
 
 
-def row(what: str, ours: float, peer: float, value: str, theirs: str) -> None:
+def row(what: str, ours: float, peer: float, value: str, theirs: str) -> tuple[str, ...]:
     """One line of the table."""
-    print(f"| {what} | {ours:.4f} | {peer:.4f} | {peer / ours:.1f} | {value} | {theirs} |", flush=True)
+    return what, f"{ours:.4f}", f"{peer:.4f}", f"{peer / ours:.1f}", value, theirs
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ figures of the universality study 10 seconds and 500 MB.
 
 import argparse
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -16,31 +15,40 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+import record
+
 ROOT = Path(__file__).parents[1]
 DEMO = ["results/figures/fig5.pdf", "results/tables/accuracy.parquet"]
+COLUMNS = ["dry run of", "seconds of one core", "jobs", "MB", "limit"]
 UNIVERSALITY = ["fig1", "fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument("--cores", default="2")
     parser.add_argument("--skip-demo", action="store_true", help="the dry run only")
     options = parser.parse_args()
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_tree(Path(folder) / "mettle")
-        for figure in UNIVERSALITY:
-            rows.append((f"dry run of {figure}, paper scale", *dry(tree, figure), 4 if figure == "fig5" else ""))
-        rows.append(("dry run of all of these", *dry(tree, *UNIVERSALITY), "10; 500 MB"))
+        with record.table("dry_runs", COLUMNS, options, packages=["snakemake"]) as add:
+            for figure in UNIVERSALITY:
+                add(figure, *cells(*dry(tree, figure)), "4 s" if figure == "fig5" else "")
+            add("all of these", *cells(*dry(tree, *UNIVERSALITY)), "10 s, 500 MB")
         if not options.skip_demo:
-            run = timed(["snakemake", "--cores", options.cores, *DEMO], tree)
-            rows.append(
-                (f"demo from scratch, {options.cores} cores", run.seconds, jobs(run.output), run.megabytes, 600)
-            )
-    print(f"{machine()}\n")
-    print("| what | seconds | jobs | MB | limit, seconds |\n|---|---|---|---|---|")
-    for what, seconds, count, megabytes, limit in rows:
-        print(f"| {what} | {seconds:.1f} | {count} | {megabytes:.0f} | {limit} |")
+            demo(tree, options)
+
+
+def demo(tree: Path, options: argparse.Namespace) -> None:
+    """Table of the demo from scratch, and of what all other figures add to it."""
+    columns = ["what", "seconds", "jobs", "limit"]
+    with record.table("demo", columns, options, int(options.cores), ["snakemake", "torch"]) as add:
+        for what, targets, limit in (("`make demo`", DEMO, "600 s"), ("then `make demo FIGURES=all`", [], "")):
+            run = timed(["snakemake", "--cores", options.cores, *targets], tree)
+            add(what, f"{run.seconds:.0f}", str(jobs(run.output)), limit)
+
+
+def cells(seconds: float, count: int, megabytes: float) -> tuple[str, str, str]:
+    return f"{seconds:.1f}", f"{count:,}", f"{megabytes:.0f}"
 
 
 def dry(tree: Path, *figures: str) -> tuple[float, int, float]:
@@ -86,10 +94,6 @@ def timed(command: list[str], folder: Path) -> Run:
     if status:
         raise SystemExit(f"{' '.join(command)} failed:\n{text}")
     return Run(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1000, text)
-
-
-def machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
 
 
 def jobs(output: str) -> int:

@@ -241,7 +241,7 @@ def test_what_else_the_profile_says_is_refused(tmp_path):
 
 def test_provenance_says_what_made_a_file(tmp_path):
     found = flow.provenance(snakemake(tmp_path))
-    assert set(found) == {"rule", "revision", "commit", "config", "params", "seed", "python", "versions"}
+    assert set(found) == {"rule", "revision", "commit", "config", "params", "seed", "processor", "python", "versions"}
     assert (found["rule"], found["revision"], found["seed"]) == ("compare", 3, 7)
     assert found["versions"]["numpy"] == np.__version__ and "mettle" in found["versions"]
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))

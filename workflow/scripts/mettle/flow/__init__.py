@@ -24,6 +24,7 @@ import numpy as np
 from mettle import files
 from mettle.digests import fingerprint
 from mettle.flow import attempts, locks, threads
+from mettle.flow.machine import processor
 from mettle.flow.progress import Speaker
 
 # Packages of others that numbers pass through; a test finds those that are missing here.
@@ -45,7 +46,7 @@ class Job(Speaker):
     rule : name of the rule
     seed : seed of the run (the configuration's `seed`); None where its rule says that nothing is drawn
     threads : CPU threads the job may use
-    provenance : rule, revision, git commit, parameters and their hash, package versions
+    provenance : rule, revision, git commit, parameters and their hash, processor, package versions
     gpus, tasks, nodes : what the profile asks for: GPUs, Slurm tasks and the nodes that they are on
     needs_cuda : whether it was given a GPU, and the profile does not say that the CPU will do
     waited : whether another process was at the same work, and has ended
@@ -132,7 +133,7 @@ def _alone(snakemake: Any, this: Job) -> Iterator[None]:
 
 
 def provenance(snakemake: Any) -> dict[str, Any]:
-    """What made a file: rule, revision, git commit, the rule's parameters and their hash, package versions."""
+    """What made a file: rule, revision, git commit, parameters and their hash, processor, package versions."""
     params = {key: value for key, value in snakemake.params.items() if key != "revision"}
     return {
         "rule": snakemake.rule,
@@ -141,6 +142,7 @@ def provenance(snakemake: Any) -> dict[str, Any]:
         "config": fingerprint(params)[:16],
         "params": json.loads(json.dumps(params, default=str)),
         "seed": snakemake.params.get("seed"),
+        "processor": processor(),
         "python": ".".join(map(str, sys.version_info[:3])),
         "versions": _versions(),
     }
