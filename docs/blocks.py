@@ -26,3 +26,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def pictures(page: str) -> list[str]:
+    """Names of the figures that a page shows from its own folder."""
+    return re.findall(r'src="(fig\d+\.png)"', page)

@@ -46,8 +46,8 @@ def test_captions_name_the_published_values_of_the_figures_that_have_some():
     drawn = [figure for figure, about in FIGURES.items() if about.draw]
     published = {figure for figure in drawn if "published" in options[figure]["properties"]}
     assert published == {figure for figure in drawn if "marked as published" in caption(figure)}
-    assert published == {"fig7", "fig8", "fig9", "fig12"}, "the README names these"
-    assert "figures 7, 8, 9 and 12 with the published curves" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert published == {"fig7", "fig8", "fig9", "fig12"}, "the page of the demo names these"
+    assert "figures 7, 8, 9 and 12 with the published curves" in (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("figure", sorted({*ROWS} - {"fig1"}))
