@@ -76,15 +76,15 @@ def accuracy(demo: Demo) -> pd.DataFrame:
     cells = frame.groupby(["dataset", "recipe", "n", "attack"], sort=False)["value"]
     cells = cells.agg(["mean", "size"]).reset_index()
     cells["models"] = cells.groupby(["dataset", "recipe"])["size"].transform("max")
-    cells = cells.rename(columns={"n": "images", "dataset": "data set"}).assign(cell=cells["mean"].map("{:.3f}".format))
-    return _wide(cells, ["data set", "recipe", "models", "images"], "attack")
+    cells = cells.rename(columns={"n": "images"}).assign(cell=cells["mean"].map("{:.3f}".format))
+    return _wide(cells, ["recipe", "models", "images"], "attack")
 
 
 def subgroups(demo: Demo) -> pd.DataFrame:
     """Mean similarity over pairs on the parts of the images, and the p-values of the contrasts."""
     frame = demo.read("fig5").astype({"p": float})
     pairs = frame[frame["model"] != "all"]
-    means = pairs.groupby(["measure", "eps", "subgroup"], sort=False)["value"].mean().reset_index()
+    means = pairs.groupby(["dataset", "measure", "eps", "subgroup"], sort=False)["value"].mean().reset_index()
     tests = frame[frame["model"] == "all"].assign(subgroup="p, " + frame["subgroup"])
     cells = pd.concat(
         [means.assign(cell=means["value"].map(_number)), tests.assign(cell=tests["p"].map("{:.3f}".format))]
@@ -100,10 +100,14 @@ def similarity(demo: Demo) -> pd.DataFrame:
 
 
 def agreement(demo: Demo) -> pd.DataFrame:
-    """The same of answers."""
-    wanted = ("agreement", "jsd")
-    found = _beside(demo, {"natural images": "fig4", "inverted images": "fig13"})
-    return found[found["measure"].isin(wanted)]
+    """Agreement and divergence of answers, likewise."""
+    found = []
+    for what, figure in {"natural images": "fig4", "inverted images": "fig13"}.items():
+        frame = demo.read(figure, model="all")
+        apart = frame[frame["measure"] == "disagreement"].assign(measure="agreement")
+        alike = apart.assign(value=1 - apart["value"], lo=1 - apart["hi"], hi=1 - apart["lo"])
+        found.append(_intervals(pd.concat([alike, frame[frame["measure"] == "jsd"]])).assign(what=what))
+    return _wide(pd.concat(found), ["measure", "eps"], "what")
 
 
 def probes(demo: Demo) -> pd.DataFrame:
@@ -117,8 +121,8 @@ def effectiveness(demo: Demo) -> pd.DataFrame:
     """At the end of training: accuracy under one and under most steps of PGD, and what the loss of one step lacks."""
     frame = demo.read("fig7", attack="pgd")
     frame["epoch"] = frame["epoch"].astype(float).fillna(float("inf"))
-    last = frame[frame["epoch"] == frame.groupby("label")["epoch"].transform("max")]
-    most = last.groupby("label")["steps"].transform("max")
+    last = frame[frame["epoch"] == frame.groupby(["dataset", "label"])["epoch"].transform("max")]
+    most = last.groupby(["dataset", "label"])["steps"].transform("max")
     told = {"accuracy, 1 step": (last["measure"] == "accuracy") & (last["steps"] == 1)}
     told |= {"accuracy, most steps": (last["measure"] == "accuracy") & (last["steps"] == most)}
     told |= {"loss gap, 1 step": (last["measure"] == "gap") & (last["steps"] == 1)}
@@ -182,7 +186,12 @@ def _number(value: float) -> str:
 
 
 def _wide(cells: pd.DataFrame, index: list[str], columns: str) -> pd.DataFrame:
-    """A row for each of the values of `index`, a column for each of those of `columns`, in their order."""
+    """A row for each of the values of `index`, a column for each of those of `columns`, in their order.
+
+    Where there are several data sets, each has rows of its own.
+    """
+    cells = cells.rename(columns={"dataset": "data set"})
+    index = ["data set", *index] if cells["data set"].nunique() > 1 else index
     wide = cells.pivot_table(index=index, columns=columns, values="cell", aggfunc="first", sort=False)
     return wide.reset_index().fillna("")
 
