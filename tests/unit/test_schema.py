@@ -292,7 +292,7 @@ def test_rows_keep_their_order_and_comments_are_skipped(sheet):
         (HEAD + ROW.replace("10", "ten"), r"sheet\.tsv, line 2, row 'a': 'classes' must be an integer, got 'ten'$"),
         (HEAD + ROW.replace("10", "1.5"), r"sheet\.tsv, line 2, row 'a': 'classes' must be an integer, got 1\.5$"),
         (HEAD + ROW.replace("10", "nan"), r"sheet\.tsv, line 2, row 'a': 'classes' must be an integer, got 'nan'$"),
-        (HEAD + ROW.replace("10", "1"), r"sheet\.tsv, line 2, row 'a': 'classes' must be at least 2, got 1$"),
+        (HEAD + ROW.replace("10", "0"), r"sheet\.tsv, line 2, row 'a': 'classes' must be at least 1, got 0$"),
         (HEAD + ROW.replace("digits", "digit"), r"line 2, row 'a': 'reader' is 'digit': did you mean 'digits'\?$"),
         (HEAD.replace("task", "taks") + ROW, r"sheet\.tsv, line 1: unknown column 'taks': did you mean 'task'\?$"),
         (HEAD.replace("\ttask", "") + ROW, r"sheet\.tsv, line 1: column 'task' is missing$"),

@@ -94,6 +94,21 @@ def test_with_other_classes_images_are_compared_but_labels_are_not_scored(plan):
     assert found.image_set(CELL | {"images": "natural"}) == found.stores(CELL)
 
 
+def test_images_without_labels_are_one_class_of_a_parent_and_can_only_be_compared(plan):
+    asked = plan(BIG, PART.format(classes=1))
+    assert asked.test_store(CELL) == ["results/prep/part/val.lmdb", "results/prep/part/val.parquet"]
+    with pytest.raises(
+        ValueError, match="labels are the one class of 'part': on these images models can be represented"
+    ):
+        asked.scored_store(CELL)
+    for alone in ("\tval\t\t\n", "train\tval\tbig\t\n"):
+        row = PART.format(classes=1).replace("\tval\tbig\t\n", alone)
+        with pytest.raises(
+            ValueError, match=r"row 'part': classes is 1, .* need a `parent`, .* and have no train split$"
+        ):
+            plan(BIG, row)
+
+
 def test_a_table_of_accuracies_holds_what_can_be_scored(plan):
     shown = {"accuracy": {"evaluations": [{"datasets": ["big", "part"], "attacks": ["weak"]}]}}
     found = plan(BIG, PART.format(classes=100), figures=shown)

@@ -75,10 +75,11 @@ class Cells(Groups):
         asked = get(wildcards, "dataset", own)
         held_out = self.test_store(wildcards)
         if not classes.alike(self.datasets, asked, own):
-            counts = [f"{self.datasets[name]['classes']} classes of '{name}'" for name in (asked, own)]
+            count, known = (self.datasets[name]["classes"] for name in (asked, own))
+            labels = f"{count} classes of" if count > 1 else "one class of"
             raise ValueError(
-                f"{self.where(model)}: answers with the {counts[1]}, but labels are the {counts[0]}: on these images "
-                "models can be represented and compared, not scored"
+                f"{self.where(model)}: answers with the {known} classes of '{own}', but labels are the {labels} "
+                f"'{asked}': on these images models can be represented and compared, not scored"
             )
         return held_out
 

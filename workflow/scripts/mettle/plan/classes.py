@@ -56,6 +56,11 @@ def check_targets(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
                 )
             if need and not there and not needs.isdisjoint(row["task"]):
                 raise ValueError(f"{where}: column {column} is empty, but {tasks} needs it")
+        if row.get("classes") == 1 and (row.get("train") or not row.get("parent")):
+            raise ValueError(
+                f"{where}: classes is 1, as for images without labels: these need a `parent`, whose models are "
+                "compared on them, and have no train split"
+            )
         if row.get("map_classes", row.get("classes", 0)) < row.get("classes", 0):
             raise ValueError(
                 f"{where}: map_classes is {row['map_classes']}, but label maps have the {row['classes']} of `classes`, "
