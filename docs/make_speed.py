@@ -14,8 +14,19 @@ PAGES = ("speed.md", "scale.md", "environments.md")
 
 
 def part(name: str) -> str:
-    """A recorded table, and below it when, on what and at which commit it was measured."""
-    found = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+    """A recorded table, and below it when, on what and at which commit it was measured.
+
+    Raises
+    ------
+    ValueError
+        If no such table was recorded.
+    """
+    path = RECORDED / f"{name}.json"
+    if not path.exists():
+        raise ValueError(
+            f"benchmarks/recorded/{path.name} does not exist: the bench that writes it is run with --record"
+        )
+    found = json.loads(path.read_text(encoding="utf-8"))
     return f"{blocks.table(found['columns'], found['rows'])}\n{_measured(found)}\n"
 
 
@@ -33,7 +44,7 @@ def texts() -> dict[Path, str]:
     Raises
     ------
     ValueError
-        If a recorded table is on no page.
+        If a recorded table is on no page, or a page has a place for one that was not recorded.
     """
     pages = {path: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / name for name in PAGES)}
     shown = {name for page in pages.values() for name in blocks.names(page)}
@@ -43,7 +54,11 @@ def texts() -> dict[Path, str]:
 
 
 if __name__ == "__main__":
-    for path, text in texts().items():
+    try:
+        pages = texts()
+    except ValueError as error:
+        sys.exit(str(error))
+    for path, text in pages.items():
         if "--check" not in sys.argv:
             path.write_text(text, encoding="utf-8")
         elif path.read_text(encoding="utf-8") != text:
