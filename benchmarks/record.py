@@ -19,9 +19,10 @@ RECORDED = Path(__file__).parent / "recorded"
 
 
 def arguments(description: str | None) -> ArgumentParser:
-    """The parser of a bench, with `--record`."""
+    """The parser of a bench, with `--record` and `--note`."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--record", action="store_true", help="keep the tables in benchmarks/recorded")
+    parser.add_argument("--note", default="", help="a sentence to keep with them, such as what else the machine did")
     return parser
 
 
@@ -35,7 +36,7 @@ def table(
     ----------
     name : of its file in benchmarks/recorded, which is written once all rows are there
     columns : heads
-    options : of the command line, with `record`
+    options : of the command line, with `record` and `note`
     threads : that each row was measured with
     packages : those whose versions count; Python's is always told
     """
@@ -45,6 +46,7 @@ def table(
         "processor": processor(),
         "threads": threads,
         "cpus": os.cpu_count(),
+        "note": options.note,
         "versions": {"Python": ".".join(map(str, sys.version_info[:3]))}
         | {package: metadata.version(package) for package in packages},
     }
