@@ -50,7 +50,8 @@ def main() -> None:
 def write_sheet(path: Path, size: int, one_group: bool) -> dict[int, int]:
     """Write a sheet; how many groups there are by their number of models."""
     with (workflow.ROOT / SHEET).open(newline="") as sheet:
-        reader = csv.DictReader(sheet, delimiter="\t", restval="")
+        lines = (line for line in sheet if not line.startswith("#"))
+        reader = csv.DictReader(lines, delimiter="\t", restval="")
         study, columns = list(reader), reader.fieldnames
     more = [row for row in study if group(row) == group(study[0])] if one_group else study
     chosen = (ranked(study) + [copied(row, by) for by in range(1, size + 1) for row in more])[:size]
