@@ -56,6 +56,11 @@ def test_a_row_says_how_images_reach_the_network(plan):
     assert plan().models["mine"]["threat"] == "none"
 
 
+def test_a_row_may_state_height_and_width(plan):
+    found = plan(size="24,40", resize="24, 40").preprocessing(CELL)["input"]
+    assert (found["size"], found["resize"]) == ([24, 40], [24, 40])
+
+
 def test_code_is_that_of_plugins_that_name_architecture_and_loss(plan):
     found = plan(row=TRAINED)
     told = found.trained_row(CELL)
@@ -88,6 +93,8 @@ def test_no_other_model_is_told_of_plugins(plan):
             {"size": "24"},
             r"row 'mine': images of 'digits' have 32 pixels a side, but the network takes 24: set `resize`",
         ),
+        ({"size": "24,40,3"}, r"row 'mine': 'size' takes at most 2 entries, got \[24, 40, 3\]$"),
+        ({"size": "32,x"}, r"row 'mine': 'size\.1' must be an integer, got 'x'$"),
         ({"resize": "24"}, r"row 'mine': resize is 24, less than size 32: images would get a black border"),
         ({"recipe": "r"}, r"row 'mine': column size is for checkpoints without recipe, but the row names recipe 'r': "),
         ({"eps": "0.5"}, r"row 'mine': threat and eps are none 0\.5: state norm and radius of the attack"),

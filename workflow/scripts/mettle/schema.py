@@ -219,8 +219,14 @@ def _row(columns: list[str], cells: list[str], rules: dict, where: str) -> dict[
     if len(cells) == 1:
         raise ValueError(f"{where}: has one cell only, '{cells[0]}': tabs separate the cells of a row, not spaces")
     row = {column: cell for column, cell in zip(columns, cells, strict=False) if cell}
-    lists = {name for name, sub in rules["properties"].items() if sub.get("type") == "array"}
-    return {name: [part.strip() for part in cell.split(",")] if name in lists else cell for name, cell in row.items()}
+    return {name: _listed(cell, rules["properties"][name]) for name, cell in row.items()}
+
+
+def _listed(cell: str, rules: dict) -> str | list[str]:
+    """Entries of a cell where its column has a list, or may have one and the cell has commas."""
+    kinds = _kinds(rules)
+    is_list = kinds == ["array"] or ("array" in kinds and "," in cell)
+    return [part.strip() for part in cell.split(",")] if is_list else cell
 
 
 def _fill(value: Any, rules: dict) -> Any:

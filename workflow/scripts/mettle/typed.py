@@ -143,8 +143,8 @@ class ModelRow(TypedDict):
     dataset: str
     arch: str
     recipe: str
-    size: NotRequired[int]
-    resize: NotRequired[int]
+    size: NotRequired[int | list[int]]
+    resize: NotRequired[int | list[int]]
     interpolation: NotRequired[str]
     mean: NotRequired[list[float]]
     std: NotRequired[list[float]]
