@@ -134,7 +134,7 @@ def test_on_one_machine_a_training_that_still_runs_is_waited_for(undisturbed, tm
     process.wait()
     tree.snakemake("--unlock")
     process = tree.start(WEIGHTS)
-    cluster.until("the second waits", lambda: "another process is at the same work: waits" in tree.said())
+    cluster.until("the second waits", lambda: "another process is running this job; waiting" in tree.said())
     os.kill(first, signal.SIGCONT)
     ended(process)
     assert "the other process has made these weights" in tree.said()

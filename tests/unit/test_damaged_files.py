@@ -113,5 +113,5 @@ def test_a_damaged_file_is_named(tmp_path, stage, damage):
     path, column, read = stage(tmp_path)
     read()  # as it was it is fine
     damage(path, column)
-    with pytest.raises(ValueError, match=rf"^{path} is not a whole parquet file: "):
+    with pytest.raises(ValueError, match=rf"^{path} is not a complete parquet file: "):
         read()

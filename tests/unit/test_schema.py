@@ -382,7 +382,7 @@ def test_a_cell_of_text_is_what_a_reader_sees(sheet, cell, found):
     ("data", "message"),
     [
         (HEAD.encode() + b"caf\xe9\tx\n", r"sheet\.tsv, line 2: is not UTF-8 text: save it as UTF-8$"),
-        (HEAD.encode("utf-16-le"), r"sheet\.tsv holds bytes that are no text: save it as UTF-8$"),
+        (HEAD.encode("utf-16-le"), r"sheet\.tsv holds bytes that are not text: save it as UTF-8$"),
         (b"\xff\xfea", r"sheet\.tsv, line 1: is not UTF-8 text"),
     ],
 )

@@ -169,8 +169,8 @@ def test_a_column_of_nulls_only_stays_null(tmp_path):
     [
         ({"value": float("nan")}, r"column 'value' of table 'compare' holds 2 NaN; write None and say why in `note`$"),
         ({"value": np.float64("nan")}, r"column 'value' of table 'compare' holds 2 NaN"),
-        ({"model": None}, r"column 'model' of table 'compare' holds 2 nulls and may hold none$"),
-        ({"n": None}, r"column 'n' of table 'compare' holds 2 nulls and may hold none$"),
+        ({"model": None}, r"column 'model' of table 'compare' holds 2 nulls, which it must not$"),
+        ({"n": None}, r"column 'n' of table 'compare' holds 2 nulls, which it must not$"),
         ({"n": "many"}, r"column 'n' of table 'compare' needs int64: "),
         ({"n": 1.5}, r"column 'n' of table 'compare' needs int64: "),
         ({"n": 2**70}, r"column 'n' of table 'compare' needs int64: "),
@@ -258,7 +258,7 @@ def test_a_truncated_file_is_named(tmp_path, keep):
     path = tmp_path / "t.parquet"
     tables.write(path, tables.COMPARE, compare_rows())
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"t\.parquet is not a whole parquet file: "):
+    with pytest.raises(ValueError, match=r"t\.parquet is not a complete parquet file: "):
         tables.read(path, tables.COMPARE)
 
 

@@ -117,13 +117,13 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(begin.fcntl, "flock", no_locks)
     assert not begin._first(tmp_path / "runs.lock")
-    assert "runs.lock cannot be locked (Function not implemented), so nobody looks" in capsys.readouterr().err
+    assert "runs.lock cannot be locked (Function not implemented), so jobs of an" in capsys.readouterr().err
 
 
 def test_a_queue_that_does_not_answer_is_said(slurm, tmp_path, capsys):
     (tmp_path / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: none\\nNo such host' >&2\nexit 1\n")
     assert begin.left_jobs(tmp_path, expected=True) == []
-    said = "squeue fails, so whether an earlier run left jobs is unknown: slurm_load_jobs error: none No such host"
+    said = "squeue fails, so it is unknown whether an earlier run left jobs: slurm_load_jobs error: none No such host"
     assert said in capsys.readouterr().err
 
 
@@ -156,7 +156,7 @@ def test_jobs_that_do_not_end_are_said(slurm, tmp_path, monkeypatch):
     slurm.write_text("5|rule_train|/x\n")
     (tmp_path / "scancel").write_text("#!/bin/sh\n")
     monkeypatch.setattr(begin, "_GRACE", 0)
-    with pytest.raises(TimeoutError, match=r"^jobs 5 of an earlier run do not end"):
+    with pytest.raises(TimeoutError, match=r"^jobs 5 of an earlier run have not ended"):
         begin.end(["5"])
 
 

@@ -292,7 +292,7 @@ def test_half_a_store_is_told(paths, share):
 def test_half_a_manifest_is_told(paths):
     write(*paths, items(4))
     paths[1].write_bytes(paths[1].read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"test\.parquet is not a whole parquet file"):
+    with pytest.raises(ValueError, match=r"test\.parquet is not a complete parquet file"):
         Store(paths[0])
 
 

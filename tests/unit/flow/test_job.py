@@ -87,7 +87,7 @@ def interrupted():
 
 
 SIGTERM = "SIGTERM, as scancel, preemption and limits of time send it"
-ANEW, KEPT = "the next attempt starts anew", "what is finished is kept, and the next attempt goes on from it"
+ANEW, KEPT = "the next attempt starts over", "finished work is kept, and the next attempt resumes from it"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_the_second_waits_until_the_first_is_killed(tmp_path, monkeypatch):
 
     with locks.alone(tmp_path / "lock", say) as waited:
         assert waited
-    assert said == ["another process is at the same work: waits for its end"]
+    assert said == ["another process is running this job; waiting"]
 
 
 def test_jobs_get_gpus_of_their_own(machine):
@@ -129,7 +129,7 @@ def test_a_killed_job_leaves_its_gpu_free(machine):
 
     with locks.gpus(2, say) as mine:
         assert mine == ["0", "1"]
-    assert said == ["waits for 2 of the GPUs 0, 1, 5, which other jobs use"]
+    assert said == ["waiting for 2 of the GPUs 0, 1, 5, which other jobs use"]
 
 
 def test_who_gets_too_few_keeps_none(machine):
@@ -182,4 +182,4 @@ def test_a_file_system_without_locks_keeps_nobody_waiting(tmp_path, monkeypatch,
     monkeypatch.setattr(locks.fcntl, "flock", no_locks)
     with locks.alone(tmp_path / "lock", print) as waited:
         assert not waited
-    assert "cannot be locked (Function not implemented): goes on without" in capsys.readouterr().err
+    assert "cannot be locked (Function not implemented): going on without" in capsys.readouterr().err

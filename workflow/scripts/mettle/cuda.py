@@ -1,4 +1,4 @@
-"""Whether this machine has a CUDA device, asked of its driver: without torch, which not every environment holds."""
+"""Whether this machine has a CUDA device, asked of its driver: not every environment has torch."""
 
 import ctypes
 from functools import cache
@@ -6,7 +6,7 @@ from functools import cache
 
 @cache
 def is_available() -> bool:
-    """Whether the driver of this machine counts a CUDA device."""
+    """Whether the driver of this machine reports a CUDA device."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

@@ -1,4 +1,4 @@
-"""Digests of files and of plain data, by which they are told apart and checked."""
+"""SHA-256 digests of files and of plain data."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def fingerprint(value: Any) -> str:
-    """SHA-256 of plain data, whatever the order of its keys, in hexadecimal."""
+    """SHA-256 of plain data in hexadecimal; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -23,7 +23,7 @@ def verify(path: str | Path, sha256: str | None) -> None:
     Raises
     ------
     ValueError
-        If they differ; names both.
+        If they differ; the message has both.
     """
     if not sha256 or Path(path).is_dir():
         return

@@ -1,4 +1,4 @@
-"""Files: where those lie that the configuration names, and writing that leaves them whole or not at all."""
+"""Files: finding those that the configuration names, and writing that is atomic."""
 
 import errno
 import os
@@ -11,14 +11,14 @@ from pathlib import Path
 
 HOME = Path(__file__).resolve().parents[3]  # mettle's own folder
 _SHOWN = 20  # names in a message
-_FULL = 1 << 17  # bytes: with less room left, a write has failed for lack of it
+_FULL = 1 << 17  # bytes; with less space left, a failed write is put down to a full disk
 
 
 def locate(path: str | Path) -> Path:
-    """Where a file or folder lies that the configuration or a sheet names: in the working directory, else in `HOME`.
+    """Path of a file or folder that the configuration or a sheet names: in the working directory, else in `HOME`.
 
-    So what ships with mettle is there for a workflow that has it as a module, and for `--directory`. An absolute path,
-    and one that is in neither, stays what it is.
+    This way files that ship with mettle are found by workflows that use it as a module, and with `--directory`. An
+    absolute path, and one that is in neither, is returned as it is.
     """
     own = HOME / path
     return own if own.exists() and not Path(path).exists() else Path(path)
@@ -31,17 +31,17 @@ def in_file(name: str) -> tuple[str, str]:
 
 
 def stems(folder: str | Path, ending: str) -> list[str]:
-    """Names, without their ending, of all files with it that `found` finds in a folder, sorted."""
+    """Sorted names, without their ending, of the files with this ending in a folder that `locate` finds."""
     return sorted({path.stem for place in (Path(folder), HOME / folder) for path in place.glob(f"*{ending}")})
 
 
 def only(wanted: str, names: Iterable[str], where: str) -> str:
-    """The one name that is wanted: the very name, else the only one that fits it as a shell pattern.
+    """The name that is wanted: an exact match, else the only name that matches it as a shell pattern.
 
     Raises
     ------
     ValueError
-        If none fits or several do; the message lists what there is.
+        If none matches or several do; the message lists the names.
     """
     names = set(names)
     if wanted in names:
@@ -56,21 +56,21 @@ def only(wanted: str, names: Iterable[str], where: str) -> str:
 
 @contextmanager
 def atomic(path: str | Path, same: Callable[[Path, Path], bool] | None = None) -> Iterator[Path]:
-    """A temporary name beside a path, whose folder is made; the file becomes the path's if nothing fails.
+    """Context that gives a temporary path beside `path`; the file is renamed to `path` if nothing fails.
 
-    What was there stays until then. The name holds machine and process: jobs of two nodes may write the same file. The
-    file can be read by whom the umask lets, whatever the library that writes thinks of that.
+    The folder is made, and an earlier file stays until the end. The temporary name has the host and the process, since
+    jobs on two nodes may write the same file. Permissions follow the umask, whatever library writes the file.
 
     Parameters
     ----------
     path : file to write
-    same : (old, new) to whether two files hold the same but for what made them; then the bytes of the old one stay,
-        under a new time, so that nothing that follows from it is made again
+    same : (old, new) to whether two files differ in nothing but their provenance; then the old one is kept, with a new
+        modification time, so that nothing that depends on it is made again
 
     Raises
     ------
     OSError
-        If the disk is full, whatever the library that writes has made of it.
+        If the disk is full, whatever the library that writes raises then.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def atomic(path: str | Path, same: Callable[[Path, Path], bool] | None = None) -
 
 
 def _mode(path: Path) -> int:
-    """Permissions that a new file gets here: the umask's, or those that its folder hands down."""
+    """Permissions of a new file here: those of the umask, or inherited from its folder."""
     path.touch()
     mode = stat.S_IMODE(path.stat().st_mode)
     path.unlink()

@@ -1,8 +1,8 @@
 """
 Configuration, sheets and recipes checked against the closed JSON Schemas in `workflow/schemas`.
 
-Defaults live in the schemas only: `check` returns a copy with them filled in. Whatever is wrong is one sentence that
-names the file and the key or row.
+Defaults live in the schemas only: `check` returns a copy with them filled in. An error is one sentence that names the
+file and the key or row.
 """
 
 import copy
@@ -21,7 +21,7 @@ import yaml
 from mettle import text
 
 FOLDER = Path(__file__).parents[2] / "schemas"
-# The one in C takes a tenth of the time, and every job starts with two Snakemakes that read all recipes.
+# The C loader is ten times as fast, and two Snakemake processes read all recipes at the start of every job.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TYPES = {  # in words
     "integer": "an integer",
@@ -45,7 +45,7 @@ _RULES = {
 }
 _INTEGER = re.compile("[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_VALIDATOR = jsonschema.validators.extend(  # infinity and "not a number" are no numbers here: they pass every bound
+_VALIDATOR = jsonschema.validators.extend(  # infinity and NaN are no numbers here: no bound excludes NaN
     jsonschema.Draft202012Validator,
     type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
         "number",
@@ -152,14 +152,14 @@ def read_yaml(path: str | Path) -> Any:
 def read_sheet(path: str | Path, schema: str) -> dict[str, dict[str, Any]]:
     """Rows of a tab-separated sheet by name, each checked; the name is the first column that the schema requires.
 
-    Taken as meant, whoever wrote the sheet: UTF-8 or UTF-16, any line ends, blanks around cells (no-break ones too),
-    quotation marks of a spreadsheet around cells, empty cells at the end or none, blank lines. A line that starts with
-    # is a comment; elsewhere in a line the sign is one like any other.
+    Understood, as spreadsheets and editors write them: UTF-8 or UTF-16, any line ends, blanks around cells (also
+    no-break ones), quotation marks around cells, missing or additional empty cells at the end, blank lines. A line
+    that starts with # is a comment; elsewhere in a line # has no meaning.
 
     Raises
     ------
     ValueError
-        One sentence with the file and the number of the line for whatever cannot be read as a row.
+        If a line cannot be read as a row; the message has the file and the line.
     """
     rules = load(schema)
     key = rules["required"][0]
@@ -237,7 +237,7 @@ def _fill(value: Any, rules: dict) -> Any:
         return _number(value, _kinds(rules))
     if not isinstance(value, dict):
         return value
-    value = dict(value)  # blocks that share an anchor in YAML are one object, and may have other defaults
+    value = dict(value)  # blocks that share a YAML anchor are one object, but may have different defaults
     known, others = rules.get("properties", {}), rules.get("additionalProperties")
     for key, sub in known.items():
         if key not in value and "default" in sub:
@@ -252,7 +252,7 @@ def _kinds(rules: dict) -> list[str]:
 
 
 def _number(value: str | float, kinds: list[str]) -> Any:
-    """Text that is a number, as 4/255 or 1e-3, which YAML takes for text, as one where the schema wants one."""
+    """A number where the schema wants one, also for text like 4/255 or 1e-3, which YAML does not read as a number."""
     if isinstance(value, str) and "integer" in kinds and _INTEGER.fullmatch(value):
         return int(value)
     if isinstance(value, str) and {"number", "integer"} & {*kinds}:

@@ -1,4 +1,4 @@
-"""Seeds: one of its own for everything that is drawn, from the seed of the run and what it is drawn for."""
+"""Seeds: a separate one for everything random, derived from the seed of the run and its purpose."""
 
 import hashlib
 import json
@@ -10,11 +10,11 @@ def derive(*parts: int | str) -> int:
     Raises
     ------
     ValueError
-        If a part is None, as the seed of a job is whose rule says that nothing is drawn.
+        If a part is None, as is the seed of a job whose rule states that nothing is random.
     """
     if None in parts:
         raise ValueError(
-            f"this is a bug: something is drawn from {parts}, but the rule of this job has no param `seed`"
+            f"this is a bug: random numbers are drawn for {parts}, but the rule of this job has no param `seed`"
         )
     digest = hashlib.sha256(json.dumps(parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1

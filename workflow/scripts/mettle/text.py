@@ -5,17 +5,17 @@ from pathlib import Path
 
 from mettle import files
 
-# Blanks around a cell: no-break ones too, and marks of no width that come along when text is copied.
+# Blanks around a cell, also no-break ones, and zero-width characters that come with copied text.
 BLANK = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 
 def read(path: str | Path) -> str:
-    """Text of a file in UTF-8, or in UTF-16 with its mark, with line ends of one kind.
+    """Text of a file in UTF-8, or UTF-16 with a byte order mark; line ends become newlines.
 
     Raises
     ------
     ValueError
-        If it is neither; names file and line.
+        If it is neither; the message names file and line.
     OSError
         If there is no such file, or it cannot be read.
     """
@@ -28,7 +28,7 @@ def read(path: str | Path) -> str:
             f"{path}, line {data[: error.start].count(10) + 1}: is not UTF-8 text: save it as UTF-8"
         ) from error
     if "\0" in text:
-        raise ValueError(f"{path} holds bytes that are no text: save it as UTF-8")
+        raise ValueError(f"{path} holds bytes that are not text: save it as UTF-8")
     return text
 
 

@@ -51,7 +51,7 @@ def test_an_image_that_stands_twice_is_refused(tmp_path):
 def test_half_a_file_is_refused(tmp_path):
     path = write(tmp_path, "a")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=r"a\.parquet is not a whole parquet file"):
+    with pytest.raises(ValueError, match=r"a\.parquet is not a complete parquet file"):
         compare.load(path, "features")
 
 

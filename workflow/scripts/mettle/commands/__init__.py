@@ -1,1 +1,1 @@
-"""What people run by hand beside Snakemake: `python -m mettle.commands.NAME`, as `make` does."""
+"""Commands beside Snakemake: `python -m mettle.commands.NAME`, as `make` does."""

@@ -1,9 +1,9 @@
 """
-The column `sha256` of sheets, filled in for the files that are at hand.
+Fills the column `sha256` of sheets for the files that are present.
 
     python -m mettle.commands.checksums config/datasets.tsv config/models/light_recipe.tsv
 
-Every other byte of a sheet stays what it is. A stated SHA-256 is compared with the file, and never written over.
+All other bytes of a sheet are kept. A stated SHA-256 is compared with the file and never overwritten.
 """
 
 import codecs
@@ -23,7 +23,7 @@ _COLUMN = "sha256"
 
 
 def main(sheets: Sequence[str]) -> int:
-    """Fill sheets, and say what was done; 1 if something does not fit."""
+    """Fill sheets and print what was done; returns 1 if a stated SHA-256 is wrong."""
     fits = True
     for sheet in sheets:
         try:
@@ -36,7 +36,7 @@ def main(sheets: Sequence[str]) -> int:
 
 
 def fill(sheet: str | Path) -> tuple[list[str], list[str]]:
-    """Write the SHA-256 of the files at hand into a sheet of models or data sets.
+    """Write the SHA-256 of the files that are present into a sheet of models or data sets.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ def fill(sheet: str | Path) -> tuple[list[str], list[str]]:
     Raises
     ------
     ValueError
-        If it is no such sheet, or cannot be read; names line and row.
+        If it is no such sheet, or cannot be read; the message names line and row.
     OSError
-        If it is not there, or cannot be written.
+        If it does not exist, or cannot be written.
     """
     (_, head), *rows = [(number, text.filled(cells)) for number, cells in text.lines(sheet)] or [(1, [])]
     kind = "models" if "arch" in head else "datasets"
@@ -73,7 +73,7 @@ def fill(sheet: str | Path) -> tuple[list[str], list[str]]:
 
 
 def _file(row: dict[str, Any], where: str) -> Path | None:
-    """The file that a row names, if it is at hand; a folder has no SHA-256."""
+    """The file that a row names, if it is present; a folder has no SHA-256."""
     if row["source"] in ("", "train"):
         return None
     source = parse(row["source"], where)
@@ -82,7 +82,7 @@ def _file(row: dict[str, Any], where: str) -> Path | None:
 
 
 def _cached(source: Source) -> Path | None:
-    """A file of Hugging Face, where its client keeps what it has fetched."""
+    """A file from Hugging Face in the cache of its client."""
     from huggingface_hub import try_to_load_from_cache
 
     owner, repository, name = source.address.removeprefix("hf://").split("/", 2)

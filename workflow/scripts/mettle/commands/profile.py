@@ -1,5 +1,5 @@
 """
-What a network costs: parameters, multiply-adds, and images per second of its passes, attacked training steps included.
+Cost of a network: parameters, multiply-adds, and images per second of its passes, adversarial training steps included.
 
     python -m mettle.commands.profile resnet50 xcit_small_12_p16_224 --batch 64 --steps 1 10
 
@@ -78,7 +78,7 @@ def measure(arch: str, setting: Setting) -> list[dict[str, Any]]:
     Raises
     ------
     ValueError
-        If nobody knows the architecture, or not even one image fits into memory.
+        If the architecture is unknown, or not even one image fits into memory.
     """
     model = models.create(arch, setting.classes, setting.size, [0.5] * 3, [0.5] * 3, seed=0)
     policy = setting.policy.suited(model)
@@ -173,7 +173,7 @@ def timed(what: str, run: Pass, policy: models.Policy, setting: Setting) -> dict
 
 
 def _median(run: Pass, batch: int, policy: models.Policy, setting: Setting) -> tuple[float, float | None]:
-    """Median time of a batch in seconds, and the most memory that it held in GB, where that is known."""
+    """Median time of a batch in seconds, and its peak memory in GB, where that is known."""
     images = policy.move(torch.rand(batch, 3, setting.size, setting.size, generator=torch.Generator().manual_seed(0)))
     labels = torch.zeros(batch, dtype=torch.int64, device=policy.device)
     on_gpu = policy.device.type == "cuda"

@@ -1,8 +1,8 @@
 """
-What is set right before the first job of a run.
+What is put in order before the first job of a run.
 
-A run that was killed, or a clock that was set back, must not cost results: the jobs that it left in Slurm are ended, so
-that no two write one file, and files from the future get times before now, so that what is made next is newer.
+A killed run or a clock that was set back must not cost results: jobs that an earlier run left in Slurm are cancelled,
+so that no two jobs write one file, and files from the future get earlier times, so that what is made next is newer.
 """
 
 import fcntl
@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import IO
 
 _FOLDERS = ("results", "resources/downloads")
-_GRACE = 120  # seconds that ended jobs may take to save their state
+_GRACE = 120  # seconds that cancelled jobs may take to save their state
 _HELD: list[IO] = []
 
 
 def begin(executor: str, results: str = "results") -> None:
-    """Put the working directory in order, unless another run is at work in it; says on stderr what it did.
+    """Put the working directory in order, unless another run uses it; reports on stderr what it did.
 
     Parameters
     ----------
-    executor : Snakemake's; whatever it is, jobs that an earlier run left in Slurm are ended, but a Slurm that does not
-        answer is only spoken of where it is `slurm`
+    executor : Snakemake's; jobs that an earlier run left in Slurm are cancelled under any, but a Slurm that does not
+        answer is reported under `slurm` only
     results : folder of evaluations, tables and figures
     """
     if not _first(Path(".snakemake/runs.lock")):
@@ -39,14 +39,14 @@ def begin(executor: str, results: str = "results") -> None:
         end(jobs)
     for folder in dict.fromkeys([*_FOLDERS, results]):
         if Path(folder).is_dir() and (count := settle_times(Path(folder))):
-            _say(f"{count} files in {folder} were from the future: the clock was set back; they got times before now")
+            _say(f"{count} files in {folder} were from the future: the clock was set back; they have earlier times now")
 
 
 def python_by_name() -> None:
-    """Have a Python whose path needs quotes started by its name alone, from the first folder of PATH.
+    """Have a Python whose path needs quoting started by its name, from the first folder of PATH.
 
-    Snakemake puts `sys.executable` into commands without quotes (its issue 2645), so that with a space or a quote in
-    the name of a folder every job would fail.
+    Snakemake puts `sys.executable` into commands unquoted (its issue 2645), so every job would fail if the name of a
+    folder has a space or a quote.
     """
     if shlex.quote(sys.executable) != sys.executable:
         folder, sys.executable = os.path.split(sys.executable)
@@ -54,7 +54,7 @@ def python_by_name() -> None:
 
 
 def _first(path: Path) -> bool:
-    """Whether no other run lives in this directory; this one counts until its process ends, however it ends."""
+    """Whether no other run uses this directory; this one does until its process ends, however it ends."""
     path.parent.mkdir(exist_ok=True)
     file = path.open("a")
     _HELD.append(file)
@@ -64,7 +64,7 @@ def _first(path: Path) -> bool:
     except BlockingIOError:
         first = False
     except OSError as error:
-        _say(f"{path} cannot be locked ({error.strerror}), so nobody looks for jobs that an earlier run left in Slurm")
+        _say(f"{path} cannot be locked ({error.strerror}), so jobs of an earlier run in Slurm are not looked for")
         first = False
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -75,14 +75,14 @@ def _first(path: Path) -> bool:
 
 
 def settle_times(folder: Path) -> int:
-    """Give files from the future times before now that keep their order among each other and with all others.
+    """Give files from the future times before now, with the order of all files kept.
 
-    Snakemake refuses an output that is older than its input, and makes again what is older than its input.
+    Snakemake rejects a new output that is older than its input, and makes older files again.
 
     Returns
     -------
     int
-        How many there were.
+        Their number.
     """
     now, times = _now(folder), dict(_times(folder))
     future = sorted({found for found in times.values() if found > now})
@@ -99,13 +99,13 @@ def settle_times(folder: Path) -> int:
 
 
 def _now(folder: Path) -> int:
-    """The time of the file system, in nanoseconds; that of this machine may be another."""
+    """The time of the file system in nanoseconds, which may differ from that of this machine."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".now-") as file:
         return os.fstat(file.fileno()).st_mtime_ns
 
 
 def _times(folder: Path) -> Iterator[tuple[str, int]]:
-    """Path and time of everything below a folder; a job that still runs may take files away meanwhile."""
+    """Path and time of everything below a folder; a running job may remove files meanwhile."""
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
@@ -118,13 +118,13 @@ def _times(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def left_jobs(folder: Path, expected: bool) -> list[str]:
-    """Ids of this user's Slurm jobs that a Snakemake in this folder has submitted; none where there is no Slurm.
+    """Ids of this user's Slurm jobs that a Snakemake in this folder has submitted; empty without Slurm.
 
     Parameters
     ----------
     folder : the working directory
-    expected : whether there has to be a Slurm; else one that does not answer soon is none, as where there is only its
-        client, and nothing is said
+    expected : whether there must be a Slurm; else one that does not answer soon counts as none, as where only its
+        client is installed, and nothing is reported
     """
     if not shutil.which("squeue"):
         return []
@@ -132,10 +132,10 @@ def left_jobs(folder: Path, expected: bool) -> list[str]:
     if answer.returncode:
         if expected:
             why = " ".join(answer.stderr.split())
-            _say(f"squeue fails, so whether an earlier run left jobs is unknown: {why}")
+            _say(f"squeue fails, so it is unknown whether an earlier run left jobs: {why}")
         return []
     rows = [line.split("|", 2) for line in answer.stdout.splitlines() if line.count("|") >= 2]
-    # The comment is how the executor for Slurm marks its jobs.
+    # The executor for Slurm marks its jobs by a comment.
     return [job for job, comment, where in rows if comment.startswith("rule_") and Path(where) == folder]
 
 
@@ -151,7 +151,7 @@ def end(jobs: list[str]) -> None:
     until = time.monotonic() + _GRACE
     while not _gone(_squeue("--format=%i", "--jobs", ",".join(jobs))):
         if time.monotonic() > until:
-            raise TimeoutError(f"jobs {', '.join(jobs)} of an earlier run do not end: see `squeue --me`")
+            raise TimeoutError(f"jobs {', '.join(jobs)} of an earlier run have not ended: see `squeue --me`")
         time.sleep(1)
 
 

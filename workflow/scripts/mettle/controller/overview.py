@@ -1,4 +1,4 @@
-"""Start page of the report: what it shows, and how long the jobs of each rule took."""
+"""Start page of the report: what it shows, and the run times of each rule."""
 
 import csv
 import os
@@ -15,16 +15,16 @@ import yaml
 def targets(
     wanted: Sequence[str], arguments: Iterable[str], exists: Callable[[str], bool] = os.path.exists
 ) -> list[str]:
-    """What rule `all` asks for: everything wanted, or for a report what there is of it.
+    """Targets of rule `all`: everything wanted, or for a report as much of it as exists.
 
-    Snakemake makes no report while any of its files is missing. A report after a run (`--report-after-run`) waits for
+    Snakemake makes no report while one of its files is missing. A report after a run (`--report-after-run`) needs
     everything wanted.
 
     Parameters
     ----------
     wanted : paths
     arguments : command line of Snakemake
-    exists : whether a path is there, or in the storage that holds the results
+    exists : whether a path exists, here or in the storage of results
     """
     options = {argument.partition("=")[0] for argument in arguments}
     if "--report" not in options or "--report-after-run" in options:
@@ -34,14 +34,14 @@ def targets(
 
 @dataclass(frozen=True)
 class Runtime:
-    """Run times of the jobs of one rule, from the benchmark files that the jobs wrote themselves.
+    """Run times of the jobs of one rule, from their benchmark files.
 
     Attributes
     ----------
     rule : name; `all` for the sum of all rules
     jobs : number of jobs that left a benchmark file
     total, median, longest : wall-clock time
-    memory : most resident memory that a job had, in MB; 0 if all ended within a second or so
+    memory : largest resident memory of a job in MB; 0 if all ended within about a second
     """
 
     rule: str
@@ -53,10 +53,10 @@ class Runtime:
 
 
 def runtimes(jobs: Iterable[Any]) -> list[Runtime]:
-    """Run times by rule, the longest total first, then those of all rules; nothing if no job left a benchmark file.
+    """Run times by rule, the longest total first, then of all rules; empty without benchmark files.
 
-    Snakemake's own records hold the time between a job's submission and the moment its end was noticed, or less than
-    nothing, for jobs that ran on a cluster.
+    For jobs on a cluster, Snakemake's own records have the time from submission until the end was noticed, which may
+    even be negative.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def absent(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
 
 
 def outdated(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
-    """Figures and tables of a report that Snakemake would make again, since configuration or inputs have changed.
+    """Figures and tables of a report that Snakemake would make again because configuration or inputs have changed.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def outdated(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
 
 
 def all_wildcards(dag: Any, job: Any) -> set[tuple[str, str]]:
-    """Names and values of a job's wildcards, in the place of Snakemake's `DAG.new_wildcards`."""
+    """Names and values of a job's wildcards, in place of Snakemake's `DAG.new_wildcards`."""
     return set(job.wildcards.items())
 
 

@@ -27,7 +27,7 @@ from mettle.flow import attempts, locks, threads
 from mettle.flow.machine import processor
 from mettle.flow.progress import Speaker
 
-# Packages of others that numbers pass through; a test finds those that are missing here.
+# Third-party packages that results depend on; a test finds those that are missing here.
 _PACKAGES = (
     *("torch", "torchvision", "timm", "lightning-fabric", "safetensors", "numpy", "scipy", "scikit-learn", "numba"),
     *("pandas", "pyarrow", "lmdb", "pillow", "simplejpeg", "pycocotools", "tensorflow-datasets", "array-record"),
@@ -39,17 +39,17 @@ _SIGNALS = {130: "Ctrl-C", 143: "SIGTERM, as scancel, preemption and limits of t
 
 @dataclass
 class Job(Speaker):
-    """What a running job needs to know of itself.
+    """What a running job needs to know about itself.
 
     Attributes
     ----------
     rule : name of the rule
-    seed : seed of the run (the configuration's `seed`); None where its rule says that nothing is drawn
+    seed : seed of the run (the configuration's `seed`); None where its rule states that nothing is random
     threads : CPU threads the job may use
     provenance : rule, revision, git commit, parameters and their hash, processor, package versions
     gpus, tasks, nodes : what the profile asks for: GPUs, Slurm tasks and the nodes that they are on
-    needs_cuda : whether it was given a GPU, and the profile does not say that the CPU will do
-    waited : whether another process was at the same work, and has ended
+    needs_cuda : whether it was given a GPU and the profile does not allow the CPU in its place
+    waited : whether it had to wait for another process that was running the same job
     """
 
     rule: str
@@ -67,8 +67,8 @@ class Job(Speaker):
 def job(snakemake: Any) -> Iterator[Job]:
     """Run a script's body with its log, seeds, threads, GPUs and provenance.
 
-    A failure leaves its traceback in the log, a signal that ends the job a sentence. The log has the earlier attempts
-    at the same result, too.
+    The log gets the traceback of a failure, or a sentence about the signal that ended the job, after the lines of
+    earlier attempts at the same result.
 
     Parameters
     ----------
@@ -108,14 +108,14 @@ def _needs_cuda(snakemake: Any) -> bool:
 
 
 def _last_word(end: SystemExit | KeyboardInterrupt, snakemake: Any, this: Job) -> int | str | None:
-    """Say what ended a job from outside, in a sentence; its exit status."""
+    """Log the signal that ended a job, in a sentence; returns the exit status."""
     status = end.code if isinstance(end, SystemExit) else 130
     if isinstance(status, str):
         this.say(status)
         return status
-    rest = "what is finished is kept, and the next attempt goes on from it"
+    rest = "finished work is kept, and the next attempt resumes from it"
     if not snakemake.params.get("resume"):
-        rest = "the next attempt starts anew"
+        rest = "the next attempt starts over"
     text = f"stopped by {_SIGNALS.get(status, f'its exit with status {status}')}; {rest}"
     this.say(text)
     print(f"{this.rule} {' '.join(snakemake.wildcards)}: {text}", file=sys.stderr, flush=True)
@@ -124,7 +124,7 @@ def _last_word(end: SystemExit | KeyboardInterrupt, snakemake: Any, this: Job) -
 
 @contextmanager
 def _alone(snakemake: Any, this: Job) -> Iterator[None]:
-    """One job at a time goes on from the same folder: one that outlived its Snakemake may still be at it."""
+    """Only one job at a time resumes from a folder: one that outlived its Snakemake may still be running."""
     if folder := snakemake.params.get("resume"):
         with locks.alone(f"{folder}.lock", this.say) as this.waited:
             yield
@@ -153,7 +153,7 @@ def _terminate(signum: int, frame: Any) -> None:
 
 
 def _commit() -> str:
-    """Commit of mettle's own folder, whoever owns it, and not of a repository that it is a part of."""
+    """Commit of mettle's own repository, whoever owns it, and not of one that contains it."""
     if not shutil.which("git"):
         return "unknown"
     command = ["git", "-c", f"safe.directory={files.HOME}", "describe", "--always", "--dirty", "--abbrev=12"]

@@ -1,8 +1,8 @@
 """
 The log of a job over all attempts at its result.
 
-Snakemake takes a log away before it runs the job again. So a log has a second, hidden name beside it, which goes once
-an attempt has succeeded: until then each attempt adds to what those before it wrote.
+Snakemake deletes a log before it runs the job again. So each log has a second, hidden name beside it until an attempt
+has succeeded: until then each attempt appends to what earlier ones wrote.
 """
 
 import os
@@ -18,11 +18,11 @@ _HEADING = re.compile(r"^\d\d:\d\d:\d\d attempt \d+, ", re.MULTILINE)
 
 @contextmanager
 def log(path: str | Path) -> Iterator[tuple[IO, str]]:
-    """The log, open at its end, and how the lines of this attempt begin; earlier ones are forgotten if it succeeds.
+    """The log, open for appending, and the prefix of this attempt's lines; earlier attempts are deleted on success.
 
     Parameters
     ----------
-    path : the log that the rule names; on a file system without links it holds the last attempt only
+    path : the log that the rule names; on a file system without hard links it has the last attempt only
     """
     path = Path(path)
     kept = path.with_name(f".{path.name}")
@@ -34,7 +34,7 @@ def log(path: str | Path) -> Iterator[tuple[IO, str]]:
         path.hardlink_to(kept)
     except OSError:
         kept.unlink()
-    with path.open("a", encoding="utf-8") as file:  # other tasks of the job may write into it too
+    with path.open("a", encoding="utf-8") as file:  # other tasks of the job may write to it too
         yield file, _heading(earlier + 1)
     kept.unlink(missing_ok=True)
 

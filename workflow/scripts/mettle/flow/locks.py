@@ -1,7 +1,7 @@
 """
-Locks between the processes of a machine: one training of a model at a time, one job a GPU.
+Locks between processes: one training of a model at a time, one job per GPU.
 
-A lock is the kernel's (flock): it goes with its process, however that ends, and nothing has to be cleaned up.
+They are the kernel's (flock): a lock ends with its process, however that ends, and nothing has to be cleaned up.
 """
 
 import fcntl
@@ -21,45 +21,45 @@ _PAUSE = 1.0
 
 @contextmanager
 def alone(path: str | Path, say: Callable[[str], None]) -> Iterator[bool]:
-    """Context that one process at a time is in; gives whether it had to wait for another.
+    """Context that one process at a time can enter; gives whether it had to wait for another.
 
     Parameters
     ----------
-    path : file to lock, made if it is not there; it goes at the end, and the folders above it that are then empty, up
-        to a hidden one
-    say : told once when there is another
+    path : file to lock, created if need be; removed at the end, together with the folders above it that are then empty,
+        up to a hidden one
+    say : called once if another process has it
 
     Notes
     -----
-    On file systems that a cluster shares this holds between nodes where the file system passes flock on, as NFS does.
+    On the shared file system of a cluster it works between nodes if the file system supports flock, as NFS does.
     """
     path, waited = Path(path), False
     while (file := _locked(path)) is None:
         if not waited:
-            say("another process is at the same work: waits for its end")
+            say("another process is running this job; waiting")
         waited = True
         time.sleep(_PAUSE)
     with file:
         try:
             yield waited
         finally:
-            path.unlink(missing_ok=True)  # while it is locked: who waits for it sees that it is another file, or none
+            path.unlink(missing_ok=True)  # while locked: whoever waits sees that it is gone or another file
             _prune(path.parent)
 
 
 @contextmanager
 def gpus(count: int, say: Callable[[str], None]) -> Iterator[list[str]]:
-    """Context in which this process sees GPUs of the machine that no other job has.
+    """Context in which this process sees GPUs of the machine that no other job uses.
 
     Parameters
     ----------
     count : number of GPUs
-    say : told once when they are all in use
+    say : called once if all of them are in use
 
     Returns
     -------
     list of str
-        The GPUs as CUDA_VISIBLE_DEVICES names them; none if there are none, or Slurm has given no others.
+        The GPUs as CUDA_VISIBLE_DEVICES names them; empty if there are none, or if Slurm assigned them.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def gpus(count: int, say: Callable[[str], None]) -> Iterator[list[str]]:
     folder.mkdir(exist_ok=True)
     while not (mine := _some(count, have, folder)):
         if not spoken:
-            say(f"waits for {count} of the GPUs {', '.join(have)}, which other jobs use")
+            say(f"waiting for {count} of the GPUs {', '.join(have)}, which other jobs use")
         spoken = True
         time.sleep(_PAUSE)
     with ExitStack() as held:
@@ -99,7 +99,7 @@ def visible() -> list[str]:
 
 
 def _some(count: int, names: list[str], folder: Path) -> dict[str, IO]:
-    """Locks of as many free ones as are wanted, by name; none at all if there are fewer."""
+    """Locks of as many free GPUs as are wanted, by name; empty if fewer are free."""
     mine: dict[str, IO] = {}
     for name in names:
         if len(mine) < count and (file := _locked(folder / f"{name}.lock")) is not None:
@@ -112,7 +112,7 @@ def _some(count: int, names: list[str], folder: Path) -> dict[str, IO]:
 
 
 def _locked(path: Path) -> IO | None:
-    """The file, locked for as long as it is open; None if somebody else has it."""
+    """The file, locked while it is open; None if another process has the lock."""
     while True:
         file = _opened(path)
         try:
@@ -121,15 +121,15 @@ def _locked(path: Path) -> IO | None:
             file.close()
             return None
         except OSError as error:  # a file system without locks, as Lustre may be mounted
-            print(f"mettle: {path} cannot be locked ({error.strerror}): goes on without", file=sys.stderr, flush=True)
+            print(f"mettle: {path} cannot be locked ({error.strerror}): going on without", file=sys.stderr, flush=True)
             return file
         if _is_at(file, path):
             return file
-        file.close()  # who had it has removed it meanwhile, so that it locks nothing
+        file.close()  # its last owner has removed it meanwhile, so this lock protects nothing
 
 
 def _opened(path: Path) -> IO:
-    """The file, made if need be; others may remove it and its folder at any time."""
+    """The file, created if need be; other processes may remove it and its folder at any time."""
     while True:
         with suppress(FileNotFoundError, FileExistsError):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def _opened(path: Path) -> IO:
 
 
 def _is_at(file: IO, path: Path) -> bool:
-    """Whether an open file is the one at a path. Opened anew, since NFS remembers what a name stood for."""
+    """Whether an open file is the one at a path. It is opened again, since NFS caches names."""
     try:
         with path.open() as there:
             return os.path.sameopenfile(file.fileno(), there.fileno())
@@ -146,7 +146,7 @@ def _is_at(file: IO, path: Path) -> bool:
 
 
 def _prune(folder: Path) -> None:
-    """Remove a folder if it is empty, and those above it, up to a hidden one; none if there is no hidden one."""
+    """Remove a folder and those above it while they are empty, up to a hidden one; nothing without a hidden one."""
     hidden = next((place for place in (folder, *folder.parents) if place.name.startswith(".")), None)
     with suppress(OSError):  # it is not empty
         while hidden and folder.is_relative_to(hidden):

@@ -1,4 +1,4 @@
-"""Answers to finished batches of an evaluation, so that a killed job goes on where it was."""
+"""Results of finished batches of an evaluation, so that a killed job resumes where it was."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from mettle.files import atomic
 
 
 class Parts:
-    """One file per batch in a folder that the workflow does not know of.
+    """One file per batch in a folder that the workflow does not declare.
 
     Snakemake deletes the declared outputs of a failed job, so this folder is not one of them.
 
     Parameters
     ----------
-    folder : where the files are; removed once all parts are collected
-    made_from : everything that decides the answers; files of another origin are left alone
+    folder : of the files; removed once all parts are collected
+    made_from : everything that the results depend on; files made from anything else are left alone
     n : number of batches
     """
 
@@ -30,12 +30,12 @@ class Parts:
         self.left = [number for number in range(n) if number not in self.done]
 
     def save(self, number: int, columns: dict[str, np.ndarray]) -> None:
-        """Keep the answers to a batch, under a temporary name that is renamed at the end."""
+        """Save the results of a batch, atomically."""
         with atomic(self._path(number)) as tmp, tmp.open("wb") as file:
             np.savez(file, **columns)
 
     def collect(self) -> dict[str, np.ndarray]:
-        """All answers in the order of the batches; the folder is gone after it."""
+        """All results in the order of the batches; the folder is removed."""
         with np.load(self._path(0), allow_pickle=False) as part:
             keys = list(part)
         columns = {key: np.concatenate(list(self.each(key))) for key in keys}
@@ -43,7 +43,7 @@ class Parts:
         return columns
 
     def load(self, number: int) -> dict[str, np.ndarray]:
-        """The answers to one batch that is done."""
+        """The results of a finished batch."""
         with np.load(self._path(number), allow_pickle=False) as part:
             return dict(part)
 
@@ -54,7 +54,7 @@ class Parts:
                 yield part[key]
 
     def remove(self) -> None:
-        """Remove the folder, once all that is in it is safe elsewhere."""
+        """Remove the folder, once its contents are saved elsewhere."""
         shutil.rmtree(self.folder)
 
     def _path(self, number: int) -> Path:

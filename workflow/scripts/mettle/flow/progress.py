@@ -1,4 +1,4 @@
-"""What a running job says of itself: lines in its log, bars on a terminal, and in the log no minute without a word."""
+"""Progress of a running job: lines in its log, at least one a minute, and bars on a terminal."""
 
 import sys
 import threading
@@ -10,12 +10,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-MINUTE = 60.0  # seconds that a log may say nothing
+MINUTE = 60.0  # seconds between two lines of a log at most
 
 
 @dataclass
 class Level:
-    """One loop of a job: what it goes through, how many things there are, and how many are done."""
+    """One loop of a job: its name, the number of items, and how many are done."""
 
     text: str
     total: int | None
@@ -35,11 +35,11 @@ class Level:
 
 @dataclass
 class Speaker:
-    """A log, and the loops that are under way, the outermost first.
+    """A log, and the loops that are running, the outermost first.
 
     Attributes
     ----------
-    log : file that is open for writing
+    log : file, open for writing
     """
 
     log: Any = field(repr=False)
@@ -52,9 +52,9 @@ class Speaker:
         print(f"{time.strftime('%H:%M:%S')} {text}", file=self.log, flush=True)
 
     def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterator:
-        """The items, counted: a bar on a terminal, and in the log a line for each minute in which nothing else is said.
+        """The items, counted: a bar on a terminal, and a line in the log after each minute without another one.
 
-        Loops within loops count together: the line has all of them, `attack: 1 of 4, 95 s each; pgd: 20 of 50, ...`.
+        A line has all nested loops: `attack: 1 of 4, 95 s each; pgd: 20 of 50, ...`.
         """
         total = len(items) if total is None and hasattr(items, "__len__") else total
         bar = tqdm(items, desc=text, total=total, leave=False, disable=not sys.__stderr__.isatty(), file=sys.__stderr__)
@@ -67,7 +67,7 @@ class Speaker:
             self.say(f"{text}: {level.done} done in {level.seconds:.0f} s")
 
     def remind(self) -> None:
-        """Say how far the loops are, if nothing was said for a minute."""
+        """Log how far the loops are, after a minute without a line."""
         if time.monotonic() - self.spoken >= MINUTE:
             self.levels[0].told = True
             self.say("; ".join(map(str, [*self.levels])))
@@ -87,7 +87,7 @@ class Speaker:
 
     @contextmanager
     def _reminding(self) -> Iterator[None]:
-        """Remind from a thread of its own, so that one item may take long."""
+        """Log from a thread, since a single item may take long."""
         over = threading.Event()
 
         def beat() -> None:

@@ -1,4 +1,4 @@
-"""CPU threads of a job: as many as Snakemake counts, but no more than Slurm has given it."""
+"""CPU threads of a job: as many as Snakemake counts, but no more than Slurm has allocated."""
 
 import os
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 def given(asked: int) -> int:
     """Threads that this process may use, of those that its rule asks for.
 
-    Inside an allocation Snakemake counts the CPUs of the whole node where Slurm does not bind processes to the job's.
+    Inside an allocation Snakemake counts all CPUs of the node if Slurm does not bind processes to those of the job.
     """
     if "SLURM_JOB_ID" not in os.environ:
         return asked
@@ -18,5 +18,5 @@ def given(asked: int) -> int:
 
 
 def limited(threads: int) -> AbstractContextManager:
-    """Context in which the libraries of linear algebra that are loaded, NumPy's among them, take no more threads."""
+    """Context that limits the threads of the linear algebra libraries that are loaded, such as NumPy's."""
     return threadpool_limits(limits=threads)

@@ -1,7 +1,7 @@
 """
 Parquet tables with a declared schema.
 
-A table is in long form, one row one measurement. Key columns come first and always in the order of `KEYS`.
+A table is in long form, one row per measurement. Key columns come first and always in the order of `KEYS`.
 Descriptions and units are field metadata; what made the file (rule, revision, git commit, config hash, package
 versions) is file metadata under the key `mettle` and survives `concat`. Undefined values are null with a reason in
 `note`, never NaN.

@@ -1,4 +1,4 @@
-"""Tables that the stages make, cell by cell."""
+"""Tables of the cells that the stages make."""
 
 import pyarrow as pa
 
@@ -57,7 +57,7 @@ PAIRS = Table(
     keys("dataset", "split", "id")
     | {
         "label": Column(INT, "class of the target"),
-        "seed_id": Column(INT, "seed image, the key in the same store"),
+        "seed_id": Column(INT, "seed image, its key in the same store"),
         "seed_label": Column(INT, "class of the seed"),
     },
 )
@@ -67,10 +67,10 @@ INVERTED = Table(
     "Manifest of a store of inverted images: ids, labels and class names are those of the targets.",
     MANIFEST.columns
     | {
-        "seed_id": Column(INT, "image that inversion started from, the key in the clean store"),
-        "start_loss": Column(FLOAT, "relative distance of the seed's features to the target's"),
-        "loss": Column(FLOAT, "the same of the image that was kept, before rounding to 8 bits (published: after)"),
-        "step": Column(INT, "steps after which that image was found, 0 for the seed; published: null", nullable=True),
+        "seed_id": Column(INT, "image that inversion started from, its key in the clean store"),
+        "start_loss": Column(FLOAT, "distance of the seed's features to the target's, relative to the target's"),
+        "loss": Column(FLOAT, "the same for the image that was kept, before rounding to 8 bits (published: after)"),
+        "step": Column(INT, "steps after which that image was found, 0 for the seed; null if published", nullable=True),
     },
     extends="manifest",
 )
@@ -94,13 +94,13 @@ EPOCHS = Table(
         ),
         "batch": Column(INT, "nominal images per update, over all processes"),
         "train_loss": Column(FLOAT, "mean training loss (on attacked images for adversarial training)", "nats"),
-        "train_accuracy": Column(FLOAT, "accuracy on the training images as the loss saw them", "fraction"),
+        "train_accuracy": Column(FLOAT, "accuracy on the training images as the loss sees them", "fraction"),
         "train_clean_accuracy": Column(
-            FLOAT, "accuracy on the training images before the attack, where the loss looks at them", "fraction", True
+            FLOAT, "accuracy on the training images before the attack, if the loss uses them", "fraction", True
         ),
         "test_loss": Column(FLOAT, "mean clean loss on held-out images", "nats", nullable=True),
         "test_accuracy": Column(FLOAT, "clean accuracy on held-out images", "fraction", nullable=True),
-        "test_n": Column(INT, "held-out images that these two rest on", nullable=True),
+        "test_n": Column(INT, "held-out images that both are computed on", nullable=True),
         "one_step_accuracy": Column(
             FLOAT, "accuracy on held-out images under one step of PGD at full eps, last iterate", "fraction", True
         ),
@@ -108,11 +108,11 @@ EPOCHS = Table(
             FLOAT, "accuracy on them under `robust_steps` steps of PGD at full eps, last iterate", "fraction", True
         ),
         "robust_steps": Column(INT, "steps of PGD", nullable=True),
-        "robust_n": Column(INT, "images that the two accuracies rest on", nullable=True),
-        "alarm": Column(STR, "catastrophic overfitting: the two accuracies part", nullable=True),
-        "selected": Column(BOOL, "whether the weights that were kept are those of this epoch"),
+        "robust_n": Column(INT, "images that both accuracies are computed on", nullable=True),
+        "alarm": Column(STR, "catastrophic overfitting: the gap of both accuracies exceeds the limit", nullable=True),
+        "selected": Column(BOOL, "whether the weights of this epoch were kept"),
         "images_per_second": Column(
-            FLOAT, "training images per second without validation: a measurement that no seed decides", "1/s", True
+            FLOAT, "training images per second without validation; a measurement, which no seed reproduces", "1/s", True
         ),
         "n": Column(INT, "training images seen in the epoch"),
     },
@@ -120,7 +120,7 @@ EPOCHS = Table(
 
 ATTACK = Table(
     "attack",
-    "One row per image: the model's answer before and after an attack.",
+    "One row per image: the model's prediction before and after an attack.",
     keys("dataset", "split", "model", "attack", "norm", "eps", "id")
     | {
         "label": Column(INT, "true class"),
@@ -128,9 +128,9 @@ ATTACK = Table(
         "prediction": Column(INT, "predicted class of the attacked image"),
         "clean_loss": Column(FLOAT, "cross-entropy of the clean image", "nats"),
         "loss": Column(FLOAT, "cross-entropy of the attacked image", "nats"),
-        "margin": Column(FLOAT, "true logit less the largest other, attacked; negative is fooled", "logits"),
-        "distance": Column(FLOAT, "distance of attacked and clean image in `norm`", "pixel range [0, 1]"),
-        "queries": Column(INT, "forward passes spent on the image by the attack; 0 where its engine does not count"),
+        "margin": Column(FLOAT, "true logit less the largest other, attacked image; negative if fooled", "logits"),
+        "distance": Column(FLOAT, "distance between attacked and clean image in `norm`", "pixel range [0, 1]"),
+        "queries": Column(INT, "forward passes of the attack for the image; 0 if its engine counts none"),
     }
     | FLAGS
     | {"note": RESULT["note"]},
@@ -138,7 +138,7 @@ ATTACK = Table(
 
 REPRESENT = Table(
     "represent",
-    "One row per image: what a model makes of it.",
+    "One row per image: its representation by a model.",
     keys("dataset", "images", "model", "id")
     | {
         "label": Column(INT, "true class; of an inverted image, that of its target"),
@@ -153,7 +153,7 @@ METHOD = Column(STR, "measure's function, a key of mettle.measures.MEASURES")
 COMPARE = Table(
     "compare",
     "Similarity of two models on the same images. On inverted images the model that they were inverted through is "
-    "named in `images` and stands first; measures that are not symmetric have a row per order. No interval.",
+    "named in `images` and comes first; measures that are not symmetric have a row per order. No interval.",
     keys("dataset", "images", "model", "model_b", "norm", "eps", "measure")
     | RESULT
     | {
@@ -168,7 +168,7 @@ COMPARE = Table(
 AGREE = Table(
     "agree",
     "Functional similarity of two models on the same images; on inverted images the model that they were inverted "
-    "through is named in `images` and stands first. lo and hi are the 95 % Wilson interval of a disagreement.",
+    "through is named in `images` and comes first. lo and hi are the 95 % Wilson interval of a disagreement.",
     keys("dataset", "images", "model", "model_b", "norm", "eps", "measure") | RESULT,
 )
 
@@ -186,7 +186,7 @@ RUN = {
     "seed": Column(INT, "seed of the random start"),
 }
 
-# Of a model that kept no weights of its epochs, or was not trained here, only the last ones are there.
+# Only the final weights exist of a model that kept none of its epochs, or was not trained here.
 BY_EPOCH = {"epoch": Column(INT, "training epoch of the weights, from 0; null for those at the end", nullable=True)}
 
 EFFECTIVENESS = Table(
@@ -206,19 +206,19 @@ CONVERGENCE = Table(
 
 SEMANTICS = Table(
     "semantics",
-    "One row per perturbation image and model that classified it: `model` is what the perturbation was made against, "
-    "`model_b` is who classifies.",
+    "One row per perturbation image and model that classified it: the perturbation was made against `model`, and "
+    "`model_b` classifies it.",
     keys("dataset", "model", "model_b", "attack", "norm", "eps", "id")
     | {
         "label": Column(INT, "true class of the image that was perturbed"),
-        "prediction": Column(INT, "predicted class of the perturbation"),
+        "prediction": Column(INT, "class that is predicted for the perturbation"),
     }
     | {name: Column(BOOL, f"{column.text}, for `model`") for name, column in FLAGS.items()},
 )
 
 PROBE = Table(
     "probe",
-    "One row per image: the answers of a model's own head and of linear probes on its penultimate features.",
+    "One row per image: predictions of a model's own head and of linear probes on its penultimate features.",
     keys("dataset", "images", "model", "id")
     | {
         "label": Column(INT, "true class"),
@@ -250,15 +250,15 @@ PROBE_AGREE = Table(
 
 COST = Table(
     "cost",
-    "What a network costs, one row per pass: written by `make profile OUT=FILE.parquet`, by no rule.",
+    "Cost of a network, one row per pass: written by `make profile OUT=FILE.parquet`, not by a rule.",
     {
         "arch": Column(STR, "architecture"),
         "classes": Column(INT, "number of logits"),
         "size": Column(INT, "side of the images", "pixels"),
-        "device": Column(STR, "where it ran"),
+        "device": Column(STR, "device that it ran on"),
         "precision": Column(STR, "of the passes: fp32, or bf16 autocast"),
         "threads": Column(INT, "CPU threads"),
-        "parameters": Column(INT, "trainable numbers of the network"),
+        "parameters": Column(INT, "trainable parameters of the network"),
         "multiply_adds": Column(INT, "multiply-adds of matrix products and convolutions, forward pass of one image"),
         "what": Column(
             STR,
@@ -269,7 +269,7 @@ COST = Table(
         "seconds": Column(FLOAT, "median time of a batch", "s"),
         "images_per_second": Column(FLOAT, "batch over that time", "1/s"),
         "forwards": Column(FLOAT, "time of an image over that of a forward pass"),
-        "memory": Column(FLOAT, "most memory of the GPU that a batch held; null on a CPU", "GB", nullable=True),
+        "memory": Column(FLOAT, "peak GPU memory of a batch; null on a CPU", "GB", nullable=True),
     },
 )
 

@@ -1,4 +1,4 @@
-"""What a table is, and the columns that many tables share: keys, always in this order, and the result."""
+"""Tables and their columns, and those that many tables share: keys, always in this order, and the result."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class Column:
 
     @property
     def is_vector(self) -> bool:
-        """Whether every row holds as many numbers as the first; written as a fixed-size list."""
+        """Whether all rows have as many numbers as the first; stored as a fixed-size list."""
         return pa.types.is_list(self.type) and pa.types.is_primitive(self.type.value_type)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Name, one-line description, and columns in order; `extends` names the table whose columns it has too."""
+    """Name, one-line description, and columns in order; `extends` names the table whose columns it also has."""
 
     name: str
     text: str
@@ -31,7 +31,7 @@ class Table:
     extends: str = ""
 
 
-META = b"mettle"  # key of the file metadata that says which table a file holds and what made it
+META = b"mettle"  # key of the file metadata with the table's name and provenance
 
 STR, INT, FLOAT, BOOL, BINARY = pa.string(), pa.int64(), pa.float64(), pa.bool_(), pa.binary()
 VECTOR, CLASSES = pa.list_(pa.float32()), pa.list_(pa.int32())
@@ -45,7 +45,7 @@ KEYS = {
     "model_b": Column(STR, "the other model of the pair"),
     "layer": Column(STR, "layer whose output was compared"),
     "task": Column(STR, "task"),
-    "mode": Column(STR, "way of transfer"),
+    "mode": Column(STR, "mode of transfer"),
     "attack": Column(STR, "attack, a key of `attacks` in the configuration; `clean` for none"),
     "norm": Column(STR, "norm of the ball: `l2` or `linf`", nullable=True),
     "eps": Column(FLOAT, "radius of the ball", "pixel range [0, 1]", nullable=True),
@@ -55,11 +55,11 @@ KEYS = {
     "id": Column(INT, "image, the key in the data set's store"),
 }
 RESULT = {
-    "n": Column(INT, "number of images (or pairs) the value rests on"),
+    "n": Column(INT, "number of images (or pairs) that the value is computed from"),
     "value": Column(FLOAT, "the measurement", nullable=True),
     "lo": Column(FLOAT, "lower end of the interval named in the table's description", nullable=True),
     "hi": Column(FLOAT, "upper end of that interval", nullable=True),
-    "note": Column(STR, "why a value is missing, or a warning; null when there is nothing to say", nullable=True),
+    "note": Column(STR, "why a value is missing, or a warning; null if there is neither", nullable=True),
 }
 
 

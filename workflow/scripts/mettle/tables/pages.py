@@ -16,10 +16,10 @@ from mettle.units import eps_text
 
 
 def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mapping[str, Any], note: str = "") -> None:
-    """Write rows as an HTML page for people, sorted by a click on a column's head.
+    """Write rows as an HTML page for people; a click on the head of a column sorts them.
 
-    The page has the table's description, a hint on every column and, at its end, how the table was made. Columns that
-    hold nothing are left out. Numbers are rounded to four decimals, those below 0.001 to two digits; radii are written
+    The page has the table's description, a tooltip for every column and, at its end, the provenance. Empty columns are
+    left out. Numbers are rounded to four decimals, those below 0.001 to two digits; radii are written
     as `units.eps_text` does.
 
     Parameters
@@ -28,7 +28,7 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
     table : the declared schema
     frame : the rows to show
     provenance : what made the rows; `flow.job` gives it
-    note : what a reader has to know of these rows, where they are not the whole table
+    note : what a reader has to know about these rows, for instance that they are a part of the table
     """
     shown = frame.dropna(axis="columns", how="all")
     heads = "".join(f'<th title="{escape(table.columns[name].text)}">{name}</th>' for name in shown)
@@ -43,7 +43,7 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
         tmp.write_text(html, encoding="utf-8")
 
 
-_LONG = 60  # letters of a text that is broken into lines
+_LONG = 60  # characters from which on a text is wrapped
 _STYLE = (
     "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}h2{font-size:1em;margin-top:2em}"
     "td,th{padding:.2em .7em;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right}"
@@ -51,7 +51,7 @@ _STYLE = (
     "th{cursor:pointer;position:sticky;top:0;background:#fff}"
 )
 
-# Numbers by value, those that are missing lowest; a second click turns the order round.
+# Numbers by value, missing ones lowest; a second click reverses the order.
 _SORT = """
 const body = document.querySelector("tbody");
 document.querySelectorAll("th").forEach((head, i) => head.addEventListener("click", () => {
@@ -70,7 +70,7 @@ def _text(text: str) -> str:
 
 
 def _made(provenance: Mapping[str, Any]) -> str:
-    """How a table was made, as a list of terms."""
+    """Provenance of a table as a description list."""
     told = {key: value if isinstance(value, str) else json.dumps(value) for key, value in provenance.items()}
     items = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in told.items())
     return f"<h2>How this table was made</h2><dl>{items}</dl>"
@@ -90,5 +90,5 @@ def _cell(name: str, value: Any) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Four decimals; two digits of what they would hide."""
+    """Four decimals, or two digits of smaller numbers."""
     return f"{value:.2g}" if 0 < abs(value) < 1e-3 else f"{round(value, 4):g}"

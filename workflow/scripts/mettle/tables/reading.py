@@ -1,4 +1,4 @@
-"""Reading of tables, whole or a row group at a time; a file that is no whole table of its kind is refused."""
+"""Reading of tables, all at once or by row group; a file that is damaged or has another table is rejected."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,19 +16,19 @@ _NUMBERS = {pa.float64(): "Float64", pa.int64(): "Int64"}
 
 
 def read(path: str | Path, table: Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Rows of a file that `write` made, checked against the declared schema.
+    """Rows of a file from `write`, checked against the declared schema.
 
-    Vector columns hold one array per row; `vectors` gives them as a matrix. What made the file is in
-    `frame.attrs["provenance"]`, a list with one entry per source.
+    Vector columns hold one array per row; `vectors` gives them as a matrix. `frame.attrs["provenance"]` is a list with
+    one entry per source.
 
     Raises
     ------
     ValueError
-        If the file is no parquet file or was written for another table.
+        If the file is not a parquet file, or has another table.
     """
     arrow = _read(path, table, columns)
     frame = arrow.to_pandas()
-    for name in frame.columns:  # null stays null: pandas' plain floats would turn it into NaN
+    for name in frame.columns:  # keeps null, which pandas' plain floats would turn into NaN
         if table.columns[name].nullable and table.columns[name].type in _NUMBERS:
             frame[name] = frame[name].astype(_NUMBERS[table.columns[name].type])
     meta = json.loads(arrow.schema.metadata[META])
@@ -37,7 +37,7 @@ def read(path: str | Path, table: Table, columns: Sequence[str] | None = None) -
 
 
 def vectors(path: str | Path, table: Table, column: str) -> np.ndarray:
-    """A vector column as a matrix of shape (rows, width); beside it, memory holds one row group."""
+    """A vector column as a matrix of shape (rows, width), read by row group to save memory."""
     matrix, done = None, 0
     with _opened(path, table) as file:
         for number in range(file.num_row_groups):
@@ -46,17 +46,17 @@ def vectors(path: str | Path, table: Table, column: str) -> np.ndarray:
                 matrix = np.empty((file.metadata.num_rows, part.shape[1]), part.dtype)
             matrix[done : done + len(part)] = part
             done += len(part)
-    pa.default_memory_pool().release_unused()  # it would keep what it read with for the next time
+    pa.default_memory_pool().release_unused()  # it would keep its buffers for the next read
     return matrix
 
 
 def length(path: str | Path) -> int:
-    """Rows of a parquet file, whatever table it holds."""
+    """Number of rows of a parquet file of any table."""
     return pq.read_metadata(path).num_rows
 
 
 def row_groups(path: str | Path, table: Table) -> list[int]:
-    """Rows of each row group of a file."""
+    """Number of rows of each row group of a file."""
     with _opened(path, table) as file:
         return [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
 
@@ -64,14 +64,14 @@ def row_groups(path: str | Path, table: Table) -> list[int]:
 def read_groups(
     path: str | Path, table: Table, columns: Sequence[str], order: Iterable[int] | None = None
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Columns of one row group after the other, vector columns as matrices.
+    """Columns by row group, vector columns as matrices.
 
     Parameters
     ----------
-    path : file that `stream` or `write` made
+    path : file from `stream` or `write`
     table : its declared schema
     columns : names
-    order : numbers of the row groups; from first to last by default
+    order : numbers of the row groups; all in order by default
     """
     with _opened(path, table) as file:
         for number in range(file.num_row_groups) if order is None else order:
@@ -88,7 +88,7 @@ def _matrix(values: pa.ChunkedArray) -> np.ndarray:
 
 
 def concat(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
-    """Rows of several files under each other, with the provenance of all."""
+    """Rows of several files, concatenated, with the provenance of all."""
     frames = [read(path, table) for path in paths]
     if not frames:
         return pd.DataFrame({name: pd.Series(dtype=object) for name in table.columns})
@@ -100,10 +100,10 @@ def concat(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
 
 
 def alike(one: str | Path, other: str | Path, table: Table) -> bool:
-    """Whether two files hold the same rows of a table, whatever made them; a file that cannot be read is like none."""
+    """Whether two files have the same rows of a table, whatever their provenance; False if one cannot be read."""
     try:
         first, second = _read(one, table, None), _read(other, table, None)
-        return first.cast(second.schema).equals(second)  # a column that may hold nulls now has the rows it had
+        return first.cast(second.schema).equals(second)  # a column that became nullable has the same rows
     except ValueError:
         return False
 
@@ -115,7 +115,7 @@ def _read(path: str | Path, table: Table, columns: Sequence[str] | None) -> pa.T
 
 @contextmanager
 def _opened(path: str | Path, table: Table) -> Iterator[pq.ParquetFile]:
-    """A parquet file that holds this table, or one that extends it; a damaged file is a ValueError."""
+    """A parquet file with this table, or one that extends it; ValueError for a damaged or another one."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             meta = json.loads((file.schema_arrow.metadata or {}).get(META, b"{}"))
@@ -123,11 +123,11 @@ def _opened(path: str | Path, table: Table) -> Iterator[pq.ParquetFile]:
                 raise ValueError(f"{path} holds table '{meta.get('table')}', expected '{table.name}'")
             yield file
     except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a whole parquet file: {error}") from error
+        raise ValueError(f"{path} is not a complete parquet file: {error}") from error
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise ValueError(f"{path} is not a whole parquet file: {error}") from error
+        raise ValueError(f"{path} is not a complete parquet file: {error}") from error
 
 
 def _distinct(entries: list[dict]) -> list[dict]:

@@ -1,4 +1,4 @@
-"""Writing of tables: checked against their declaration, under a temporary name that is renamed at the end."""
+"""Writing of tables: checked against their declaration, and atomic."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ Rows = pd.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 def write(path: str | Path, table: Table, rows: Rows, provenance: Mapping[str, Any] | None = None) -> None:
-    """Write rows as one parquet file, under a temporary name that is renamed at the end.
+    """Write rows as one parquet file, atomically.
 
     Parameters
     ----------
@@ -44,18 +44,18 @@ def stream(
     provenance: Mapping[str, Any] | None = None,
     group: int = 2048,
 ) -> int:
-    """Write rows that come in parts, so that memory holds no more than a row group of them.
+    """Write rows that come in parts, with no more than a row group in memory.
 
     Parameters
     ----------
     path, table, provenance : as of `write`
-    parts : mappings of column to values, one row after the other over all parts
+    parts : mappings of column to values, whose rows follow each other
     group : rows per row group, at least
 
     Returns
     -------
     int
-        Rows written.
+        Number of rows.
 
     Raises
     ------
@@ -83,13 +83,13 @@ def stream(
 
 
 def _options(table: Table) -> dict[str, Any]:
-    """Checksums of all pages; dictionaries for columns where values come again, which those of vectors do not."""
+    """Checksums of all pages; dictionaries for columns with repeated values, so not for vectors."""
     plain = [name for name, column in table.columns.items() if not column.is_vector]
     return {"write_page_checksum": True, "use_dictionary": plain}
 
 
 def _grouped(parts: Iterable[pa.Table], group: int) -> Iterator[pa.Table]:
-    """The parts joined until they have as many rows as a group."""
+    """The parts, joined into row groups."""
     held: list[pa.Table] = []
     for part in parts:
         if held and part.schema != held[0].schema:
@@ -104,7 +104,7 @@ def _grouped(parts: Iterable[pa.Table], group: int) -> Iterator[pa.Table]:
 
 
 def _arrow(path: str | Path, table: Table, rows: Rows, about: Mapping[str, Any]) -> pa.Table:
-    """Rows as an arrow table with everything that is said of columns and file."""
+    """Rows as an arrow table with the metadata of columns and file."""
     data = _columns(table, rows, path)
     fields, arrays = [], []
     for name, column in table.columns.items():
@@ -141,12 +141,12 @@ def _array(values: Any, column: Column, where: str) -> pa.Array:
         array = pa.array(values, type=column.type, from_pandas=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise ValueError(f"{where} needs {column.type}: {error}") from error
-    if column.type == pa.int64() and array.to_pylist() != values:  # pyarrow cuts off what follows the point
-        raise ValueError(f"{where} needs {column.type}: some values are not whole numbers")
+    if column.type == pa.int64() and array.to_pylist() != values:  # pyarrow truncates to integers
+        raise ValueError(f"{where} needs {column.type}: some values are not integers")
     if column.type == pa.float64() and (nans := sum(value is not None and np.isnan(value) for value in values)):
         raise ValueError(f"{where} holds {nans} NaN; write None and say why in `note`")
     if array.null_count and not column.nullable:
-        raise ValueError(f"{where} holds {array.null_count} nulls and may hold none")
+        raise ValueError(f"{where} holds {array.null_count} nulls, which it must not")
     return array
 
 

@@ -24,7 +24,7 @@ def _check_accuracy(sheets: Cells, options: Options, where: str) -> None:
             sheets.known(dataset, sheets.datasets, "data set", f"{where}.evaluations.{number}.datasets")
             models = [model for model in sheets.models if sheets.fits(model, dataset)]
             if models and not any(sheets.scores(model, dataset) for model in models):
-                sheets.scored_store({"model": models[0], "dataset": dataset})  # says why
+                sheets.scored_store({"model": models[0], "dataset": dataset})  # raises with the reason
         for attack in one["attacks"]:
             check_entry(sheets, attack, one["datasets"], f"{where}.evaluations.{number}.attacks")
 
@@ -50,7 +50,7 @@ def _check_published(sheets: Cells, options: Options, where: str) -> None:
 
 
 def _in_own_ball(sheets: Cells, options: Options, datasets: list[str]) -> list[tuple[str, str]]:
-    """Data set and name of the models that are shown: those with a listed eps and its threat."""
+    """Data set and name of the models that are shown: those with a listed eps and the threat."""
     threats = ("none", options["threat"])
     rows = {name: sheets.models[name] for name in sheets.sets[options["set"]].models}
     fit = [name for name, row in rows.items() if row["eps"] in options["eps"] and row["threat"] in threats]
@@ -58,7 +58,7 @@ def _in_own_ball(sheets: Cells, options: Options, datasets: list[str]) -> list[t
 
 
 def _own_cells(sheets: Cells, options: Options) -> list[str]:
-    """Cells of models under attacks in their own ball; of a model without one, the first, with its clean answers."""
+    """Cells of models under attacks in their own ball; of a model without one the first, with its clean answers."""
     cells = []
     for one in options["evaluations"]:
         attacks = [attack for entry in one["attacks"] for attack in sheets.attack_grid(entry)]
@@ -113,7 +113,7 @@ FIGURES = {
             | {
                 "published": Column(FLOAT, "published clean accuracy", "fraction", nullable=True),
                 "difference": Column(FLOAT, "measured less published", "fraction", nullable=True),
-                "source": Column(STR, "where the published number stands", nullable=True),
+                "source": Column(STR, "source of the published number", nullable=True),
             },
         ),
         rows="accuracy.own",
@@ -132,7 +132,7 @@ FIGURES = {
             | {
                 "published": Column(FLOAT, "published accuracy", "fraction"),
                 "difference": Column(FLOAT, "measured less published", "fraction"),
-                "source": Column(STR, "where the published number stands"),
+                "source": Column(STR, "source of the published number"),
             },
         ),
         rows="accuracy.compared",

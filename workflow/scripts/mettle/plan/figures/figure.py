@@ -1,4 +1,4 @@
-"""What a figure or summary table is: one record, from its cells to its drawing."""
+"""A figure or summary table as one record, from its cells to its drawing."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ LABEL = {"label": Column(STR, "words for the model: the label of its row; a publ
 class Figure:
     """A figure, or a summary table that has no drawing.
 
-    Its options are described in figures.schema.yaml. `rows` and `draw` are names, since neither a dry run nor the job
-    of the other one needs what they import.
+    Its options are described in figures.schema.yaml. `rows` and `draw` are names, so that a dry run imports neither of
+    them, and each job only its own.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Figure:
         the run, and the paths of `beside`, and gives rows of `table`
     draw : module of mettle.stages.plot whose `draw` makes a drawing of the table; empty for none
     beside : (sheets, options) to other files it is made from: published values, images
-    told : (sheets, options) to what its job is told beyond its options
+    told : (sheets, options) to params of its job beyond the options
     draws : whether its table depends on the seed
     pairs : whether it shows pairs of models
     """

@@ -12,12 +12,12 @@ from mettle.tables import ATTACK, CONVERGENCE, EFFECTIVENESS, EPOCHS, RESULT, SE
 from mettle.tables.cells import BY_EPOCH, RUN
 from mettle.tables.columns import BINARY, FLOAT, STR, Column
 
-_FROM = {"source": Column(STR, "`here`, or where a published value stands")}
+_FROM = {"source": Column(STR, "`here`, or the source of a published value")}
 _STEPS = {"steps": RUN["steps"]}
 
 
 def _labels_of_both(sheets: Cells, options: Options) -> Options:
-    """Labels of the models that are attacked and of those that judge."""
+    """Labels of the models that are attacked and of the judges."""
     judges = [judge for model in options["models"] for judge in sheets.judges(options | {"model": model})]
     return labels(sheets, options | {"models": [*options["models"], *judges]})
 
@@ -119,7 +119,7 @@ FIGURES = {
         table=Table(
             "fig7",
             "Rows of figure 7: means of `effectiveness` over seeds, lo and hi the smallest and largest seed; `gap` is "
-            "what the loss lacks to that of the most steps of PGD, as a fraction of it: negative where APGD finds "
+            "how far the loss is below that of PGD with the most steps, as a fraction of it: negative where APGD finds "
             "more.",
             keys("dataset", "model", "attack", "norm", "eps", "measure") | BY_EPOCH | _STEPS | RESULT | _FROM | LABEL,
         ),
@@ -187,8 +187,8 @@ FIGURES = {
         made_from=SEMANTICS,
         table=Table(
             "fig11",
-            "Rows of figure 11: share of perturbations that a model gives the true class, lo and hi the 95 % Wilson "
-            "interval; rows of measure `example` hold a perturbation as an image.",
+            "Rows of figure 11: fraction of perturbations to which a model gives the true class, lo and hi the 95 % "
+            "Wilson interval; rows of measure `example` hold a perturbation as an image.",
             keys("dataset", "model", "model_b", "attack", "norm", "eps", "measure", "id")
             | RESULT
             | {"image": Column(BINARY, "PNG of an example", nullable=True)}

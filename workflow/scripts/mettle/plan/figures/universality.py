@@ -62,7 +62,7 @@ def _agreeing(images: str) -> Callable[[Cells, Options], list[str]]:
 
 
 def _answers(images: str) -> Callable[[Cells, Options], list[str]]:
-    """Representations that ambiguity is counted on, of every shown model on the image sets of its group."""
+    """Representations that ambiguity is computed from, of every shown model on the image sets of its group."""
 
     def beside(sheets: Cells, options: Options) -> list[str]:
         same = {"set": options["set"], "images": images}
@@ -101,7 +101,7 @@ def _fig6_cells(sheets: Cells, options: Options) -> list[str]:
 
 
 def _of_pairs(sheets: Cells, options: Options) -> Options:
-    """What every table of pairs is told: the models, and the number of neighbours of each measure that has one."""
+    """Params of every table of pairs: the models, and the number of neighbours of each measure that has one."""
     neighbours = {name: sheets.measures[name].get("k") for name in options.get("measures", [])}
     return {"models": list(dict.fromkeys(name for _, name in shown(sheets, options))), "k": neighbours}
 
@@ -134,7 +134,7 @@ def _check_members(sheets: Cells, models: list[str], datasets: list[str], where:
 
 
 def _no_pairs(sheets: Cells, options: Options, eps: float) -> str:
-    """Why there are no two models of an eps to compare; which there are, if their threat or last digits differ."""
+    """Why there are no two models of an eps to compare, with those that differ in threat or last digits."""
     threat, datasets = options["threat"] if eps else "none", _datasets(options)
     text = f"{threat} {eps_text(eps)} needs two models of '{_or(datasets)}' or more"
     rows = [row for name, row in sheets.models.items() if any(sheets.fits(name, dataset) for dataset in datasets)]

@@ -1,4 +1,4 @@
-"""What each job is told: its inputs, and the parameters that its numbers depend on."""
+"""Inputs and params of each job: what its results depend on."""
 
 from mettle.plan.jobs.comparison import Comparison
 from mettle.plan.jobs.data import Data
@@ -9,5 +9,5 @@ from mettle.plan.jobs.training import Training
 class Jobs(Data, Training, Evaluation, Comparison):
     """Input and params functions of the rules.
 
-    Methods with a `wildcards` argument are such functions; any object or mapping with the wildcards' names will do.
+    They are the methods with an argument `wildcards`, an object or a mapping with the names of the wildcards.
     """

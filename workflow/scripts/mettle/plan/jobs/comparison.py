@@ -1,4 +1,4 @@
-"""What comparisons and probes are told."""
+"""Inputs and params of comparisons and probes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ class Comparison(Cells):
     here: bool  # whether they run on this machine
 
     def each_above(self, path: str) -> Callable[[Any], list[str]]:
-        """Input function: a path with wildcards, for each of the models before that of the job in its set."""
+        """Input function: a path with wildcards, for each model before that of the job in its set."""
 
         def paths(wildcards: Any) -> list[str]:
-            self.test_store(wildcards)  # a sentence for a model that cannot be evaluated on the data set
+            self.test_store(wildcards)  # raises for a model that cannot be evaluated on the data set
             return [
                 path.format(dataset=get(wildcards, "dataset"), model=other) for other in self.names_above(wildcards)
             ]
@@ -27,7 +27,7 @@ class Comparison(Cells):
 
     @property
     def seed_of_scores(self) -> int | None:
-        """The seed, where something is drawn beside a score: permuted images, or independent features."""
+        """The seed, if random numbers are needed for a score: permuted images, or independent features."""
         options = self.config["compare"]
         return self.config["seed"] if options["permutations"] or options["floor"] else None
 
@@ -62,7 +62,7 @@ class Comparison(Cells):
         return self.measures[name]
 
     def pairs(self, wildcards: Any) -> Row:
-        """What a cell of compared models carries as keys: norm and eps of its set's models; none if they differ."""
+        """Key columns of a cell of compared models: norm and eps of the models of its set; null if they differ."""
         if self.sets[get(wildcards, "set")].across:
             return {"norm": None, "eps": None}
         return self.keys_of(get(wildcards, "model"))

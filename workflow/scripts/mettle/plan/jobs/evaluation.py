@@ -1,4 +1,4 @@
-"""What attacks, inversions and representations are told."""
+"""Inputs and params of attacks, inversions and representations."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from mettle.plan.sheets import Row
 
 
 class Evaluation(Cells):
-    """Input and params functions of the rules that ask models for answers."""
+    """Input and params functions of the rules that evaluate models."""
 
     conda: bool  # whether jobs get environments of their own
 
     def kept_weights(self, wildcards: Any) -> str:
-        """Weights of the epochs that a training keeps; the weights themselves of a model that keeps none."""
+        """Weights of the epochs that a training keeps; the final weights of a model that keeps none."""
         model = get(wildcards, "model")
         keeps = self.models[model]["source"] == "train" and self.recipe(wildcards)["checkpoints"]
         return f"results/train/{model}/{'checkpoints' if keeps else 'weights.safetensors'}"
@@ -35,7 +35,7 @@ class Evaluation(Cells):
         return f"natural|train|inverted-(?:{self.pattern(self.models)})"
 
     def pair_store(self, wildcards: Any) -> list[str]:
-        """Held-out images of a data set, among which seeds and targets of inversion are drawn."""
+        """Held-out images of a data set, from which seeds and targets of inversion are drawn."""
         return self.store(get(wildcards, "dataset"), "test")
 
     @property
@@ -44,12 +44,12 @@ class Evaluation(Cells):
         return [name for name in self.datasets if name not in self.config["invert"]["lists"]]
 
     def lists(self, wildcards: Any) -> Row:
-        """The lists of seeds and targets of a data set, and what they count.
+        """The lists of seeds and targets of a data set, and what their numbers mean.
 
         Raises
         ------
         ValueError
-            If the configuration has none, or names a file that is not there.
+            If the configuration has none, or names a file that does not exist.
         """
         dataset, where = get(wildcards, "dataset"), "configuration: invert.lists"
         if dataset not in self.config["invert"]["lists"]:
@@ -67,7 +67,7 @@ class Evaluation(Cells):
 
     @property
     def inverted_here(self) -> list[str]:
-        """Models that the workflow inverts."""
+        """Models whose images the workflow inverts."""
         return [name for name, row in self.models.items() if not row.get("inverted")]
 
     @property
@@ -81,7 +81,7 @@ class Evaluation(Cells):
         Raises
         ------
         ValueError
-            If they are asked for on another data set than the model's, or the configuration has no lists for it.
+            If they are asked for on a data set other than the model's, or the configuration has no lists for it.
         """
         row, dataset = self.models[get(wildcards, "model")], get(wildcards, "dataset")
         if row["dataset"] != dataset:
@@ -93,13 +93,13 @@ class Evaluation(Cells):
         return given.checkpoint(row["inverted"])
 
     def inverted_row(self, wildcards: Any) -> Row:
-        """What of its row decides the published images of a model."""
+        """Columns of its row that the published images of a model depend on."""
         row = self.models[get(wildcards, "model")]
         return {key: row[key] for key in ("model", "inverted")}
 
     @property
     def inversion(self) -> Row:
-        """Options that decide what inversion finds."""
+        """Options that inverted images depend on."""
         return {key: self.config["invert"][key] for key in ("steps", "step_size", "momentum")}
 
     def image_set(self, wildcards: Any) -> list[str]:
@@ -124,9 +124,9 @@ class Evaluation(Cells):
         return [f"{self.results}/invert/{dataset}/{source}.lmdb", f"{self.results}/invert/{dataset}/{source}.parquet"]
 
     def sample(self, wildcards: Any) -> int | None:
-        """Images to represent: a sample of the held-out ones, all of other sets."""
+        """Number of images to represent: a sample of the held-out images, all of other sets."""
         return self.config["represent"]["sample"] if get(wildcards, "images") == "natural" else None
 
     def seed_of_sample(self, wildcards: Any) -> int | None:
-        """The seed, where images are drawn or shuffled: a sample of held-out ones, and training images."""
+        """The seed, if images are drawn or shuffled: a sample of held-out images, or training images."""
         return self.config["seed"] if get(wildcards, "images") in ("natural", "train") else None

@@ -1,29 +1,29 @@
-"""Input and params functions made of others."""
+"""Input and params functions made from others."""
 
 from collections.abc import Callable
 from typing import Any
 
 
 def uncounted(value: Any) -> Callable[[Any, Any], Any]:
-    """A params function for what a job is told although no number depends on it: a change of it makes nothing again.
+    """A params function for values that no result depends on: a change makes nothing again.
 
-    Snakemake counts no params function that takes `input`: what that gives follows from files, which count themselves.
+    Snakemake ignores params functions that take `input`: their value follows from files, whose changes count.
 
     Parameters
     ----------
-    value : what the job is told, or a function of its wildcards
+    value : the value, or a function of the wildcards
     """
     return lambda wildcards, input: value(wildcards) if callable(value) else value
 
 
 def images_of(stores: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
-    """Input function: the images among what another gives, stores and their manifests.
+    """Input function: the image stores among the stores and manifests that another gives.
 
-    Rules take them as `ancient`: a manifest says all that its images hold, so that it alone tells whether they changed.
+    Rules take them as `ancient`: a manifest has the digests of its images, so it alone tells whether they changed.
     """
     return lambda wildcards: [path for path in stores(wildcards) if path.endswith(".lmdb")]
 
 
 def manifests_of(stores: Callable[[Any], list[str]]) -> Callable[[Any], list[str]]:
-    """Input function: the manifests among what another gives."""
+    """Input function: the manifests among the files that another gives."""
     return lambda wildcards: [path for path in stores(wildcards) if not path.endswith(".lmdb")]

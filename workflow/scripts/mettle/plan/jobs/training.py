@@ -1,4 +1,4 @@
-"""What trainings and conversions are told."""
+"""Inputs and params of trainings and conversions."""
 
 import itertools
 from functools import cached_property
@@ -10,7 +10,7 @@ from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
 from mettle.typed import ModelRow
 
-# Cells of a model's row that decide its weights or stand in their metadata.
+# Columns that the weights of a model depend on, or that their metadata contain.
 _OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
 
 
@@ -58,22 +58,22 @@ class Training(Cells):
         return row | {"classes": self.datasets[row["dataset"]].get("classes")}
 
     def trained_row(self, wildcards: Any) -> Row:
-        """What of its row decides the weights of a model that is trained, or is written down with them."""
+        """Columns of its row that the weights of a trained model depend on, or that their metadata contain."""
         row = self.model_row(wildcards)
         found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
         return found | self._code(row) | self._loss_code(wildcards)
 
     def converted_row(self, wildcards: Any) -> Row:
-        """What of its row decides the weights of a model that is converted, or is written down with them."""
+        """Columns of its row that the weights of a converted model depend on, or that their metadata contain."""
         row = self.model_row(wildcards)
         return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")} | self._code(row)
 
     def sha256(self, wildcards: Any) -> str | None:
-        """SHA-256 that the row of a converted model states, if it does."""
+        """SHA-256 that the row of a converted model states, or None."""
         return self.model_row(wildcards).get("sha256")
 
     def said(self, wildcards: Any) -> Row:
-        """What is said of a model and decides no weight: second address, licence, reference, published accuracies."""
+        """Facts about a model that its weights do not depend on: mirror, licence, reference, published accuracies."""
         model, row = get(wildcards, "model"), self.model_row(wildcards)
         found = {key: row.get(key, "") for key in ("mirror", "licence", "reference")}
         return found | {"expected": [numbers for name, numbers in self._expected if name == model]}
@@ -85,7 +85,7 @@ class Training(Cells):
         return [(row["model"], {key: row[key] for key in row if key != "model"}) for row in rows]
 
     def card(self, wildcards: Any) -> Row:
-        """What a model's card says beyond the metadata of the weights: of the model, and of its training data."""
+        """Facts on a model's card beyond the metadata of its weights: about the model and its training data."""
         row = self.model_row(wildcards)
         data = {key: self.datasets[row["dataset"]][key] for key in ("licence", "names")}
         own = {key: row[key] for key in ("model", "dataset", "recipe", "seed")}
