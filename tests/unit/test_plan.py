@@ -284,8 +284,8 @@ def test_folders_of_unfinished_jobs_are_no_names_of_models():
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"extends": "robust"}, r"plain\.yaml: extends itself by way of plain -> robust$"),
-        ({"extends": "plain"}, r"plain\.yaml: extends itself by way of plain$"),
+        ({"extends": "robust"}, r"plain\.yaml: extends itself through plain -> robust$"),
+        ({"extends": "plain"}, r"plain\.yaml: extends itself through plain$"),
         ({"extends": "gone"}, r"plain\.yaml: extends: unknown recipe 'gone'; known: linf, plain, robust$"),
         (PLAIN | {"epoch": 1}, r"plain\.yaml: unknown key 'epoch': did you mean 'epochs'\?$"),
         (PLAIN | {"loss": "adversarial"}, r"plain\.yaml: loss 'adversarial' needs an `attack` block$"),

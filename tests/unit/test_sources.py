@@ -47,7 +47,7 @@ def test_what_is_understood(cell, scheme, address, member):
         ("s3://bucket/c?version=1", "not of the form s3://BUCKET/KEY$"),
         ("gs:///c", "not of the form gs://BUCKET/KEY$"),
         ("hf://owner/c.pth", "not of the form hf://OWNER/REPOSITORY/FILE$"),
-        ("https://host/all.zip#", "names nothing behind '#'; '#.' is the whole archive$"),
+        ("https://host/all.zip#", "names nothing after '#'; '#.' is the whole archive$"),
     ],
 )
 def test_what_is_refused(cell, message):
@@ -159,7 +159,7 @@ def test_a_second_address():
         ),
         ("hf://o/r/f", MIRROR, "does not fetch the source 'hf://o/r/f': leave mirror empty"),
         ("https://h/c", "b.pth", "column mirror is 'b.pth', not the address of a file"),
-        ("https://h/c", f"{MIRROR}#a", "not the address of a file; what is behind # is source's"),
+        ("https://h/c", f"{MIRROR}#a", "not the address of a file; # is for source only"),
         ("https://h/c", "ftp://h/c", "column mirror has the unknown scheme 'ftp'"),
         ("https://h/c", "https://h/c?token=x", "column mirror holds a password"),
     ],

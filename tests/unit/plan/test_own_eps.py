@@ -90,8 +90,8 @@ def test_eps_threat_and_models_choose(place, change, last):
 @pytest.mark.parametrize(
     ("change", "entries", "message"),
     [
-        ({}, {"three": OWN | {"norm": "l2"}}, r"attack\.attacks\.three: norm and eps are `own` together"),
-        ({}, {"three": OWN | {"eps": 1}}, r"attack\.attacks\.three: norm and eps are `own` together"),
+        ({}, {"three": OWN | {"norm": "l2"}}, r"attack\.attacks\.three: norm and eps must be `own` together"),
+        ({}, {"three": OWN | {"eps": 1}}, r"attack\.attacks\.three: norm and eps must be `own` together"),
         (
             {},
             {"three": OWN | {"step_size": 1}},

@@ -137,7 +137,7 @@ WRONG = [
     ("results/dinov2/ten", r"'ten' is read by 'digits': this is for data sets of reader 'folder'$"),
     ("results/mmseg/roads", r"'roads' is read by 'streets': this is for data sets of reader 'nyu'$"),
     ("results/mmseg/rooom", r"unknown data set 'rooom': did you mean 'rooms'\?"),
-    ("results/prep/ten/test.targets.lmdb", r"'ten' has labels alone: they are in its manifest, \{split\}\.parquet$"),
+    ("results/prep/ten/test.targets.lmdb", r"'ten' has only labels, which are in its manifest, \{split\}\.parquet$"),
     ("results/probe/ten/vgg-plain-s0.epochs.parquet", r"unknown model 'vgg-plain-s0': did you mean 'vgg5-plain-s0'\?"),
 ]
 
@@ -152,7 +152,7 @@ def test_what_is_wrong_with_a_target(plan, path, message):
 def test_a_converted_model_has_no_epochs(plan, monkeypatch):
     monkeypatch.setitem(plan.models["vgg5-plain-s1"], "source", "resources/some.pt")
     check_targets(plan, ["results/train/vgg5-plain-s1/weights.safetensors"])
-    with pytest.raises(ValueError, match=r"'vgg5-plain-s1' is converted, not trained: it has weights alone$"):
+    with pytest.raises(ValueError, match=r"'vgg5-plain-s1' is converted, not trained: it has weights only$"):
         check_targets(plan, ["results/train/vgg5-plain-s1/epochs.parquet"])
 
 

@@ -1,7 +1,7 @@
 """
-From configuration to files: which models, cells and figures exist, and what each job is told.
+From configuration to files: which models, cells and figures exist, and the inputs and params of each job.
 
-Imports neither torch nor snakemake, so that a dry run is quick and everything here is tested by itself.
+Imports neither torch nor snakemake, so that a dry run is quick and everything here can be tested on its own.
 """
 
 from mettle.plan.asked import Asked

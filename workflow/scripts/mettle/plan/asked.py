@@ -1,4 +1,4 @@
-"""What jobs ask a scheduler for: memory and run time that follow from what they have to do (docs/cluster.md)."""
+"""Resources that jobs request: memory and run time, estimated from their work (docs/cluster.md)."""
 
 import math
 import re
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 _SPARE = 1.5  # of memory
 _SLACK = 3  # of time
-_START = 10  # minutes that any job may take to start on a busy file system
+_START = 10  # minutes that a job may take to start on a busy file system
 # Measured without a GPU, see docs/cluster.md.
 _PROCESS = 700  # MB of a process with its imports
-_WORKER = 300  # MB of one that decodes
-_DECODED = 80  # photographs a second and process
+_WORKER = 300  # MB of one that decodes images
+_DECODED = 80  # photographs per second and process
 _GFLOPS = 20  # a second and thread
 # Assumed.
 _CUDA = 4_000  # MB more of a process with a GPU
-_GPU = 5_000  # Gflop a second of a GPU, where the profile says nothing
+_GPU = 5_000  # Gflop/s of a GPU, unless the profile states it
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Place:
 
     Attributes
     ----------
-    threads : CPU threads; of each node, where there are several
-    gpus, nodes : GPUs on all nodes, and nodes; with GPUs there is a process for each
-    gflops : operations a second of a GPU, in 1e9
+    threads : CPU threads, per node if there are several
+    gpus, nodes : GPUs of all nodes, and nodes; there is one process per GPU
+    gflops : operations per second of a GPU, in 1e9
     """
 
     threads: int
@@ -42,7 +42,7 @@ class Place:
     gflops: float = _GPU
 
     def mb(self, load: Load) -> float:
-        """Memory of a node that a job takes: of its processes, of those that decode, and of the batches that wait."""
+        """Memory of a job on a node: of its processes, of those that decode images, and of the batches in the queue."""
         processes = max(1, self.gpus // self.nodes)
         workers = max(0, self.threads - processes) if load.batch else 0
         own = _PROCESS + load.mb + (_CUDA if self.gpus else load.passing)
@@ -58,20 +58,20 @@ class Place:
 class Asked:
     """Resource functions of the rules.
 
-    The limits of a site and the speed of its GPUs stand under `resources` of the profile: `mem_mb`, which Snakemake
-    keeps to by itself, `longest`, minutes, and `gflops`. What a profile sets for a rule wins over what is worked out.
+    The limits of a site and the speed of its GPUs are under `resources` of the profile: `mem_mb`, which Snakemake
+    respects by itself, `longest` in minutes, and `gflops`. What a profile sets for a rule overrides these estimates.
 
     Parameters
     ----------
     plan : what the jobs are
-    workflow : Snakemake's, for `resources` of the profile and what it gives to a rule
+    workflow : Snakemake's, for `resources` of the profile and its settings of rules
     """
 
     def __init__(self, plan: "Plan", workflow: Any) -> None:
         self.work, self.workflow = Work(plan), workflow
 
     def memory(self, rule: str) -> Callable[..., int]:
-        """Resource function: MB that a job of a rule asks for; an attempt after the first, so many times as much."""
+        """Resource function: MB that a job of a rule requests, times the number of the attempt."""
         load = getattr(self.work, rule)
 
         def mb(wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
@@ -80,7 +80,7 @@ class Asked:
         return mb
 
     def minutes(self, rule: str) -> Callable[..., int]:
-        """Resource function: minutes that a job of a rule asks for, by attempt as `memory`; never above `longest`."""
+        """Resource function: minutes that a job of a rule requests, times the attempt; at most `longest`."""
         load = getattr(self.work, rule)
 
         def minutes(wildcards: Any, attempt: int, threads: int, rulename: str) -> int:
@@ -91,7 +91,7 @@ class Asked:
         return minutes
 
     def _place(self, rulename: str, threads: int) -> Place:
-        """Where jobs of a rule run: `gpu`, or GPUs in `gres` of each of some `nodes`."""
+        """Where jobs of a rule run: with `gpu` GPUs, or those in `gres` on each of `nodes`."""
         given = self.workflow.get_rule(rulename).resources
         gpu, gres, nodes = (str(given.get(name).raw) for name in ("gpu", "gres", "nodes"))
         nodes = int(nodes) if nodes.isdigit() else 1

@@ -12,17 +12,17 @@ def is_own(options: AttackOptions) -> bool:
 
 
 def check(options: AttackOptions, where: str) -> None:
-    """Raise ValueError if only one of norm and eps is the model's own, or the length of a step is stated twice."""
+    """Raise ValueError if only one of norm and eps is the model's own, or the step size is stated twice."""
     if is_own(options) != (options["norm"] == OWN):
-        raise ValueError(f"{where}: norm and eps are `own` together: a radius means something in its norm only")
+        raise ValueError(f"{where}: norm and eps must be `own` together: a radius has a meaning in its norm only")
     if "relative_step" in options and options["step_size"] is not None:
-        raise ValueError(f"{where}: step_size and relative_step both say how long a step is: leave one out")
+        raise ValueError(f"{where}: step_size and relative_step both state the step size: leave one out")
 
 
 def resolved(options: AttackOptions, model: ModelRow) -> AttackOptions:
     """Options of an attack on a model, with numbers in place of `own` and `relative_step`.
 
-    A model that was trained without an attack has no ball of its own: what is left is its answer to the clean image.
+    A model that was trained without an attack has no ball of its own, and is evaluated on clean images.
 
     Parameters
     ----------

@@ -1,10 +1,10 @@
-"""Classes: which rows decide the labels of a data set, and whether they are the classes of a model."""
+"""Classes: which rows the labels of a data set depend on, and whether they are the classes of a model."""
 
 from collections.abc import Mapping
 
 from mettle.typed import DatasetRow
 
-# Columns that go with some tasks only: these, and whether one of them needs the column.
+# Columns that are for some tasks only: the tasks, and whether one of them needs the column.
 _OF_TASKS = {
     "classes": ({"classification", "segmentation", "detection"}, True),
     "map_classes": ({"segmentation"}, False),
@@ -13,20 +13,20 @@ _OF_TASKS = {
     "depth_max": ({"depth"}, True),
     "depth_unit": ({"depth"}, False),
 }
-# Cells that class names may come from.
+# Columns that class names may come from.
 _CELLS = ("dataset", "reader", "classes", "map_classes", "source", "subset", "names", "train", "test")
 
 
 def alike(datasets: Mapping[str, DatasetRow], one: str, other: str) -> bool:
-    """Whether labels of two data sets can mean the same classes: they have equally many."""
+    """Whether labels of two data sets can mean the same classes: they have the same number."""
     return datasets[one].get("classes") == datasets[other].get("classes")
 
 
 def named_by(datasets: Mapping[str, DatasetRow], name: str) -> DatasetRow:
-    """Cells of a data set's row that its class names may come from, with those of its parent.
+    """Columns of a data set's row that its class names may come from, with those of its parent.
 
-    Under `parent_row` stands the same of the parent, as far up as data sets have equally many classes; a data set
-    with other classes than its parent has names of its own.
+    `parent_row` has the same for the parent, and so on, as long as the number of classes is the same; a data set with
+    other classes than its parent has its own names.
     """
     row = datasets[name]
     found = {key: row[key] for key in _CELLS if row.get(key)}
@@ -36,7 +36,7 @@ def named_by(datasets: Mapping[str, DatasetRow], name: str) -> DatasetRow:
 
 
 def check_parents(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
-    """Raise ValueError where a data set is its own parent, by way of others or not."""
+    """Raise ValueError for a data set that is its own parent, directly or through others."""
     for name in datasets:
         line = [name]
         while parent := datasets[line[-1]].get("parent"):
@@ -46,7 +46,7 @@ def check_parents(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
 
 
 def check_targets(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
-    """Raise ValueError where the cells of a row do not go with its tasks, or with each other."""
+    """Raise ValueError for cells of a row that do not fit its tasks or each other."""
     for name, row in datasets.items():
         where, tasks = f"{sheet}, row '{name}'", ", ".join(row["task"])
         for column, (needs, need) in _OF_TASKS.items():

@@ -1,4 +1,4 @@
-"""What a pass through a network and a score of a measure cost, from two tables that benchmarks/costs.py writes."""
+"""Costs of a pass through a network and of a score of a measure, from two tables that benchmarks/costs.py writes."""
 
 import csv
 import re
@@ -18,10 +18,10 @@ class Network:
     ----------
     size : side of the image in pixels
     parameters : millions
-    gflop : operations of a pass forth, in 1e9; a multiplication and an addition are two
+    gflop : operations of a forward pass, in 1e9; a multiply-add counts as two
     features : width of the penultimate vector
-    forward, gradient, training : MB of memory that an image takes in a pass forth; forth and back to the image; forth
-        and back to all weights
+    forward, gradient, training : MB of memory per image in a forward pass; with the backward pass to the image; with
+        the backward pass to all weights
     """
 
     size: int
@@ -50,8 +50,8 @@ class Score:
 def network(arch: str, size: int) -> Network:
     """Cost of an architecture on images of this size.
 
-    One that the table does not know costs as much as the dearest whose name begins with the same letters, else as much
-    as the dearest of all.
+    One that is not in the table costs as much as the most expensive whose name begins with the same letters, else as
+    much as the most expensive of all.
     """
     rows = _networks()
     family = [row for name, row in rows.items() if _letters(name) == _letters(arch)]
@@ -64,15 +64,15 @@ def _letters(arch: str) -> str:
 
 
 def score(method: str, images: int, width: int, options: dict[str, Any]) -> Score:
-    """Cost of a measure on so many images and features; one that the table does not know costs as much as the dearest.
+    """Cost of a measure for these numbers of images and features; that of the most expensive if it is not in the table.
 
-    Beyond the size at which measures were timed, time is taken to grow with the square of the images and the cube of
-    the features, and memory with the square of either; below, all fall in proportion. No measure needs more.
+    Above the size at which measures were timed, time is assumed to grow with the square of the images and the cube of
+    the features, and memory with the square of either; below, all fall in proportion. No measure grows faster.
     """
     rows = _measures()
     timed = rows.get(method) or Score(max(row.seconds for row in rows.values()), max(row.mb for row in rows.values()))
     seconds = timed.seconds * _grown(width / _WIDTH, 3)
-    if points := options.get("points"):  # of them, whatever the number of images
+    if points := options.get("points"):  # for so many points, whatever the number of images
         seconds *= _grown(points / _POINTS, 3) * options.get("trials", _TRIALS) / _TRIALS
     else:
         seconds *= _grown(images / _IMAGES, 2)
@@ -80,7 +80,7 @@ def score(method: str, images: int, width: int, options: dict[str, Any]) -> Scor
 
 
 def _grown(ratio: float, power: int) -> float:
-    """A ratio below 1 as it is, one above it to a power."""
+    """A ratio below 1 unchanged, one above 1 raised to a power."""
     return ratio if ratio < 1 else ratio**power
 
 

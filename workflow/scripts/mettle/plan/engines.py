@@ -1,4 +1,4 @@
-"""Engines of measures that compute on a GPU: their rules are others, and a dry run says what they lack."""
+"""Engines of measures that compute on a GPU: they have their own rules, and a dry run says what is missing."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -6,7 +6,7 @@ from typing import Any
 
 from mettle import cuda
 
-# By engine the package that it needs, which no requirement lists: it is built by a script.
+# The package that each engine needs; not among the requirements, since a script builds it.
 PACKAGES = {"ripser++": "ripserplusplus"}
 SCRIPT = "envs/compare_gpu.post-deploy.sh"
 
@@ -17,7 +17,7 @@ def on_gpu(measures: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def lacks(engine: str, *, conda: bool, here: bool) -> str:
-    """What an engine lacks, in a sentence; empty if it can run as far as this machine tells.
+    """A sentence on what an engine lacks; empty if it can run, as far as this machine can tell.
 
     Parameters
     ----------

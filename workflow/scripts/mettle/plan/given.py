@@ -1,9 +1,9 @@
 """
-What the sheets name on this machine: folders, archives, checkpoints and lists, the inputs of the rules that read them.
+Local files that the sheets name: folders, archives, checkpoints and lists, the inputs of the rules that read them.
 
-Snakemake makes again what is older than its input. A folder changes its time when something is added to it or taken
-away, so the folders of the classes are inputs, not the images in them: a thousand times to read, not a million. A
-source that was deleted once it was packed stays an input; see the rule `given` for one that is needed and not there.
+Snakemake makes again what is older than its input. The time of a folder changes when something is added or removed, so
+the folders of the classes are inputs, not their images: a thousand times to read, not a million. A source that was
+deleted after packing stays an input; see the rule `given` for one that is needed and missing.
 """
 
 import os
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 # Readers that need no source, and those of them whose images depend on the seed. A test compares them with the readers.
 GENERATED = frozenset({"digits", "scenes", "streets"})
 DRAWN = frozenset({"scenes", "streets"})
-# What a reader takes for a split below its source, where that is not the source itself or its class folders.
+# Paths below its source that a reader reads for a split, if not the source itself or its class folders.
 PARTS = {
     "ade20k": ("images/{split}", "annotations/{split}"),
     "depth_folder": ("images/{split}", "annotations/{split}"),
@@ -28,7 +28,7 @@ PARTS = {
     "coco": ("annotations/instances_{split}.json", "{split}"),
     "nyu": ("nyu_{split}.txt",),
 }
-# Classes of what a reader reads, where it reads one data set.
+# Number of classes of readers that read one data set.
 CLASSES = {
     "digits": 10,
     "scenes": 10,
@@ -49,21 +49,21 @@ def images(row: DatasetRow, split: str, record: Path, where: str) -> list[str]:
     ----------
     row : cells of datasets.tsv, with those of the parent under `parent_row` where class names come from it
     split : name of the split
-    record : where the packing of the split has written down its inputs, if it has
+    record : file in which packing has recorded the inputs of the split, if it has
     where : sheet and row, for messages
 
     Raises
     ------
     ValueError
-        If the row needs a source and names none, or names a list that is not there.
+        If the row needs a source and names none, or names a list that does not exist.
     """
     return [*_source(row, split, record, where), *lists(row, where)]
 
 
 def check_classes(row: DatasetRow, split: str, where: str) -> None:
-    """Raise ValueError if the number of classes that a row states is not that of its source, as far as a look can tell.
+    """Raise ValueError if the number of classes of a row is not that of its source, as far as its folders tell.
 
-    That is before any job: one that fails would have lost the packed images of the row as it was.
+    It is checked before any job: one that fails would already have deleted the images that were packed before.
     """
     count = CLASSES.get(row["reader"])
     source = parse(row["source"], where) if row["source"] else Source("")
@@ -92,7 +92,7 @@ def checkpoint(cell: str) -> list[str]:
 def absent(
     datasets: Mapping[str, DatasetRow], models: Mapping[str, ModelRow], inverted: Mapping[str, Row]
 ) -> dict[str, str]:
-    """Local sources that are not there, each with the sentence for who needs it.
+    """Missing local sources, each with the sentence for a job that needs it.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def absent(
 
 
 def _absent(rows: Mapping[str, Row]) -> dict[str, list[str]]:
-    """Which rows name each local source that is not there."""
+    """The rows that name each missing local source."""
     absent: dict[str, list[str]] = {}
     for where, row in rows.items():
         if row["source"] in ("", "train"):
@@ -132,7 +132,7 @@ def _and(others: list[str]) -> str:
 
 
 def listed(path: str | None, where: str) -> Path | None:
-    """Where a list lies that is named somewhere; ValueError if it is not there."""
+    """Path of a list; ValueError if it does not exist."""
     if path and not (place := locate(path)).is_file():
         raise ValueError(f"{where}: the list {path} does not exist")
     return place if path else None
@@ -157,7 +157,7 @@ def _source(row: DatasetRow, split: str, record: Path, where: str) -> list[str]:
 
 
 def _class_folders(source: Path, split: str) -> list[str]:
-    """Folders of the classes of a split, sorted."""
+    """Class folders of a split, sorted."""
     if not (source / split).is_dir():
         return []
     with os.scandir(source / split) as entries:

@@ -7,7 +7,7 @@ from mettle import schema
 from mettle.plan import classes
 from mettle.plan.sheets import Row, Sheets
 
-# The set of the models of one data set, threat and eps: the one that is compared where nothing is named.
+# The set of the models of one data set, threat and eps: the default that is compared.
 GROUP = "group"
 
 
@@ -18,7 +18,7 @@ class Set:
     Attributes
     ----------
     models : names, in the order in which each is compared with those before it
-    across : whether models of different data sets, threats and eps are compared, too
+    across : whether models of different data sets, threats and eps are also compared
     """
 
     models: tuple[str, ...]
@@ -44,7 +44,7 @@ class Groups(Sheets):
 
     @cached_property
     def listed(self) -> list[str]:
-        """Models that figures and tables of all models show: not those of sweeps, nor those whose row says `apart`."""
+        """Models that figures and tables of all models show: not those of sweeps or with `apart` in their row."""
         return [name for name, row in self.models.items() if "sweep" not in row and row.get("apart") != "yes"]
 
     @cached_property
@@ -53,7 +53,7 @@ class Groups(Sheets):
         return sorted({row[key] for row in self.datasets.values() for key in ("train", "test")} - {""})
 
     def models_of_sweep(self, sweep: str) -> list[str]:
-        """Models of a sweep, in the order of its grid; ValueError if the sheets do not allow them."""
+        """Models of a sweep, in the order of its grid; ValueError if they do not fit the sheets."""
         if sweep in self.left_out:
             raise ValueError(self.left_out[sweep])
         return [name for name, row in self.models.items() if row.get("sweep") == sweep]
@@ -63,12 +63,12 @@ class Groups(Sheets):
         return self.models[model]["dataset"] in (dataset, self.datasets[dataset].get("parent"))
 
     def scores(self, model: str, dataset: str) -> bool:
-        """Whether a model can be evaluated on a data set, and the labels there are among its classes."""
+        """Whether a model can be evaluated on a data set whose labels are among its classes."""
         own = self.models[model]["dataset"]
         return self.fits(model, dataset) and classes.alike(self.datasets, own, dataset)
 
     def group(self, model: str) -> tuple[str, str, float]:
-        """Data set, threat and eps of a model: unless a set goes across them, models with the same are compared."""
+        """Data set, threat and eps of a model: models that have them in common are compared by default."""
         row = self.models[model]
         return row["dataset"], row["threat"], row["eps"]
 
@@ -84,7 +84,7 @@ class Groups(Sheets):
         return {GROUP: Set(tuple(self.listed))} | own | named
 
     def names(self, models: list[str] | Row) -> tuple[str, ...]:
-        """The models of a list, or those that a selector fits, in the order of the sheets.
+        """The models of a list, or those that match a selector, in the order of the sheets.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class Groups(Sheets):
         return tuple(name for name in rows if all(self.models[name].get(key) in of for key, of in wanted.items()))
 
     def known_models(self, models: list[str] | Row | str, where: str) -> None:
-        """Raise ValueError for a list with an unknown model, a selector that fits none, or an unknown set."""
+        """Raise ValueError for a list with an unknown model, a selector that matches none, or an unknown set."""
         if isinstance(models, str):
             self.known_set(models, where)
         elif isinstance(models, list):

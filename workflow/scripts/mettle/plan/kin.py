@@ -1,4 +1,4 @@
-"""Kin: models that share weights, of which one is no stranger to the perturbations against the other."""
+"""Kin: models that share weights, so that one is no independent judge of perturbations against the other."""
 
 import json
 
@@ -6,7 +6,7 @@ from mettle.plan.sheets import Sheets
 
 
 def check_judge(sheets: Sheets, judge: str, model: str, where: str) -> None:
-    """Raise ValueError if a model is to judge perturbations that were made against itself, or against its own kin."""
+    """Raise ValueError if a model is to judge perturbations against itself, or against its own kin."""
     if judge == model:
         said = "against itself"
     elif shared := _weights(sheets, judge).keys() & (theirs := _weights(sheets, model)).keys():
@@ -17,9 +17,9 @@ def check_judge(sheets: Sheets, judge: str, model: str, where: str) -> None:
 
 
 def _weights(sheets: Sheets, model: str) -> dict[str, str]:
-    """What marks the weights that a model has or started from, by way of its bases, and each in words.
+    """Marks of the weights that a model has or started from, through its bases, each with a description.
 
-    A checkpoint is marked by its source and its SHA-256, a training by all that decides its weights but its names.
+    A checkpoint is marked by its source and its SHA-256, a training by everything that its weights depend on.
     """
     found: dict[str, str] = {}
     while model:

@@ -1,4 +1,4 @@
-"""What a job does and holds: operations, images and memory, and the passes that attacks are worth."""
+"""The load of a job: operations, images and memory, and the passes that attacks are worth."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from typing import Any
 from mettle.plan.costs import Network
 from mettle.typed import AttackOptions
 
-BACK = 3  # passes forth that one forth and back is worth
+BACK = 3  # forward passes that a forward and a backward pass are worth
 _PHOTOGRAPH = 224  # pixels a side of an image that takes as long to decode as a photograph
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a job does and holds.
+    """The load of a job.
 
     Attributes
     ----------
     gflop : operations of passes through networks, in 1e9
     decoded : photographs to decode, or as many smaller images as take as long
-    seconds : of everything else, on one thread
+    seconds : for everything else, on one thread
     mb : memory beyond that of a process that has imported what it needs
-    passing : MB that passes take where the network is: in the memory of a GPU if there is one
-    batch : MB of a batch of decoded images, several of which wait
+    passing : MB of passes on the network's device: in the memory of a GPU if there is one
+    batch : MB of a batch of decoded images, several of which are queued
     """
 
     gflop: float = 0
@@ -36,21 +36,21 @@ class Load:
     batch: float = 0
 
     def __add__(self, other: "Load") -> "Load":
-        """One after the other."""
+        """Of two loads, one after the other."""
         done = (getattr(self, key) + getattr(other, key) for key in ("gflop", "decoded", "seconds"))
         return Load(*done, *(max(getattr(self, key), getattr(other, key)) for key in ("mb", "passing", "batch")))
 
 
 @dataclass(frozen=True)
 class Images:
-    """Images in front of a network.
+    """Images for a network.
 
     Attributes
     ----------
     n : number
-    size : pixels a side; 0 where they vary
+    size : pixels a side; 0 if they vary
     net : the network
-    kept : whether all of them are in memory, as those are that have the network's size
+    kept : whether all are kept in memory, as are those that have the network's size
     """
 
     n: int
@@ -65,12 +65,12 @@ class Images:
 
     @property
     def mb(self) -> float:
-        """Memory that they take, a byte a value."""
+        """Memory that they take, a byte per value."""
         return mb(self.n, self.net.size**2 * 3) / 4 if self.kept else 0
 
 
 def count(stores: Sequence[str], otherwise: int) -> int:
-    """Images of splits; `otherwise` for one that is not packed yet, or is damaged, which the job that reads it says."""
+    """Number of images of splits; `otherwise` for one that is not packed yet, or damaged, which its job will report."""
     manifests = [Path(path) for path in stores if path.endswith(".parquet")]
     return sum(found if (found := _rows(path)) is not None else otherwise for path in manifests)
 
@@ -84,8 +84,8 @@ def _rows(path: Path) -> int | None:
 
 @cache
 def _length(path: Path, changed: int) -> int:
-    # By name, when it is needed: it takes longer to import than most plans to make, and a Snakemake by itself need not
-    # have pyarrow; jobs then ask by what the sheets say.
+    # By name, when it is needed: importing it takes longer than most plans, and Snakemake's environment need not have
+    # pyarrow; jobs then request resources by the sheets alone.
     return import_module("mettle.tables").length(path)
 
 
@@ -94,13 +94,13 @@ def mb(n: float, width: float) -> float:
     return n * width * 4 / 1e6
 
 
-# Passes forth that attacks are worth per image
+# Forward passes that attacks are worth per image
 
 
 def passes(options: AttackOptions) -> float:
-    """Passes forth that an attack is worth per image; with early stop, images leave it: half of what all would take.
+    """Forward passes that an attack is worth per image; half of that with early stop, since images drop out.
 
-    A method that is not known here is taken for AutoAttack.
+    A method that is not known here counts as AutoAttack.
     """
     total = PASSES[options["method"]](options) if options["method"] in PASSES else 12_500
     return total / 2 if options.get("early_stop", True) else total

@@ -12,12 +12,12 @@ from mettle.plan.sheets import Row
 
 
 class Plan(Jobs):
-    """Which models, cells and figures there are, and what each job is told.
+    """Which models, cells and figures exist, and the inputs and params of each job.
 
     Parameters
     ----------
     config : the mapping read from config/config.yaml and its overlays
-    workflow : Snakemake's, for how jobs are run; without it nothing is known of that
+    workflow : Snakemake's, for how jobs run; unknown without it
 
     Raises
     ------
@@ -34,7 +34,7 @@ class Plan(Jobs):
             extras.need(logger, f"configuration: train.loggers: '{logger}'", conda=self.conda)
 
     def targets(self, figures: Iterable[str] | None = None) -> list[str]:
-        """Everything that the configuration asks for, or what some of its figures are."""
+        """Everything that the configuration asks for, or the files of some of its figures."""
         return [path for figure in figures or self.config["figures"] for path in self.files_of(figure)]
 
     def files_of(self, figure: str) -> list[str]:
@@ -54,7 +54,7 @@ class Plan(Jobs):
     def checked(self, figure: str) -> Row:
         """Options of a figure, and the set that it compares; empty if it is not configured.
 
-        A figure is checked when it is asked for: sheets of one's own need not have the models of all others.
+        A figure is checked when it is asked for: your own sheets need not have the models of all others.
 
         Raises
         ------
@@ -83,20 +83,20 @@ class Plan(Jobs):
         return FIGURES[_figure(figure)].beside(self, options) if options else []
 
     def figure(self, figure: Any) -> Row:
-        """Options of a figure, and what else its job is told; none if it is not configured."""
+        """Options of a figure and further params of its job; empty if it is not configured."""
         options = self.checked(_figure(figure))
         told = options | FIGURES[_figure(figure)].told(self, options) if options else {}
         return {key: value for key, value in told.items() if key != "set"}  # in the paths of its cells
 
     def seed_of_figure(self, figure: Any) -> int | None:
-        """The seed, where the table of a figure draws: intervals over models, and tests."""
+        """The seed, if the table of a figure needs random numbers, for intervals over models or tests."""
         return self.config["seed"] if FIGURES[_figure(figure)].draws else None
 
     @staticmethod
     def labels(wildcards: Any) -> dict[str, str]:
         """Label of a figure or its table in the report.
 
-        One, and no more: of two labels and two figures, Snakemake's report makes a switch, and fails when it is used.
+        Only one: with two labels and two figures, Snakemake's report has a switch that fails when it is used.
         """
         figure = _figure(wildcards)
         number = figure.removeprefix("fig")

@@ -165,7 +165,7 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
 
 
 def check_epochs(recipe: Recipe) -> None:
-    """Raise ValueError if a recipe asks for epochs that it has not, or chooses by what it never measures."""
+    """Raise ValueError if a recipe names epochs that it does not have, or selects by what it never measures."""
     epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
     drops = recipe["schedule"]["milestones"] if recipe["schedule"]["name"] == "multistep" else []
     for key, wanted in (("checkpoints", recipe["checkpoints"]), ("schedule.milestones", drops)):
@@ -187,7 +187,7 @@ def _zero_epochs(schedule: EpsSchedule) -> float:
     return 0 if schedule["shape"] == "constant" else schedule["zero_epochs"]
 
 
-# What training takes from a recipe and a converted checkpoint does not need.
+# Keys that training needs and a converted checkpoint does not.
 _TRAINING = ("epochs", "batch_size", "optimizer", "schedule")
 _NEEDS = {
     "adversarial": (True, "an `attack` block"),
@@ -198,19 +198,19 @@ _NEEDS = {
 
 
 def _check_training(recipe: Recipe, layers: Layers) -> None:
-    """Raise ValueError for a recipe that nothing can be trained by, or with options that do nothing."""
+    """Raise ValueError for a recipe that cannot be trained by, or that has options without effect."""
     where = layers[-1][0]
     lacking = [key for key in _TRAINING if key not in recipe]
     lacking += ["attack.steps"] if "attack" in recipe and "steps" not in recipe["attack"] else []
     if lacking:
-        raise ValueError(f"{where}: key '{lacking[0]}' is missing: a recipe without is for converted checkpoints only")
+        raise ValueError(f"{where}: key '{lacking[0]}' is missing; without it a recipe is for checkpoints only")
     loss, attack = recipe["loss"], recipe.get("attack")
     if loss in _NEEDS and _NEEDS[loss][0] != (attack is not None):
         raise ValueError(f"{where}: loss '{loss}' needs {_NEEDS[loss][1]}")
     if loss == "trades" and attack["target"] != "none":
         raise ValueError(
-            f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' goes by the divergence from "
-            "the clean answer, not by classes: set it to 'none'"
+            f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' maximises the divergence from "
+            "the clean prediction and knows no classes: set it to 'none'"
         )
     check_idle(layers)
     try:
@@ -233,7 +233,7 @@ def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Layers:
     """The keys of a recipe's file, after those of the one that it extends."""
     where = f"{folder / name}.yaml"
     if name in seen:
-        raise ValueError(f"{where}: extends itself by way of {' -> '.join(seen)}")
+        raise ValueError(f"{where}: extends itself through {' -> '.join(seen)}")
     own = schema.read_yaml(where)
     if "extends" not in own:
         return [(where, own)]
@@ -244,6 +244,6 @@ def _inherit(folder: Path, name: str, seen: tuple[str, ...] = ()) -> Layers:
 
 
 def known(name: str, names: Any, kind: str, where: str) -> None:
-    """A name that is not among these is a ValueError with what was meant."""
+    """Raise ValueError with a suggestion for a name that is not among these."""
     if name not in names:
         raise ValueError(f"{where}: unknown {kind} '{name}'{schema.suggest(name, names)}")

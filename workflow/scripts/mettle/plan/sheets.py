@@ -16,7 +16,7 @@ from mettle.units import eps_text
 
 Row = dict[str, Any]
 
-# Names of models that mean something else: rows of means and of clean images in tables, folders of unfinished jobs.
+# Names with another meaning: rows of means and of clean images in tables, folders of unfinished jobs.
 _TAKEN = {"all", "natural", "attack", "cross", "download", "effectiveness", "invert"}
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5
@@ -33,10 +33,10 @@ class Sheets:
     ----------
     config : the same with defaults filled in
     results : folder of evaluations, tables and figures
-    datasets, models, recipes : by name; models of sweeps stand behind those of the sheets
-    left_out : sweeps with rows that the sheets do not allow, and what is wrong with them
+    datasets, models, recipes : by name; models of sweeps come after those of the sheets
+    left_out : sweeps with rows that do not fit the sheets, and what is wrong with them
     attacks, measures : options by name, cells of grids included
-    downloads : what the rule `download` may be asked for, by name of the file
+    downloads : downloads of the rule `download`, by name of the file
 
     Raises
     ------
@@ -122,7 +122,7 @@ class Sheets:
     def _check_models(self) -> None:
         """Raise ValueError for a row that is wrong; a sweep with one is left out, and what is wrong is kept.
 
-        Sheets of one's own need not have the models and data sets of a sweep that nobody asks for.
+        Your own sheets need not have the models and data sets of a sweep that is not asked for.
         """
         self.left_out: dict[str, str] = {}
         for name, row in self.models.items():
@@ -186,7 +186,7 @@ class Sheets:
             row["eps"] = attack["eps"]  # models are grouped by it, to the last digit
 
     def _check_base(self, name: str) -> None:
-        """Raise ValueError for a base that is unknown, or that starts from the model itself."""
+        """Raise ValueError for a base that is unknown, or that is based on the model itself."""
         line = [name]
         while base := self.models[line[-1]].get("base"):
             self.known(base, self.models, "model", f"{self.where(line[-1])}, column base")
@@ -211,7 +211,7 @@ def _fill_seed(row: Row, where: str) -> None:
 
 
 def _folder(results: str) -> str:
-    """The folder of results in its shortest form; ValueError for one elsewhere, or among stores and weights."""
+    """The normalised folder of results; ValueError for one elsewhere, or among stores and weights."""
     path = os.path.normpath(results)
     if path == "." or path.startswith(("..", *(f"results/{stage}" for stage in names.SHARED_STAGES))):
         raise ValueError(f"configuration: results: '{results}' must be a folder of its own, as `results/mine`")

@@ -1,9 +1,8 @@
 """
-Sources: what the column `source` of a sheet may hold, and the local file that it stands for.
+Sources: what the column `source` of a sheet may contain, and the local file that it means.
 
-A path, or an address of one of the schemes; behind `#` stands what is taken out of the archive that lies there (see
-`mettle.data.archives`). Addresses of a storage plugin are fetched by the rule `download`, once each, however many rows
-name it.
+A path, or an address of one of the schemes; after `#` the member that is taken out of the archive (see
+`mettle.data.archives`). The rule `download` fetches each address of a storage plugin once, however many rows name it.
 """
 
 import hashlib
@@ -25,10 +24,10 @@ class Scheme:
 
     Attributes
     ----------
-    form : what it looks like
+    form : its form, for messages
     pattern : regular expression of what follows the colon
     plugin : storage plugin that fetches it; empty for Hugging Face, which has none
-    secrets : where credentials are read from
+    secrets : where credentials come from
     """
 
     form: str
@@ -67,7 +66,7 @@ class Source:
     Attributes
     ----------
     address : path, or address with its scheme
-    member : what is taken out of the archive that lies there; empty for the file itself
+    member : what is taken out of the archive; empty for the file itself
     scheme : key of `SCHEMES`; empty for a path
     """
 
@@ -82,13 +81,13 @@ class Source:
 
     @property
     def file(self) -> str:
-        """Name of a download: part of the address's SHA-256, since addresses may differ in their query alone."""
+        """Name of a download, with a part of the address's SHA-256, since addresses may differ in their query only."""
         last = re.sub(r"[^A-Za-z0-9.-]+", "_", self.address.partition("?")[0].rpartition("/")[2])
         return f"{hashlib.sha256(self.address.encode()).hexdigest()[:12]}-{last[-80:] or 'file'}"
 
     @property
     def path(self) -> Path:
-        """The local file, whether it is there or not."""
+        """The local file, whether it exists or not."""
         return DOWNLOADS / self.file if self.remote else files.locate(self.address)
 
 
@@ -98,7 +97,7 @@ def plugin(address: str) -> str:
 
 
 def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str = "source") -> Source:
-    """What a cell of the column `source`, or another of its kind, says.
+    """The source in a cell of the column `source`, or of another column of this kind.
 
     Parameters
     ----------
@@ -110,12 +109,12 @@ def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str =
     Raises
     ------
     ValueError
-        If the scheme is unknown, the address is not of its form, or holds credentials, which no message repeats.
+        If the scheme is unknown, the address is not of its form, or contains credentials, which no message repeats.
     """
     address, mark, member = cell.partition("#")
     scheme, colon, rest = address.partition(":")
     if mark and not member:
-        raise ValueError(f"{where}: column {column} names nothing behind '#'; '#.' is the whole archive")
+        raise ValueError(f"{where}: column {column} names nothing after '#'; '#.' is the whole archive")
     if not colon:
         return Source(address, member)
     if scheme not in (known := list(schemes)):
@@ -131,10 +130,10 @@ def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str =
 
 
 def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """What the rule `download` may be asked for, by name of the file: address, and what rows say of it.
+    """Downloads of the rule `download`, by name of the file: address, and what rows state about it.
 
-    That is `mirror`, a second address of the same file, and `sha256`, either of them perhaps empty; and `where`, the
-    first row that names the address.
+    That is `mirror`, a second address of the same file, and `sha256`, both may be empty; and `where`, the first row
+    that names the address.
 
     Parameters
     ----------
@@ -163,7 +162,7 @@ def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[st
 
 
 def _mirror(row: Mapping[str, Any], source: Source, where: str) -> str:
-    """The second address of a row's source; empty where it has none."""
+    """The second address of a row's source; empty if it has none."""
     if not (cell := row.get("mirror", "")):
         return ""
     if not source.remote:
@@ -173,5 +172,5 @@ def _mirror(row: Mapping[str, Any], source: Source, where: str) -> str:
         )
     mirror = parse(cell, where, _PLUGINS, "mirror")
     if not mirror.remote or mirror.member:
-        raise ValueError(f"{where}: column mirror is '{cell}', not the address of a file; what is behind # is source's")
+        raise ValueError(f"{where}: column mirror is '{cell}', not the address of a file; # is for source only")
     return cell

@@ -1,4 +1,4 @@
-"""Targets: what a requested path of `results` names, checked against what there is."""
+"""Targets: the names in a requested path of `results`, checked against those that exist."""
 
 import difflib
 import os
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 Names = Mapping[str, str]  # by wildcard
 Check = Callable[["Plan", Names], str | None]
 
-# Every file that a rule makes, in the default folder; of names that fewer paths can have, the wildcard is one of
-# `_NARROWER`.
+# Every file that a rule makes, in the default folder; wildcards of `_NARROWER` are for some of the names only.
 PATHS = (
     "results/prep/{dataset}/{split}.lmdb",
     "results/prep/{dataset}/{split}.parquet",
@@ -59,7 +58,7 @@ PATHS = (
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"trained": "model", "judged": "model", "compared": "images", "drawn": "figure"}
-# Options of Snakemake behind which a path is no target.
+# Options of Snakemake after which a path is not a target.
 _OTHERS = {
     "--report",
     "--archive",
@@ -79,17 +78,17 @@ _STAGES = {parts[0] for parts in _GRAMMAR}
 def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
     """Check the targets on a command line of Snakemake; rules, and paths outside of results, are left to Snakemake.
 
-    Where no path is named every figure is checked, since rule `all` asks for them.
+    Without a path every figure is checked, since rule `all` asks for them.
 
     Parameters
     ----------
-    plan : what there is
+    plan : with all names
     arguments : of the command line
 
     Raises
     ------
     ValueError
-        If a path names what there is not: the part of it, and what was meant or where it is configured.
+        If a path has an unknown name; the message has a suggestion, or says where it is configured.
     """
     targets = list(paths(plan, arguments))
     for target in targets:
@@ -101,7 +100,7 @@ def check_targets(plan: "Plan", arguments: Iterable[str]) -> None:
 
 
 def paths(plan: "Plan", arguments: Iterable[str]) -> Iterator[str]:
-    """The results that a command line names as targets, or behind `--until` and its like."""
+    """The results that a command line names as targets, or after `--until` and similar options."""
     option = ""
     for argument in arguments:
         if argument.startswith("-"):
@@ -111,7 +110,7 @@ def paths(plan: "Plan", arguments: Iterable[str]) -> Iterator[str]:
 
 
 def _parts(plan: "Plan", path: str) -> list[str]:
-    """The parts of a path below the folder of results, or the one that all share; none for other paths."""
+    """The parts of a path below the folder of results, or below the shared one; empty for other paths."""
     for folder in (plan.results, SHARED):
         if path.startswith(f"{folder}/"):
             return path.removeprefix(f"{folder}/").split("/")
@@ -123,7 +122,7 @@ def _stage(plan: "Plan", path: str) -> str:
 
 
 def unknown(plan: "Plan", target: str) -> str | None:
-    """What is wrong with a path of results, or None: also for a stage that is none of ours and resembles none."""
+    """What is wrong with a path of results, or None; None also for a stage that is not ours and resembles none."""
     stage, *rest = _parts(plan, target)
     home = SHARED if stage in SHARED_STAGES else plan.results
     if stage in _STAGES and target != "/".join([home, stage, *rest]):
@@ -140,7 +139,7 @@ def unknown(plan: "Plan", target: str) -> str | None:
 
 
 def _read(form: list[str], parts: list[str]) -> Names | None:
-    """The names that a path has in a form; None if it is not of this form."""
+    """The names in a path by wildcard; None if it does not have this form."""
     if len(form) != len(parts):
         return None
     named = {}
@@ -158,12 +157,12 @@ def _first_fault(plan: "Plan", named: Names) -> str | None:
 
 
 def _literal(form: list[str]) -> int:
-    """How much of a form is no name: of two that a path is of, the one with more is meant."""
+    """How much of a form is literal: of two forms that match a path, the more literal one is meant."""
     return sum(len(_wildcard(pattern)[1]) for pattern in form)
 
 
 def _wildcard(pattern: str) -> tuple[str, str]:
-    """`{model}.parquet` to its wildcard and its ending; a part without a wildcard is all ending."""
+    """`{model}.parquet` to its wildcard and its ending; a part without a wildcard is only ending."""
     found = re.fullmatch(r"\{(\w+)\}(.*)", pattern)
     return (found[1], found[2]) if found else ("", pattern)
 
@@ -173,11 +172,11 @@ def _shown(form: list[str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: f"{{{_NARROWER.get(found[1], found[1])}}}", "/".join(form[1:]))
 
 
-# What is wrong with a name, given those before it in the path
+# What is wrong with a name, given the earlier ones in the path
 
 
 def _name(kind: str, name: str, known: Iterable[str], otherwise: str = "") -> str | None:
-    """A sentence about a name that is not known: what was meant, or else where such names are from."""
+    """A sentence about an unknown name: a suggestion, or where such names come from."""
     if name in (known := list(known)):
         return None
     meant = schema.suggest(name, known)
@@ -185,7 +184,7 @@ def _name(kind: str, name: str, known: Iterable[str], otherwise: str = "") -> st
 
 
 def _said(check: Callable[[], None]) -> str | None:
-    """What a check that raises says."""
+    """The message of a check that raises."""
     try:
         check()
     except ValueError as error:
@@ -198,10 +197,10 @@ def _dataset(plan: "Plan", named: Names) -> str | None:
 
 
 def _packed(plan: "Plan", named: Names) -> str | None:
-    """A data set that is unknown, or has no targets beyond a label."""
+    """For a data set that is unknown, or has no targets beyond a label."""
     if (text := _dataset(plan, {"dataset": named["packed"]})) or named["packed"] in plan.dense:
         return text
-    return f"'{named['packed']}' has labels alone: they are in its manifest, {{split}}.parquet"
+    return f"'{named['packed']}' has only labels, which are in its manifest, {{split}}.parquet"
 
 
 def _foldered(plan: "Plan", named: Names) -> str | None:
@@ -213,7 +212,7 @@ def _nyu(plan: "Plan", named: Names) -> str | None:
 
 
 def _read_by(plan: "Plan", dataset: str, reader: str, known: list[str]) -> str | None:
-    """A data set that is unknown, or that another reader reads."""
+    """For a data set that is unknown, or that another reader reads."""
     if (text := _dataset(plan, {"dataset": dataset})) or dataset in known:
         return text
     return f"'{dataset}' is read by '{plan.datasets[dataset]['reader']}': this is for data sets of reader '{reader}'"
@@ -229,7 +228,7 @@ def _model(plan: "Plan", named: Names) -> str | None:
 
 
 def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
-    """A model that is unknown, or cannot be evaluated on the data set."""
+    """For a model that is unknown, or cannot be evaluated on the data set."""
     sheets = plan.config["models"]
     home = sheets if isinstance(sheets, str) else " or ".join(sheets)
     if why := plan.left_out.get(plan.recipes.rows.get(model, {}).get("sweep", "")):
@@ -244,12 +243,12 @@ def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
 def _trained(plan: "Plan", named: Names) -> str | None:
     name = named["trained"]
     if name in plan.published:
-        return f"'{name}' is converted, not trained: it has weights alone"
+        return f"'{name}' is converted, not trained: it has weights only"
     return _of_dataset(plan, name, None)
 
 
 def _judged(plan: "Plan", named: Names) -> str | None:
-    """A model that other models cannot judge the perturbations of, or what `_model` says."""
+    """For a model whose perturbations have no judges, and as `_model`."""
     cell = {"dataset": named["dataset"], "model": named["judged"]}
     return _model(plan, cell) or _said(lambda: plan.judges(cell))
 
@@ -271,10 +270,10 @@ def _set(plan: "Plan", named: Names) -> str | None:
 
 
 def _member(plan: "Plan", named: Names) -> str | None:
-    """A model as `_model` has it, which also is in the set that the path names."""
+    """As `_model`, for a model that is also in the set of the path."""
     if (text := _model(plan, named)) or "set" not in named:
         return text
-    return _name("model", named["model"], plan.sets[named["set"]].models, f"it is none of set '{named['set']}'")
+    return _name("model", named["model"], plan.sets[named["set"]].models, f"it is not in set '{named['set']}'")
 
 
 def _measure(plan: "Plan", named: Names) -> str | None:

@@ -1,4 +1,4 @@
-"""How much each job has to do, by row and configuration: passes through networks, images to decode, scores."""
+"""The work of each job, from rows and configuration: passes through networks, images to decode, scores."""
 
 import math
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 
-# Images of a split that is not packed yet: those of ImageNet; a fifth of them where all have one size, which is small.
+# Images of a split that is not packed yet: as many as ImageNet; a fifth where all have one size, which is small.
 _HELD_OUT, _TRAINING = 50_000, 1_281_167
 _SMALL = 5
 
 
 class Work:
-    """What the jobs of every rule do; methods are named like the rules and take a job's wildcards.
+    """The work of the jobs of every rule; methods have the names of the rules and take a job's wildcards.
 
     Parameters
     ----------
@@ -33,11 +33,11 @@ class Work:
     # Packing and weights
 
     def prep(self, cell: Any) -> Load:
-        """How many images there are is known once they are packed: photographs take hours, small images minutes."""
+        """The number of images is known only after packing: photographs take hours, small images minutes."""
         return Load(seconds=1_000 if self.plan.dataset_row(cell)["size"] else 14_000, mb=2_000)
 
     def browse(self, cell: Any) -> Load:
-        """A few thousand images, and some of them in a page."""
+        """A pass over the targets, and some images in a page."""
         return Load(seconds=200, mb=1_000)
 
     def convert(self, cell: Any) -> Load:
@@ -49,7 +49,7 @@ class Work:
         return Load(seconds=60)
 
     def train(self, cell: Any) -> Load:
-        """Every epoch an attack and an update per image, and a tenth more for validation."""
+        """An attack and an update per image and epoch, and a tenth more for validation."""
         model, recipe = get(cell, "model"), self.plan.recipe(cell)
         own = self._images(model, self.plan.models[model]["dataset"], self.plan.train_store(cell), _TRAINING)
         n, mixed = own.n, 0.0
@@ -64,7 +64,7 @@ class Work:
     # Passes through networks
 
     def attack(self, cell: Any) -> Load:
-        """The attack, and what its result is judged by."""
+        """The attack, and the passes that judge its result."""
         options = self.plan.attack(cell)
         return self._attacked(cell, passes(options), options["images"])
 
@@ -73,7 +73,7 @@ class Work:
         return self._attacked(cell, passes(self.plan.attack(cell)), self.config["attack"]["perturbations"]["images"])
 
     def effectiveness(self, cell: Any) -> Load:
-        """PGD with every number of steps from every seed, and Auto-PGD, on every checkpoint."""
+        """PGD with every number of steps and every seed, and Auto-PGD, on every checkpoint."""
         options = self.config["attack"]["effectiveness"]
         each = options["seeds"] * sum(BACK * steps + 1 for steps in options["steps"])
         if own := options["apgd"]:
@@ -83,7 +83,7 @@ class Work:
         return sum([self._attacked(cell, each, options["images"])] * checkpoints, Load())
 
     def convergence(self, cell: Any) -> Load:
-        """The longest PGD from every seed, after a search for images that the model knows."""
+        """The longest PGD for every seed, after a search for correctly classified images."""
         options = self.config["attack"]["convergence"]
         each = options["seeds"] * (BACK + 1) * max(options["steps"])
         return self._attacked(cell, each, options["images"]) + self._attacked(cell, 1, None)
@@ -100,14 +100,14 @@ class Work:
         return sum((self._pass(self._made(judge, n), n, 1, batch) for judge in self.plan.judges(cell)), Load())
 
     def invert(self, cell: Any) -> Load:
-        """A pass forth and back per step."""
+        """A forward and a backward pass per step."""
         options = self.config["invert"]
         held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.test_store(cell), _HELD_OUT)
         n = min(held.n, options["images"])
         return self._pass(held, n, BACK * options["steps"] + 5, options["batch_size"], "gradient")
 
     def take_inverted(self, cell: Any) -> Load:
-        """Some passes forth for the losses; the images of the file are in memory, as numbers of one sort or two."""
+        """Some forward passes for the losses; the images of the file are in memory, in one or two number types."""
         options = self.config["invert"]
         held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.test_store(cell), _HELD_OUT)
         n = min(held.n, options["images"])
@@ -115,7 +115,7 @@ class Work:
         return found + Load(mb=found.mb + 3 * mb(n, held.net.size**2 * 3))
 
     def represent(self, cell: Any) -> Load:
-        """One pass forth, and its answers written."""
+        """One forward pass, and writing its results."""
         images, model = get(cell, "images"), get(cell, "model")
         if images.startswith("inverted-"):
             return self._represented(self._made(model, self.config["invert"]["images"]))
@@ -135,7 +135,7 @@ class Work:
         return found + Load(seconds=n * answers * 4 / 50e6, mb=found.mb + 6 * mb(min(n, 2_500), answers))
 
     def probe(self, cell: Any) -> Load:
-        """All probes side by side on the features of the training images, which are read every epoch."""
+        """All probes together on the features of the training images, which are read every epoch."""
         options, net = self.config["probe"], self._network(get(cell, "model"))
         n = count(self.plan.store(get(cell, "dataset"), "train"), _TRAINING) * (options["epochs"] + 1)
         weights = options["probes"] * net.features * self.plan.classes(cell)
@@ -145,23 +145,23 @@ class Work:
     # Comparisons
 
     def compare(self, cell: Any) -> Load:
-        """A score per model above, per random order of its images, and of independent features."""
+        """Per earlier model a score, scores of random orders of its images, and one of independent features."""
         options = self.config["compare"]
         return self._scores(cell, 1 + options["permutations"] + options["floor"])
 
     def subgroups(self, cell: Any) -> Load:
-        """Two parts per model above, and draws from the larger one."""
+        """Per earlier model two parts, and draws from the larger one."""
         return self._scores(cell, 2 + self.config["compare"]["draws"])
 
     def _scores(self, cell: Any, each: int) -> Load:
         n, above, measure = self._compared(cell), self.plan.names_above(cell), self.plan.measure(cell)
-        both = 2  # orders of a pair, or pairs per model above on inverted images
+        both = 2  # orders of a pair, or pairs per earlier model on inverted images
         width = max(self._network(name).features for name in (get(cell, "model"), *above))
         score = costs.score(measure["method"], n, width, measure)
         return Load(seconds=both * each * len(above) * score.seconds, mb=score.mb)
 
     def agree(self, cell: Any) -> Load:
-        """Answers of every pair, in double precision."""
+        """Predictions of every pair, in double precision."""
         answers = mb(self._compared(cell), 1_000)
         return Load(seconds=2 * len(self.plan.names_above(cell)) * answers / 50, mb=10 * answers)
 
@@ -184,7 +184,7 @@ class Work:
         return Load(seconds=60 + len(self.plan.names_above(cell)), mb=1_000)
 
     def tabulate_figure(self, cell: Any) -> Load:
-        """Every cell read once, and intervals over models."""
+        """Reading every cell once, and intervals over models."""
         return Load(seconds=300 + 0.2 * len(self.plan.cells(cell)), mb=2_000)
 
     def figure(self, cell: Any) -> Load:
@@ -217,7 +217,7 @@ class Work:
         return self.plan.preprocessing({"model": model})["input"]
 
     def _images(self, model: str, dataset: str, stores: Sequence[str], otherwise: int) -> Images:
-        """Images of a packed split in front of a model, or as many as `otherwise` says while it is not packed."""
+        """Images of a split for a model: those that are packed, or `otherwise` if none are yet."""
         size = self.plan.datasets[dataset]["size"]
         n = count(stores, otherwise // _SMALL if size else otherwise)
         return Images(n, size, self._network(model), self._input(model)["resize"] is None)
@@ -228,7 +228,7 @@ class Work:
         return Images(n, net.size, net, self._input(model)["resize"] is None)
 
     def _pass(self, images: Images, n: float, each: float, batch: float, kind: str = "forward") -> Load:
-        """So many of some images, each worth so many passes forth."""
+        """A number of images, each worth a number of forward passes."""
         net, taken = images.net, min(n, batch)
         return Load(
             gflop=n * each * net.gflop,
