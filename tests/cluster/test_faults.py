@@ -46,7 +46,7 @@ def states(cluster, tree):
 
 def saved(cluster, tree):
     """Wait until the job that was asked to end says that it has saved the state."""
-    said = "stopped as asked: the state is saved"
+    said = "stopped by a signal: the state is saved"
     cluster.until(said, lambda: said in tree.said())
 
 

@@ -62,7 +62,7 @@ def test_a_published_checkpoint_runs_nothing(tmp_path, evil, name, zipped):
 @ZIP
 def test_a_checkpoint_that_is_one_object_runs_nothing(tmp_path, evil, zipped):
     torch.save(evil, tmp_path / "c.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r"c\.pth: it holds a whole object of \S+, which no one but its code can open"):
+    with pytest.raises(ValueError, match=r"c\.pth: it holds an object of \S+, which only its own code can open"):
         published.read(tmp_path / "c.pth", nn.Linear(2, 2))
 
 
@@ -70,14 +70,14 @@ def test_a_checkpoint_that_is_one_object_runs_nothing(tmp_path, evil, zipped):
 def test_the_state_of_a_training_runs_nothing(tmp_path, evil, zipped):
     state = {"fingerprint": "f", "model": {"weight": torch.ones(2)}, "more": evil}
     torch.save(state, tmp_path / "last.pt", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(ValueError, match=r"last\.pt holds no state to go on from: delete it to start over$"):
+    with pytest.raises(ValueError, match=r"last\.pt is not a training checkpoint; delete it to start over$"):
         Checkpoint(tmp_path, "f").load()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000)])
 def test_a_damaged_state_of_a_training_is_named(tmp_path, content):
     (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(ValueError, match=r"last\.pt holds no state to go on from: delete it to start over$"):
+    with pytest.raises(ValueError, match=r"last\.pt is not a training checkpoint; delete it to start over$"):
         Checkpoint(tmp_path, "f").load()
 
 
@@ -97,7 +97,7 @@ def test_a_cifar_archive_runs_nothing(tmp_path, evil, name):
             info.size = len(data)
             archive.addfile(info, io.BytesIO(data))
     with pytest.raises(
-        ValueError, match=r"cifar\.tar\.gz: \S+ is damaged or no CIFAR file: it asks for pathlib\.Path\.touch"
+        ValueError, match=r"cifar\.tar\.gz: \S+ is damaged or not a CIFAR file: it asks for pathlib\.Path\.touch"
     ):
         version.read(path, "train", 2, 0)
 

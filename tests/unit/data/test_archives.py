@@ -99,7 +99,7 @@ def test_a_damaged_archive_is_told(tmp_path, temporary, kind):
         pass
     path.write_bytes(b"no archive")
     with (
-        pytest.raises(ValueError, match=r"is no zip or tar archive, so nothing can be taken out of it"),
+        pytest.raises(ValueError, match=r"is not a zip or tar archive, so nothing can be taken out of it"),
         taken(path, "."),
     ):
         pass

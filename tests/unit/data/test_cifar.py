@@ -173,7 +173,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path, protocol)
     for call, args in [(os.system, (f"touch {mark}",)), (eval, (f"open({str(mark)!r}, 'w')",)), (open, (mark, "w"))]:
         files = python_files(10) | {"data_batch_2": pickle.dumps({"data": Payload(call, *args)}, protocol)}
         archive = pack(tmp_path / "evil.tar.gz", "cifar10_python", files)
-        with pytest.raises(ValueError, match=r"evil\.tar\.gz: data_batch_2 is damaged or no CIFAR file: it asks for "):
+        with pytest.raises(ValueError, match=r"evil\.tar\.gz: data_batch_2 is damaged or not a CIFAR file: it asks"):
             read(archive, "cifar10_python")
         assert not mark.exists()
 
@@ -285,5 +285,5 @@ def test_inconsistent_contents_are_named(tmp_path, content, message):
 def test_a_truncated_pickle_in_a_folder_is_named(tmp_path):
     for name, content in python_files(100).items():
         (tmp_path / name).write_bytes(content[: len(content) // 2] if name == "train" else content)
-    with pytest.raises(ValueError, match="train is damaged or no CIFAR file"):
+    with pytest.raises(ValueError, match="train is damaged or not a CIFAR file"):
         read(tmp_path, "cifar100_python")

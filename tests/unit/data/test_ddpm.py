@@ -71,10 +71,10 @@ def test_a_label_out_of_range_is_named(source, label, row):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.zeros(5), r"holds float64 of shape \(5,\), not one whole number per image"),
+        (np.zeros(5), r"holds float64 of shape \(5,\), not one integer per image"),
         (np.zeros((5, 1), int), r"holds int64 of shape \(5, 1\), not"),
         (np.zeros(0, int), r"holds int64 of shape \(0,\), not"),
-        (np.array([None]), "is damaged or no array of numbers"),
+        (np.array([None]), "is damaged or not an array of numbers"),
     ],
 )
 def test_labels_that_are_no_numbers_are_told(source, labels, message):
@@ -86,7 +86,7 @@ def test_labels_that_are_no_numbers_are_told(source, labels, message):
 def test_a_truncated_file_of_labels_is_told(source):
     path = source / "some_sorted_labels.npy"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"labels\.npy is damaged or no array of numbers"):
+    with pytest.raises(ValueError, match=r"labels\.npy is damaged or not an array of numbers"):
         read(source)
 
 

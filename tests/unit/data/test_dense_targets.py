@@ -123,7 +123,7 @@ def test_what_does_not_fit_names_its_image(made, message):
 
 
 def test_a_label_out_of_range_says_where_to_look():
-    with pytest.raises(ValueError, match=r"classes in config/datasets.tsv, or name the value that counts nowhere in"):
+    with pytest.raises(ValueError, match=r"classes in config/datasets.tsv, or name the value of ignored pixels in"):
         targets.check(FULL, replace(EVERYTHING, ignore=None), SIZE, "a.jpg")
 
 

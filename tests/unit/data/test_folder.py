@@ -96,13 +96,13 @@ def test_an_empty_class_is_told_before_anything_is_read(tree):
 
 def test_a_file_that_is_no_image_is_named(tree):
     (tree / "train" / "a_cat" / "notes.txt").write_text("cats")
-    with pytest.raises(ValueError, match=r"notes\.txt cannot be read as an image: its bytes are in no known image"):
+    with pytest.raises(ValueError, match=r"notes\.txt cannot be read as an image: it is not in a known image"):
         read(tree)
 
 
 def test_a_folder_among_the_images_is_named(tree):
     (tree / "train" / "a_cat" / "more").mkdir()
-    with pytest.raises(ValueError, match=r"a_cat/more is no file: a class folder may hold images only"):
+    with pytest.raises(ValueError, match=r"a_cat/more is not a file: a class folder may have images only"):
         read(tree)
 
 

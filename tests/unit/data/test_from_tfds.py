@@ -138,7 +138,7 @@ def test_grey_sets_are_refused(tmp_path):
 def test_a_set_without_classes_is_refused(tmp_path, features, example, keys):
     source = build(tmp_path, {"train": [{"image": png(noise(1)[0])} | example]}, features, keys=keys)
     held = ", ".join(sorted(features))
-    with pytest.raises(ValueError, match=f"is no classification set: no image with a class label among {held}"):
+    with pytest.raises(ValueError, match=f"is not a classification set: no image with a class label among {held}"):
         read(source)
 
 
@@ -231,7 +231,7 @@ def test_caltech101_as_tfds_publishes_it(tmp_path):
             "record 0: the file is damaged, a checksum",
         ),
         (lambda data: data[:2] + bytes([data[2] ^ 1]) + data[3:], "record 0: the file is damaged, a checksum"),
-        (lambda data: data + records_by_hand.record(b"\xff"), r"record 4 is no tf\.train\.Example"),
+        (lambda data: data + records_by_hand.record(b"\xff"), r"record 4 is not a tf\.train\.Example"),
     ],
 )
 def test_a_damaged_file_is_named_with_its_record(source, shards, damage, message):

@@ -90,7 +90,7 @@ def test_a_listed_file_that_is_not_there_is_told(tree, tmp_path):
     (tree / "office_0001" / "sync_depth_00001.png").unlink()
     with pytest.raises(ValueError, match=r"sync_depth_00001\.png cannot be read as an image"):
         list(nyu.read(tree, "test", None, 0))
-    with pytest.raises(ValueError, match=r"sync_depth_00001\.png is listed, but not there$"):
+    with pytest.raises(ValueError, match=r"sync_depth_00001\.png is listed, but missing$"):
         nyu.arrange(tree, ["test"], tmp_path / "made")
 
 

@@ -198,7 +198,7 @@ def test_images_outside_ball_or_range_are_named(store, paths):
 
 
 def test_nan_is_refused(store, paths):
-    with pytest.raises(ValueError, match=r"^attacked image with id 4: it is no number somewhere$"):
+    with pytest.raises(ValueError, match=r"^attacked image with id 4: it has NaN or infinite values$"):
         write_perturbed(*paths, store, one(store, torch.nan), "perturbation", 0.1, "linf")
 
 
@@ -215,7 +215,7 @@ def test_what_does_not_pair_is_refused(store, paths):
 
 
 def test_another_store_is_no_store_of_attacked_images(store):
-    with pytest.raises(ValueError, match=r"val\.lmdb holds no attacked images: its manifest says no kind, norm, eps"):
+    with pytest.raises(ValueError, match=r"val\.lmdb has no attacked images: its manifest states no kind, norm, eps"):
         facts(store)
     with pytest.raises(ValueError, match=r"'val/0\.png' names no clean image with its SHA-256"):
         origin("val/0.png")

@@ -145,8 +145,8 @@ REFUSED = {
         raw_png(np.dstack([DEEP] * 3), 16, 2, (b"tRNS", b"\0\3\0\3\0\3")),
         "it is a PNG with a transparent colour of other than 8 bits",
     ),
-    "no image": (b"text", "its bytes are in no known image format"),
-    "nothing": (b"", "its bytes are in no known image format"),
+    "no image": (b"text", "it is not in a known image format"),
+    "nothing": (b"", "it is not in a known image format"),
     "the head of a PNG": (file(RGB)[:20], ""),
 }
 

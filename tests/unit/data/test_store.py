@@ -261,7 +261,7 @@ def test_no_indices_no_images(paths):
 def test_a_missing_store_is_told(paths):
     write(*paths, items(1))
     paths[0].unlink()
-    with pytest.raises(ValueError, match=r"test\.lmdb is missing or no file"):
+    with pytest.raises(ValueError, match=r"test\.lmdb is missing or not a file"):
         Store(paths[0])
 
 

@@ -144,7 +144,7 @@ def test_what_is_missing_is_told(paths, tmp_path):
     with pytest.raises(ValueError, match=r"other\.parquet, the manifest of .*other\.targets\.lmdb, is missing"):
         TargetStore(tmp_path / "other.lmdb")
     paths[0].with_suffix(".targets.lmdb").unlink()
-    with pytest.raises(ValueError, match=r"test\.targets\.lmdb is missing or no file"):
+    with pytest.raises(ValueError, match=r"test\.targets\.lmdb is missing or not a file"):
         TargetStore(paths[0])
 
 

@@ -125,7 +125,7 @@ def test_a_malicious_object_among_the_weights_is_left_out_unrun(tmp_path, zipped
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "c.pt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"c\.pt is not a whole checkpoint: "):
+    with pytest.raises(ValueError, match=r"c\.pt is not a complete checkpoint: "):
         read(path)
 
 
@@ -135,7 +135,7 @@ def test_a_truncated_checkpoint_is_refused_wherever_it_ends(tmp_path, zipped):
     path = tmp_path / "cut.pt"
     for share in (0.0001, 0.01, 0.1, 0.3, 0.5, 0.9, 0.999):
         path.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(ValueError, match=r"cut\.pt is not a whole checkpoint: "):
+        with pytest.raises(ValueError, match=r"cut\.pt is not a complete checkpoint: "):
             read(path)
 
 
@@ -166,7 +166,7 @@ def test_a_checkpoint_without_normaliser_is_not_of_this_format(tmp_path):
     path = checkpoint(tmp_path / "c.pt", state)
     with pytest.raises(
         ValueError,
-        match=r"c\.pt: it is not in MadryLab format, for it has no normaliser: leave column `format` empty$",
+        match=r"c\.pt: it is not in MadryLab format, because it has no normaliser: leave column `format` empty$",
     ):
         read(path)
     assert read(path, "").normaliser is None

@@ -213,15 +213,15 @@ REFUSED = {
     ),
     "two copies that differ": (
         lambda s: prefixed(s, "student.") | prefixed(OTHER, "teacher."),
-        "it has several copies of the network, behind `student.`, `teacher.`: save the weights of one of them alone",
+        "it has several copies of the network, after `student.`, `teacher.`: save the weights of one of them alone",
     ),
     "a network pickled whole": (
         lambda s: net(),
-        f"it holds a whole object of {Net.__module__}.Net, which no one but its code can open: {ALONE}",
+        f"it holds an object of {Net.__module__}.Net, which only its own code can open: {ALONE}",
     ),
     "a network pickled whole, under a key": (
         lambda s: {"epoch": 3, "args": argparse.Namespace(), "net": net()},
-        f"it holds, under `net`, a whole object of {Net.__module__}.Net, which no one but its code can open: {ALONE}",
+        f"it holds, under `net`, an object of {Net.__module__}.Net, which only its own code can open: {ALONE}",
     ),
     "nothing": (lambda s: {}, f"it holds no weights by name, but nothing: {ALONE}"),
     "numbers": (lambda s: {"epoch": 3, "lr": 0.1}, f"it holds no weights by name, but epoch, lr: {ALONE}"),
@@ -365,7 +365,7 @@ def test_safetensors_whatever_their_name(tmp_path):
     save_file(state(), tmp_path / "download.pth")
     same(read(tmp_path / "download.pth", net()), state())
     (tmp_path / "half.pth").write_bytes((tmp_path / "download.pth").read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"half\.pth is not a whole checkpoint"):
+    with pytest.raises(ValueError, match=r"half\.pth is not a complete checkpoint"):
         read(tmp_path / "half.pth", net())
 
 
@@ -413,7 +413,7 @@ CONTENTS = {
     b"<!DOCTYPE html><html></html>": "it is a web page, not the file behind it",
     b"\n\n <html>": "it is a web page, not the file behind it",
     b"\x89HDF\r\n\x1a\n" + bytes(90): "it is an HDF5 file",
-    b"\x1f\x8b\x08" + bytes(90): "it is a gzip archive; name the file in it behind # in column `source`",
+    b"\x1f\x8b\x08" + bytes(90): "it is a gzip archive; name the file in it after # in column `source`",
     b"hello": ".",
     b"PK\x03\x04" * 9: ".",
 }
@@ -423,7 +423,7 @@ CONTENTS = {
 def test_what_is_no_checkpoint_is_refused(tmp_path, content):
     path = tmp_path / "c.pth"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"c\.pth is not a whole checkpoint: {CONTENTS[content]}"):
+    with pytest.raises(ValueError, match=rf"c\.pth is not a complete checkpoint: {CONTENTS[content]}"):
         read(path, net())
 
 
@@ -431,7 +431,7 @@ def test_an_archive_of_numpy_is_refused(tmp_path):
     np.savez(tmp_path / "c.npz", weight=np.ones(2))
     with pytest.raises(
         ValueError,
-        match=r"c\.npz is not a whole checkpoint: it is a zip archive without weights of torch; name the file in it",
+        match=r"c\.npz is not a complete checkpoint: it is a zip archive without weights of torch; name the file in it",
     ):
         read(tmp_path / "c.npz", net())
 
@@ -440,7 +440,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path):
     whole = saved(tmp_path / "c.pth", state()).read_bytes()
     for share in (0.01, 0.5, 0.99):
         (tmp_path / "cut.pth").write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(ValueError, match=r"cut\.pth is not a whole checkpoint: ."):
+        with pytest.raises(ValueError, match=r"cut\.pth is not a complete checkpoint: ."):
             read(tmp_path / "cut.pth", net())
 
 

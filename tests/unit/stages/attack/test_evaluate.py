@@ -249,8 +249,8 @@ def test_the_log_has_what_stands_after_each_member(weights, store, tmp_path):
     left = int((np.array(found["prediction"]) == np.array(found["label"])).sum())
     assert said.pop(0) == "computes on CPU in fp32: 20 images in batches of 20, 1 threads"
     assert [line.partition(":")[0] for line in said[:2]] == ["batch 1 of 1"] * 2
-    assert re.fullmatch(r"batch 1 of 1: after apgd_ce \d+ of 20 images stand", said[0])
-    assert said[1] == f"batch 1 of 1: after square {left} of 20 images stand"
+    assert re.fullmatch(r"batch 1 of 1: after apgd_ce \d+ of 20 images remain", said[0])
+    assert said[1] == f"batch 1 of 1: after square {left} of 20 images remain"
     assert said[2].startswith(f"1 of 1 batches: accuracy {left / 20:.4f} of 20 images, clean ")
 
 

@@ -194,7 +194,7 @@ def test_asked_to_end_it_saves_and_ends(tmp_path, stores, reference, step):
     handler = signal.getsignal(signal.SIGTERM)
     job = Job(step, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(
-        SystemExit, match=r"^stopped as asked: the state is saved, and the next attempt goes on from it$"
+        SystemExit, match=r"^stopped by a signal: the state is saved, and the next attempt resumes from it$"
     ):
         run(tmp_path, stores, recipe(**ADVERSARIAL), job=job)
     assert signal.getsignal(signal.SIGTERM) is handler

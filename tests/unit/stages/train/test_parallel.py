@@ -150,7 +150,7 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
     until_alive(process, "a state is saved", state.exists)
     process.send_signal(signal.SIGTERM)
     _, error = finished(process, code=1)
-    assert error.strip().splitlines()[-1].startswith("stopped as asked: the state is saved"), error
+    assert error.strip().splitlines()[-1].startswith("stopped by a signal: the state is saved"), error
     kept = torch.load(state, weights_only=True)
     for model, buffers in zip(kept["models"], kept["buffers"], strict=True):
         first, second = buffers["network.stem.1.running_mean"]

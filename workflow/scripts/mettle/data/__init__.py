@@ -1,4 +1,4 @@
-"""Images: the store that all stages read, and readers of data sets as they are published, which only prep needs."""
+"""Images: the store that all stages read, and readers of published data sets, which only prep needs."""
 
 from mettle.data.item import Item
 from mettle.data.perturbed import write_perturbed

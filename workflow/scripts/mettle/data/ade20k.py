@@ -1,8 +1,8 @@
 """
 ADE20K for semantic segmentation, as the archive ADEChallengeData2016 holds it.
 
-`images/{training,validation}/*.jpg` beside `annotations/{training,validation}/*.png`. Annotations have 0 for what
-belongs to no class and 1 to 150 for the classes; a store has 0 to 149 for the classes and `IGNORE` for the rest.
+`images/{training,validation}/*.jpg` beside `annotations/{training,validation}/*.png`. Annotations have 0 for
+pixels of no class and 1 to 150 for the classes; a store has 0 to 149 for the classes and `IGNORE` for the rest.
 """
 
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def read(source: Path, split: str, classes: int, seed: int) -> Iterator[Item]:
 
 
 def names(source: Path, split: str) -> list[str]:
-    """Names of the classes by `objectInfo150.txt`, of several words for one the first; none where it is missing."""
+    """Names of the classes by `objectInfo150.txt`, the first of several synonyms; none if it is missing."""
     path = source / _NAMES
     if not path.is_file():
         return []

@@ -1,8 +1,8 @@
 """
-Archives, zip or tar: the part of one that a source names behind `#`, unpacked where nothing else is.
+Archives, zip or tar: the part of one that a source names after `#`, unpacked into a folder of its own.
 
-An archive comes from elsewhere, so it is taken for hostile: only regular files and folders are made, under a new
-temporary folder. A name that leads out of it, a link, a device or a pipe in what is taken is an error.
+Archives come from elsewhere, so they are not trusted: only regular files and folders are made, in a new temporary
+folder. A name that leads out of it, a link, a device or a pipe in the part that is taken is an error.
 """
 
 import shutil
@@ -25,7 +25,7 @@ _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeEr
 
 @dataclass(frozen=True)
 class _Entry:
-    """What an archive holds under one name."""
+    """An entry of an archive."""
 
     name: str
     is_file: bool
@@ -41,13 +41,13 @@ def taken(path: Path, member: str) -> Iterator[Path]:
     Parameters
     ----------
     path : file
-    member : a file or folder in the archive by its whole path, a shell pattern that one of them fits, `.` for all of
+    member : a file or folder in the archive by its full path, a shell pattern that one of them matches, `.` for all of
         it; empty for the file itself
 
     Raises
     ------
     ValueError
-        If the archive is damaged or none, no member or several fit, the disk is too small, or one that is wanted is no
+        If it is damaged or not an archive, no member or several match, the disk is too small, or a member is not a
         regular file or would be written elsewhere.
     """
     if not member:
@@ -81,7 +81,7 @@ def _opened(path: Path) -> Iterator[list[_Entry]]:
             while archive.fileobj.read(1 << 20):  # gzip compares its checksum at the very end, past the last member
                 pass
     else:
-        raise ValueError(f"{path} is no zip or tar archive, so nothing can be taken out of it with '#'")
+        raise ValueError(f"{path} is not a zip or tar archive, so nothing can be taken out of it with '#'")
 
 
 def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
@@ -97,7 +97,7 @@ def _tarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> _Entry:
 
 
 def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
-    """The one name that is wanted: the very name, else the only one that fits it as a shell pattern."""
+    """The name that is wanted: an exact match, else the only name that matches it as a shell pattern."""
     names = {entry.name for entry in entries}
     names |= {str(parent) for name in names for parent in PurePosixPath(name).parents}
     if wanted in names:
@@ -106,7 +106,7 @@ def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
 
 
 def _check_space(size: int, folder: Path, path: Path) -> None:
-    """Refuse what does not fit before the disk is full; neither format unpacks to more than it states."""
+    """Raise ValueError before the disk is full; neither format unpacks to more than it states."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ValueError(
@@ -119,7 +119,7 @@ def _write(entry: _Entry, folder: Path, path: Path) -> None:
     """One file or folder of an archive, below a folder."""
     parts = PurePosixPath(entry.name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts:
-        raise ValueError(f"{path} holds '{entry.name}', which would be written outside of where it is unpacked")
+        raise ValueError(f"{path} holds '{entry.name}', which would be written outside of its folder")
     if not entry.is_file and not entry.is_folder:
         raise ValueError(f"{path} holds '{entry.name}', which is a link, a device or a pipe, not a file")
     target = folder / parts

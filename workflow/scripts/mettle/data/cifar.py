@@ -23,7 +23,7 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Version:
-    """What one published version is made of.
+    """Files of a published version.
 
     Attributes
     ----------
@@ -148,8 +148,8 @@ class _Unpickler(pickle.Unpickler):
 def _unpickle(data: bytes, where: str) -> dict:
     try:
         found = _Unpickler(io.BytesIO(data), encoding="bytes").load()
-    except Exception as error:  # damaged pickles raise many kinds
-        raise ValueError(f"{where} is damaged or no CIFAR file: {error}") from error
+    except Exception as error:  # damaged pickles raise many kinds of errors
+        raise ValueError(f"{where} is damaged or not a CIFAR file: {error}") from error
     if not isinstance(found, dict):
         raise ValueError(f"{where} holds a {type(found).__name__}, not the dictionary of a CIFAR file")
     return {_text(key): value for key, value in found.items()}

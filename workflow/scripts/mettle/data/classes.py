@@ -1,4 +1,4 @@
-"""Class names of a data set in the order of its labels, and whether two data sets name their classes alike."""
+"""Class names of a data set in the order of its labels, and whether two data sets agree on them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,9 +21,9 @@ class Known(NamedTuple):
 
 
 def known(row: DatasetRow) -> Known | None:
-    """Names of the classes by the row's list, else by its parent; None where the source alone has them.
+    """Names of the classes by the row's list, else by its parent; None if only the source has them.
 
-    A parent without a list and a parent of its own is asked for its folders, where they are on disk.
+    For a parent without a list and without a parent, its folders count, if they are on disk.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def checked(items: Iterable[Item], found: Known, own: bool) -> Iterator[Item]:
     ----------
     items : the images; a class named by its index has no name in the source
     found : the names
-    own : whether the list is the row's own, which may call the classes otherwise than the source does
+    own : whether the list is the row's own, whose names may differ from those of the source
 
     Raises
     ------
@@ -96,11 +96,11 @@ def checked(items: Iterable[Item], found: Known, own: bool) -> Iterator[Item]:
 
 
 def differ(a: Sequence[str], b: Sequence[str]) -> str:
-    """The first class that is named otherwise in b than in a, as `class 1 is 'banana', but 'cherry'`, or nothing.
+    """The first class whose name in b differs from that in a, as `class 1 is 'banana', but 'cherry'`, or empty.
 
     Parameters
     ----------
-    a, b : names in the order of the labels; one that is only the label's number is none, unless both are numbers
+    a, b : names in the order of the labels; one that is only the label's number does not count, unless both are
     """
     for label, (one, other) in enumerate(zip(a, b, strict=False)):
         unnamed = str(label) in (one, other) and not (one.isdigit() and other.isdigit())

@@ -32,15 +32,16 @@ def read(
     Parameters
     ----------
     source : folder with `annotations` and the folders of images
-    split : `train2017`, `val2017`, or any other of which there are annotations
+    split : `train2017`, `val2017`, or any other with annotations
     classes : number of categories
     say : writes a line of the log
 
     Raises
     ------
     ValueError
-        If the annotations are missing or damaged, an id appears twice, an annotation names an image or category that is
-        not there, a mask, box or area cannot be, or an image is missing or of another size; names file and annotation.
+        If the annotations are missing or damaged, an id appears twice, an annotation names an image or category that
+        does not exist, a mask, box or area is impossible, or an image is missing or of another size; the message names
+        file and annotation.
     """
     path = _path(source, split)
     content = _content(path)

@@ -1,6 +1,6 @@
-"""Collages: handwritten digits laid over crops of photographs, what the generated data sets have in common.
+"""Collages: handwritten digits on crops of photographs, which the generated data sets have in common.
 
-The digits are those of `digits`, the photographs the two that scikit-learn carries. The left three quarters of each
+The digits are those of `digits`, the photographs are the two of scikit-learn. The left three quarters of each
 photograph belong to the training images, the rest to the test images, so that no pixel is in both.
 """
 
@@ -38,7 +38,7 @@ def draw_digit(rng: np.random.Generator, split: str, classes: list[int]) -> int:
 
 
 def draw_ink(rng: np.random.Generator, digit: int, edge: int, size: int, margin: int) -> np.ndarray:
-    """The ink of a digit on an empty image, uint8 (size, size), in a place drawn evenly.
+    """The ink of a digit on an empty image, uint8 (size, size), in a uniformly drawn place.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def draw_ink(rng: np.random.Generator, digit: int, edge: int, size: int, margin:
 def draw_background(
     rng: np.random.Generator, split: str, size: int, crop: tuple[int, int], brightness: tuple[float, float]
 ) -> np.ndarray:
-    """A darkened, perhaps mirrored crop of a photograph's part for this split, float (size, size, 3) in [0, 1].
+    """A darkened, perhaps mirrored crop of the part of a photograph for this split, float (size, size, 3) in [0, 1].
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def draw_background(
     edge = int(rng.integers(*crop, endpoint=True))
     x = int(rng.integers(left, right - edge, endpoint=True))
     y = int(rng.integers(0, photo.height - edge, endpoint=True))
-    # Cropped first: a filter that resizes a box of the whole photograph reads beyond it, into the other split's part.
+    # Cropped first: resizing a box of the photograph would read pixels beyond it, from the part of the other split.
     piece = photo.crop((x, y, x + edge, y + edge)).resize((size,) * 2, Image.Resampling.BICUBIC)
     pixels = np.asarray(piece, np.float64) / 255 * rng.uniform(*brightness)
     return pixels[:, ::-1] if rng.random() < 0.5 else pixels
@@ -104,7 +104,7 @@ def box(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 @cache
 def photographs() -> list[Image.Image]:
-    """The two photographs that scikit-learn carries, RGB, 640 x 427 pixels."""
+    """The two photographs of scikit-learn, RGB, 640 x 427 pixels."""
     from sklearn.datasets import load_sample_images
 
     return [Image.fromarray(photo) for photo in load_sample_images().images]

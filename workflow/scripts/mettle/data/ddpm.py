@@ -2,8 +2,8 @@
 CIFAR-10 images drawn from a diffusion model: raw pixels in one file, labels in another.
 
 Sehwag et al. 2021, "Robust learning meets generative models" (arXiv:2104.09425): samples of an improved DDPM that was
-trained on CIFAR-10, with labels by a classifier, sorted by its confidence. The images file holds uint8 and nothing
-else, 3,072 bytes an image in the order row, column, channel. Both files are mapped, never read as a whole.
+trained on CIFAR-10, with labels by a classifier, sorted by its confidence. The images file is plain uint8,
+3,072 bytes per image in the order row, column, channel. Both files are memory-mapped.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def read(source: Path, split: str, classes: int, seed: int) -> Iterator[Item]:
     Raises
     ------
     ValueError
-        If one of the files is missing or there twice, the sizes do not fit each other, or a label is no class.
+        If one of the files is missing or there are two, their sizes do not match, or a label is out of range.
     """
     check_classes(len(CLASS_NAMES), classes, "data set 'cifar_ddpm'")
     pixels, labels = _the_file(source, "*_images.bin"), _the_file(source, "*_labels.npy")
@@ -58,9 +58,9 @@ def _labels(path: Path) -> np.ndarray:
     try:
         labels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or no array of numbers: {error}") from error
+        raise ValueError(f"{path} is damaged or not an array of numbers: {error}") from error
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
-        raise ValueError(f"{path} holds {labels.dtype} of shape {labels.shape}, not one whole number per image")
+        raise ValueError(f"{path} holds {labels.dtype} of shape {labels.shape}, not one integer per image")
     if (wrong := np.flatnonzero((labels < 0) | (labels >= len(CLASS_NAMES)))).size:
         raise ValueError(f"{path}[{wrong[0]}]: label {labels[wrong[0]]} is out of range 0..{len(CLASS_NAMES) - 1}")
     return labels

@@ -1,5 +1,5 @@
 """
-The handwritten digits that scikit-learn carries, as 32x32 images: real, tiny, no download.
+The handwritten digits of scikit-learn, as 32x32 images: real, tiny, no download.
 
 1,797 digits of 8x8 pixels with 17 grey levels, the test part of the UCI set "Optical Recognition of Handwritten
 Digits" (Alpaydin and Kaynak 1998, doi:10.24432/C50P49). Small networks reach 97-99 %.

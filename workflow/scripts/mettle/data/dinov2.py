@@ -2,7 +2,7 @@
 The arrays that DINOv2 reads beside the images of an ImageNet-like folder, its `extra` folder.
 
 DINOv2 (Oquab et al. 2023, arXiv:2304.07193) makes the path of an image from a row of `entries-{SPLIT}.npy`. Its own
-script writes these for the whole of ImageNet only, and fails for the test split under NumPy 2.
+script writes these only for all of ImageNet, and fails for the test split under NumPy 2.
 """
 
 import re
@@ -24,7 +24,7 @@ _LAST = re.compile(r"_(\d+)\.JPEG$")
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Name of each class folder by `labels.txt`, a folder, a comma and a name a line; empty where it is missing."""
+    """Name of each class folder by `labels.txt`, with a folder, a comma and a name per line; empty if it is missing."""
     if not path.is_file():
         return {}
     pairs = [line.partition(",") for line in text.read(path).split("\n") if line.strip()]
@@ -32,14 +32,14 @@ def read_labels(path: Path) -> dict[str, str]:
 
 
 def write(source: Path, split: str, names: Mapping[str, str], folder: Path) -> int:
-    """Write the arrays of one split; the number of images.
+    """Write the arrays of one split; returns the number of images.
 
     Parameters
     ----------
     source : folder with `train/<class>/*.JPEG`, `val/<class>/*.JPEG` or `test/*.JPEG`, all of ImageNet's images or some
     split : train, val or test
     names : name of each class folder; a class without one is named by its folder
-    folder : where the arrays go
+    folder : for the arrays
 
     Raises
     ------
@@ -65,7 +65,7 @@ def write(source: Path, split: str, names: Mapping[str, str], folder: Path) -> i
 
 
 def _entries(rows: list[tuple[int, int, str, str]]) -> np.ndarray:
-    """The rows as DINOv2 reads them, texts as long as the longest."""
+    """The rows as DINOv2 reads them, with strings of the length of the longest."""
     ids, names = (max(len(row[place]) for row in rows) for place in (2, 3))
     kinds = {"actual_index": "<u4", "class_index": "<u4", "class_id": f"<U{ids}", "class_name": f"<U{names}"}
     return np.array(rows, np.dtype(list(kinds.items())))

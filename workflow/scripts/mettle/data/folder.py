@@ -18,7 +18,7 @@ def read(
 ) -> Iterator[Item]:
     """Images of `source/split/class/file`, classes and files sorted by name, the files' bytes as they are if `plain`.
 
-    Every file is decoded once to see that it is whole. Hidden files are passed over, symbolic links followed.
+    Every file is decoded once to check it. Hidden files are skipped, symbolic links followed.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def read(
     Raises
     ------
     ValueError
-        If the split's folder or a class is missing or empty, a file cannot be decoded as one picture, or something that
-        `subset` lists is not there or is there twice, or a folder is none of `names`.
+        If the split's folder or a class is missing or empty, a file cannot be decoded as one picture, or an entry of
+        `subset` is missing or appears twice, or a folder is not among `names`.
     """
     folder = source / split
     if not folder.is_dir():
@@ -58,7 +58,7 @@ def read(
 
 
 def _only(paths: list[Path], names: list[str], subset: Path, folder: Path) -> list[Path]:
-    """Those of the paths that a list names: every name once, so as many as the list is long."""
+    """The paths that a list names, one for each name."""
     wanted = set(names)
     kept = [path for path in paths if path.name in wanted]
     found = Counter(path.name for path in kept)
@@ -80,10 +80,10 @@ def _files(folder: Path, may_be_empty: bool) -> list[Path]:
 def _item(source: Path, file: tuple[Path, int]) -> Item:
     path, label = file
     if not path.is_file():
-        raise ValueError(f"{path} is no file: a class folder may hold images only")
+        raise ValueError(f"{path} is not a file: a class folder may have images only")
     return Item(read_image(path), label, path.parent.name, path.relative_to(source).as_posix())
 
 
 def _sorted(folder: Path) -> list[Path]:
-    """What is in a folder, by name, without hidden files."""
+    """Contents of a folder, sorted by name, without hidden files."""
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))

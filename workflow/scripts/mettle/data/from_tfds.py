@@ -21,7 +21,7 @@ def read(name: str, source: Path, split: str, classes: int, seed: int) -> Iterat
 
     Parameters
     ----------
-    name : data set, with `:version` behind it for another than the newest, and `/config` where it has several
+    name : data set, with `:version` after it for another than the newest, and `/config` if it has several
     source : TFDS's `data_dir`: the folder that holds the data set's folder
     split : name of the split, as TFDS has it
     classes : number of classes that there must be
@@ -30,7 +30,7 @@ def read(name: str, source: Path, split: str, classes: int, seed: int) -> Iterat
     Raises
     ------
     ValueError
-        If the data set is not there, in another file format, or without such a split; if it has no colour image with
+        If the data set is missing, in another file format, or without such a split; if it has no colour image with
         one label, or another number of classes; if a file is damaged or incomplete, or an image cannot be decoded.
     """
     info, builder = _open(name, source)
@@ -44,7 +44,7 @@ def read(name: str, source: Path, split: str, classes: int, seed: int) -> Iterat
 
 
 def _open(name: str, source: Path) -> tuple[Any, Any]:
-    """Description and builder of a data set that is prepared."""
+    """Description and builder of a prepared data set."""
     from tensorflow_datasets.core.read_only_builder import builder_from_files
     from tensorflow_datasets.core.registered import DatasetNotFoundError
 
@@ -88,8 +88,8 @@ def _example(record: bytes, image: str, label: str, where: str) -> dict[str, Any
     """Features of a record that have one value, image and label among them."""
     try:
         features = tfrecord.example(record)
-    except Exception as error:  # protobuf's own kind
-        raise ValueError(f"{where} is no tf.train.Example: {error}") from error
+    except Exception as error:  # protobuf's own kind of error
+        raise ValueError(f"{where} is not a tf.train.Example: {error}") from error
     single = {name: values[0] for name, values in features.items() if len(values) == 1}
     for name, kind in ((image, bytes), (label, int)):
         if not isinstance(single.get(name), kind):
@@ -108,7 +108,7 @@ def _features(info: Any) -> tuple[str, str]:
     kinds = {image: tfds.features.Image, label: tfds.features.ClassLabel}
     if not all(name in info.features and isinstance(info.features[name], kind) for name, kind in kinds.items()):
         held = ", ".join(sorted(info.features))
-        raise ValueError(f"{info.full_name} is no classification set: no image with a class label among {held}")
+        raise ValueError(f"{info.full_name} is not a classification set: no image with a class label among {held}")
     if (channels := info.features[image].shape[-1]) != 3:
         raise ValueError(f"{info.full_name} has images with {channels} channels, but only three are taken")
     return image, label
@@ -119,7 +119,7 @@ def _items(examples: Any, image: str, label: str, names: list[str], where: str) 
         here = f"{where}, image {row}{_file_name(example)}"
         try:
             data = plain(example[image])
-        except Exception as error:  # PIL raises a dozen kinds for damaged files
+        except Exception as error:  # PIL raises a dozen kinds of errors for damaged files
             raise ValueError(f"{here} cannot be read: {error}") from error
         number = int(example[label])
         if not 0 <= number < len(names):
@@ -128,6 +128,6 @@ def _items(examples: Any, image: str, label: str, names: list[str], where: str) 
 
 
 def _file_name(example: dict[str, Any]) -> str:
-    """Name of the file that an image was, where the data set tells."""
+    """Name of the file of an image, if the data set has it."""
     found = [value.decode() for key, value in example.items() if key.rpartition("/")[2] == "file_name"]
     return f" ({found[0]})" if found else ""

@@ -1,7 +1,7 @@
 """
 Classification sets of torchvision, by the name of their class: `torchvision/CIFAR10`, `torchvision/Flowers102`.
 
-torchvision decodes the files, so that what comes out is a lossless PNG of the pixels. Nothing is downloaded.
+torchvision decodes the files, so images become lossless PNG of the pixels. Nothing is downloaded.
 """
 
 import inspect
@@ -23,8 +23,8 @@ def read(name: str, source: Path, split: str, classes: int, seed: int) -> Iterat
     """Images of one split in torchvision's order.
 
     The split goes to torchvision as `train=` or `split=`, whichever the class has. A class with neither, such as
-    Caltech101, is split here: of every five images that follow each other one, drawn with a fixed seed, is `test`,
-    the others are `train`. Such sets are sorted by class, so that every class is divided alike.
+    Caltech101, is split here: of every five consecutive images one, drawn with a fixed seed, is `test`, the others
+    are `train`. Such sets are sorted by class, so that every class is split alike.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def read(name: str, source: Path, split: str, classes: int, seed: int) -> Iterat
 
 
 def held_out(n: int) -> np.ndarray:
-    """Whether each of n images belongs to `test`, bool (n,): one of every whole block of five."""
+    """Whether each of n images belongs to `test`, bool (n,): one of every full block of five."""
     test = np.zeros(n, bool)
     blocks = n // _BLOCK
     test[np.arange(blocks) * _BLOCK + np.random.default_rng(_SPLIT_SEED).integers(_BLOCK, size=blocks)] = True
@@ -65,7 +65,7 @@ def _open(name: str, source: Path, split: str, where: str) -> tuple[Any, np.ndar
     chosen = {"train": split == "train"} if "train" in known else {"split": split} if "split" in known else {}
     try:
         dataset = kind(str(source), **chosen)  # `download` is off by default
-    except Exception as error:  # every class of torchvision raises kinds of its own
+    except Exception as error:  # every class of torchvision raises its own kinds of errors
         call = f'{kind.__name__}("{source}", download=True)'
         how = f"; to get it: from torchvision.datasets import {name}; {call}" if "download" in known else ""
         raise ValueError(f"{source} does not hold {where}: {' '.join(str(error).split())}{how}") from error
@@ -84,7 +84,7 @@ def _kind(name: str) -> type:
 
 
 def _names(dataset: Any) -> list[str]:
-    """Names of the classes; none where torchvision knows none."""
+    """Names of the classes; none if torchvision has none."""
     names = getattr(dataset, "classes", None) or getattr(dataset, "categories", None) or []
     return [name if isinstance(name, str) else ", ".join(map(str, name)) for name in names]
 
@@ -98,7 +98,7 @@ def _items(dataset: Any, positions: np.ndarray, names: list[str], classes: int, 
             raise ValueError(f"{here}: label {label} is out of range 0..{classes - 1}")
         seen.add(label)
         yield Item(png(array), label, names[label] if names else str(label), here)
-    if not names:  # then the labels alone tell how many classes there are
+    if not names:  # then the number of classes follows from the labels alone
         check_classes(len(seen), classes, where)
 
 
@@ -106,7 +106,7 @@ def _example(dataset: Any, position: int, here: str, colour: bool) -> tuple[np.n
     """Pixels, uint8 (h, w, 3), and label. A grey image among colour ones gets three equal channels."""
     try:
         image, label = dataset[position]
-    except Exception as error:  # PIL and torchvision raise a dozen kinds for damaged files
+    except Exception as error:  # PIL and torchvision raise a dozen kinds of errors for damaged files
         raise ValueError(f"{here} cannot be read: {error}") from error
     mode = getattr(image, "mode", type(image).__name__)
     if mode != "RGB" and (colour or mode != "L"):

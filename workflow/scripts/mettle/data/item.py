@@ -1,4 +1,4 @@
-"""One image on its way into a store, and what all readers need to make it."""
+"""An image on its way into a store, and functions that all readers need."""
 
 import io
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-# What both decoders turn into RGB in the same way; colours for print are PIL's.
+# Modes that both decoders convert to RGB in the same way; PIL decodes CMYK.
 _COLOURS = ("YCbCr", "RGB", "Gray")
 
 
@@ -40,12 +40,12 @@ class Object:
 @dataclass(frozen=True)
 class Targets:
     """
-    What is to be predicted of one image beyond a label; None for a kind that its data set does not have.
+    Targets of one image beyond a label; None for a kind that its data set does not have.
 
     Attributes
     ----------
     label_map : class of each pixel, uint8 or uint16 (h, w)
-    depth : distance of each pixel in steps of `depth_unit`, uint16 (h, w); 0 where there is none
+    depth : distance of each pixel in steps of `depth_unit`, uint16 (h, w); 0 where there is no value
     depth_unit : metres
     objects : the objects, in any order; empty for an image without any
     """
@@ -92,7 +92,7 @@ def png(array: np.ndarray) -> bytes:
 
 
 def decode(data: bytes) -> Image.Image:
-    """The image behind encoded bytes, fully decoded, in RGB. Raises whatever PIL raises on bytes it cannot read."""
+    """The image in encoded bytes, fully decoded, in RGB. Raises whatever PIL raises for bytes that it cannot read."""
     pixels = _jpeg(data)
     return _pil(data) if pixels is None else Image.fromarray(pixels)
 
@@ -116,7 +116,7 @@ def decode_array(data: bytes, out: np.ndarray | None = None) -> np.ndarray:
 
 
 def _jpeg(data: bytes, out: np.ndarray | None = None) -> np.ndarray | None:
-    """Pixels of a plain and whole JPEG, exactly PIL's but in a third of its time; None for anything else."""
+    """Pixels of a plain and intact JPEG, exactly as PIL's but in a third of the time; None for anything else."""
     if not simplejpeg.is_jpeg(data):
         return None
     try:
@@ -126,7 +126,7 @@ def _jpeg(data: bytes, out: np.ndarray | None = None) -> np.ndarray | None:
         if out is None or out.shape != (height, width, 3):
             out = np.empty((height, width, 3), np.uint8)
         return simplejpeg.decode_jpeg(data, buffer=out)
-    except ValueError:  # damaged: PIL may be able to pass over it, or says what is wrong
+    except ValueError:  # damaged: PIL may tolerate it, or says what is wrong
         return None
 
 
@@ -135,8 +135,8 @@ def _pil(data: bytes) -> Image.Image:
         with Image.open(io.BytesIO(data)) as image:
             image.load()
             return image.convert("RGB")
-    except UnidentifiedImageError as error:  # its own message names a buffer in memory
-        raise ValueError("its bytes are in no known image format") from error
+    except UnidentifiedImageError as error:  # PIL's message names a buffer in memory
+        raise ValueError("it is not in a known image format") from error
 
 
 def square(image: Image.Image, side: int) -> Image.Image:

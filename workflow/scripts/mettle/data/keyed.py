@@ -1,8 +1,8 @@
 """
 Values by id in an LMDB file: how the stores of images and of their targets are written and read.
 
-A key is an id in decimal with eight digits. Nothing is pickled. Whoever reads knows the SHA-256 of every value from a
-manifest, and every read is checked against it. A file may hold several named databases with the same keys.
+A key is an id in decimal with eight digits. Nothing is pickled. A manifest has the SHA-256 of every value, and every
+read is checked against it. A file may hold several named databases with the same keys.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _MAP_SIZE = 1 << 24  # bytes to start with; doubled whenever the map is full
 _DATABASES = 8  # named databases that a file may hold
 _READ_ONLY = {"subdir": False, "lock": False, "readonly": True, "create": False, "readahead": False}
 
-# LMDB refuses to open a file twice in one process, so readers of the same file share what is open.
+# LMDB cannot open a file twice in one process, so readers of the same file share it.
 _OPEN: weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment] = weakref.WeakValueDictionary()
 
 
@@ -42,7 +42,7 @@ class Values:
     Raises
     ------
     ValueError
-        If the file is missing, damaged, something else, or holds another number of values.
+        If the file is missing, damaged, something else, or has another number of values.
     """
 
     def __init__(self, path: Path, ids: np.ndarray, sha256: np.ndarray, what: str, database: str = "") -> None:
@@ -58,7 +58,7 @@ class Values:
         return len(self.ids)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the open file, which belongs to this process."""
+        """Everything except the open file, which belongs to this process."""
         return self.__dict__ | {"_env": None}
 
     def get(self, index: int) -> bytes:
@@ -116,11 +116,11 @@ class Writer:
 
     @property
     def done(self) -> int:
-        """Number of values written, in the database that has most."""
+        """Number of values written, in the database with most."""
         return max(self._done.values(), default=0)
 
     def put(self, values: Iterable[tuple[int, bytes]], database: str = "") -> None:
-        """Write (id, value) pairs in the order of their ids, which follow those that are there."""
+        """Append (id, value) pairs in the order of their ids."""
         values = list(values)
         place = self._env.open_db(database.encode()) if database else None
         while True:
@@ -167,7 +167,7 @@ def manifest_of(path: Path) -> Path:
 
 def _open(path: Path) -> lmdb.Environment:
     if not path.is_file():
-        raise ValueError(f"{path} is missing or no file; a store is made by the stage prep")
+        raise ValueError(f"{path} is missing or not a file; a store is made by the stage prep")
     key = (path.stat().st_dev, path.stat().st_ino)
     if (env := _OPEN.get(key)) is None:
         try:

@@ -1,4 +1,4 @@
-"""Lists of names in text files: classes or images that a data set is restricted to, class names in label order."""
+"""Lists of names in text files: classes or images that a data set is restricted to, or class names in label order."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from mettle import files, text
 
 
 def read_list(path: str | Path) -> list[str]:
-    """The names of a list, one a line, in its order; what follows a # is a comment.
+    """The names of a list, one per line, in its order; # starts a comment.
 
     Raises
     ------
     ValueError
-        If the file is missing, holds no name, or holds one twice.
+        If the file is missing, has no names, or has one twice.
     """
     if not files.locate(path).is_file():
         raise ValueError(f"the list {path} does not exist")

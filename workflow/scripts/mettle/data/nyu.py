@@ -34,14 +34,14 @@ def read(
     Raises
     ------
     ValueError
-        If the list is missing or damaged, names an image twice, or a file that is not there or lies elsewhere, or if a
+        If the list is missing or damaged, names an image twice, or a file that is missing or lies elsewhere, or if a
         file cannot be read.
     """
     return in_order(partial(depth_item, source, unit), listed(source, split, say))
 
 
 def listed(source: Path, split: str, say: Say = lambda line: None) -> list[tuple[Path, Path]]:
-    """Images and depth maps that the list of a split names, but for those without depth. Raises what `read` raises."""
+    """Images and depth maps that the list of a split names, except those without depth. Raises as `read`."""
     path = source / _LIST.format(split=split)
     if not path.is_file():
         raise ValueError(f"{path} is missing: it lists the images and depth maps of the split")
@@ -71,7 +71,7 @@ def depth_item(source: Path, unit: float, paths: tuple[Path, Path]) -> Item:
 
 
 def arrange(source: Path, splits: Iterable[str], folder: Path, say: Say = lambda line: None) -> int:
-    """Copy images and depth maps to where mmsegmentation looks for them; the number of pairs.
+    """Copy images and depth maps to where mmsegmentation looks for them; returns the number of pairs.
 
     `scene_0001/rgb_00045.jpg` becomes `images/train/scene_0001_00045.jpg`, its depth map
     `annotations/train/scene_0001_00045.png`. The source stays as it is.
@@ -102,6 +102,6 @@ def _flat(name: str) -> str:
 
 def _copy(path: Path, target: Path) -> None:
     if not path.is_file():
-        raise ValueError(f"{path} is listed, but not there")
+        raise ValueError(f"{path} is listed, but missing")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, target)

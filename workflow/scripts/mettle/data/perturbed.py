@@ -5,7 +5,7 @@ An attacked image is stored in 8 bits, each value rounded towards the clean imag
 A perturbation is stored as the picture (clean - attacked + eps) / (2 eps) in 8 bits: 0 is -eps, 1 is +eps, grey is no
 change. What is read back, (2 v - 1) eps of a value v in [0, 1], differs from the perturbation by eps/255 at most. The
 sign, clean minus attacked, is that of Debenedetti et al. 2023 (arXiv:2209.07399): the picture
-is what the attack takes away.
+shows what the attack takes away.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ from mettle.units import eps_text
 KINDS = ("adversarial", "perturbation")
 _FACTS = ("kind", "norm", "eps", "clean")
 _SHA256 = " sha256 "
-_SLACK = 1e-3  # of one of 255 levels: float32 images lie that near to the level they mean
+_SLACK = 1e-3  # of one of 255 levels: float32 images are this close to the level that they mean
 _DISTANCE = {
     "linf": lambda change: np.abs(change).max((1, 2, 3)),
     "l2": lambda change: np.sqrt(np.square(change).sum((1, 2, 3))),
@@ -89,7 +89,7 @@ def facts(store: Store) -> dict[str, Any]:
     """What a store of `write_perturbed` holds: kind, norm and eps, and under `clean` the digest of the clean store."""
     made_by = store.manifest().attrs["provenance"][-1:] or [{}]
     if missing := [key for key in _FACTS if key not in made_by[0]]:
-        raise ValueError(f"{store.path} holds no attacked images: its manifest says no {', '.join(missing)}")
+        raise ValueError(f"{store.path} has no attacked images: its manifest states no {', '.join(missing)}")
     return {key: made_by[0][key] for key in _FACTS}
 
 
@@ -103,8 +103,8 @@ def adversarial(clean: np.ndarray, attacked: np.ndarray, eps: float, norm: str) 
 
     Notes
     -----
-    A change that lies within a thousandth of a level of a whole one is that level, so that float32 noise costs none;
-    images that leave the ball by this are rounded towards the clean image without it.
+    A change within a thousandth of a level is rounded to that level, so that float32 noise costs no level; images that
+    leave the ball by this are rounded towards the clean image without it.
     """
     change, radius = (attacked - clean) * 255, eps * 255
     levels = np.trunc(change + np.sign(change) * _SLACK)
@@ -139,7 +139,7 @@ def _check(ids: Sequence[int], clean: np.ndarray, attacked: np.ndarray, eps: flo
     if clean.shape != attacked.shape or len(clean) != len(ids):
         raise ValueError(f"{len(ids)} ids, clean images {clean.shape} and attacked images {attacked.shape} do not pair")
     rules = {
-        "it is no number somewhere": ~np.isfinite(attacked).all((1, 2, 3)),
+        "it has NaN or infinite values": ~np.isfinite(attacked).all((1, 2, 3)),
         "its clean image is not in 8 bits": np.abs(clean * 255 - np.rint(clean * 255)).max((1, 2, 3)) > _SLACK,
         "it leaves the pixel range [0, 1]": (attacked.min((1, 2, 3)) < 0) | (attacked.max((1, 2, 3)) > 1),
         f"it is outside the {norm} ball of radius {eps_text(eps)}": _DISTANCE[norm](attacked - clean) > eps + 1e-6,

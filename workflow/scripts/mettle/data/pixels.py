@@ -1,4 +1,4 @@
-"""From an image file as it was found to one that every decoder turns into the picture that a person sees."""
+"""From an image file as it was found to one that every decoder turns into the picture that people see."""
 
 import io
 import struct
@@ -16,15 +16,15 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def plain(data: bytes) -> bytes:
-    """An image that all decoders agree on: the bytes given, where they do, else a lossless PNG in RGB.
+    """An image that all decoders agree on: the given bytes if they do, else a lossless PNG in RGB.
 
-    An image is turned as its orientation (EXIF) says, 16 bits are scaled to 8, what is transparent lies on white.
-    Colour profiles are passed over. The whole image is decoded.
+    The orientation (EXIF) is applied, 16 bits are scaled to 8, and transparent pixels are put on white. Colour profiles
+    are ignored. The whole image is decoded.
 
     Raises
     ------
     ValueError
-        If the image has several frames, numbers without a known range, or is otherwise no one picture.
+        If the image has several frames, numbers without a known range, or is otherwise not a single picture.
     OSError, SyntaxError
         If it is damaged, whatever PIL raises.
     """
@@ -39,12 +39,12 @@ def plain(data: bytes) -> bytes:
                 return data
             turned = ImageOps.exif_transpose if _is_turned(image) else Image.Image.copy
             return png(np.asarray(_seen(turned(image))))
-    except UnidentifiedImageError as error:  # its own message names a buffer in memory
-        raise ValueError("its bytes are in no known image format") from error
+    except UnidentifiedImageError as error:  # PIL's message names a buffer in memory
+        raise ValueError("it is not in a known image format") from error
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Width and height of an encoded image, read off its head."""
+    """Width and height of an encoded image, from its header."""
     if data.startswith(_PNG):
         return struct.unpack(">II", data[16:24])
     if simplejpeg.is_jpeg(data):
@@ -60,21 +60,21 @@ def _is_simple(data: bytes) -> bool:
 
 
 def _depth(image: Image.Image, data: bytes) -> int:
-    """Bits of a channel in the file, of PNG alone: PIL keeps the upper 8 of 16 without a word."""
+    """Bits of a channel in a PNG file: PIL silently keeps the upper 8 of 16."""
     return data[24] if image.format == "PNG" else 8
 
 
 def _check(image: Image.Image, data: bytes) -> None:
-    """Raise ValueError for what is no one picture."""
+    """Raise ValueError for anything but a single picture."""
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # a photograph with previews behind it
+    if frames > 1 and image.format != "MPO":  # a photograph with previews after it
         raise ValueError(f"it is a {image.format} of {frames} frames: keep one of them")
     if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(262) == 0:
         raise ValueError("it is a TIFF of 16 bits in which 0 is white: save it as PNG")
     if image.mode not in (*_PLAIN, *_ALPHA, "CMYK", "YCbCr") and not image.mode.startswith("I;16"):
         raise ValueError(
             f"it is a {image.format} of mode '{image.mode}', whose numbers have no known range or colours: save it "
-            "with 8 or 16 bits a channel"
+            "with 8 or 16 bits per channel"
         )
     if "transparency" in image.info and image.mode in ("1", "L", "RGB", "I;16") and _depth(image, data) != 8:
         raise ValueError("it is a PNG with a transparent colour of other than 8 bits: save it with an alpha channel")
@@ -86,7 +86,7 @@ def _is_plain(image: Image.Image, data: bytes) -> bool:
 
 
 def _is_turned(image: Image.Image) -> bool:
-    """Whether viewers turn or mirror an image; notes of a camera that are damaged say nothing."""
+    """Whether viewers turn or mirror an image; damaged metadata of a camera are ignored."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
     except (SyntaxError, ValueError, TypeError, LookupError, OSError, struct.error):  # PIL knows all of these
@@ -94,7 +94,7 @@ def _is_turned(image: Image.Image) -> bool:
 
 
 def _seen(image: Image.Image) -> Image.Image:
-    """A decoded image in RGB, 8 bits a channel."""
+    """A decoded image in RGB, 8 bits per channel."""
     if image.mode.startswith("I;16"):
         levels = np.asarray(image).astype(np.uint32)
         return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")

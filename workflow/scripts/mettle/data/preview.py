@@ -1,11 +1,11 @@
-"""Arrays as pictures for a page: encoded so that they stay small, and pixels of small ones exact."""
+"""Arrays as pictures for a page: encoded to be small, lossless for small ones."""
 
 import io
 
 import numpy as np
 from PIL import Image
 
-SMALL = 128  # pixels of the longer side up to which nothing is lost
+SMALL = 128  # pixels of the longer side up to which encoding is lossless
 _LONGEST = 512  # larger pictures are scaled down to it
 _QUALITY = 88  # of JPEG
 

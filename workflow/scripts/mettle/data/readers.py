@@ -1,4 +1,4 @@
-"""The readers by name: each turns a data set as it is published into items for a store."""
+"""The readers by name: each turns a published data set into items for a store."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,16 +30,16 @@ class Reader:
 
     Attributes
     ----------
-    read : (source, split, classes, seed) to the split's items in a fixed order; also `subset` where `subsets`, and what
-        `options` names
-    splits : names of the splits; empty where the source decides
+    read : (source, split, classes, seed) to the split's items in a fixed order; also `subset` if `subsets`, and the
+        `options`
+    splits : names of the splits; empty if the source decides
     generated : whether it needs no source
-    reference : paper, or what the format is
+    reference : paper, or the format
     example : for a reader of many data sets, one of them; `read` then takes the data set's name first
     subsets : whether it can be restricted to a list of classes or files
-    tasks : what its items have targets for
-    options : `unit` where it takes that of depth maps, `say` where it has something to say in the log
-    names : (source, split) to the names of the classes, where the source has them apart from its items
+    tasks : tasks that its items have targets for
+    options : `unit` if it takes that of depth maps, `say` if it writes to the log
+    names : (source, split) to the names of the classes, if the source has them apart from its items
     """
 
     read: Callable[..., Iterator[Item]]
@@ -84,7 +84,7 @@ def reader(cell: str) -> Reader:
     Raises
     ------
     ValueError
-        If the reader is unknown, or a data set's name is missing or too much.
+        If the reader is unknown, or the name of a data set is missing or superfluous.
     """
     name, _, dataset = cell.partition("/")
     if name not in READERS:

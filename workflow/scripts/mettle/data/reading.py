@@ -1,4 +1,4 @@
-"""What readers of folders share: image files, label maps and depth maps by their path, several at a time."""
+"""Functions that readers of folders share: image files, label maps and depth maps by path, several at a time."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +18,7 @@ One, Made = TypeVar("One"), TypeVar("Made")
 
 
 def in_order(function: Callable[[One], Made], given: Iterable[One]) -> Iterator[Made]:
-    """What a function makes of each, in order, but on several threads: PIL lets go of the interpreter meanwhile."""
+    """A function applied to each, in order, on several threads: PIL releases the interpreter meanwhile."""
     given = iter(given)
     with ThreadPoolExecutor() as pool:
         while batch := list(islice(given, _BATCH)):
@@ -29,7 +29,7 @@ def read_image(path: Path) -> bytes:
     """An image file as a store holds it (`pixels.plain`); ValueError names the file if it is not one picture."""
     try:
         return plain(path.read_bytes())
-    except Exception as error:  # PIL raises a dozen kinds for damaged files
+    except Exception as error:  # PIL raises a dozen kinds of errors for damaged files
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
 
@@ -39,7 +39,7 @@ def read_map(path: Path) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the file is damaged or holds colours; names the file.
+        If the file is damaged or has colours; the message names it.
     """
     try:
         with Image.open(path) as image:
@@ -54,7 +54,7 @@ def read_map(path: Path) -> np.ndarray:
 
 
 def pair(images: Path, maps: Path) -> list[tuple[Path, Path]]:
-    """Images in a folder with the maps of the same name, but for the ending, in another; by name, hidden files apart.
+    """Images in a folder with the maps of the same stem in another; sorted by name, without hidden files.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def pair(images: Path, maps: Path) -> list[tuple[Path, Path]]:
 
 
 def below(folder: Path, name: str, where: str) -> Path:
-    """The path of a file that a list names below a folder; a slash at its beginning counts for nothing.
+    """The path of a file that a list names below a folder; a slash at its beginning is ignored.
 
     Raises
     ------

@@ -1,5 +1,5 @@
 """
-Run lengths: a mask as the compressed text that COCO's annotations and results hold.
+Run lengths: a mask as the compressed text of COCO's annotations and results.
 
 Pixels are counted column by column, first those outside the mask.
 """

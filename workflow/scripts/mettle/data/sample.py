@@ -1,4 +1,4 @@
-"""A sample of a store's positions, shared by all that ask with the same seed."""
+"""A sample of a store's positions, the same for the same seed."""
 
 import numpy as np
 

@@ -1,9 +1,9 @@
 """
-Scenes: handwritten digits in varying place, size and tint on crops of photographs, with smaller digits that distract.
+Scenes: handwritten digits in varying place, size and tint on crops of photographs, with smaller digits as distractors.
 
-Generated, so no download: the digits are those of `digits`, the photographs the two that scikit-learn carries.
-Training and test images share neither a digit nor a part of a photograph. Every image follows from (seed, split,
-index) alone, whatever is generated before it. The class is that of the large digit; a distractor never has the same.
+Generated, so no download: the digits are those of `digits`, the photographs are the two of scikit-learn.
+Training and test images share neither a digit nor a part of a photograph. Every image depends only on (seed,
+split, index). The class is that of the large digit; a distractor never has the same.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ COUNTS = {"train": 4000, "test": 1000}
 @dataclass(frozen=True)
 class Difficulty:
     """
-    How hard a scene is. Ranges are (low, high), both ends included, drawn evenly per image.
+    How hard a scene is. Ranges are (low, high), both ends included, drawn uniformly per image.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Difficulty:
     distractors : number of other digits
     distractor : edge of a distractor's square, pixels; nearer to `digit` is harder
     distractor_opacity : of its ink, [0, 1]
-    hidden : largest share of the digit that one distractor may cover; one that would cover more goes behind it
+    hidden : largest fraction of the digit that one distractor may cover; one that would cover more goes behind it
     """
 
     size: int = 32

@@ -41,11 +41,11 @@ def write(
     provenance: dict[str, Any] | None = None,
     progress: Callable[[Iterable[Item]], Iterable[Item]] | None = None,
 ) -> int:
-    """Write images as a store, under temporary names that are renamed at the end, the manifest last.
+    """Write images as a store, atomically, the manifest last.
 
     Ids count the images from 0 in the order given, unless the images bring their own. If anything fails, nothing new
-    remains and an older store of the same name stays as it was. If the images and all that is said of them are those of
-    an older store, its manifest stays, byte for byte.
+    remains and an earlier store of the same name is kept. If images and manifest equal those of an earlier store, its
+    manifest is kept, byte for byte.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ class Store:
         images = np.empty((len(indices), *first.shape), np.uint8)
         images[0] = first
         parts = [range(1 + k, len(indices), threads) for k in range(threads)]
-        with ThreadPoolExecutor(threads) as pool:  # the decoders let go of the interpreter
+        with ThreadPoolExecutor(threads) as pool:  # the decoders release the interpreter
             list(pool.map(lambda part: self._fill(images, indices, part), parts))
         return images
 

@@ -1,9 +1,9 @@
 """
 Streets: handwritten digits at a distance, for segmentation, detection, depth and classification at once.
 
-Generated, so no download: digits and photographs are those of `scenes`. A digit is the smaller the farther away it is,
-and hides what lies behind it; the photograph lies behind them all. Training and test images share neither a digit nor a
-part of a photograph. Every image follows from (seed, split, index) alone, whatever is generated before it.
+Generated, so no download: digits and photographs are those of `scenes`. Size falls with distance, and nearer
+digits hide farther ones; the photograph is behind all of them. Training and test images share neither a digit nor a
+part of a photograph. Every image depends only on (seed, split, index).
 
 - The label of an image is the class of the nearest digit; classes come in turn.
 - The label map has the class of the nearest digit at each pixel, and `BACKGROUND` where there is none.
@@ -30,7 +30,7 @@ BACKGROUND = len(digits.CLASS_NAMES)  # its class in label maps
 @dataclass(frozen=True)
 class Difficulty:
     """
-    How hard a street is. Ranges are (low, high), both ends included, drawn evenly per image or digit.
+    How hard a street is. Ranges are (low, high), both ends included, drawn uniformly per image or digit.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Difficulty:
     distance : of a digit, metres
     edge : edge of a digit's square at the near and the far end of `distance`, pixels; larger is easier
     background : distance of the photograph, metres
-    outside : largest part of a digit's edge that may lie outside the image
+    outside : largest part of a digit's edge that may be outside the image
     tint : range of each colour channel of a digit, [0, 1]; darker is harder
     opacity : of a digit's ink, [0, 1]; less is harder
     visible : fewest visible pixels of a digit that is an object

@@ -17,7 +17,7 @@ from mettle.data.targets import KINDS, Expected
 
 
 def path_of(lmdb_path: str | Path) -> Path:
-    """Where the targets lie of the images of a store: `{split}.targets.lmdb` beside `{split}.lmdb`."""
+    """File with the targets of the images of a store: `{split}.targets.lmdb` beside `{split}.lmdb`."""
     return Path(lmdb_path).with_suffix(".targets.lmdb")
 
 
@@ -84,12 +84,12 @@ class TargetStore:
 
 
 def put(writer: Writer, batch: Sequence[Item], expected: Expected, pool: Executor) -> list[dict[str, Any]]:
-    """Check and write the targets of images; what the manifest says of each.
+    """Check and write the targets of images; yields the cells of the manifest for each.
 
     Raises
     ------
     ValueError
-        If an image's targets are not what is expected; names the image.
+        If an image's targets are not as expected; the message names the image.
     """
     encoded = list(pool.map(partial(_encoded, expected=expected), batch))
     for kind in expected.kinds:

@@ -19,7 +19,7 @@ from PIL import Image
 from mettle.data import runs
 from mettle.data.item import MILLIMETRE, Object, Targets, png
 
-# What the targets of each task are called in a store; a label stands in the manifest.
+# Names of the targets of each task in a store; a label is in the manifest.
 KINDS = {"segmentation": "label_map", "depth": "depth", "detection": "objects"}
 _OUTSIDE = 1  # pixels by which a box may leave its image: published boxes are rounded
 
@@ -27,14 +27,14 @@ _OUTSIDE = 1  # pixels by which a box may leave its image: published boxes are r
 @dataclass(frozen=True)
 class Expected:
     """
-    What the targets of a data set have to be.
+    The targets that every image of a data set must have.
 
     Attributes
     ----------
     kinds : those that every image has, some of `KINDS`
     classes : number of classes of objects
     map_classes : number of classes of label maps
-    ignore : value of label maps that counts nowhere; None where every pixel counts
+    ignore : value of ignored pixels in label maps; None if every pixel counts
     """
 
     kinds: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def only(targets: Targets | None, kinds: Sequence[str]) -> Targets | None:
 
 
 def encode(targets: Targets, size: tuple[int, int]) -> dict[str, bytes]:
-    """Bytes of each kind of targets, as a store holds them, for an image of this height and width."""
+    """Bytes of each kind of targets, as they are stored, for an image of this height and width."""
     made = {}
     if targets.label_map is not None:
         made["label_map"] = png(targets.label_map)
@@ -93,12 +93,12 @@ def masks_of(objects: list[Object], size: tuple[int, int]) -> np.ndarray:
 
 
 def kinds_of(targets: Targets | None) -> tuple[str, ...]:
-    """Kinds of targets that there are, in the order of `KINDS`."""
+    """Kinds of the given targets, in the order of `KINDS`."""
     return tuple(kind for kind in KINDS.values() if getattr(targets, kind, None) is not None)
 
 
 def steps(metres: np.ndarray, unit: float = MILLIMETRE) -> np.ndarray:
-    """Distances in metres (h, w) as whole steps of a unit, uint16; 0 for 0.
+    """Distances in metres (h, w) in steps of a unit, rounded to uint16; 0 for 0.
 
     Raises
     ------
@@ -112,12 +112,12 @@ def steps(metres: np.ndarray, unit: float = MILLIMETRE) -> np.ndarray:
 
 
 def check(targets: Targets | None, expected: Expected, size: tuple[int, int], where: str) -> None:
-    """Raise ValueError, a sentence that begins with `where`, unless targets are what a data set says of itself.
+    """Raise ValueError, a sentence that begins with `where`, unless the targets are as expected of their data set.
 
     Parameters
     ----------
     targets : of one image
-    expected : what they have to be
+    expected : of the data set
     size : height and width of the image
     where : the image, for the message
     """
@@ -135,7 +135,7 @@ def check(targets: Targets | None, expected: Expected, size: tuple[int, int], wh
 
 
 def check_object(found: Object, classes: int | None, size: tuple[int, int], where: str) -> None:
-    """Raise ValueError if an object's class, box or area cannot be; `size` is height and width of the image."""
+    """Raise ValueError if an object's class, box or area is impossible; `size` is height and width of the image."""
     (height, width), (x0, y0, x1, y1) = size, found.box
     box = f"its box from ({x0:g}, {y0:g}) to ({x1:g}, {y1:g})"
     if found.label < 0 or (classes is not None and found.label >= classes):
@@ -162,7 +162,7 @@ def _check_map(labels: np.ndarray, expected: Expected, size: tuple[int, int], wh
         raise ValueError(
             f"{where}: label {wrong[0]} of its label map, at row {row}, column {column}, is out of range "
             f"0..{expected.map_classes - 1}: correct the number of classes in config/datasets.tsv, or name the value "
-            "that counts nowhere in column `ignore`"
+            "of ignored pixels in column `ignore`"
         )
 
 

@@ -1,7 +1,7 @@
 """
 TFRecord files and the `tf.train.Example` in each record, without TensorFlow.
 
-A record is its length (8 bytes, little endian) and its bytes, each with a masked CRC32C behind it, which is verified
+A record is its length (8 bytes, little endian) and its bytes, each followed by a masked CRC32C, which is verified
 before they are used. The checksum is google-crc32c's; the message comes with TFDS.
 """
 
@@ -31,7 +31,7 @@ def records(path: Path) -> Iterator[bytes]:
 
 
 def example(record: bytes) -> dict[str, list[Value]]:
-    """Values by feature of a record that is a `tf.train.Example`; what is no such message raises protobuf's error."""
+    """Values by feature of a record that is a `tf.train.Example`; others raise protobuf's error."""
     from tensorflow_datasets.proto import tf_example_pb2
 
     features = tf_example_pb2.Example.FromString(record).features.feature
@@ -48,7 +48,7 @@ def masked_crc32c(data: bytes) -> int:
 
 
 def _checked(file: BufferedReader, size: int, where: str) -> bytes:
-    """The next bytes, if the checksum behind them is theirs."""
+    """The next bytes, if the checksum after them is right."""
     data, checksum = file.read(size), file.read(4)
     if len(data) < size or len(checksum) < 4:
         raise ValueError(f"{where}: the file ends within it: {_AGAIN}")

@@ -41,7 +41,7 @@ def publish(
     homepage: str | None = None,
     progress: Callable[[Iterable], Iterable] | None = None,
 ) -> Path:
-    """Write `folder/name/version`; what was there is replaced once the new data set is whole.
+    """Write `folder/name/version`; an earlier one is replaced once the new data set is complete.
 
     PNG and JPEG images in RGB are taken as they are; any other becomes a lossless PNG in RGB.
 
@@ -50,7 +50,7 @@ def publish(
     stores : image store by name of the split
     name, version : of the data set: lower case with underscores, and three numbers with points
     folder : TFDS's `data_dir`
-    description, homepage : what the data set is, and where it is from
+    description, homepage : of the data set, and its origin
     classes : number of classes
     names : class names in the order of the labels; None takes those of the stores, and an index for a class that has
         no image in any of them
@@ -79,7 +79,7 @@ def publish(
     try:
         builder = _builder(name, version, part, splits, features, description, homepage)
         tfds.disable_progress_bar()
-        with contextlib.redirect_stdout(None):  # TFDS speaks of a download and names the temporary folder
+        with contextlib.redirect_stdout(None):  # TFDS reports a download and names the temporary folder
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
         shutil.rmtree(final, ignore_errors=True)
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +124,7 @@ def _examples(
 
 
 def _rgb(data: bytes) -> bytes:
-    """The encoded image as it is where every decoder makes three channels of it, else as lossless PNG."""
+    """The encoded image as it is if every decoder makes three channels of it, else as lossless PNG."""
     data = plain(data)
     with Image.open(io.BytesIO(data)) as image:
         if image.format in ("PNG", "JPEG") and image.mode == "RGB":
@@ -145,7 +145,7 @@ def _builder(
     import tensorflow_datasets as tfds
 
     class Stores(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        """What TFDS asks of a builder."""
+        """Description of the data set for TFDS."""
 
         VERSION = tfds.core.Version(version)
         code_path = None  # else TFDS looks beside this file for checksums of downloads
@@ -157,7 +157,7 @@ def _builder(
                 features=features,
                 supervised_keys=("image", "label"),
                 homepage=homepage,
-                disable_shuffling=True,  # the examples stay in the order of their ids
+                disable_shuffling=True,  # keeps the examples in the order of their ids
             )
 
         def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:

@@ -32,7 +32,7 @@ def evaluation(size: Size, resize: Size, interpolation: str = "bilinear") -> v2.
 def training(augment: Augment, size: Size, resize: Size | None, interpolation: str = "bilinear") -> v2.Compose:
     """Random changes of a recipe's `augment` block: crop, flips, colour, rotation, lighting, erasing, in this order.
 
-    Without a random crop of any size, images are first brought to `size` as in evaluation.
+    Without a random crop, images are first resized to `size` as in evaluation.
     """
     steps: list[Any] = _crop(augment, size)
     if not augment["random_resized_crop"] and resize is not None:
@@ -84,7 +84,7 @@ def automatic(text: str, size: int) -> Any:
 
 
 def _at_least_one_bit(level: Callable, *arguments: Any) -> tuple[int]:
-    """Bits that posterizing keeps; timm asks for none at the strongest level, which Pillow refuses."""
+    """Bits that posterizing keeps; timm asks for none at the strongest level, which Pillow rejects."""
     return (max(1, *level(*arguments)),)
 
 

@@ -1,4 +1,4 @@
-"""Networks, their one interface, and their weights: the only package that loads and saves weights."""
+"""Networks, their common interface, and their weights: the only package that loads and saves weights."""
 
 from mettle.models.architectures import ARCHITECTURES, Architecture, build
 from mettle.models.classifier import Classifier, create, frozen

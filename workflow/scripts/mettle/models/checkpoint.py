@@ -1,4 +1,4 @@
-"""State of unfinished work, so that a killed job goes on where it was."""
+"""State of unfinished work, so that a killed job resumes where it was."""
 
 import shutil
 import signal
@@ -12,20 +12,20 @@ import torch
 
 from mettle.files import atomic
 
-STOPPED = "stopped as asked: the state is saved, and the next attempt goes on from it"
+STOPPED = "stopped by a signal: the state is saved, and the next attempt resumes from it"
 
 
 class Checkpoint:
-    """One file in a folder that the workflow does not know of, written on a timer and when the job is asked to end.
+    """One file in a folder that the workflow does not declare, written on a timer and when a signal ends the job.
 
     Snakemake deletes the declared outputs of a failed job, so this folder is not one of them.
 
     Parameters
     ----------
-    folder : where the file is; removed once the work is done
-    fingerprint : what must be equal for the state to be of use, such as recipe, data, seed
+    folder : of the file; removed once the work is done
+    fingerprint : what must be equal for the state to be used, such as recipe, data, seed
     every : seconds between writes
-    writes : whether this process is the one that writes; all others only keep the time
+    writes : whether this process writes; the others only keep the time
     """
 
     def __init__(self, folder: str | Path, fingerprint: str, every: float = 300, writes: bool = True) -> None:
@@ -45,7 +45,7 @@ class Checkpoint:
         signal.signal(signal.SIGTERM, self._previous)
 
     def load(self) -> dict[str, Any] | None:
-        """The state to go on from; None if there is none of this very work.
+        """The state to resume from; None if there is none of exactly this work.
 
         Raises
         ------
@@ -56,8 +56,8 @@ class Checkpoint:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # damaged pickles raise many kinds
-            raise ValueError(f"{self.path} holds no state to go on from: delete it to start over") from error
+        except Exception as error:  # damaged pickles raise many kinds of errors
+            raise ValueError(f"{self.path} is not a training checkpoint; delete it to start over") from error
         return state if state["fingerprint"] == self.fingerprint else None
 
     def due(self) -> bool:
@@ -65,7 +65,7 @@ class Checkpoint:
         return self.asked_to_end or time.monotonic() - self._written >= self.every
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write the state, whole or not at all."""
+        """Write the state atomically."""
         if self.writes:
             with atomic(self.path) as tmp:
                 torch.save(state | {"fingerprint": self.fingerprint}, tmp)
@@ -83,7 +83,7 @@ class Checkpoint:
             raise SystemExit(STOPPED)
 
     def remove(self) -> None:
-        """The work is done."""
+        """Remove the state once the work is done."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _ask(self, signum: int, frame: Any) -> None:

@@ -1,4 +1,4 @@
-"""The device policy, the same for every stage: where a model runs, in which number format, in which memory layout."""
+"""The device policy of all stages: the device, number format and memory layout in which a model runs."""
 
 import os
 from contextlib import AbstractContextManager
@@ -30,7 +30,7 @@ class Policy:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def suited(self, model: Classifier) -> "Policy":
-        """The policy in the layout that a model runs in, forth and back: one that flattens by `view` needs contiguous.
+        """The policy in a layout in which a model runs both passes: one that flattens by `view` needs contiguous.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class Policy:
         return self
 
     def sentence(self, images: int, batch: int) -> str:
-        """For a job's log: where and how it computes on so many images, `batch` of them at a time."""
+        """For a job's log: where and how it computes on this many images, `batch` of them at a time."""
         cuda = self.device.type == "cuda"
         where = torch.cuda.get_device_name(self.device) if cuda else self.device.type.upper()
         return (
@@ -72,7 +72,7 @@ def policy(threads: int, precision: str = "fp32", needs_cuda: bool = False) -> P
     ----------
     threads : CPU threads
     precision : `fp32` or `bf16`
-    needs_cuda : whether the CPU will not do: see `flow.Job`
+    needs_cuda : whether the CPU is not allowed, see `flow.Job`
 
     Raises
     ------

@@ -14,9 +14,9 @@ Report = dict[str, list[str]]
 
 def finetune(model: Classifier, path: str | Path, dataset: str) -> Report:
     """
-    Take over from a file what fits; mean and standard deviation of the input stay the model's own.
+    Load what fits from a file; the model keeps its own mean and standard deviation of the input.
 
-    A head of the same data set is taken over too; classes of another mean other things, however many they are.
+    A head is loaded for the same data set only: the classes of another one differ, even if their number does not.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def finetune(model: Classifier, path: str | Path, dataset: str) -> Report:
     dict
         Names of the network's entries: `loaded` as they are; `interpolated` to the model's size; `replaced`, of a head
         for another data set, which stay fresh; `missing`, which the file does not have in this shape and
-        which stay fresh; `unexpected`, which the file has and the network has no use for.
+        which stay fresh; `unexpected`, which only the file has.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def finetune(model: Classifier, path: str | Path, dataset: str) -> Report:
 
 
 def _difference(own: dict[str, Tensor], heads: set[str], found: dict[str, Tensor]) -> str:
-    """What of a network's entries a file does not have, and what it has in their place."""
+    """Entries of a network that a file lacks, and those that it has in their place."""
     missing = [key for key in own if key not in heads and key not in found]
     shapes = [key for key in own if key not in heads and key in found and found[key].shape != own[key].shape]
     parts = [f"missing {key}{weights.like(key, own, found)}" for key in missing]
@@ -79,9 +79,9 @@ def _heads(model: Classifier) -> set[str]:
 
 
 def _resized(network: nn.Module, old: dict[str, Tensor], keys: list[str]) -> dict[str, Tensor]:
-    """The old state with what depends on the input size interpolated: by timm's own rule, and position embeddings.
+    """The old state with everything that depends on the input size interpolated: timm's rule, and position embeddings.
 
-    Only between networks of the same entries, `keys`: timm's rules would take others for files of other projects.
+    Only between networks with the same entries, `keys`: timm would take others for files of other projects.
     """
     own = network.state_dict()
     if not all(key in old for key in keys) or all(old[key].shape == own[key].shape for key in keys):

@@ -12,8 +12,8 @@ class Folded(nn.Module):
 
     Parameters
     ----------
-    fast : what a pass runs; equal to `exact` but for rounding
-    exact : the model; whoever decides something asks it
+    fast : the model that passes run; equal to `exact` up to rounding
+    exact : the model itself, for decisions
     """
 
     def __init__(self, fast: nn.Module, exact: nn.Module) -> None:
@@ -26,13 +26,13 @@ class Folded(nn.Module):
 
 
 def exact(model: nn.Module) -> nn.Module:
-    """The model itself, whether or not there is a faster copy beside it."""
+    """The model itself, with or without a faster copy beside it."""
     return model.exact if isinstance(model, Folded) else model
 
 
 @torch.no_grad()
 def folded(model: nn.Module, example: Tensor) -> nn.Module:
-    """The model with a copy whose convolutions hold the batch normalisations behind them.
+    """The model with a copy whose convolutions contain the batch normalisations that follow them.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ def folded(model: nn.Module, example: Tensor) -> nn.Module:
     Returns
     -------
     nn.Module
-        `Folded`; the model itself where there is nothing to fold, where its forward cannot be read off (torch.fx: it
-        depends on the data), or where the copy answers otherwise.
+        `Folded`; the model itself if there is nothing to fold, if torch.fx cannot trace its forward (because it depends
+        on the data), or if the logits of the copy differ.
     """
     try:
         fast = fx.symbolic_trace(copy.deepcopy(model))
-    except Exception:  # what a foreign forward raises when it meets a symbol instead of a tensor is anybody's guess
+    except Exception:  # a forward may raise anything when it meets a symbol instead of a tensor
         return model
     if not _fold(fast):
         return model
@@ -57,7 +57,7 @@ def folded(model: nn.Module, example: Tensor) -> nn.Module:
 
 
 def _fold(fast: fx.GraphModule) -> int:
-    """Fold every pair of convolution and normalisation, in place; how many there were."""
+    """Fold every pair of convolution and normalisation, in place; returns their number."""
     pairs = 0
     for node in list(fast.graph.nodes):
         if not _is(fast, node, nn.BatchNorm2d) or not _is(fast, node.args[0], nn.Conv2d):

@@ -1,4 +1,4 @@
-"""Loggers beside the tables, when the configuration asks for them: all that is said of a model goes to one run."""
+"""Loggers beside the tables, if the configuration asks for them: everything about a model goes to one run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,10 +19,10 @@ class Run:
 
     Attributes
     ----------
-    name : what the configuration's `train.run` makes of the model's row; also that of its folder
-    id : one for each training of a model; the same after a new start, and for what is said of its weights later
-    about : what describes it, plain data
-    epoch : epoch that a training goes on from; None for what is said of finished weights
+    name : what the configuration's `train.run` gives for the model's row; also the name of its folder
+    id : one for each training of a model; the same after a restart, and for later results of its weights
+    about : its description, plain data
+    epoch : epoch from which a training resumes; None for results of finished weights
     """
 
     name: str
@@ -32,7 +32,7 @@ class Run:
 
 
 class Logger(Protocol):
-    """Where numbers and pictures go."""
+    """Takes scalars and images."""
 
     def write(self, scalars: dict[str, float], epoch: int) -> None:
         """Add the scalars of an epoch."""
@@ -44,11 +44,11 @@ class Logger(Protocol):
         """Add what was measured on the weights of an epoch after the training."""
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Write everything that is still in memory."""
 
 
 class TensorBoard:
-    """Event files in a folder; after a new start, what they hold from `epoch` on is replaced."""
+    """Event files in a folder; after a restart, their contents from `epoch` on are replaced."""
 
     def __init__(self, folder: Path, run: Run, options: dict[str, Any]) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -70,14 +70,14 @@ class TensorBoard:
     judge = write
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Write everything that is still in memory."""
         self.writer.close()
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases, by default offline; `wandb sync` uploads its folder. A new start goes on with it.
+    """A run of Weights & Biases, by default offline; `wandb sync` uploads its folder. A restart resumes it.
 
-    What is measured after the training goes to the summary of the run, since its history only goes forth.
+    What is measured after the training goes to the summary of the run, since its history only grows forwards.
     """
 
     def __init__(self, folder: Path, run: Run, options: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ class WeightsAndBiases:
         self.run.summary.update(scalars)
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Write everything that is still in memory."""
         self.run.finish()
 
 
@@ -119,17 +119,17 @@ def run_of(about: dict[str, Any], options: dict[str, Any], epoch: int | None = N
         were converted, `sha256`
     options : the block `train` of the configuration
     epoch : as in `Run`
-    more : what else describes it
+    more : further description
     """
     made = about.get("training") or about["sha256"]
-    told = epoch is None and "training" in about  # the training has described it
+    told = epoch is None and "training" in about  # the training has described the run
     shown = {} if told else {key: value for key, value in (about | more).items() if key != "provenance"}
     return Run(names.run(options["run"], about), f"{about['model']}-{made[:8]}", shown, epoch)
 
 
 @contextmanager
 def open_all(parent: Path, run: Run, options: dict[str, Any]) -> Iterator[list[Logger]]:
-    """The loggers that the configuration names, closed at the end, however it comes.
+    """The loggers that the configuration names, closed at the end in any case.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def open_all(parent: Path, run: Run, options: dict[str, Any]) -> Iterator[list[L
     Raises
     ------
     ValueError
-        If there is none of a name.
+        If a name is unknown.
     """
     folder = parent / run.name
     for name in options["loggers"]:
@@ -160,7 +160,7 @@ def judge(
 ) -> None:
     """Send what was measured on finished weights to the run of their training.
 
-    What goes wrong is said in the log and no error: the results are in their table already.
+    A failure is logged and raises nothing: the results are in their table already.
 
     Parameters
     ----------
@@ -178,5 +178,5 @@ def judge(
             for logger in found:
                 logger.judge(scalars, about.get("epoch", 0))
         say(f"sent to run {run.id} of {', '.join(options['loggers'])}")
-    except Exception as error:  # of the network, of a package that is not there: any kind
+    except Exception as error:  # of the network, or of a package that is missing: any kind
         say(f"not sent to {', '.join(options['loggers'])}: {type(error).__name__}: {error}")

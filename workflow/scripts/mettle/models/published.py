@@ -1,8 +1,8 @@
 """
-Published checkpoints: the weights of a network, wherever they are in a file and whatever stands before their names.
+Published checkpoints: the weights of a network, wherever they are in a file and whatever prefix their names have.
 
-They are sought by the names of the network that they are for. Of several sets of weights, those are taken that timm
-takes (`timm.models.load_state_dict`): averaged ones before others, then `state_dict`, then `model`.
+They are found by the names of the network that they are for. Of several sets of weights, the choice is that of timm
+(`timm.models.load_state_dict`): averaged ones before others, then `state_dict`, then `model`.
 """
 
 from collections.abc import Callable, Iterator, Set
@@ -50,7 +50,7 @@ class Published:
 
     Attributes
     ----------
-    state : of the network; where its names are not there, what comes nearest
+    state : of the network; without its names, the nearest match
     normaliser : mean and standard deviation of the input, if the file has them
     label : keys that lead to the weights in the file, joined by points; empty for the file itself
     taken : what was taken, and what was not, in words
@@ -74,7 +74,7 @@ def read(path: str | Path, network: nn.Module, form: str = "") -> Published:
     Raises
     ------
     ValueError
-        If the file is no whole checkpoint, or it is not clear what in it are the weights and the normaliser.
+        If the file is not a complete checkpoint, or it is unclear which entries are the weights and the normaliser.
     """
     content = _opened(path)
     try:
@@ -96,7 +96,7 @@ def _found(content: Any, names: Set[str], forms: list[str]) -> Published:
     beside = {name: value for name, value in state.items() if not name.startswith(tuple(fits))}
     normal = normaliser.find(spare | beside | (normaliser.loose(content) if label else {}))
     if forms == ["madry"] and normal is None:
-        raise ValueError("it is not in MadryLab format, for it has no normaliser: leave column `format` empty")
+        raise ValueError("it is not in MadryLab format, because it has no normaliser: leave column `format` empty")
     known = normal.names if normal else ()
     own = {name: value for name, value in fits[prefix].items() if f"{prefix}{name}" not in known}
     left = [f"`{other}`" for other in sets if other not in (label, "")] + [name for name in beside if name not in known]
@@ -137,7 +137,7 @@ def _opened(path: str | Path) -> Any:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {error}") from error
+        raise ValueError(f"{path} is not a complete checkpoint: {error}") from error
 
 
 def _sets(value: Any, *keys: str) -> Iterator[tuple[str, State]]:
@@ -168,7 +168,7 @@ def _chosen(sets: dict[str, State], needed: Set[str], forms: list[str]) -> str:
 
 
 def _refuse(content: Any) -> NoReturn:
-    """Say what a file without weights by name holds."""
+    """Raise ValueError with the contents of a file without weights by name."""
     keys = (
         sorted(content, key=lambda key: key not in (*_FIRST, "net", "network")) if isinstance(content, dict) else [""]
     )
@@ -176,7 +176,7 @@ def _refuse(content: Any) -> NoReturn:
         entry = content[key] if isinstance(content, dict) else content
         if isinstance(entry, unpickled.Inert):
             under = f", under `{key}`," if key else ""
-            what = f"a whole object of {entry.of}, which no one but its code can open"
+            what = f"an object of {entry.of}, which only its own code can open"
             raise ValueError(f"it holds{under} {what}: {unpickled.SAVE}")
     what = (", ".join(map(str, content)) or "nothing") if isinstance(content, dict) else f"a {type(content).__name__}"
     raise ValueError(f"it holds no weights by name, but {what}: {unpickled.SAVE}")

@@ -6,7 +6,7 @@ from torch import Tensor
 
 State = dict[str, Tensor]
 
-# What MadryLab's networks for CIFAR (its `cifar_models`) call otherwise than ours.
+# Names in MadryLab's networks for CIFAR (its `cifar_models`) that differ from ours.
 _OTHERWISE = {r"^linear\.": "fc.", r"^(layer\d\.\d+)\.shortcut\.": r"\1.downsample."}
 
 
@@ -28,8 +28,8 @@ def bai(state: State) -> State:
     The GELU ResNet-50 of Bai et al. 2021 (arXiv:2111.05464) as `resnet50_gelu`.
 
     There, each normalisation is eight batch normalisations without weights, chosen by kind of image, and one affine map
-    behind. They see halves of a batch as different channels, so that their statistics are twice as long. At test time
-    the first half of the first one is in use; with the affine map it is an ordinary batch normalisation.
+    after them. They see halves of a batch as different channels, so that their statistics are twice as long. At test
+    time the first half of the first one is in use; with the affine map it is an ordinary batch normalisation.
     """
     found = {}
     for key, value in state.items():

@@ -90,7 +90,7 @@ class WideResNet(PreactResNet):
 class Vgg(nn.Module):
     """Plain 3x3 convolutions with max pooling between stages, Simonyan & Zisserman 2015 (arXiv:1409.1556).
 
-    A bias of the convolutions is taken away by the normalisation behind them: for weights that have one.
+    The normalisation cancels a bias of the convolutions; there is one for weights that have it.
     """
 
     def __init__(self, classes: int, stages: Sequence[Sequence[int]], stride: int = 1, bias: bool = False) -> None:
@@ -166,7 +166,7 @@ class BottleneckLayer(nn.Module):
 class DenseNetBC(nn.Sequential):
     """Dense blocks of bottlenecks with halving transitions, Huang et al. 2017, section 3.
 
-    Layers have the names of MadryLab's `cifar_models`, and new channels stand before the old ones as there, so that
+    Layers have the names of MadryLab's `cifar_models`, and new channels come before the old ones as there, so that
     its weights fit.
     """
 

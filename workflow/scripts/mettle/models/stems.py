@@ -1,4 +1,4 @@
-"""What stands first in a network, changed: stems for 224 pixels take 32, networks for grey images three channels."""
+"""Changes of the first layers: stems for 224 pixels take 32, networks for grey images take three channels."""
 
 import math
 
@@ -52,7 +52,7 @@ def cifar_stem(network: nn.Module) -> nn.Module:
 
 
 def grey(network: nn.Module) -> nn.Module:
-    """Let a network for one channel take images of three, by their mean; names and shapes of its weights stay.
+    """Let a network for one channel take images of three, by their mean; its weights keep their names and shapes.
 
     Images here have three channels, equal ones where they are grey. Under attack they need not be equal: the mean of
     three changes of at most eps is one of at most eps, so that Linf balls are those of one channel; an L2 ball is that

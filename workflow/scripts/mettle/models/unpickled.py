@@ -1,4 +1,4 @@
-"""What a file of `torch.save` holds, read without running what is pickled in it."""
+"""Contents of a file of `torch.save`, read without running what is pickled in it."""
 
 import pickle
 import zipfile
@@ -17,7 +17,7 @@ _SAFE = {
     ("torch", "Size"): torch.Size,
 }
 
-# What torch raises on a file that is cut off, changed, or something else.
+# What torch raises on a file that is truncated, changed, or something else.
 _DAMAGED = (
     pickle.UnpicklingError,
     EOFError,
@@ -30,17 +30,17 @@ _DAMAGED = (
     TypeError,
 )
 
-# First bytes of what people have instead.
+# First bytes of common files that are something else.
 _OTHERS = {
     b"": "it is empty",
     b"<": "it is a web page, not the file behind it",
     b"\x89HDF": "it is an HDF5 file, as Keras writes them; only weights of torch are read",
-    b"\x1f\x8b": "it is a gzip archive; name the file in it behind # in column `source`",
+    b"\x1f\x8b": "it is a gzip archive; name the file in it after # in column `source`",
 }
 
 
 class Inert:
-    """Stands for every other object in the file: takes any construction and state, does nothing.
+    """Takes the place of every other object in the file: accepts any arguments and state, does nothing.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class Unpickler(pickle.Unpickler):
 
 
 class _Pickle:
-    """What `torch.load` needs of a pickle module."""
+    """The parts of a pickle module that `torch.load` needs."""
 
     __name__ = "mettle.models.unpickled"
     Unpickler = Unpickler
@@ -96,20 +96,20 @@ def read(path: str | Path) -> Any:
     Raises
     ------
     ValueError
-        If the file is no whole file of `torch.save`, or a TorchScript archive.
+        If the file is not a complete file of `torch.save`, or is a TorchScript archive.
 
     Notes
     -----
     Checkpoints hold optimisers, schedules and arguments of the programs that wrote them, which torch's own safe mode
     refuses to read. Here they become inert; nothing is called.
     """
-    if _is_torchscript(path):  # torch.load would hand it on to torch.jit.load, which runs what is in it
+    if _is_torchscript(path):  # torch.load would pass it to torch.jit.load, which runs its contents
         raise ValueError(f"{path} is a TorchScript archive, whose code would have to run: {SAVE}")
     try:
         with Path(path).open("rb") as file:
             return torch.load(file, map_location="cpu", pickle_module=_Pickle, weights_only=False)  # our Unpickler
     except _DAMAGED as error:
-        raise ValueError(f"{path} is not a whole checkpoint: {_what(path) or error}") from error
+        raise ValueError(f"{path} is not a complete checkpoint: {_what(path) or error}") from error
 
 
 SAVE = "save its weights alone, by torch.save(model.state_dict(), path)"
@@ -118,16 +118,16 @@ SAVE = "save its weights alone, by torch.save(model.state_dict(), path)"
 def _is_torchscript(path: str | Path) -> bool:
     try:
         return torch._C.PyTorchFileReader(str(path)).has_record("constants.pkl")
-    except RuntimeError:  # no zip file of torch
+    except RuntimeError:  # not a zip file of torch
         return False
 
 
 def _what(path: str | Path) -> str:
-    """What a file is instead, where its first bytes tell."""
+    """What a file is instead, if its first bytes tell."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if not any(name.endswith("/data.pkl") for name in archive.namelist()):
-                return "it is a zip archive without weights of torch; name the file in it behind # in column `source`"
+                return "it is a zip archive without weights of torch; name the file in it after # in column `source`"
     with Path(path).open("rb") as file:
         first = file.read(8).lstrip()
     return next((text for start, text in _OTHERS.items() if (first.startswith(start) if start else not first)), "")

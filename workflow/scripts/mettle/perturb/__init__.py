@@ -1,4 +1,4 @@
-"""Attacks on images: what is added to an image so that a model fails."""
+"""Attacks: changes of an image that make a model fail."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Attack:
     Attributes
     ----------
     run : (model, images, goal, norm, eps, draws, policy, watch, options of its own) to (attacked images, queries)
-    norms : norms that it knows
+    norms : norms that it supports
     reference : paper
     """
 

@@ -1,4 +1,4 @@
-"""Auto-PGD, Croce & Hein 2020 (arXiv:2003.01690), algorithm 1: momentum, and steps that halve when they stop paying."""
+"""Auto-PGD, Croce & Hein 2020 (arXiv:2003.01690), algorithm 1: momentum, and steps halved when progress stops."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -45,7 +45,7 @@ def apgd(
     loss : `ce` cross-entropy, `dlr` difference of logits ratio, or `dlr_targeted`, its form towards a class
     steps : gradient steps of a run
     restarts : runs from independent starts, per target
-    targets : with `dlr_targeted`, how many of the most likely wrong classes get runs of their own, at most all
+    targets : with `dlr_targeted`, number of the most likely wrong classes that get their own runs, at most all
     early_stop : images leave once fooled, which is exact for accuracy
 
     Returns
@@ -91,7 +91,7 @@ def checkpoints(steps: int) -> list[int]:
 
 @dataclass
 class State:
-    """What a run knows of each of its images; all tensors have one entry per image.
+    """State of a run; all tensors have one entry per image.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class State:
         return State(*(getattr(self, field.name)[keep] for field in fields(self)))
 
     def move(self, norm: str, eps: float, first: bool) -> None:
-        """A step along the gradient, with momentum but for the first."""
+        """A step along the gradient, with momentum except for the first."""
         size = self.size.view(-1, 1, 1, 1)
         stepped = project(self.current + size * ball_of(norm).step(self.gradient), self.clean, norm, eps)
         if not first:
@@ -132,7 +132,7 @@ class State:
         self.previous, self.current = self.current, stepped
 
     def observe(self, value: Tensor, gradient: Tensor) -> None:
-        """Take in objective and gradient of the current images."""
+        """Update the state with objective and gradient of the current images."""
         self.rises += value > self.value
         self.value, self.gradient = value, gradient
         better = value > self.best_value
@@ -141,7 +141,7 @@ class State:
         self.best_value = torch.where(better, value, self.best_value)
 
     def check(self, interval: int) -> None:
-        """Halve the step of images that rose too seldom or stand still, and go back to their best (conditions 1, 2)."""
+        """Halve the step of images that rose too rarely or not at all, and return to their best (conditions 1, 2)."""
         stuck = ~self.halved & (self.best_value == self.best_before)
         self.halved = (self.rises < _RHO * interval) | stuck
         self.size = torch.where(self.halved, self.size / 2, self.size)
@@ -164,7 +164,7 @@ def _climb(
     early_stop: bool,
     run: Iterable[int],
 ) -> None:
-    """One run from `start`; what it finds goes into `worst`."""
+    """One run from `start`, whose results go into `worst`."""
     logits, value, gradient = oracle.gradient(start, index, objective)
     state = _begin(index, clean, start, value, gradient, 2 * eps)
     last, due = 0, checkpoints(steps)
@@ -203,7 +203,7 @@ def _begin(index: Tensor, clean: Tensor, start: Tensor, value: Tensor, gradient:
 
 
 def _start(images: Tensor, norm: str, eps: float, draws: Draws, rank: int, restart: int) -> Tensor:
-    """Points on the sphere around the images, in uniformly drawn directions, brought into the pixel range."""
+    """Points on the sphere around the images, in uniformly drawn directions, clipped to the pixel range."""
     if norm == "linf":
         direction = 2 * draws.uniform(images.shape[1:], "apgd", rank, restart) - 1
     else:

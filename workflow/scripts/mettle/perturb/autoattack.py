@@ -1,4 +1,4 @@
-"""AutoAttack, Croce & Hein 2020 (arXiv:2003.01690): attacks one after the other, each on what still stands."""
+"""AutoAttack, Croce & Hein 2020 (arXiv:2003.01690): attacks one after the other, each on what remains."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Stage:
     ----------
     run : the attack
     fixed : options that make it this member
-    takes : options of `autoattack` that are handed on
+    takes : options of `autoattack` that are passed on
     """
 
     run: Callable
@@ -67,7 +67,7 @@ def autoattack(
     steps : iterations of APGD and FAB
     targets : wrong classes that APGD-T and FAB-T aim at, the most likely first; at most all
     queries : forward passes of Square
-    watch : is told after each member how many images still stand, and counts the members' steps
+    watch : is told after each member how many images remain, and counts the members' steps
 
     Returns
     -------
@@ -98,5 +98,5 @@ def autoattack(
             )
             spent[index] += passes
             worst.look(oracle, index, found, goal.objective)
-            watch.say(f"after {name} {len(worst.remaining())} of {len(images)} images stand")
+            watch.say(f"after {name} {len(worst.remaining())} of {len(images)} images remain")
     return worst.images, spent + oracle.queries

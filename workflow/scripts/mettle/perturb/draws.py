@@ -15,14 +15,14 @@ class Draws:
     """Random numbers for a batch of images, the same on every device and for any split into batches.
 
     Every number is a hash of the seed, the image's id, a purpose, counters and a position (the mixer of splitmix64,
-    Steele et al. 2014, doi:10.1145/2714064.2660195): nothing is drawn from the past, so an image that leaves a batch
+    Steele et al. 2014, doi:10.1145/2714064.2660195): there is no state, so an image that leaves a batch
     changes nothing for the others.
 
     Parameters
     ----------
     seed : seed of the run
     ids : one id per image
-    device : where the numbers are made
+    device : of the numbers
     """
 
     def __init__(self, seed: int, ids: Sequence[int] | Tensor, device: torch.device | str = "cpu") -> None:

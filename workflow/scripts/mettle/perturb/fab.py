@@ -65,7 +65,7 @@ def fab(
     targets : classes tried, one after another by their clean logit; at most all but the true one
     alpha_max : largest weight of the point next to the image against that next to the iterate
     eta : overshoot across the linearised border
-    beta : share of the way from the image that is kept after a success, to come closer in the next steps
+    beta : fraction of the way from the image that is kept after a success, to come closer in the next steps
     watch : counts the steps
 
     Returns
@@ -77,10 +77,10 @@ def fab(
     Notes
     -----
     Algorithm 1 of the paper with the targets of AutoAttack (Croce & Hein 2020, arXiv:2003.01690). We differ in what
-    only an evaluation at one eps can: an image leaves once fooled within eps, and the search at the end, for the border
-    on the way to the nearest adversarial point, is one query of that point brought into the ball.
+    an evaluation at a single eps allows: an image leaves once fooled within eps, and the search at the end, for the
+    border on the way to the nearest adversarial point, is one query of that point brought into the ball.
     """
-    ball_of(norm)  # an unknown name ends here
+    ball_of(norm)  # raises for an unknown name
     oracle, worst = Oracle(model, goal, len(images), policy, draws.ids), Worst(images)
     iteration = _Iteration(norm, eps, alpha_max, eta, beta)
     with frozen(model):
@@ -99,12 +99,12 @@ def fab(
 
 
 def _length(moves: Tensor, norm: str) -> Tensor:
-    """In float32, for the path; what is handed in is measured in float64."""
+    """The path is in float32; results are measured in float64."""
     return vecdot(moves, moves).sqrt() if norm == "l2" else moves.abs().amax(dim=1)
 
 
 class _Run:
-    """One run towards one class per image, for the images that are still to be fooled: all tensors have a row for each.
+    """One run towards one class per image, for the images that are not fooled yet; all tensors have a row for each.
 
     Attributes
     ----------
@@ -141,8 +141,8 @@ class _Run:
     def _step(self) -> None:
         """One iteration.
 
-        Four in five steps cross the border, and then the point is taken back: its gradient would be thrown away. So a
-        pass without gradient judges it, and the next iteration asks again.
+        Four in five steps cross the border, and then the point is moved back, so that its gradient would be wasted. So
+        a pass without gradient judges it, and the next iteration computes it again.
         """
         self.point = self._advance()
         logits = self.oracle.logits(self._images(self.point), self.index)
@@ -165,7 +165,7 @@ class _Run:
         return torch.lerp(*ends, alpha).clamp_(0, 1)
 
     def _record(self, crossed: Tensor, logits: Tensor) -> Tensor:
-        """Note new nearest adversarial points; mask of the images that are fooled within eps."""
+        """Record new nearest adversarial points; returns the mask of images that are fooled within eps."""
         distance = _length(self.point - self.origin, self.iteration.norm)
         nearer = crossed & (distance < self.distance)
         self.distance = torch.where(nearer, distance, self.distance)
@@ -181,7 +181,7 @@ class _Run:
             self._try(torch.ones_like(self.index, dtype=torch.bool), inside, logits)
 
     def _try(self, rows: Tensor, points: Tensor, logits: Tensor) -> Tensor:
-        """Hand in the points of these rows that fool the model and lie in the ball, to the last digit; mask of them."""
+        """Submit the points of these rows that fool the model and lie in the ball exactly; returns their mask."""
         if not rows.any():
             return rows
         index, points = self.index[rows], points[rows]

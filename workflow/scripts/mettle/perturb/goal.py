@@ -1,4 +1,4 @@
-"""What an attack is after: what it raises, and which answers count as success."""
+"""The goal of an attack: the objective that it raises, and which outputs count as success."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Success = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Goal:
-    """What an attack raises on the images of a batch, and which answers are a success.
+    """The objective that an attack raises on the images of a batch, and which outputs are a success.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Goal:
     labels: Tensor | None = None
 
     def take(self, index: Tensor) -> "Goal":
-        """The goal for the images at these positions alone."""
+        """The goal for the images at these positions."""
         success, labels = self.success, self.labels
         return Goal(
             lambda outputs, at: self.objective(outputs, index[at]),

@@ -65,19 +65,19 @@ NORMS = {
 
 
 def norm(name: str) -> Norm:
-    """The norm of this name; an unknown one is a ValueError that lists the known."""
+    """The norm of this name; ValueError with the known names for an unknown one."""
     if name not in NORMS:
         raise ValueError(f"unknown norm '{name}'{suggest(name, NORMS)}")
     return NORMS[name]
 
 
 def project(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
-    """The attacked images (n, ...) brought into the ball around the images and into [0, 1], but for rounding."""
+    """The attacked images (n, ...) projected into the ball around the images and into [0, 1], up to rounding."""
     return (images + norm(name).project(attacked - images, eps)).clamp(0, 1)
 
 
 def confine(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
-    """The attacked images brought into the ball around the images and into [0, 1], exactly.
+    """The attacked images projected into the ball around the images and into [0, 1], exactly.
 
     Parameters
     ----------
@@ -97,5 +97,5 @@ def confine(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
     while (outside := norm(name).distance(inside.double() - images.double()) > eps).any():
         x = images[outside].double()
         inside[outside] = (x + (inside[outside].double() - x) * (1 - shrink)).float()
-        shrink *= 2  # a fixed factor can be lost again in rounding, for ever
+        shrink *= 2  # a fixed factor might be lost to rounding for ever
     return inside

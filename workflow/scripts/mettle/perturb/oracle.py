@@ -12,7 +12,7 @@ from mettle.perturb.goal import Goal, Objective
 def ascent(
     model: nn.Module, images: Tensor, index: Tensor, objective: Objective, policy: Policy
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, objective and its gradient with respect to the images, all as float32, in one pass forth and back."""
+    """Logits, objective and its gradient with respect to the images, all as float32, in one pass and its backward."""
     images = images.detach().requires_grad_(True)
     with torch.enable_grad():
         with policy.autocast():
@@ -23,7 +23,7 @@ def ascent(
 
 
 class Oracle:
-    """A frozen model, and what an attack wants of it; use it inside `models.frozen(model)`.
+    """A frozen model with the passes that an attack needs; use it inside `models.frozen(model)`.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Oracle:
 
     @torch.no_grad()
     def logits(self, images: Tensor, index: Tensor) -> Tensor:
-        """Logits, as float32, of images that stand for the positions `index` of the batch."""
+        """Logits, as float32, of images for the positions `index` of the batch."""
         self.queries[index] += 1
         with self.policy.autocast():
             logits = self.model(images).float()
@@ -73,7 +73,7 @@ class Oracle:
     def fooled(self, images: Tensor, logits: Tensor, index: Tensor) -> Tensor:
         """Mask (m,) of images on which the attack succeeds, as fp32 passes of the exact model say.
 
-        Where the logits come from elsewhere (another precision, a folded copy), images that they name are asked again.
+        If the logits come from another precision or a folded copy, images that succeed by them are evaluated again.
         """
         if self.goal.success is None:
             return torch.zeros_like(index, dtype=torch.bool)
@@ -86,7 +86,7 @@ class Oracle:
         return wrong
 
     def _check(self, values: Tensor, name: str, index: Tensor) -> None:
-        """A NaN would be sorted out as no success: an attack that does not work would look like a robust model."""
+        """A NaN would count as no success, so an attack that does not work would look like a robust model."""
         if values.sum().isfinite():
             return
         bad = index[~values.flatten(1).isfinite().all(1)].tolist()

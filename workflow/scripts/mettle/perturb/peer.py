@@ -1,4 +1,4 @@
-"""The second engine: the attacks of the package pyautoattack, for comparison with ours."""
+"""The second engine: attacks of the package pyautoattack, for comparison with ours."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ def pyautoattack(
     early_stop: bool = True,
     watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
-    """What pyautoattack finds, in fp32; the options are those of our attack of that name.
+    """Results of pyautoattack, in fp32; the options are those of our attack of that name.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ def pyautoattack(
 
     Notes
     -----
-    It draws from one stream, so that what it finds depends on the batch, unlike ours. Its FAB-T knows one restart, and
-    it always stops early.
+    Its random numbers come from one stream, so its results depend on the batch, unlike ours. Its FAB-T has a single
+    restart, and it always stops early.
     """
     from pyautoattack import AutoAttack
     from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
@@ -78,7 +78,7 @@ def pyautoattack(
 
 
 class _Heard(logging.Handler):
-    """What of the package's log is told: warnings, and the accuracy after each member."""
+    """Lines of the package's log that are passed on: warnings, and the accuracy after each member."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__()

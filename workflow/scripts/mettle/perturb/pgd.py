@@ -137,7 +137,7 @@ def pgd_trace(
 
 
 def uniform_start(images: Tensor, norm: str, eps: float, draws: Draws, restart: int = 0) -> Tensor:
-    """Points uniform in the balls around the images, brought into the pixel range."""
+    """Points uniform in the balls around the images, clipped to the pixel range."""
     shape = images.shape[1:]
     points = ball_of(norm).uniform(draws.normal(shape, "start", restart), draws.uniform((), "radius", restart))
     return confine(images + eps * points, images, norm, eps)

@@ -1,4 +1,4 @@
-"""Square attack, Andriushchenko et al. 2020 (arXiv:1912.00049), in L2 and Linf: random search with scores alone."""
+"""Square attack, Andriushchenko et al. 2020 (arXiv:1912.00049), in L2 and Linf: random search that uses only scores."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ from mettle.perturb.oracle import Oracle
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
-# Steps of 10,000 after which the share of pixels in a window is halved.
+# Steps of 10,000 after which the fraction of pixels in a window is halved.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 _TILES = 5  # each way, in the start in L2
 
@@ -34,11 +34,11 @@ def square(
     p_init: float = 0.8,
     watch: Watch = NOBODY,
 ) -> tuple[Tensor, Tensor]:
-    """Images changed in one random square after another, where that lowers the margin.
+    """Images changed in random squares, one after another, wherever that lowers the margin.
 
     Parameters
     ----------
-    model : maps images to logits; no gradient is asked for
+    model : maps images to logits; gradients are not used
     images : (n, 3, h, w) in [0, 1]
     goal : of `untargeted`
     norm : `l2` or `linf`
@@ -47,7 +47,7 @@ def square(
     policy : device and precision of the passes
     queries : passes per image at most, that on the clean image and that on the start included; the fp32 passes that
         confirm a success in another precision come on top
-    p_init : share of the pixels in the first windows
+    p_init : fraction of the pixels in the first windows
     watch : counts the passes
 
     Returns
@@ -61,7 +61,7 @@ def square(
     Algorithms 1 to 3 of the paper. We differ in two points: every image has windows of its own, so that batches do not
     matter, and windows reach the last row and column, which the published code never draws as their end.
     """
-    ball_of(norm)  # an unknown name ends here
+    ball_of(norm)  # raises for an unknown name
     oracle, worst = Oracle(model, goal, len(images), policy, draws.ids), Worst(images)
     radius = _radius(norm, eps, images[0].numel())
     with frozen(model):
@@ -90,7 +90,7 @@ def square(
 
 
 def _share(step: int, steps: int) -> float:
-    """How much smaller windows are by now, as a factor on their share of the pixels."""
+    """How much smaller windows are by now, as a factor on their fraction of the pixels."""
     done = int(step / steps * 10_000)
     return 0.5 ** sum(done > end for end in _HALVINGS)
 

@@ -1,4 +1,4 @@
-"""The length of PGD's steps where none is set: its only home are the schemas, which say from which paper it is."""
+"""The default step size of PGD, which only the schemas state, with the paper that it is from."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ def step_size(options: dict[str, Any], rules: str, steps: int | None = None) -> 
 
     Parameters
     ----------
-    options : with `norm`, `eps` and, unless `steps` is given, `steps`; `step_size`, if it is there and no null, wins
+    options : with `norm`, `eps` and, unless `steps` is given, `steps`; `step_size` takes precedence if it is set
     rules : where the schemas state the default: file, perhaps a definition, and property, `recipe:attack.step_size`.
         Its keyword `relative_step` is a multiple of eps over the number of steps: 2.5 in evaluation (Madry et al. 2018,
         arXiv:1706.06083, section 5), 1.5 in training and in the studies of the light recipe (Debenedetti et al. 2023,

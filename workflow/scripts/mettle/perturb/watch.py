@@ -1,17 +1,17 @@
-"""Who looks on while an attack runs: a `flow.Job`, or nobody."""
+"""Observers of a running attack: a `flow.Job`, or nobody."""
 
 from collections.abc import Iterable
 from typing import Protocol
 
 
 class Watch(Protocol):
-    """Is told what an attack has done, and counts its steps."""
+    """Observes an attack: gets sentences for the log, and counts steps."""
 
     def say(self, text: str) -> None:
         """A sentence for the log."""
 
     def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterable:
-        """The items, counted while they are gone through."""
+        """The items, counted during iteration."""
 
 
 class _Nobody:

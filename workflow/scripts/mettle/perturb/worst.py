@@ -27,7 +27,7 @@ class Worst:
         self.value = torch.full((len(images),), -torch.inf, device=images.device)
 
     def consider(self, index: Tensor, iterate: Tensor, fooled: Tensor, value: Tensor) -> None:
-        """Take over the iterates of the positions `index` that are worse for the model than what is known."""
+        """Keep the iterates at the positions `index` that are worse for the model than those so far."""
         known = self.fooled[index]
         better = (fooled & ~known) | ((fooled == known) & (value > self.value[index]))
         index = index[better]
@@ -36,12 +36,12 @@ class Worst:
         self.value[index] = value[better]
 
     def look(self, oracle: Oracle, index: Tensor, images: Tensor, objective: Objective) -> Tensor:
-        """Consider images for the positions `index`, after one pass without gradient; its logits."""
+        """Consider images for the positions `index`, after one pass without gradient; returns its logits."""
         logits = oracle.logits(images, index)
         self.consider(index, images, oracle.fooled(images, logits, index), objective(logits, index))
         return logits
 
     def remaining(self, early_stop: bool = True) -> Tensor:
-        """Positions that are still to be attacked: those not fooled, or all without early stop."""
+        """Positions that remain to be attacked: those not fooled, or all without early stop."""
         every = torch.arange(len(self.images), device=self.images.device)
         return every[~self.fooled] if early_stop else every
