@@ -1,4 +1,4 @@
-"""Intervals and tests of shares and of scores of pairs of models."""
+"""Intervals and tests of proportions and of scores of pairs of models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ _RESAMPLES = 2000  # of a bootstrap
 
 
 def proportion(part: int, n: int) -> dict[str, Any]:
-    """A share of n with its 95 % Wilson interval, as columns of a result."""
+    """A proportion of n with its 95 % Wilson interval, as columns of a result."""
     from scipy.stats import binomtest  # most of half a second, which jobs that score nothing need not wait for
 
     interval = binomtest(part, n).proportion_ci(0.95, method="wilson")
@@ -18,7 +18,7 @@ def proportion(part: int, n: int) -> dict[str, Any]:
 
 
 def proportion_of(true: pd.Series) -> dict[str, Any]:
-    """Share of true values with its 95 % Wilson interval."""
+    """Proportion of true values with its 95 % Wilson interval."""
     return proportion(int(true.sum()), len(true))
 
 
@@ -40,8 +40,8 @@ def over_models(
     Returns
     -------
     (float, float or None, float or None)
-        Mean, and the 2.5 and 97.5 % quantiles of the means of the draws that hold a pair; None of two models, whose
-        one pair says nothing of others.
+        Mean, and the 2.5 and 97.5 % quantiles of the means of the draws that contain a pair; None for two models, whose
+        single pair says nothing about others.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""The one interface to every network: images in [0, 1] to logits and to the true penultimate vector."""
+"""The common interface to all networks: images in [0, 1] to logits and to the penultimate vector."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -129,7 +129,7 @@ class Classifier(nn.Module):
 
     @property
     def classifiers(self) -> list[nn.Module]:
-        """What the network calls its classifiers: each the last linear layer, or a module that holds it."""
+        """Names of the network's classifiers: each the last linear layer, or a module that contains it."""
         if not hasattr(self.network, "get_classifier"):
             return self.heads
         found = self.network.get_classifier()
@@ -161,7 +161,7 @@ def create(
     drop_path: float = 0.0,
     code: Digests | None = None,
 ) -> Classifier:
-    """A classifier with random weights that depend on the seed alone; for the others see `build` and `Classifier`."""
+    """A classifier with random weights that depend only on the seed; for the others see `build` and `Classifier`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         bound = size if isinstance(size, int) else tuple(size)
