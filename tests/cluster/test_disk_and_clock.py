@@ -60,7 +60,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_is_said(local, small_disk, 
     tree.whole()
     subprocess.run(["mount", "-o", "remount,size=100m", str(results)], check=True)
     tree.snakemake(WEIGHTS)
-    assert ("goes on from epoch" in tree.said()) == (room > 1000)
+    assert ("resuming from epoch" in tree.said()) == (room > 1000)
     assert same(tree, local)
 
 

@@ -51,7 +51,7 @@ def saved(cluster, tree):
 
 
 def went_on(tree):
-    return "goes on from epoch" in tree.said()
+    return "resuming from epoch" in tree.said()
 
 
 def test_a_cancelled_training_is_submitted_again_and_goes_on(undisturbed, tree, cluster):

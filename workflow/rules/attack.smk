@@ -102,7 +102,7 @@ rule convergence:
 
 
 rule perturb:
-    """Store what an attack adds to held-out images, or the attacked images, as an image store."""
+    """Store the perturbations of held-out images by an attack, or the attacked images, as an image store."""
     input:
         weights="results/train/{model}/weights.safetensors",
         images=ancient(images_of(PLAN.scored_store)),

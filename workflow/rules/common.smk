@@ -1,4 +1,4 @@
-"""Shared by all rule files: the configuration, the plan made from it and the sheets, and what a path level may be."""
+"""Shared by all rule files: the configuration, the plan made from it and the sheets, and the names that paths may have."""
 
 import sys
 from pathlib import Path
@@ -43,7 +43,7 @@ pathvars:
 
 begin.python_by_name()
 stored.results_alone(workflow.modifier.path_modifier, PLAN.results, local)
-# What `--dag` writes of a job: Snakemake leaves out what a job before it has too, so that models look the same.
+# Wildcards that `--dag` shows: Snakemake leaves out those that an earlier job also has, so that models look the same.
 DAG.new_wildcards = overview.all_wildcards
 
 

@@ -1,5 +1,5 @@
 """
-Compares models: similarity of representations and of answers to the models before them in a set, on natural and on
+Compares models: similarity of representations and of predictions with the models before them in a set, on natural and on
 inverted images, on all of them and on parts.
 
 INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
@@ -93,7 +93,7 @@ use rule subgroups as subgroups_gpu with:
 
 
 rule agree:
-    """Score how alike the answers of a model and of each model before it in a set are."""
+    """Score how similar the predictions of a model and of each model before it in a set are."""
     input:
         PLAN.represented,
     output:

@@ -1,6 +1,6 @@
 """
-Fetches the remote sources of the sheets, each once, through Snakemake's storage plugins. A file that is there is used as it
-is: no rule makes it, so nothing looks it up or fetches it again. One that was deleted is fetched again when it is needed.
+Fetches the remote sources of the sheets, each once, through Snakemake's storage plugins. A file that exists is used as it
+is: no rule makes it, so it is neither looked up nor fetched again. A deleted one is fetched again when it is needed.
 
 INPUTS:   addresses in column `source` of config/datasets.tsv and the sheets of models
 OUTPUTS:  resources/downloads/{file}

@@ -1,6 +1,6 @@
 """
-Says what is missing: a folder, archive or checkpoint that a sheet names and that is not there. Such a job runs first and
-fails at once, before any other waits in a queue. A source that was deleted after it was packed or converted is not missed.
+Reports what is missing: a folder, archive or checkpoint that a sheet names and that does not exist. Such a job runs first
+and fails at once, before any other waits in a queue. A source that was deleted after packing or conversion is not needed.
 
 INPUTS:   nothing
 OUTPUTS:  paths in column `source` of config/datasets.tsv and the sheets of models, which nothing makes
@@ -8,7 +8,7 @@ OUTPUTS:  paths in column `source` of config/datasets.tsv and the sheets of mode
 
 
 rule given:
-    """Say which source of the sheets is not there, and how to get it."""
+    """Say which source of the sheets is missing, and how to get it."""
     output:
         "{path}",
     log:

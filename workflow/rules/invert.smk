@@ -1,5 +1,5 @@
 """
-Inverts models: images that a model represents like a target image although they began as another one.
+Inverts models: images that a model represents like a target image, although they started from another one.
 
 INPUTS:   results/train/{model}/weights.safetensors, results/prep/{dataset}/{split}.lmdb (and .parquet)
           results/pairs/{dataset}.parquet

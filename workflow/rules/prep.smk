@@ -1,7 +1,7 @@
 """
 Packs a data set: images as downloaded or generated, into one store per split; and shows what was packed.
 
-INPUTS:   the `source` of the data set's row in config/datasets.tsv: a path is looked for when a job needs it, an address is
+INPUTS:   the `source` of the data set's row in config/datasets.tsv: a path must exist when a job needs it, an address is
           fetched by the rule `download`
 OUTPUTS:  results/prep/{dataset}/{split}.lmdb
           results/prep/{dataset}/{split}.targets.lmdb (where targets are more than a label)

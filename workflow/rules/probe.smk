@@ -1,5 +1,5 @@
 """
-Probes models: linear heads trained anew on the features of each, and how far heads of different models agree.
+Probes models: new linear heads on the features of each, and the agreement of heads of different models.
 
 INPUTS:   results/represent/{dataset}/train/{model}.parquet, results/represent/{dataset}/natural/{model}.parquet
 OUTPUTS:  results/probe/{dataset}/{model}.parquet

@@ -1,6 +1,6 @@
 """
-Publishes data sets and what attacks add to their images, as data sets of TensorFlow Datasets in the array_record format; and
-writes what other projects look for in place of a data set as it was published.
+Publishes data sets and adversarial perturbations of their images as data sets of TensorFlow Datasets in the array_record
+format; and writes the files that other projects expect in place of a published data set.
 
 INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet)
           results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb, results/perturb/{kind}/{dataset}/{model}/{attack}.parquet
@@ -36,7 +36,7 @@ rule publish:
 
 
 rule publish_perturbed:
-    """Write what an attack adds to images for TensorFlow Datasets, with the clean image that each belongs to."""
+    """Write perturbations or attacked images for TensorFlow Datasets, each with its clean image."""
     input:
         images=ancient("<results>/perturb/{kind}/{dataset}/{model}/{attack}.lmdb"),
         manifest="<results>/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
@@ -83,7 +83,7 @@ rule dinov2_arrays:
 
 
 rule mmseg_folders:
-    """Copy NYU Depth v2 into folders as mmsegmentation looks for them."""
+    """Copy NYU Depth v2 into the folders that mmsegmentation expects."""
     input:
         PLAN.sources,
     output:

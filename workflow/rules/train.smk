@@ -10,7 +10,7 @@ OUTPUTS:  results/train/{model}/weights.safetensors
 
 
 rule train:
-    """Train a model from its recipe; a killed job goes on where it was."""
+    """Train a model from its recipe; a killed job resumes where it was."""
     input:
         train=ancient(images_of(PLAN.train_store)),
         train_manifest=manifests_of(PLAN.train_store),

@@ -260,5 +260,7 @@ def test_features_that_are_not_finite_are_an_error():
     targets = dark.clone()
     targets[1] = images(1, 2, 0.0, 1.0)[0]  # its way leads through the broken half
     targets[1] += 0.499 - targets[1].mean()
-    with pytest.raises(ValueError, match=r"^the loss of image 1 became NaN or infinite on the way \(1 of 3 images"):
+    with pytest.raises(
+        ValueError, match=r"^the loss of image 1 became NaN or infinite during the descent \(1 of 3 images"
+    ):
         invert(model, dark, targets, **OPTIONS | {"steps": 400, "momentum": 0.0, "step_size": 1.0})

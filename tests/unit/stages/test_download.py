@@ -85,7 +85,7 @@ def test_an_answer_that_is_an_error_leaves_no_file(server, target, job, status):
 
 def test_a_web_page_is_no_file(server, target, job):
     server.kind["/d/c.pth"] = "text/html; charset=utf-8"
-    refuses(f"{server.url}/d/c.pth", target, job, "a web page comes instead of a file")
+    refuses(f"{server.url}/d/c.pth", target, job, "a web page came instead of a file")
 
 
 def test_nothing_that_answers(target, job):
@@ -103,7 +103,7 @@ def test_the_second_address_is_asked_when_the_first_gives_no_file(server, target
     download(source(f"{server.url}/page", SHA, f"{server.url}/d/c.pth"), target, job)
     assert target.read_bytes() == CONTENT and left(target) == ["c.pth"]
     assert server.gets() == ["/page", "/d/c.pth"]
-    assert any("/page cannot be downloaded (a web page comes instead of a file)" in text for text in job.said)
+    assert any("/page cannot be downloaded (a web page came instead of a file)" in text for text in job.said)
 
 
 def test_the_second_address_is_not_asked_without_need(server, target, job):

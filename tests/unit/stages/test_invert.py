@@ -212,7 +212,7 @@ def test_a_killed_job_goes_on_and_gives_the_same_bytes(tmp_path, weights, store,
     assert killed.said == [COMPUTES] and not (once / "inverted.lmdb").exists()
     again = Job()
     frame, data = run(once, weights, store, drawn, again)
-    assert again.said[0] == "goes on with 2 of 3 batches done"
+    assert again.said[0] == "resuming with 2 of 3 batches done"
     pd.testing.assert_frame_equal(frame, whole[0])
     assert data == whole[1]
 
@@ -241,8 +241,8 @@ def test_a_job_that_ends_within_a_batch_goes_on_and_gives_the_same_bytes(
     assert signal.getsignal(signal.SIGTERM) is handler
     again = Job()
     frame, data = run(once, weights, store, drawn, again)
-    assert again.said[0] == "goes on with 1 of 3 batches done" and again.steps == 18 - done
-    assert ("goes on in batch 2, after" in " ".join(again.said)) == (done > 6)
+    assert again.said[0] == "resuming with 1 of 3 batches done" and again.steps == 18 - done
+    assert ("resuming in batch 2, after" in " ".join(again.said)) == (done > 6)
     pd.testing.assert_frame_equal(frame, whole[0], check_exact=True)
     assert data == whole[1] and not (once / "resume").exists()
 
@@ -258,7 +258,7 @@ def test_batches_of_other_options_or_pairs_are_made_anew(tmp_path, weights, stor
     for job in (Job(killed_after=1), Job(killed_after=1)):
         with pytest.raises(SystemExit):
             run(tmp_path, weights, store, drawn, job, steps=5)
-    assert job.said == ["goes on with 1 of 3 batches done", COMPUTES]
+    assert job.said == ["resuming with 1 of 3 batches done", COMPUTES]
     again = Job()
     run(tmp_path, weights, store, drawn, again)
     assert again.said[0] == COMPUTES and again.steps == 18 and not (tmp_path / "resume").exists()
@@ -271,7 +271,7 @@ def test_batches_stay_until_the_store_is_whole(tmp_path, weights, store, drawn, 
             run(tmp_path, weights, store, drawn)
     job = Job()
     run(tmp_path, weights, store, drawn, job)
-    assert job.said[0] == "goes on with 3 of 3 batches done"
+    assert job.said[0] == "resuming with 3 of 3 batches done"
 
 
 def test_bf16_gives_other_images_that_are_nearly_as_good(tmp_path, weights, store, drawn):

@@ -205,7 +205,7 @@ def test_a_killed_crossing_leaves_nothing_and_goes_on(tmp_path, inverted):
     (done.parent / ".half.parquet.1.tmp").write_bytes(b"half")
     log = []
     folder = crossed(tmp_path, inverted, log)
-    assert log == ["goes on with 1 of 2 files done", f"vgg5 on inverted-resnet8 images: {COMPUTES}"]
+    assert log == ["resuming with 1 of 2 files done", f"vgg5 on inverted-resnet8 images: {COMPUTES}"]
     assert (folder / done.parent.name / done.name).stat().st_mtime_ns == before
     assert not list(folder.rglob(".*"))
 

@@ -133,7 +133,7 @@ def test_killed_outright_it_goes_on_to_the_same_end(tmp_path, stores, reference)
     assert not weights.exists()
     assert not epochs.exists()
     found, job = run(tmp_path, stores, recipe(**ADVERSARIAL))
-    assert job.said[0].startswith("goes on from epoch ")
+    assert job.said[0].startswith("resuming from epoch ")
     assert 0 < job.steps < 8, "it started anew, or had nothing left to do"
     assert equal(found, reference)
     assert not resume.exists()
@@ -184,7 +184,7 @@ def test_killed_between_the_last_step_of_an_epoch_and_its_end(tmp_path, stores, 
     with pytest.raises(Killed):
         first.one_epoch(Checkpoint(tmp_path / "resume", first.fingerprint, every=0))
     found, job = run(tmp_path, stores, options)
-    assert job.said[0] == "goes on from epoch 0, step 4"
+    assert job.said[0] == "resuming from epoch 0, step 4"
     assert job.steps == 4
     assert equal(found, reference)
 
@@ -202,7 +202,7 @@ def test_asked_to_end_it_saves_and_ends(tmp_path, stores, reference, step):
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["last.pt"]
     found, after = run(tmp_path, stores, recipe(**ADVERSARIAL))
     epoch, rest = divmod(step + 1, 4)
-    assert after.said[0] == (f"goes on from epoch {epoch}, step {rest}" if rest else "goes on from epoch 1, step 4")
+    assert after.said[0] == (f"resuming from epoch {epoch}, step {rest}" if rest else "goes on from epoch 1, step 4")
     assert after.steps == 8 - step - 1
     assert equal(found, reference)
 

@@ -276,14 +276,12 @@ def test_blocks_are_the_innermost_of_what_a_network_is_a_chain_of():
 def test_what_shards_cannot_do_is_refused(stores):
     with pytest.raises(
         ValueError,
-        match=r"^configuration: train\.strategy is 'fsdp', but one process has nobody to share weights with: give the "
+        match=r"^configuration: train\.strategy is 'fsdp', but there is one process to shard weights over: give the "
         r"rule `train` more GPUs or tasks, set train\.devices, or set train\.strategy to 'ddp'$",
     ):
         launch(print, {"accelerator": "auto", "devices": None, "strategy": "fsdp"}, gpus=1)
     options = recipe(**ADVERSARIAL, clip_norm=1, clip_mode="agc")
-    with pytest.raises(
-        ValueError, match=r"^recipe 'tiny': clip_mode 'agc' needs whole weights, which strategy 'fsdp' has"
-    ):
+    with pytest.raises(ValueError, match=r"^recipe 'tiny': clip_mode 'agc' needs full weights, which 'fsdp' does not"):
         loop.Training(row(), options, *map(Store, stores), Job(), group=ProcessGroup(strategy="fsdp"))
     options = recipe(**ADVERSARIAL | {"attack": ATTACK | {"best": True, "precision": "bf16"}})
     with pytest.raises(

@@ -1,1 +1,1 @@
-"""Stages: one module or package for each, which its rules call. They import primitives, and meet only in files."""
+"""Stages: one module or package for each, which its rules call. They import primitives, and share only files."""

@@ -1,9 +1,9 @@
 """
-Download stage: a remote source as a local file, whole and with the SHA-256 that its row states, or not at all.
+Download stage: a remote source as a local file, complete and with the SHA-256 of its row, or not at all.
 
-Snakemake's storage plugins do the transfer. They are called here, in a job, and are no `storage()` input of the rule:
-Snakemake looks such an input up whenever it builds its graph, ends the whole run at the first broken transfer, with no
-retry and whatever `--keep-going` says, and the http plugin keeps addresses that differ in their query in one file.
+Snakemake's storage plugins do the transfer. They are called here, in a job, instead of a `storage()` input of the rule:
+Snakemake looks up such an input whenever it builds its graph, ends the run at the first broken transfer, without retry
+and in spite of `--keep-going`, and the http plugin stores addresses that differ only in their query in one file.
 """
 
 import asyncio
@@ -25,23 +25,23 @@ from mettle.files import only
 from mettle.flow import Job
 from mettle.plan.sources import SCHEMES
 
-_TIMEOUT = 60  # seconds without an answer, or without a further byte
+_TIMEOUT = 60  # seconds without an answer, or without another byte
 
 
 def download(source: dict[str, str], target: str | Path, job: Job) -> None:
-    """Fetch a file, under a temporary name that is renamed once all of it is there and is the right file.
+    """Fetch a file, under a temporary name until it is complete and verified.
 
     Parameters
     ----------
-    source : `url`; `mirror`, a second address that is tried when the first gives no such file, or empty; `sha256`
-        (empty: not checked, but told); and `where`, the row that names them
+    source : `url`; `mirror`, a second address, tried if the first does not give the file, or empty; `sha256`
+        (empty: not checked, but logged); and `where`, the row that names them
     target : file to write
     job : log
 
     Raises
     ------
     ConnectionError
-        If the file cannot be had: nothing answers, access is refused, less comes than was announced, or a web page.
+        If the file cannot be downloaded: no answer, no access, a truncated file, or a web page in its place.
     ValueError
         If its SHA-256 is not that of the row, or the plugin lacks a setting.
     """
@@ -56,7 +56,7 @@ def download(source: dict[str, str], target: str | Path, job: Job) -> None:
             job.say(str(error))
             refused.append(str(error))
             last = error
-    # `from None`: what the libraries say may hold signed addresses, and the log keeps tracebacks.
+    # `from None`: messages of the libraries may have signed addresses, and the log keeps tracebacks.
     raise type(last)(f"{source['where']}: {'; '.join(refused)}") from None
 
 
@@ -64,7 +64,7 @@ def _from(url: str, source: dict[str, str], target: Path, job: Job) -> None:
     """Fetch the file from one address."""
     began = time.monotonic()
     job.say(f"downloads {url}")
-    partial = target.with_name(f".{target.name}.part")  # one name, so that what a killed job left is written over
+    partial = target.with_name(f".{target.name}.part")  # a fixed name, so that what a killed job left is overwritten
     try:
         _retrieve(url, partial, target)
         _check(url, source, partial, job)
@@ -75,12 +75,12 @@ def _from(url: str, source: dict[str, str], target: Path, job: Job) -> None:
 
 
 def refuse(sentence: str) -> NoReturn:
-    """Raise FileNotFoundError with the sentence for a local source that is not there."""
+    """Raise FileNotFoundError with the sentence for a missing local source."""
     raise FileNotFoundError(sentence)
 
 
 def _retrieve(url: str, partial: Path, target: Path) -> None:
-    """Have the plugin of the scheme write a file."""
+    """Let the plugin of the scheme write a file."""
     scheme = SCHEMES[url.partition(":")[0]]
     plugin = import_module(f"snakemake_storage_plugin_{scheme.plugin}")
     settings = _settings(plugin, scheme.plugin)
@@ -93,14 +93,14 @@ def _retrieve(url: str, partial: Path, target: Path) -> None:
         asyncio.run(_fetch(found, scheme.plugin))
         if not partial.is_file():
             raise IsADirectoryError("it is a folder, and only a file can be a source")
-    except Exception as error:  # every plugin raises kinds of its own
-        # `from None`: what the libraries say may hold signed addresses, and the log keeps tracebacks.
+    except Exception as error:  # every plugin raises its own kinds of errors
+        # `from None`: messages of the libraries may have signed addresses, and the log keeps tracebacks.
         what = f"{url} cannot be downloaded ({_reason(error)})"
         raise ConnectionError(f"{what}: try again, or put the file at {target} by hand") from None
 
 
 def _on_zenodo(address: str, provider: Any, kind: type) -> str:
-    """Address of the one file of some Zenodo records that has the name in an address, or fits it as a shell pattern."""
+    """Address of the one file of Zenodo records with the name in an address, or matching it as a shell pattern."""
     numbers, _, wanted = address.removeprefix("zenodo://record/").partition("/")
     there = []
     for number in numbers.split("+"):
@@ -111,7 +111,7 @@ def _on_zenodo(address: str, provider: Any, kind: type) -> str:
 
 
 async def _fetch(found: Any, plugin: str) -> None:
-    # A web server is not asked first: some refuse to say whether a file is there, and the answer itself is checked.
+    # A web server is not asked first: some do not say whether a file exists, and the answer itself is checked.
     if plugin != "http" and not await found.managed_exists():
         raise FileNotFoundError("there is no such file")
     await found.managed_retrieve()
@@ -123,7 +123,7 @@ def _settings(plugin: ModuleType, name: str) -> Any:
     Raises
     ------
     ValueError
-        If one is missing that the plugin needs.
+        If one that the plugin needs is missing.
     """
     found, missing = {}, []
     for field in fields(plugin.StorageProviderSettings):
@@ -138,7 +138,7 @@ def _settings(plugin: ModuleType, name: str) -> Any:
 
 
 def _checked(plugin: ModuleType) -> type:
-    """The http plugin's object, which by itself neither looks at the status of an answer nor limits its time."""
+    """The http plugin's object, which by itself neither checks the status of an answer nor limits its time."""
     import requests
 
     class Checked(plugin.StorageObject):
@@ -149,7 +149,7 @@ def _checked(plugin: ModuleType) -> type:
                 if verb == "GET":
                     answer.raise_for_status()
                     if answer.headers.get("Content-Type", "").startswith("text/html"):
-                        raise requests.RequestException("a web page comes instead of a file")
+                        raise requests.RequestException("a web page came instead of a file")
                 yield answer
 
     return Checked
@@ -164,7 +164,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _check(url: str, source: dict[str, str], path: Path, job: Job) -> None:
-    """Compare with the row's SHA-256, or say what the file has."""
+    """Compare with the row's SHA-256, or log that of the file."""
     found, stated = sha256_of(path), source["sha256"]
     if not stated:
         where = f"column `sha256` of {source['where']}"

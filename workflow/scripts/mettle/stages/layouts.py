@@ -1,4 +1,4 @@
-"""Layouts stage: files that other projects look for beside or in place of a data set as it was published."""
+"""Layouts stage: files that other projects need beside or in place of a published data set."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ Say = Callable[[str], None]
 
 
 def dinov2_arrays(dataset: DatasetRow, folder: str | Path, say: Say = lambda line: None) -> None:
-    """Write the arrays that DINOv2 reads for every split of a folder of classes, and for `test` if it is there.
+    """Write the arrays that DINOv2 reads for every split of a folder of classes, and for `test` if it exists.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def dinov2_arrays(dataset: DatasetRow, folder: str | Path, say: Say = lambda lin
 
 
 def mmseg_folders(dataset: DatasetRow, folder: str | Path, say: Say = lambda line: None) -> None:
-    """Copy NYU Depth v2 to where mmsegmentation looks for it; the source stays as it is.
+    """Copy NYU Depth v2 to where mmsegmentation looks for it; the source is not changed.
 
     Parameters
     ----------

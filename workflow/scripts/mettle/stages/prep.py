@@ -26,7 +26,7 @@ def prepare(
     progress: Callable | None = None,
     say: Callable[[str], None] = lambda line: None,
 ) -> int:
-    """Pack one split, with `{split}.targets.lmdb` where its tasks need more than labels; the number of images.
+    """Pack one split, with `{split}.targets.lmdb` if its tasks need more than labels; returns the number of images.
 
     Parameters
     ----------
@@ -40,10 +40,10 @@ def prepare(
     Raises
     ------
     FileNotFoundError
-        If the row's source is not there; says which cell to fill and how to get the data.
+        If the row's source is missing; the message says which cell to fill and how to get the data.
     ValueError
-        If the source is damaged, has another SHA-256, lacks what the row's list names, or does not fit the row; names
-        the file.
+        If the source is damaged, has another SHA-256, lacks what the row's list names, or does not fit the row; the
+        message names the file.
     OSError
         If the store cannot be written.
     """
@@ -77,14 +77,14 @@ def prepare(
 
 
 def expected_targets(dataset: DatasetRow) -> Expected:
-    """What the targets beyond a label have to be, by a row of datasets.tsv."""
+    """The targets beyond a label that a row of datasets.tsv requires."""
     kinds = tuple(kind for task, kind in KINDS.items() if task in dataset.get("task", ()))
     count = dataset.get("classes")
     return Expected(kinds, count, dataset.get("map_classes", count), dataset.get("ignore"))
 
 
 def _summary(n: int, store: data.Store, expected: Expected, count: int | None) -> str:
-    """How many images, of how many classes, with which targets."""
+    """Numbers of images and classes, and the targets, in words."""
     seen = len(set(store.labels.tolist()) - {-1})
     labels = f" of {seen} classes" + (f" of {count}" if seen < count else "") if seen else ""
     kinds = [{"label_map": "label maps"}.get(kind, kind) for kind in expected.kinds]
@@ -92,9 +92,9 @@ def _summary(n: int, store: data.Store, expected: Expected, count: int | None) -
 
 
 def _class_names(dataset: DatasetRow, chosen: Reader, source: Path | None, split: str) -> dict[str, list[str]]:
-    """Names of the classes of label maps and objects, by the row's list or else by the source; nothing if none has any.
+    """Names of the classes of label maps and objects, by the row's list or else the source; empty if neither has any.
 
-    A source that has a name of the list at another label is a ValueError.
+    Raises ValueError if the source has a name of the list at another label.
     """
     listed, own = classes.known(dataset), chosen.names(source, split) if chosen.names else []
     if not listed:
@@ -113,11 +113,11 @@ def _items(
     seed: int,
     say: Callable[[str], None],
 ) -> Iterator[data.Item]:
-    """What the reader gives, with class names by the row's list or its parent where one of them has them."""
+    """Items of the reader, with class names by the row's list or its parent, if one of them has them."""
     options, names = _subset(dataset, chosen), classes.known(dataset)
     if chosen.subsets:
         if names is None:
-            classes.folders(dataset, source)  # raises where splits differ
+            classes.folders(dataset, source)  # raises if splits differ
         options["names"] = names
     told = {"say": say, "unit": dataset.get("depth_unit", MILLIMETRE)}
     options |= {option: told[option] for option in chosen.options}
@@ -140,13 +140,13 @@ def _sized(items: Iterable[data.Item], side: int, where: str) -> Iterator[data.I
 
 
 def placed(dataset: DatasetRow, inputs: Iterable[str]) -> dict[str, Any]:
-    """The row with its source where it lies: one that is a result itself may be in a storage, its copy an input."""
+    """The row with its source as found: one that is a result may be in a storage, and its copy among the inputs."""
     copies = [path for path in inputs if path.endswith(f"/{dataset['source']}")] if dataset["source"] else []
     return dataset | {"source": copies[0]} if copies else dataset
 
 
 def record(inputs: Iterable[str], path: str | Path) -> None:
-    """Write down what a split is packed from: who asks for it when its source is gone names the same inputs again."""
+    """Record the inputs of a split, so that they stay the same after its source is deleted."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(inputs), encoding="utf-8")

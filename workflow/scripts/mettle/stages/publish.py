@@ -15,15 +15,15 @@ _LIGHT = "https://github.com/dedeswim/vits-robustness-torch"
 
 @dataclass(frozen=True)
 class Publication:
-    """How a data set is called in TFDS.
+    """Names and description of a data set in TFDS.
 
     Attributes
     ----------
     name, version : in TFDS
-    description : what it is
+    description : one sentence
     splits : names of splits that differ in TFDS
     names : list file with all class names in the order of the labels; empty takes those of the images
-    homepage : where it is from
+    homepage : its origin
     """
 
     name: str
@@ -73,7 +73,7 @@ def publish(
     folder: str | Path,
     progress: Callable[[Iterable], Iterable] | None = None,
 ) -> Path:
-    """Write a data set of the sheet as `folder/name/version`; a row without a publication of its own keeps its name.
+    """Write a data set of the sheet as `folder/name/version`; a row without an entry in `PUBLICATIONS` keeps its name.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def publish_perturbed(
     folder: str | Path,
     progress: Callable[[Iterable], Iterable] | None = None,
 ) -> Path:
-    """Write a store of attacked images or perturbations, with what attacked which image in every example.
+    """Write a store of attacked images or perturbations, with attack, model and clean image in every example.
 
     The name is that of the data set, or of its parent, and `perturbations` or `advex`: `imagenet_perturbations`.
 

@@ -15,7 +15,7 @@ from mettle.seeds import derive
 
 
 class Inverted(NamedTuple):
-    """A model's name, its weights, the store of images inverted through it, and what it makes of them itself."""
+    """A model's name, its weights, the store of images inverted through it, and its own representation of them."""
 
     name: str
     weights: str
@@ -40,7 +40,7 @@ def extract(evaluation: Evaluation, keys: dict[str, Any], sample: int | None = N
     """
     opened, seed = evaluation.open(uncropped=keys["images"].startswith("inverted-"), scored=False), evaluation.job.seed
     positions = opened.sample(sample)
-    if keys["images"] == "train":  # stores are sorted by class, but who trains on a part of the rows needs all classes
+    if keys["images"] == "train":  # stores are sorted by class, but training on a part of the rows needs all classes
         positions = np.random.default_rng(derive(seed, "train", keys["dataset"])).permutation(positions)
     opened.say(len(positions), f"{keys['model']} on {keys['images']} images: ")
     for clean, labels, ids in opened.batches(opened.split(positions), "represent"):
@@ -58,17 +58,17 @@ def extract(evaluation: Evaluation, keys: dict[str, Any], sample: int | None = N
 def cross(
     folder: str | Path, evaluation: Evaluation, own: Inverted, above: Sequence[Inverted], resume: str | Path
 ) -> None:
-    """Write what a model and each one above it make of each other's inverted images, and beside it, of their own.
+    """Write the representations that a model and each earlier one have of each other's inverted images and their own.
 
-    The files are `inverted-{a}/{b}.parquet`: images inverted through model a, seen by model b. Those that a model makes
-    of its own are links, or copies where a file system has none.
+    The files are `inverted-{a}/{b}.parquet`: images inverted through model a, seen by model b. Those of its own
+    images are links, or copies if the file system has none.
 
     Parameters
     ----------
-    folder : to write; nothing is there before all of it is
+    folder : to write; it appears once it is complete
     evaluation : how they are evaluated
     own, above : files of the models
-    resume : folder for finished files, gone at the end; a killed job goes on from them
+    resume : folder for finished files, removed at the end; a killed job resumes from them
 
     Raises
     ------
@@ -80,7 +80,7 @@ def cross(
     passes = [pair for other in above for pair in ((own, other), (other, own))]
     left = {path: pair for pair in passes if not (path := _file(kept, *pair)).exists()}
     if len(left) < len(passes):
-        job.say(f"goes on with {len(passes) - len(left)} of {len(passes)} files done")
+        job.say(f"resuming with {len(passes) - len(left)} of {len(passes)} files done")
     for path, (through, model) in job.progress(left.items(), "cross", len(left)):
         keys = {"dataset": evaluation.dataset, "images": f"inverted-{through.name}", "model": model.name}
         parts = extract(evaluation.on(model.weights, through.images), keys)
@@ -92,7 +92,7 @@ def cross(
 
 
 def _made_from(evaluation: Evaluation, files: Sequence[Inverted]) -> str:
-    """Fingerprint of everything that decides the answers."""
+    """Fingerprint of everything that the representations depend on."""
     return fingerprint([[model.name, *evaluation.on(model.weights, model.images).made_from] for model in files])
 
 
@@ -110,8 +110,8 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _settle(kept: Path, folder: Path) -> None:
-    """Move a folder to where it appears at once, also if that is on another disk."""
-    for rest in kept.rglob(".*.tmp"):  # of a job that was killed while it wrote
+    """Move a folder atomically, also to another disk."""
+    for rest in kept.rglob(".*.tmp"):  # from a job that was killed while writing
         rest.unlink()
     tmp = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(tmp, ignore_errors=True)

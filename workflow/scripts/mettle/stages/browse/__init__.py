@@ -1,4 +1,4 @@
-"""Browse stage: a page that shows what is packed of a data set, to see at a glance whether it was read right."""
+"""Browse stage: a page that shows a packed data set, to see at a glance whether it was read correctly."""
 
 from mettle.stages.browse.page import browse
 

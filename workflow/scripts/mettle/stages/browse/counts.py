@@ -1,4 +1,4 @@
-"""What a packed split holds, in numbers: sizes of images, and how often each class occurs."""
+"""Counts of a packed split: sizes of images, and how often each class occurs."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from mettle.data import Store, TargetStore
 from mettle.data.pixels import size_of
 
-_MOST = 2_000  # images that are looked into; more would take minutes and show the same
+_MOST = 2_000  # images that are read; more would take minutes and show the same
 
 
 @dataclass

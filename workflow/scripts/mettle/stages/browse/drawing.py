@@ -1,4 +1,4 @@
-"""Images and their targets as pictures in a page: SVG that holds PNG or JPEG, so that lines and words stay sharp."""
+"""Images and their targets as pictures in a page: SVG around PNG or JPEG, so that lines and words stay sharp."""
 
 import base64
 import colorsys
@@ -12,7 +12,7 @@ from mettle.data.preview import SMALL, preview
 
 _GOLDEN = 0.618034  # of the circle of hues; its multiples stay apart
 _LETTERS = 4.5  # height of class names, hundredths of the longer side
-_FADED = 0.35  # share of the image in a picture of its targets
+_FADED = 0.35  # opacity of the image in a picture of its targets
 # Viridis by Smith and van der Walt (CC0), at even steps; reversed here, so that what is near is light.
 _DEPTH = np.array([[253, 231, 37], [122, 209, 81], [34, 168, 132], [42, 120, 142], [65, 68, 135], [68, 1, 84]])
 _NO_DEPTH = (215, 245)  # greys of the hatching
@@ -41,7 +41,7 @@ def label_map(image: np.ndarray, labels: np.ndarray, ignore: int | None) -> str:
     ----------
     image : uint8 (h, w, 3)
     labels : class of each pixel, (h, w)
-    ignore : value that counts nowhere
+    ignore : value of ignored pixels
     """
     grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     values, places = np.unique(labels, return_inverse=True)

@@ -1,4 +1,4 @@
-"""The page of a packed split: what it holds in numbers, and a sample of its images with their targets."""
+"""The page of a packed split: its counts, and a sample of its images with their targets."""
 
 import json
 from collections import Counter
@@ -43,7 +43,7 @@ svg text { font-family: sans-serif; font-weight: 600; }
 def browse(
     lmdb_path: str | Path, path: str | Path, dataset: DatasetRow, split: str, provenance: Mapping[str, Any]
 ) -> None:
-    """Write the page of a packed split, one file that needs no other.
+    """Write the page of a packed split as a self-contained file.
 
     Parameters
     ----------

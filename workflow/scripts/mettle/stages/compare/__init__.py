@@ -1,4 +1,4 @@
-"""Compare stage: similarity of representations and of answers, model by model, on all images and on parts of them."""
+"""Compare stage: similarity of representations and predictions, model by model, on all images and on parts of them."""
 
 from mettle.stages.compare.agreement import agreements
 from mettle.stages.compare.representation import Representation, join, load, paired

@@ -1,4 +1,4 @@
-"""Functional similarity of pairs of models: what they answer to the same images."""
+"""Functional similarity of pairs of models: their predictions for the same images."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -59,7 +59,7 @@ def _scores(a: Answers, b: Answers, images: str) -> list[Row]:
     rows = []
     for name in functional.FUNCTIONAL:
         value = functional.compare(name, a, b)
-        note = None if value is not None else "undefined: the two models leave no room between least and greatest"
+        note = None if value is not None else "undefined: the error rates of the two models allow a single value only"
         found = proportion(round(value * n), n) if name == "disagreement" else result(n, value, note)
         rows.append({"measure": name} | found)
     if not images.startswith("inverted-"):

@@ -1,4 +1,4 @@
-"""What a model makes of an image set, read from its file, and two of them brought into one order."""
+"""Representations of an image set, read from their files, and two of them brought into the same order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from mettle import tables
 @dataclass(frozen=True)
 class Representation:
     """
-    What a model makes of n images.
+    A model's representation of n images.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ def rows(of: Representation, order: np.ndarray) -> Representation:
 
 def pairs(files: Iterable[tuple[str | Path, str | Path]], *vectors: str) -> Iterator[tuple[Representation, ...]]:
     """
-    Pairs of representations, joined. Memory holds the two of a pair if the caller lets go of them before the next one.
+    Pairs of representations, joined. Only two are in memory if the caller drops a pair before the next one.
 
     Parameters
     ----------
@@ -131,6 +131,6 @@ def pairs(files: Iterable[tuple[str | Path, str | Path]], *vectors: str) -> Iter
     held = None
     for first, second in files:
         if held is None or held.path != Path(first):
-            held = None  # gone before the next one is read
+            held = None  # freed before the next one is read
             held = load(first, *vectors)
         yield held, join(held, load(second, *vectors))

@@ -1,4 +1,4 @@
-"""Representational similarity of pairs of models, with what chance and independent data give beside it."""
+"""Representational similarity of pairs of models, beside the scores of permuted images and independent features."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -58,7 +58,7 @@ def similarities(
             rows.append(keys | row | {"method": method})
             sizes.append((len(one.ids), one.features.shape[1], other.features.shape[1]))
         del one, other  # before the next one is read
-    state = None  # independent features take the room of real ones
+    state = None  # independent features need as much memory as real ones
     return [row | floor_of(*size) for row, size in zip(rows, sizes, strict=True)]
 
 
@@ -97,7 +97,7 @@ def _pair(
 
 
 def prepared(method: str, of: Representation, options: Row) -> Any:
-    """What the measure needs of one model; a ValueError names model and file."""
+    """The measure's state of one model; a ValueError names model and file."""
     return measures.prepare(method, of.features, who=str(of), **options)
 
 

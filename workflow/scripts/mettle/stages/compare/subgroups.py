@@ -68,7 +68,7 @@ def subgroups(
     options : method and options of the measure
     split : key of `SPLITS`
     draws : random subsets that a drawn part is the mean over
-    few : images; a score of fewer carries a note
+    few : images; a score of fewer has a note
     seed : of the draws
     progress : wraps the list of pairs and shows how far they are
     """
@@ -131,7 +131,7 @@ def _scored(score: Callable[[np.ndarray], float], subsets: Sequence[np.ndarray])
 
 
 def _noted(scored: Row, few: int) -> Row:
-    """A score, with a note where it rests on few images."""
+    """A score, with a note if it is of few images."""
     if scored["value"] is None or scored["n"] >= few:
         return scored
     return scored | {"note": f"rests on fewer than {few} images"}

@@ -1,4 +1,4 @@
 """
-Invert stage: `pair` draws seeds and targets and needs no torch, `images` leads from the one to the other, `published`
+Invert stage: `pair` draws seeds and targets and needs no torch, `images` inverts, `published`
 takes images that others inverted.
 """

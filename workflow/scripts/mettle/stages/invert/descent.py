@@ -1,6 +1,6 @@
 """Inversion: an image that a model represents like a target, found by descent from an unrelated seed.
 
-Whatever else is seen in the target stays out of the image, unless the model's features hold it (Jones et al. 2022,
+Nothing else of the target appears in the image, unless the model's features encode it (Jones et al. 2022,
 UAI, "If you've trained one you've trained them all"; as run by Klabunde et al. 2025).
 """
 
@@ -53,24 +53,24 @@ def invert(
 ) -> Inverted:
     """Images that start at the seeds and come near the targets in the model's penultimate features.
 
-    The loss is ||f(x) - f(t)|| / ||f(t)||, in fp32 whatever the precision of the pass. With g its gradient, brought to
-    length 1 image by image, an update is
+    The loss is ||f(x) - f(t)|| / ||f(t)||, in fp32 whatever the precision of the pass. With g its gradient, normalised
+    per image, an update is
 
         m = momentum m + (1 - momentum) g,    x = clamp(x - step_size m, 0, 1),    m = 0 at first.
 
-    Images do not see each other, so batches decide nothing but rounding.
+    Images do not influence each other, so batches change nothing but rounding.
 
     Parameters
     ----------
     model : maps images to features by `both`; frozen and in evaluation mode meanwhile
     seeds, targets : (n, 3, h, w) in [0, 1]
-    steps : updates, each one pass forth and back; one pass more looks at the last image
+    steps : updates, each a forward and a backward pass; one more pass evaluates the last image
     step_size : length of an update once the gradients agree, in pixel range, L2
-    momentum : share of the old direction, in [0, 1)
+    momentum : weight of the old direction, in [0, 1)
     policy : device and precision of the passes
     ids : names of the images in messages; without it, their positions
     watch : counts the steps
-    state : what `keep` was given, to go on from to the same result, bit by bit
+    state : from `keep`, to resume from with the same result, bit by bit
     keep : called after each update with a function that gives the state of the batch
 
     Raises
@@ -103,7 +103,7 @@ def invert(
             keep(batch.state)
         with torch.no_grad():
             loss = _loss(model, image, wanted, policy)
-    _refuse(~loss.isfinite(), "the loss of {} became NaN or infinite on the way", ids)
+    _refuse(~loss.isfinite(), "the loss of {} became NaN or infinite during the descent", ids)
     batch.look(loss)
     return Inverted(batch.best, batch.start, batch.loss, batch.found)
 
@@ -116,7 +116,7 @@ def relative_distance(model: Classifier, images: Tensor, targets: Tensor, policy
 
 
 class _Descent:
-    """A batch on its way; nothing here waits for the device.
+    """A batch during the descent; nothing here waits for the device.
 
     Attributes
     ----------
@@ -133,7 +133,7 @@ class _Descent:
         self.start: Tensor | None = None
 
     def look(self, loss: Tensor) -> None:
-        """Take over the images whose loss is lower than all before."""
+        """Keep the images whose loss is the lowest so far."""
         if self.start is None:
             self.start, self.loss = loss, loss.clone()
             self.found = torch.zeros(loss.shape, dtype=torch.int64, device=loss.device)
@@ -144,17 +144,17 @@ class _Descent:
         self.found.masked_fill_(better, self.step)
 
     def move(self, gradient: Tensor, length: Tensor, step_size: float, momentum: float) -> None:
-        """An update along the gradient, whose length is brought to 1."""
+        """An update along the normalised gradient."""
         self.direction.mul_(momentum).addcmul_(gradient, ((1 - momentum) / length.clamp_min(_TINY)).float())
         self.pixels.sub_(self.direction, alpha=step_size).clamp_(0, 1)
         self.step += 1
 
     def state(self) -> dict[str, Any]:
-        """All that the next updates and the result depend on."""
+        """Everything that the next updates and the result depend on."""
         return dict(vars(self))
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a state, wherever its tensors are."""
+        """Restore a state, whatever device its tensors are on."""
         for key, value in state.items():
             setattr(self, key, value.to(self.pixels.device) if isinstance(value, Tensor) else value)
 

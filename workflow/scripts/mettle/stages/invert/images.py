@@ -1,4 +1,4 @@
-"""A store of inverted images: for each pair one that a model represents like the target although it began as the seed.
+"""A store of inverted images: each is represented like its target, although it started from its seed.
 
 Klabunde et al. 2025; the published code truncates to 8 bits, here values are rounded.
 """
@@ -43,8 +43,8 @@ def write_inverted(
     evaluation : the model, at the size of whose input images are made, and the held-out images
     pairs : seeds and targets among them, by id
     options : of the block `invert`: steps, step_size, momentum, checkpoint_seconds
-    resume : folder for finished batches and the state of the one at work, gone at the end; a killed job goes on from
-        them with the same result
+    resume : folder for finished batches and the state of the current one, removed at the end; a killed job resumes
+        from them with the same result
 
     Returns
     -------
@@ -61,19 +61,19 @@ def write_inverted(
     items = _items(store, table, parts)
     n = data.write(lmdb_path, manifest_path, items, table=tables.INVERTED, provenance=job.provenance)
     job.say(f"{n} images; mean loss {_means(parts)}")
-    parts.remove()  # not before the store is whole: the parts took hours
+    parts.remove()  # not before the store is complete: the parts took hours
     return n
 
 
 def _finished(evaluation: Evaluation, table: pd.DataFrame, options: dict[str, Any], resume: str | Path) -> Parts:
-    """All batches inverted, those that are left from before and the others now."""
+    """All inverted batches: those that were finished before, and the others."""
     opened, job = evaluation.open(scored=False), evaluation.job
     chosen = opened.split(np.arange(len(table)))
     pairs = fingerprint(table[["id", "seed_id"]].to_numpy().tolist())
     made_from = [*evaluation.made_from, pairs, {key: options[key] for key in _OWN}]
     parts = Parts(resume, made_from, len(chosen))
     if parts.done:
-        job.say(f"goes on with {len(parts.done)} of {len(chosen)} batches done")
+        job.say(f"resuming with {len(parts.done)} of {len(chosen)} batches done")
     opened.say(len(table))
     rows = [table.iloc[chosen[number]] for number in parts.left]
     left = opened.batches([np.concatenate([part["target"], part["seed"]]) for part in rows], "invert")
@@ -91,11 +91,11 @@ def _finished(evaluation: Evaluation, table: pd.DataFrame, options: dict[str, An
 
 
 def _going_on(checkpoint: Checkpoint, number: int, job: Job) -> dict[str, Any]:
-    """Options by which the inversion of a batch goes on where it was, and keeps its state."""
+    """Options by which the inversion of a batch resumes, and saves its state."""
     found = checkpoint.load() or {"number": None}
     state = found["state"] if found["number"] == number else None
     if state:
-        job.say(f"goes on in batch {number + 1}, after {state['step']} steps")
+        job.say(f"resuming in batch {number + 1}, after {state['step']} steps")
 
     def keep(state: Callable[[], dict[str, Any]]) -> None:
         checkpoint.keep(lambda: {"number": number, "state": state()})

@@ -50,7 +50,7 @@ def _of_another_class(labels: np.ndarray, targets: np.ndarray, rng: np.random.Ge
     """One position for each target, uniform among those with another label.
 
     Sorted by label, the images of a class are a block: a number below that of all others, raised by the length of the
-    block where it reaches it, falls on each of the others with equal chance.
+    block if it reaches the block, is uniform among the others.
     """
     order = np.argsort(labels, kind="stable")
     block = [np.searchsorted(labels[order], labels[targets], side) for side in ("left", "right")]

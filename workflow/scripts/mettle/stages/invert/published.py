@@ -27,7 +27,7 @@ from mettle.stages.invert.pair import places
 from mettle.typed import ModelRow
 
 Row = dict[str, Any]
-# Share of images that must be nearer to their own target than to that of another; with wrong lists half are.
+# Fraction of images that must be nearer to their own target than to another; with wrong lists half are.
 _NEARER = 0.75
 
 
@@ -39,7 +39,7 @@ def write_published(
     pairs: str | Path,
     lists: Row,
 ) -> int:
-    """Write published inverted images under the ids, labels and class names of their targets; how many.
+    """Write published inverted images under the ids, labels and class names of their targets; returns their number.
 
     Parameters
     ----------

@@ -34,9 +34,9 @@ class Answers:
 def agreements(own: str | Path, others: Sequence[str | Path], keys: Row) -> list[Row]:
     """Rows of the probe_agree table.
 
-    Per image set and other model `pretrained`, the share of images on which the two models' own heads agree, and
-    `probe`, the mean of that share over all pairs of their probes with the least and the greatest; then `probe` of the
-    model with itself, over pairs of different probes. 1 is alike.
+    Per image set and other model `pretrained`, the fraction of images on which the two models' own heads agree,
+    and `probe`, its mean over all pairs of their probes with minimum and maximum; then `probe` of the model with
+    itself, over pairs of different probes. 1 is alike.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def agreements(own: str | Path, others: Sequence[str | Path], keys: Row) -> list
     Raises
     ------
     ValueError
-        If two files do not hold the same images.
+        If two files do not have the same images.
     """
     name, first = load(own)
     rows: dict[str, list[Row]] = {images: [] for images in first}
@@ -86,7 +86,7 @@ def _sorted(where: str, parts: Iterable[tuple[np.ndarray, ...]]) -> Answers:
 
 
 def _joined(first: Answers, second: Answers | None, path: str | Path) -> Answers:
-    """The second answers, which must be to the images of the first."""
+    """The second answers, which must be for the images of the first."""
     if second is None or not np.array_equal(first.ids, second.ids):
         ids = [] if second is None else second.ids
         raise ValueError(
@@ -103,7 +103,7 @@ def _between(first: Answers, second: Answers, place: Row) -> list[Row]:
 
 
 def _result(measure: str, pairs: Iterable[tuple[np.ndarray, np.ndarray]], n: int) -> Row:
-    """Mean, least and greatest share of n images on which the two of a pair agree."""
+    """Mean, minimum and maximum fraction of n images on which the two of a pair agree."""
     shares = [np.count_nonzero(a == b) / n for a, b in pairs]
     if not shares:
         note = "a single probe has no other to agree with"

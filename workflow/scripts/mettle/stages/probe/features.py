@@ -1,4 +1,4 @@
-"""Features of an image set in a file of the represent stage: looked through once, then streamed by row group."""
+"""Features of an image set in a file of the represent stage: checked once, then streamed by row group."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Chunk = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Features:
-    """Features of one model on one image set; they stay in their file.
+    """Features of one model on one image set, which stay in their file.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class Features:
     def chunks(self, buffer: int, rng: np.random.Generator) -> Iterator[Chunk]:
         """Every image once, in parts of nearly equal size: features (rows, width) in fp32, labels (rows,).
 
-        Row groups come in random order; in file order if the buffer holds them all. All parts share one memory, so use
-        one up before asking for the next.
+        Row groups come in random order; in file order if the buffer holds them all. All parts use the same memory, so
+        finish with one before asking for the next.
 
         Parameters
         ----------
@@ -81,12 +81,12 @@ class Features:
 
 
 def look(path: str | Path, model: str, images: str, classes: int) -> Features:
-    """A file, checked from end to end in one pass.
+    """A file, fully checked in one pass.
 
     Raises
     ------
     ValueError
-        If a feature is not finite, a label is none of the classes, or an image appears twice.
+        If a feature is not finite, a label is out of range, or an image appears twice.
     """
     who = f"{model} on {images} images ({path})"
     ids, counts, width = [], [], 0

@@ -69,25 +69,25 @@ def _linear(width: int, classes: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def train(files: Mapping[str, str | Path], keys: Row, options: Row, classes: int, job: Job) -> tuple[Probes, list[Row]]:
-    """Probes of one model, as they are after the last epoch, and the rows of the probe_epochs table.
+    """Probes of one model after the last epoch, and the rows of the probe_epochs table.
 
-    The last epoch is kept, not the best on the held-out images, which answers are compared on. Cross-entropy, Adam
-    without weight decay, learning rate on a cosine from `lr` to `min_lr` that moves once an epoch. Row groups come in
-    one order for all probes; within the buffer every probe has an order of its own.
+    The last epoch is kept, not the best on the held-out images, on which models are compared. Cross-entropy, Adam
+    without weight decay, learning rate on a cosine from `lr` to `min_lr` that changes once per epoch. Row groups come
+    in one order for all probes; within the buffer every probe has its own order.
 
     Parameters
     ----------
     files : of the represent stage, for `train` and `natural`, the held-out images
     keys : dataset, model
     options : the block `probe`: probes, epochs, batch_size, lr, min_lr, normalise, buffer
-    classes : number of classes; one without training image is fine
+    classes : number of classes; some may have no training images
     job : seed, threads, log
 
     Raises
     ------
     ValueError
-        If features are not finite or the same for all images, the two files differ in their number, an image stands
-        there twice, or the training images do not fit into the buffer and are sorted by class.
+        If features are not finite or the same for all images, the two files differ in their number, an image
+        appears twice, or the training images do not fit into the buffer and are sorted by class.
     """
     train, held = (look(files[images], keys["model"], images, classes) for images in ("train", "natural"))
     _check(train, held, options["buffer"])
@@ -158,7 +158,7 @@ def _pass(
 
 
 def accuracy(probes: Probes, held: Features, batch: int) -> np.ndarray:
-    """Share (probes,) of images that each probe classifies correctly."""
+    """Fraction (probes,) of images that each probe classifies correctly."""
     parts = held.groups("features", "label")
     right = sum((probes.predict(rows["features"], batch) == rows["label"][:, None]).sum(0) for rows in parts)
     return right / held.n

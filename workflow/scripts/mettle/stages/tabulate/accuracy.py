@@ -1,4 +1,4 @@
-"""Clean and attacked accuracy of models, from the answers to every image."""
+"""Clean and attacked accuracy of models, from the predictions for every image."""
 
 from collections.abc import Sequence
 from typing import Any

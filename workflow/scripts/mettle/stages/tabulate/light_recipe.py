@@ -58,7 +58,7 @@ def _effectiveness(cells: pd.DataFrame) -> list[Row]:
 
 
 def _gaps(losses: list[Row]) -> list[Row]:
-    """What each loss lacks to that of the most steps of PGD, by the same weights on the same images in one ball."""
+    """How far each loss is below that of PGD with the most steps, with the same weights, images and ball."""
     same = ("dataset", "model", "norm", "eps", "epoch", "source", "n")
     groups: dict[tuple, list[Row]] = {}
     for row in losses:
@@ -105,7 +105,7 @@ def figure8(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
 
 
 def _spread(row: Row) -> Row:
-    """Mean and standard deviation as value and interval, which one seed has not."""
+    """Mean and standard deviation as value and interval; one seed has no interval."""
     cell = {key: value for key, value in row.items() if key not in ("mean", "std")}
     known = row["n"] > 1
     lo, hi = (row["mean"] + side * row["std"] if known else None for side in (-1, 1))
@@ -150,7 +150,7 @@ def figure10(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
 
 
 def _places(cells: dict[str, Row]) -> dict[str, Row]:
-    """Where each model stands on the axis of its sweep.
+    """Position of each model on the axis of its sweep.
 
     A sweep that varies one number, or a number and one other key, is a curve over it, or one for each value of the
     other; of two numbers the one with more values is the axis. Other sweeps are cells without order.
@@ -179,7 +179,7 @@ def _is_number(value: Any) -> bool:
 
 
 def figure11(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """Share of perturbations given their true class, per attacked model and judge, and some perturbations as images.
+    """Fraction of perturbations given their true class, per attacked model and judge, and some perturbations as images.
 
     Parameters
     ----------

@@ -112,8 +112,8 @@ def contrast(cells: pd.DataFrame, resamples: int, seed: int) -> list[Row]:
     """Rows of paired permutation tests, one per measure, eps and contrast of subgroups.
 
     The paired differences are those of unordered pairs of models; `value` is their mean, `lo` and `hi` its 95 %
-    bootstrap interval over models, `p` the two-sided p-value of randomly flipped signs. That takes pairs for
-    independent although they share models, as the original's does: p is somewhat too small.
+    bootstrap interval over models, `p` the two-sided p-value of randomly flipped signs. Like the
+    original, this treats pairs as independent although they share models: p is somewhat too small.
     """
     rows = []
     for (dataset, images, measure, eps), cell in cells.groupby(["dataset", "images", "measure", "eps"], sort=False):
@@ -130,7 +130,7 @@ def contrast(cells: pd.DataFrame, resamples: int, seed: int) -> list[Row]:
 
 
 def _few(cell: pd.DataFrame, both: pd.DataFrame) -> str | None:
-    """What the notes of the scores that are tested say."""
+    """Notes of the scores that are tested."""
     notes = cell.pivot(index=["model", "model_b"], columns="subgroup", values="note").loc[both.index, both.columns]
     return tables.together(f"of some pairs a score {note}" for note in notes.to_numpy().ravel() if not pd.isna(note))
 
@@ -159,7 +159,7 @@ def figure6(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Ro
 
 
 def figure1(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """Some targets, their seeds, and what inversion through each model makes of them, as images.
+    """Some targets, their seeds, and the inverted image for each model, as images.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def means(pairs: pd.DataFrame, seed: int) -> list[tuple[Row, pd.DataFrame, Row]]
 
 
 def average(values: pd.Series) -> float | None:
-    """Mean of the values that are there; None if none is."""
+    """Mean of the values that are not null; None if there are none."""
     known = values.dropna().astype(float)
     return None if known.empty else float(known.mean())
 

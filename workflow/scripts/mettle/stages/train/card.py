@@ -1,8 +1,8 @@
 """
-The card of a model: what a person needs to know before using its weights, in Markdown.
+The card of a model in Markdown: facts to know before its weights are used.
 
-From the metadata of the weights; what the model's row and the published sheets say now goes before what they said when
-the weights were made.
+Made from the metadata of the weights; current values of the model's row and the published sheets take precedence over
+those from when the weights were made.
 """
 
 from collections.abc import Iterable, Sequence
@@ -79,7 +79,7 @@ def _facts(about: dict[str, Any]) -> str:
 
 
 def _origin(about: dict[str, Any]) -> list[tuple[str, str]]:
-    """Where the weights are from: a published file, or a training here."""
+    """Origin of the weights: a published file, or a training here."""
     if "source" not in about:
         made = about.get("provenance", {})
         return [("source", f"trained here, seed {about['seed']}, commit {made.get('commit', 'unknown')}")]

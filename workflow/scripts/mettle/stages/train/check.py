@@ -1,4 +1,4 @@
-"""What a recipe asks for that cannot be with its model, found before training starts."""
+"""Checks before training starts, of what a recipe asks of its model."""
 
 import copy
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def check_statistics(model: Classifier, batch: np.ndarray, recipe: Recipe, proce
 
 @contextmanager
 def of_recipe(name: str) -> Iterator[None]:
-    """Whatever is wrong inside the block names the recipe."""
+    """Context in which messages of errors name the recipe."""
     try:
         yield
     except ValueError as error:

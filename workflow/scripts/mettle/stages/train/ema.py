@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class Average:
-    """A copy of a model whose weights follow it slowly.
+    """A copy of a model whose weights follow those of the model slowly.
 
     Parameters
     ----------
     model : model whose state, BatchNorm statistics included, is averaged
-    decay : share of the average that stays at an update
+    decay : weight of the old average in an update
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -20,7 +20,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """One step towards the model; integers, such as counts of batches, are taken over."""
+        """One step towards the model; integers, such as counts of batches, are copied."""
         state = model.state_dict()
         for key, value in self.model.state_dict().items():
             own, new = _mine(value), _mine(state[key])
@@ -31,5 +31,5 @@ class Average:
 
 
 def _mine(value: Tensor) -> Tensor:
-    """What this process has of a tensor: of one in shards, its own."""
+    """This process's part of a tensor: of one in shards, its own."""
     return value.to_local() if hasattr(value, "to_local") else value

@@ -1,4 +1,4 @@
-"""Images of a training: which are trained on, in which order, and which are held out."""
+"""Images of a training: those trained on, their order, and those held out."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from mettle.typed import ModelRow, Recipe
 
 
 class Images:
-    """Training and held-out images as the recipe wants them.
+    """Training and held-out images of a recipe.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class Images:
     Raises
     ------
     ValueError
-        If nothing is left to train on, a label is none of the classes or another class in two stores, or only one of
-        the recipe's `mix` and its store is there.
+        If nothing is left to train on, a label is out of range or means different classes in two stores, or only one
+        of the recipe's `mix` and its store is given.
     """
 
     def __init__(self, row: ModelRow, recipe: Recipe, train: Store, test: Store, mixed: Store | None) -> None:

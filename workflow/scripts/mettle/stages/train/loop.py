@@ -45,19 +45,19 @@ def train(
     recipe : recipe with defaults filled in
     train_images, test_images : stores
     weights, epochs : files to write, safetensors and parquet
-    resume : folder for the state of an unfinished training; a killed job goes on from it with the same result as if
-        it had not been killed: everything random is drawn from (seed, epoch, step), nothing from the past
+    resume : folder for the state of an unfinished training; a killed job resumes from it, with the same result as if
+        it had not been killed: random numbers depend only on (seed, epoch, step)
     job : seed, threads, log, provenance
     checkpoints : folder to make, with the weights of the recipe's `checkpoints` as epoch-000.safetensors
     mixed : store of the recipe's `mix`, and files beside it
     base : weights to start from
-    fabric : the block `train` of the configuration: processes and loggers; one process and none if not given
+    fabric : the block `train` of the configuration: processes and loggers; by default one process and no loggers
     logs : folder in which each run of the loggers has its own
 
     Raises
     ------
     ValueError
-        If the recipe does not fit the images or asks for what is never measured, or if the loss is not finite.
+        If the recipe does not fit the images or selects by what is never measured, or if the loss is not finite.
     """
     order = {
         "row": digested(row),
@@ -81,7 +81,7 @@ def train(
 
 
 def work(group: ProcessGroup, order: dict[str, Any], job: Job) -> None:
-    """The share of one process of a group in a training; `order` is plain data, as `train` writes it."""
+    """The work of one process of a group in a training; `order` is plain data, as `train` writes it."""
     mixed = Store(order["mixed"][0]) if order["mixed"] else None
     stores = Store(order["train"]), Store(order["test"])
     run = Training(order["row"], order["recipe"], *stores, job, mixed, order["base"], group)
@@ -92,7 +92,7 @@ def work(group: ProcessGroup, order: dict[str, Any], job: Job) -> None:
     with Checkpoint(order["resume"], run.fingerprint, every, writes=group.first) as checkpoint:
         if state := checkpoint.load():
             run.restore(state)
-            run.say(f"goes on from epoch {run.epoch}, step {run.step}")
+            run.say(f"resuming from epoch {run.epoch}, step {run.step}")
         run.say(run.policy.sentence(sum(map(len, run.images.order(0))), order["recipe"]["batch_size"]))
         run.say(optim.sentence(order["recipe"], group.size))
         with run.logged(Path(order["logs"]), order["options"]):

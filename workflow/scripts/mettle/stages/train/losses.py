@@ -18,7 +18,7 @@ from mettle.typed import Recipe
 
 @dataclass(frozen=True)
 class Step:
-    """Where training stands: what a loss may depend on besides model and batch.
+    """The state of training: what a loss may depend on besides model and batch.
 
     Attributes
     ----------
@@ -85,10 +85,10 @@ def adversarial(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -
 
 
 def trades(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Outcome:
-    """Clean cross-entropy and `beta` times the divergence of attacked from clean answers, Zhang et al. 2019, eq. 5.
+    """Clean cross-entropy and `beta` times the divergence of attacked from clean predictions, Zhang et al. 2019, eq. 5.
 
     The divergence is KL(p(clean) || p(attacked)), which the attack raises; as in the paper's code, the gradient of the
-    loss goes through both answers.
+    loss flows through both.
     """
     moved = diverging(model, images, step)
     clean, robust = _logits(model, images, step), _logits(model, moved, step)
@@ -102,9 +102,9 @@ def cross_entropy(logits: Tensor, targets: Tensor, step: Step) -> Tensor:
 
 
 def attacked(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Tensor:
-    """Images under the recipe's training attack at the radius of now.
+    """Images under the recipe's training attack at the current radius.
 
-    The attack goes by the most likely class of a target, without smoothing. The model is frozen and in evaluation mode
+    The attack uses the most likely class of a target, without smoothing. The model is frozen and in evaluation mode
     meanwhile: its BatchNorm statistics stay as they were.
     """
     if step.eps == 0:
@@ -121,7 +121,7 @@ def attacked(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> T
 
 
 def diverging(model: nn.Module, images: Tensor, step: Step) -> Tensor:
-    """Images whose answers are far from the clean ones, Zhang et al. 2019, algorithm 1; the model as in `attacked`.
+    """Images whose predictions are far from the clean ones, Zhang et al. 2019, algorithm 1; the model as in `attacked`.
 
     At the clean image the divergence has no gradient, so the start is Gaussian noise of 0.001 unless it is random in
     the ball.

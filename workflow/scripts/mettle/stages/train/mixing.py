@@ -15,20 +15,20 @@ def mix(images: Tensor, labels: Tensor, classes: int, augment: Augment, seed: in
     images : (n, 3, h, w); image i is mixed with image n - 1 - i
     labels : (n,) classes
     classes : number of classes
-    augment : the recipe's block, of which `mixup`, `cutmix` and `mix_probability` count here
+    augment : the recipe's block, of which `mixup`, `cutmix` and `mix_probability` are used here
     seed : decides how to mix, the same for all parts of a batch
 
     Returns
     -------
     images : (n, 3, h, w)
-    targets : (n, classes) distributions, or the labels where nothing was mixed
+    targets : (n, classes) distributions, or the labels if nothing was mixed
     """
     rng = np.random.default_rng(seed)
     if not (augment["mixup"] or augment["cutmix"]) or rng.random() >= augment["mix_probability"]:
         return images, labels
     both = augment["mixup"] and augment["cutmix"]
     cut = rng.random() < 0.5 if both else augment["cutmix"] > 0
-    share = rng.beta(*[augment["cutmix" if cut else "mixup"]] * 2)  # that an image keeps of itself
+    share = rng.beta(*[augment["cutmix" if cut else "mixup"]] * 2)  # fraction of itself that an image keeps
     if cut:
         rows, columns, share = _box(*images.shape[2:], share, rng)
         images = images.clone()
@@ -40,7 +40,7 @@ def mix(images: Tensor, labels: Tensor, classes: int, augment: Augment, seed: in
 
 
 def _box(height: int, width: int, share: float, rng: np.random.Generator) -> tuple[slice, slice, float]:
-    """A box of area 1 - share around a random point, cut off at the border, and the share that is left outside."""
+    """A box of area 1 - share around a random point, clipped at the border, and the fraction outside of it."""
     sides = []
     for size in (height, width):
         half, centre = int(size * (1 - share) ** 0.5) / 2, rng.integers(size)

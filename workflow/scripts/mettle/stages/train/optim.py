@@ -60,7 +60,7 @@ def scaling(recipe: Recipe) -> float:
 
 
 def sentence(recipe: Recipe, processes: int) -> str:
-    """Batch and peak learning rate in words, and how the one follows from the other."""
+    """Batch size and peak learning rate in words, and how they are related."""
     options, factor = recipe["optimizer"], scaling(recipe)
     return (
         f"batch {recipe['batch_size']} (accumulate {recipe['accumulate']}, processes {processes}), peak learning rate "
@@ -70,7 +70,7 @@ def sentence(recipe: Recipe, processes: int) -> str:
 
 
 def groups(model: Classifier, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
-    """Parameters that decay, and those that do not: vectors, biases, and what the network itself excludes."""
+    """Parameters with weight decay, and those without: vectors, biases, and what the network itself excludes."""
     if decay_all:
         return [{"params": list(model.parameters()), "weight_decay": weight_decay}]
     excluded = getattr(model.network, "no_weight_decay", set)()
@@ -78,7 +78,7 @@ def groups(model: Classifier, weight_decay: float, decay_all: bool) -> list[dict
 
 
 def clip(model: Classifier, recipe: Recipe) -> None:
-    """Bound the gradients, as the recipe says.
+    """Clip the gradients as in the recipe.
 
     `agc` leaves out the last layer, as Brock et al. 2021 (arXiv:2102.06171), section 4.1, found best.
     """

@@ -1,9 +1,9 @@
 """
-Several processes that train one model, by Lightning Fabric: one small interface to CPU (gloo) and CUDA (nccl).
+Several processes that train one model, by Lightning Fabric: a small interface to CPU (gloo) and CUDA (nccl).
 
 Each process works on its share of every batch. Under the strategy `ddp` it has all weights, and gradients are added by
 one sum after the backward passes; under `fsdp` it has a share of them (`mettle.stages.train.sharded`). There is no
-wrapper around the model, since an attack goes through it many times with other flags than the weight update.
+wrapper around the model, since an attack runs it many times with other flags than the weight update.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ ALONE = {"accelerator": "auto", "devices": None, "strategy": "ddp"}
 
 
 class ProcessGroup:
-    """The processes of a training, seen from one of them; where there is one only, sums are what goes in.
+    """The processes of a training, as seen from one of them; with a single process, sums are their inputs.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class ProcessGroup:
     ----------
     rank, size : number of this process, from 0, and of all
     first : whether this one writes files and log
-    sharded : whether weights are in shards, so that all processes have to pass through the model equally often
+    sharded : whether weights are in shards, so that all processes must run the model equally often
     """
 
     def __init__(self, fabric: Any = None, strategy: str = "ddp") -> None:
@@ -62,7 +62,7 @@ class ProcessGroup:
         return self.sum(torch.tensor(values, dtype=torch.float64, device=self.fabric.device)).tolist()
 
     def any(self, *flags: bool) -> list[bool]:
-        """Whether a flag is up in some process."""
+        """Whether a flag is set in any process."""
         return [found > 0 for found in self.sums(*map(float, flags))]
 
     def gather(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -70,18 +70,18 @@ class ProcessGroup:
         return self.fabric.all_gather(values)
 
     def turns(self, work: Sequence[Any]) -> tuple[list[Any], int]:
-        """What this process does of a list, and how much of it counts: shards need as many turns from every process."""
+        """This process's part of a list, and how much of it counts: shards need equally many turns of all processes."""
         mine = list(work[self.rank :: self.size])
         spare = -(-len(work) // self.size) - len(mine) if self.sharded else 0
         return mine + [work[0]] * spare, len(mine)
 
     def weights(self, model: nn.Module) -> dict[str, Tensor]:
-        """The model's state on the CPU, a copy; of shards in the first process only, though all must ask."""
+        """A copy of the model's state on the CPU; with shards in the first process only, though all must call it."""
         state = self.full(model.state_dict())
         return {key: value.detach().cpu().clone() for key, value in state.items() if value is not None}
 
     def full(self, state: dict[str, Any]) -> dict[str, Any]:
-        """A state as it would be without shards; with them, in the first process only, though all must ask."""
+        """A state as it would be without shards; with them, in the first process only, though all must call it."""
         if not self.sharded:
             return state
         from mettle.stages.train import sharded
@@ -89,7 +89,7 @@ class ProcessGroup:
         return sharded.full(state, self.first)
 
     def placed(self, model: Classifier, policy: Policy, say: Callable[[str], None]) -> Classifier:
-        """The model on the device of this process, all of it or in shards, of which the log is told."""
+        """The model on the device of this process, as a whole or in shards, which is logged."""
         if not self.sharded:
             return policy.place(model)
         from mettle.stages.train import sharded
@@ -99,14 +99,14 @@ class ProcessGroup:
         return model
 
     def check(self, recipe: Recipe) -> None:
-        """Raise ValueError for a recipe that weights in shards cannot follow."""
+        """Raise ValueError for a recipe that weights in shards do not support."""
         if self.sharded:
             from mettle.stages.train import sharded
 
             sharded.check(recipe)
 
     def load(self, target: nn.Module | Optimizer, state: dict[str, Any]) -> None:
-        """Put a whole state into a model or an optimiser, in shards or not."""
+        """Load a full state into a model or an optimiser, in shards or not."""
         if self.sharded:
             from mettle.stages.train import sharded
 
@@ -114,13 +114,13 @@ class ProcessGroup:
         target.load_state_dict(state)
 
     def suited(self, model: Classifier, policy: Policy) -> Policy:
-        """The policy in a memory layout for the model, which stays whole; shards are of weights in the usual layout."""
+        """The policy in a memory layout for the model without shards; shards need weights in the usual layout."""
         if self.sharded:
             return dataclasses.replace(policy, layout=torch.contiguous_format)
         return policy.suited(model)
 
     def add_gradients(self, model: nn.Module) -> None:
-        """Replace gradients by their sums over the processes, which those of shards are already."""
+        """Replace gradients by their sums over the processes; gradients of shards are sums already."""
         if self.size == 1 or self.sharded:
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -155,7 +155,7 @@ def launch(function: Callable[[ProcessGroup], None], options: dict[str, Any], gp
     Raises
     ------
     ValueError
-        If weights are to be shared and there is one process.
+        If weights are to be in shards and there is one process.
     RuntimeError
         With the message of the first process that failed.
     SystemExit
@@ -169,7 +169,7 @@ def launch(function: Callable[[ProcessGroup], None], options: dict[str, Any], gp
     devices = options["devices"] or max(1, gpus)
     if options["strategy"] == "fsdp" and devices == 1:
         raise ValueError(
-            "configuration: train.strategy is 'fsdp', but one process has nobody to share weights with: give the rule "
+            "configuration: train.strategy is 'fsdp', but there is one process to shard weights over: give the rule "
             "`train` more GPUs or tasks, set train.devices, or set train.strategy to 'ddp'"
         )
     if (options["accelerator"], devices) == ("auto", 1):
@@ -191,7 +191,7 @@ def launch(function: Callable[[ProcessGroup], None], options: dict[str, Any], gp
 
 
 def _fabric(accelerator: str, devices: int) -> Any:
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets on the terminal
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints a greeting
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import LightningEnvironment
 
@@ -211,7 +211,7 @@ def _told() -> Iterator[None]:
 
 @contextmanager
 def _passing_on() -> Iterator[None]:
-    """SIGTERM goes to the processes of the group, which end by themselves."""
+    """Passes SIGTERM on to the processes of the group, which end by themselves."""
 
     def pass_on(signum: int, frame: Any) -> None:
         for child in multiprocessing.active_children():
@@ -225,14 +225,14 @@ def _passing_on() -> Iterator[None]:
 
 
 def portion(batch: np.ndarray, index: int, count: int) -> np.ndarray:
-    """One of `count` shares of a batch, in which image i and its partner in mixing, n - 1 - i, stay together.
+    """One of `count` portions of a batch, in which image i and its partner in mixing, n - 1 - i, stay together.
 
-    A share is symmetric as the batch is: its own reverse order puts the same partners together.
+    A portion is symmetric like the batch: its own reverse order pairs the same partners.
 
     Raises
     ------
     ValueError
-        If there are fewer pairs than shares.
+        If there are fewer pairs than portions.
     """
     n = len(batch)
     pairs = -(-n // 2)
@@ -290,7 +290,7 @@ def _normalise(
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over the processes, of values forth and of gradients back."""
+    """Sum over the processes, of values forward and of gradients backward."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, group: ProcessGroup) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is written down of a training: the sums of the epoch so far, a row per epoch, and the best weights."""
+"""The record of a training: sums of the current epoch, a row per epoch, and the best weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,12 @@ from mettle.stages.train.schedules import eps_at
 from mettle.typed import Recipe
 from mettle.units import eps_text
 
-# Sums over an epoch: of the loss, of right answers, of right clean answers, of clean answers, of images, and its time.
+# Sums over an epoch: loss, correct predictions, correct clean ones, clean predictions, images, and time.
 _SUMS = ("loss", "hits", "clean_hits", "clean", "n", "seconds")
 
 
 class Record:
-    """Rows of the table of epochs, and the weights that were best so far where the recipe asks for them.
+    """Rows of the table of epochs, and the best weights so far if the recipe asks for them.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Record:
             self.sums[key] += value
 
     def close(self, epoch: int, updates: int, lr: float, tested: dict[str, Any]) -> dict[str, Any]:
-        """The row of an epoch that is done; the sums begin anew.
+        """The row of a finished epoch; resets the sums.
 
         Parameters
         ----------
@@ -80,11 +80,11 @@ class Record:
         return [entry | {"selected": entry["epoch"] == self.selected} for entry in self.rows]
 
     def state(self) -> dict[str, Any]:
-        """All that is here, as plain data and tensors."""
+        """The record as plain data and tensors."""
         return {"sums": self.sums, "rows": self.rows, "best": self.best}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+        """Restore a saved state."""
         self.sums, self.rows, self.best = (state[key] for key in ("sums", "rows", "best"))
 
 
@@ -107,6 +107,6 @@ def sentence(entry: dict[str, Any]) -> str:
 
 
 def _radius(eps: float) -> str:
-    """A radius in words; one that is on its way up, to a hundredth of a step of 8-bit images."""
+    """A radius in words; one that still grows to a hundredth of a step of 8-bit images."""
     text = eps_text(eps)
     return text if len(text) < 9 else eps_text(round(eps * 255, 2) / 255)

@@ -19,7 +19,7 @@ def eps_at(attack: TrainingAttack, epoch: float) -> float:
     float
         In pixel range: 0 before `zero_epochs`, eps from `period` on, between them linear or half a sine wave. The
         ramp counts from `zero_epochs` but is as long as `period`, so that with zero epochs it ends in a jump, as in the
-        original. A constant schedule is eps all the time.
+        original. A constant schedule is always eps.
     """
     eps, schedule = attack["eps"], attack["schedule"]
     if schedule["shape"] == "constant":
@@ -34,6 +34,6 @@ def eps_at(attack: TrainingAttack, epoch: float) -> float:
 
 
 def step_size(attack: TrainingAttack, eps: float) -> float:
-    """Length of a step at the radius of now: that of the final radius unless `tie_step_size`."""
+    """Step size at the current radius: that of the final radius unless `tie_step_size`."""
     size = perturb.step_size(attack, "recipe:attack.step_size")
     return size * eps / attack["eps"] if attack["tie_step_size"] else size

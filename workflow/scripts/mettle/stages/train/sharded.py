@@ -1,9 +1,9 @@
 """
 Weights in shards (FSDP: Zhao et al. 2023, arXiv:2304.11277), for models that do not fit into the memory of one device.
 
-By torch's `fully_shard`: each process keeps a share of every weight, its gradient and what the optimiser knows of it; a
-block has its weights whole while it runs, and gradients are summed as they come. The model stays what it is, under its
-own names, so that an attack goes through it as through any other. All processes must pass through it equally often.
+By torch's `fully_shard`: each process keeps a part of every weight, its gradient and its optimiser state; a block has
+its full weights while it runs, and gradients are summed as they come. The model keeps its own names, so an attack runs
+it like any other. All processes must run it equally often.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ from mettle.typed import Recipe
 
 
 def check(recipe: Recipe) -> None:
-    """Raise ValueError for what cannot be trained in shards."""
+    """Raise ValueError for a recipe that cannot be trained in shards."""
     if recipe["clip_norm"] is not None and recipe["clip_mode"] == "agc":
         raise ValueError(
-            "clip_mode 'agc' needs whole weights, which strategy 'fsdp' has not: set clip_mode to 'norm' or 'value', "
+            "clip_mode 'agc' needs full weights, which 'fsdp' does not have: set clip_mode to 'norm' or 'value', "
             "or the configuration's train.strategy to 'ddp'"
         )
     attack = recipe.get("attack") or {"best": False}
@@ -35,12 +35,12 @@ def check(recipe: Recipe) -> None:
 
 
 def shard(model: Classifier, device: torch.device) -> Classifier:
-    """The model with its weights in shards, each block for itself, on the devices of all processes.
+    """The model with its weights in shards, block by block, on the devices of all processes.
 
     Raises
     ------
     ValueError
-        If the network cannot run so: if it shares weights between blocks, or reaches into a block.
+        If the network cannot run in shards: if blocks share weights, or other code uses weights of a block.
     """
     mesh = torch.distributed.init_device_mesh(device.type, (torch.distributed.get_world_size(),))
     for module in [*blocks(model.network), model]:
@@ -58,7 +58,7 @@ def shard(model: Classifier, device: torch.device) -> Classifier:
 
 
 def sentence(model: nn.Module) -> str:
-    """How many weights this process holds, of how many, in words."""
+    """Numbers of weights of this process and of all, in words."""
     own = sum(parameter.to_local().numel() for parameter in model.parameters())
     every, size = sum(parameter.numel() for parameter in model.parameters()), torch.distributed.get_world_size()
     return f"weights in shards: the first of {size} processes holds {own:,} of {every:,}"
@@ -77,7 +77,7 @@ def _is_block(module: nn.Module) -> bool:
 
 
 def full(value: Any, keep: bool) -> Any:
-    """Plain data with whole tensors on the CPU in place of shards; all processes must call it.
+    """Plain data with full tensors on the CPU in place of shards; all processes must call it.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def full(value: Any, keep: bool) -> Any:
 
 
 def spread(target: nn.Module | Optimizer, state: dict[str, Any]) -> dict[str, Any]:
-    """A state of whole tensors as that of a model or an optimiser whose weights are in shards."""
+    """A state of full tensors as that of a model or an optimiser whose weights are in shards."""
     if isinstance(target, nn.Module):
         return {key: _spread(state[key], own) for key, own in target.state_dict().items()}
     own = [parameter for group in target.param_groups for parameter in group["params"]]

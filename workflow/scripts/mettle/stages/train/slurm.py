@@ -1,7 +1,7 @@
 """
 A training across tasks of Slurm, on one node or several: each task is one process of the group.
 
-The job's script starts them with srun and waits. What they do reaches them in a file beside the training's state.
+The job's script starts them with srun and waits. They read their work from a file beside the training's state.
 """
 
 import json
@@ -52,14 +52,14 @@ def run(order: dict[str, Any], job: Job) -> None:
 
 
 def _srun(job: Job) -> list[str]:
-    # All GPUs of a node are seen by all its tasks; each takes the one of its rank there.
+    # All tasks of a node see all its GPUs; each takes the one of its local rank.
     found = ["srun", f"--ntasks={job.tasks}", f"--nodes={job.nodes}", f"--ntasks-per-node={job.tasks // job.nodes}"]
     found += [f"--cpus-per-task={job.threads}", "--kill-on-bad-exit=1", "--cpu-bind=quiet"]
     return found + ([f"--gpus={job.gpus}"] if job.gpus else [])
 
 
 def _wait(command: list[str]) -> int:
-    """Exit status of a command, to which SIGTERM is passed on; its end is then the end of this process."""
+    """Exit status of a command, to which SIGTERM is passed on; this process then ends with it."""
     folder = str(Path(__file__).parents[3])
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": folder}) as process, _passing_on(process) as asked:
         code = process.wait()

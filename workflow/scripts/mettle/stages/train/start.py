@@ -1,4 +1,4 @@
-"""Where a training starts from: random weights, or those of another model."""
+"""The start of a training: random weights, or those of another model."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ from mettle.typed import ModelRow, Recipe
 def start(
     row: ModelRow, recipe: Recipe, base: Sequence[str | Path], say: Callable[[str], None]
 ) -> tuple[models.Classifier, dict[str, Any]]:
-    """A model with the weights that training starts from, and what its metadata say of them.
+    """A model with its initial weights, and the metadata about them.
 
     Parameters
     ----------
     row : row of the model, with `classes`; random weights depend on its seed alone
     recipe : the recipe
-    base : file with weights to take over as far as they fit, or nothing
+    base : file with weights that are loaded as far as they fit, or empty
     say : writes a line of the log
 
     Raises
@@ -38,7 +38,7 @@ def start(
 
 
 def _counts(report: dict[str, list[str]]) -> str:
-    """How many entries of each kind, and which, but for those that were loaded as they are."""
+    """Number of entries of each kind, and their names unless they were loaded as they are."""
     parts = []
     for kind, names in report.items():
         parts.append(f"{len(names)} {kind}" + (f" ({', '.join(names)})" if names and kind != "loaded" else ""))

@@ -1,4 +1,4 @@
-"""What each Slurm task of a training does: its share, as one process of the group; `slurm` starts it."""
+"""A Slurm task of a training: one process of the group, started by `slurm`."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from mettle.stages.train.parallel import ProcessGroup
 
 
 def main(path: str) -> None:
-    """What a task does: its share of the training that a file describes."""
+    """Run this task's part of the training that a file describes."""
     found = json.loads(Path(path).read_text())
     with Path(found["log"]).open("a", encoding="utf-8") as log:
         options = found["order"]["options"]
@@ -23,7 +23,7 @@ def main(path: str) -> None:
                 job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")
             work(group, found["order"], job)
         except SystemExit as end:
-            # Here too: Slurm may end the job that waits for the tasks before it has the last word.
+            # Here too: Slurm may end the job that waits for the tasks before it can say so.
             if group.first and isinstance(end.code, str):
                 job.say(end.code)
             raise

@@ -1,4 +1,4 @@
-"""A training on its way: model, optimiser, how far it has come, and what its rest depends on."""
+"""A running training: model, optimiser, progress, and the state that the rest depends on."""
 
 import shutil
 import time
@@ -46,7 +46,7 @@ def about(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
 
 
 class Training:
-    """Model, optimiser, and how far training has come."""
+    """Model, optimiser and progress of a training."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Training:
             check_epochs(recipe)
             self.images = Images(row, recipe, train, test, mixed)
             order = self.images.order(0)
-            smallest = min(order, key=len)  # as small as any of any epoch: if it has a share for all, all have
+            smallest = min(order, key=len)  # no batch of any epoch is smaller: if it has a portion for each, all have
             self._parts(smallest)
             check_statistics(model, smallest, recipe, self.group.size)
         self.updates = len(order)
@@ -89,7 +89,7 @@ class Training:
 
     @contextmanager
     def logged(self, parent: Path, options: dict[str, Any]) -> Iterator[None]:
-        """Context with the loggers of the configuration, in the first process; all take part in its pictures."""
+        """Context with the loggers of the configuration, in the first process; all compute its pictures."""
         self.pictures = options["images"] if options["loggers"] else 0
         mine = options if self.group.first else options | {"loggers": []}
         run = run_of(self.row | {"training": self.fingerprint}, options, self.epoch, settings=self.recipe)
@@ -125,7 +125,7 @@ class Training:
         self._keep(checkpoint, self.epoch < self.epochs)
 
     def _parts(self, batch: np.ndarray) -> list[np.ndarray]:
-        """The share of this process in each of the parts in which a batch is processed."""
+        """The portion of this process in each of the parts in which a batch is processed."""
         count = self.recipe["accumulate"]
         return [portion(portion(batch, k, count), self.group.rank, self.group.size) for k in range(count)]
 
@@ -212,7 +212,7 @@ class Training:
     def _tested(self) -> dict[str, Any]:
         """Columns measured on held-out images; those under attack where it is the epoch for them."""
         options, recipe = self.recipe["validation"], self.recipe
-        size = max(1, recipe["batch_size"] // (recipe["accumulate"] * self.group.size))  # what training holds at a time
+        size = max(1, recipe["batch_size"] // (recipe["accumulate"] * self.group.size))  # as in training
         at = (self.policy, size, self.workers, self.group, self.job if self.group.first else NOBODY)
         images = self.images
         loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
@@ -222,7 +222,7 @@ class Training:
         return found
 
     def write(self, weights: Path, epochs: str | Path, folder: Path | None, checkpoint: Checkpoint) -> None:
-        """All outputs of a training that is done, by the first process; then its state is removed."""
+        """Write all outputs of a finished training, in the first process; then its state is removed."""
         state = self.record.best["weights"] if self.record.best else self.group.weights(self.shown)
         if not self.group.first:
             return
@@ -232,11 +232,11 @@ class Training:
             for epoch in self.recipe["checkpoints"]:
                 with atomic(folder / _name(epoch)) as tmp:
                     shutil.copy(checkpoint.folder / _name(epoch), tmp)
-        self._save(weights, state, self.record.selected)  # the last, so that all is there where they are
+        self._save(weights, state, self.record.selected)  # last, so that all outputs exist if they do
         checkpoint.remove()
 
     def is_done(self, weights: str | Path) -> bool:
-        """Whether a file holds the weights of this very training: recipe, data, seed."""
+        """Whether a file has the weights of exactly this training: recipe, data, seed."""
         return Path(weights).exists() and read(weights)[1].get("training") == self.fingerprint
 
     def _save(self, path: Path, state: dict[str, Tensor], epoch: int) -> None:
@@ -253,11 +253,11 @@ class Training:
         due, checkpoint.asked_to_end = self.group.any(always or checkpoint.due(), checkpoint.asked_to_end)
         if due:
             checkpoint.save(self.state())
-            self.group.sums(0.0)  # nobody ends before the state is written: Slurm then ends the others
+            self.group.sums(0.0)  # no process ends before the state is written: Slurm would end the others
             checkpoint.end_if_asked()
 
     def state(self) -> dict[str, Any]:
-        """All that the rest of the training depends on."""
+        """Everything that the rest of the training depends on."""
         buffers = []
         if self.group.size > 1 and self.recipe["batch_norm"] != "sync":
             buffers = [self.group.gather(dict(model.named_buffers())) for model in self._models]
@@ -271,7 +271,7 @@ class Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+        """Restore a saved state."""
         for model, found in zip(self._models, state["models"], strict=True):
             self.group.load(model, found)
         for model, found in zip(self._models, state["buffers"], strict=False):

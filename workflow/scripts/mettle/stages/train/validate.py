@@ -92,7 +92,7 @@ def robust(
 
 
 def _pgd(attack: TrainingAttack, steps: int) -> dict[str, Any]:
-    """Options of PGD of so many steps at full eps."""
+    """Options of PGD with this many steps at full eps."""
     options = {"norm": attack["norm"], "eps": attack["eps"], "steps": steps}
     return options | {"step_size": step_size(options, "recipe:validation.steps")}
 
@@ -100,9 +100,9 @@ def _pgd(attack: TrainingAttack, steps: int) -> dict[str, Any]:
 def pictures(
     model: nn.Module, images: ImageSet, chosen: np.ndarray, recipe: Recipe, policy: Policy
 ) -> dict[str, np.ndarray]:
-    """Images side by side, uint8 (h, n w, 3): clean, and, where the recipe has an attack, attacked and what was added.
+    """Images side by side, uint8 (h, n w, 3): clean and, if the recipe has an attack, attacked and the perturbation.
 
-    The attack is that of `robust` with the recipe's `validation.steps`. What was added is scaled to its largest
+    The attack is that of `robust` with the recipe's `validation.steps`. The perturbation is scaled to its largest
     entry, around grey.
 
     Parameters
@@ -127,7 +127,7 @@ def _side_by_side(images: torch.Tensor) -> np.ndarray:
     return (torch.cat([*images], dim=2).permute(1, 2, 0) * 255).round().byte().numpy()
 
 
-# Columns of the table of epochs, where nothing was attacked.
+# Columns of the table of epochs if nothing was attacked.
 NOT_ATTACKED = dict.fromkeys(("one_step_accuracy", "robust_accuracy", "robust_steps", "robust_n", "alarm"))
 
 
