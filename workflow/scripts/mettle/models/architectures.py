@@ -66,7 +66,7 @@ def _timm(name: str, change: Callable[[nn.Module], nn.Module] = lambda network: 
         options |= fixed | {"num_classes": classes}
         try:
             return change(timm.create_model(name, img_size=size, **options))
-        except TypeError as error:  # convolutional networks take any size and know no img_size
+        except TypeError as error:  # convolutional networks take any size and have no img_size
             if "img_size" not in str(error):
                 raise
             return change(timm.create_model(name, **options))
@@ -169,7 +169,7 @@ def build(
     size : of the input in pixels, side of a square or (height, width); networks that are bound to a size are built
         for it
     drop_path : probability in [0, 1) to skip a residual branch of an image in training, Huang et al. 2016
-        (arXiv:1603.09382); how it grows with depth is the network's own
+        (arXiv:1603.09382); the network decides how it grows with depth
     code : SHA-256 of the files of the user's that it is built from, by path: that of `name`, or plugins that register
         it. They are run if they have it. None runs the file of `name`, whatever it holds
 

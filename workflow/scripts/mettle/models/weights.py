@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors, with all that is needed to rebuild the network in the metadata."""
+"""Weights on disk: safetensors, with metadata from which the network is rebuilt."""
 
 import difflib
 import json
@@ -15,22 +15,22 @@ from torch import Tensor, nn
 from mettle.files import atomic
 from mettle.models.classifier import Classifier, create
 
-# What a file must say of its network. `input_range` is always [0, 1]: normalisation is inside the model.
+# Metadata that a file must have. `input_range` is always [0, 1]: normalisation is inside the model.
 REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std", "input_range", "threat", "eps")
-# What it may say besides and what decides nothing: a change of it leaves a file that is there as it is.
+# Metadata without effect on results: an existing file with other values of them is kept.
 SAID = ("provenance", "mirror", "licence", "reference", "expected")
 
 
 def save(path: str | Path, model: Classifier | dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write a model's state, under a temporary name that is renamed at the end.
+    """Write a model's state, atomically.
 
-    A file that holds the same, but for what `SAID` lists, stays as it is, under a new time.
+    An existing file that differs in nothing but `SAID` is kept, with a new modification time.
 
     Parameters
     ----------
     path : file to write
     model : the classifier, or its state
-    about : arch, classes, size, resize, interpolation, mean, std, threat, eps, and whatever else made it; plain data.
+    about : arch, classes, size, resize, interpolation, mean, std, threat, eps, and other provenance; plain data.
         `code`: SHA-256 by path of the files of the user's that the network is built from
     """
     about = about | {"input_range": [0, 1]}
@@ -45,7 +45,7 @@ def save(path: str | Path, model: Classifier | dict[str, Tensor], about: dict[st
 
 
 def _alike(one: Path, other: Path) -> bool:
-    """Whether two files hold the same weights and say the same of them, but for what decides nothing."""
+    """Whether two files have the same weights and metadata, apart from `SAID`."""
     try:
         (state, about), (others, abouts) = read(one), read(other)
     except ValueError:
@@ -61,7 +61,7 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises
     ------
     ValueError
-        If the file is no whole safetensors file, or its metadata is incomplete or promises another input range.
+        If the file is not a complete safetensors file, or its metadata is incomplete or states another input range.
     """
     with _opened(path) as file:
         about = _about(file, path)

@@ -1,4 +1,4 @@
-"""Cells: the files that there are of models, data sets and attacks, and what may be asked of them."""
+"""Cells: the files of models, data sets and attacks, and which of them can exist."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ SHARED = "results"  # stores and weights are here, whatever folder the configura
 
 
 class Cells(Groups):
-    """What figures need of configuration, sheets and recipes; no job, and no way to run one.
+    """What figures need to know about configuration, sheets and recipes, but not about jobs.
 
     Methods with a `wildcards` argument take any object or mapping with the wildcards' names.
     """
@@ -23,7 +23,7 @@ class Cells(Groups):
 
     @property
     def logs(self) -> str:
-        """Folder of the logs of evaluations: in that of their results, unless it is `results`."""
+        """Folder of the logs of evaluations: in the folder of results, unless that is `results`."""
         return "logs" if self.results == SHARED else f"{self.results}/logs"
 
     @property
@@ -32,7 +32,7 @@ class Cells(Groups):
         return "benchmarks/results" if self.results == SHARED else f"{self.results}/benchmarks"
 
     def state(self, path: str) -> str:
-        """Where an unfinished job keeps its state: no declared output, since Snakemake deletes those of failed jobs."""
+        """Folder for the state of an unfinished job; not declared, since Snakemake deletes outputs of failed jobs."""
         return f"{self.results}/.resume/{path}"
 
     def recipe(self, wildcards: Any) -> Row:
@@ -52,7 +52,7 @@ class Cells(Groups):
         Raises
         ------
         ValueError
-            If the path names a data set that the model cannot be evaluated on, or takes images of no other size from.
+            If the path names a data set that the model cannot be evaluated on, or whose images do not have its size.
         """
         model = get(wildcards, "model")
         dataset = self.models[model]["dataset"]
@@ -63,12 +63,12 @@ class Cells(Groups):
         return self.store(asked, "test")
 
     def scored_store(self, wildcards: Any) -> list[str]:
-        """Held-out images as `test_store` has them, whose labels are compared with a model's answers.
+        """As `test_store`, for images whose labels are compared with a model's predictions.
 
         Raises
         ------
         ValueError
-            If the labels mean other classes than the model's.
+            If the labels are not those of the model's classes.
         """
         model = get(wildcards, "model")
         own = self.models[model]["dataset"]
@@ -88,12 +88,12 @@ class Cells(Groups):
         return {"input": self.recipes.of(self.models[get(wildcards, "model")])["input"]}
 
     def represented(self, wildcards: Any) -> list[str]:
-        """What the pairs of a cell, a model and those before it in a set, are made of.
+        """Inputs of the pairs of a cell, a model and those before it in a set.
 
-        On natural images the representation of each of them, its own first; on inverted images the folder with all.
+        For natural images the representation of each model, its own first; for inverted images the folder with all.
         """
         dataset, images, name, model = (get(wildcards, key) for key in ("dataset", "images", "set", "model"))
-        # A sentence for a model that cannot be evaluated on the data set.
+        # Raises for a model that cannot be evaluated on the data set.
         (self.scored_store if get(wildcards, "groups") == "correctness" else self.test_store)(wildcards)
         folder, above = f"{self.results}/represent/{dataset}", self.names_above(wildcards)
         if images == "natural":
@@ -109,7 +109,7 @@ class Cells(Groups):
         return attacks.resolved(self.attacks[get(wildcards, "attack")], self.models[get(wildcards, "model")])
 
     def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
-        """Every model whose answers these data sets score, under these entries of `attack.attacks`."""
+        """Cells of every model that can be scored on these data sets, under these entries of `attack.attacks`."""
         return [
             f"{self.results}/attack/{dataset}/{model}/{attack}.parquet"
             for dataset in datasets
@@ -120,11 +120,11 @@ class Cells(Groups):
         ]
 
     def attack_grid(self, name: str) -> list[str]:
-        """Attacks that an entry of `attack.attacks` stands for: itself, or the cells of its grid."""
+        """Attacks of an entry of `attack.attacks`: itself, or the cells of its grid."""
         return [cell for cell, _ in of_grid(name, self.config["attack"]["attacks"][name])]
 
     def known_attack(self, name: str, where: str) -> None:
-        """An unknown entry of `attack.attacks` is a ValueError."""
+        """Raise ValueError for an unknown entry of `attack.attacks`."""
         self.known(name, self.config["attack"]["attacks"], "attack", where)
 
     def judges(self, wildcards: Any) -> list[str]:
@@ -149,7 +149,7 @@ class Cells(Groups):
         return judges
 
     def weights_of_judges(self, wildcards: Any) -> list[str]:
-        """Weights of the models that `judges` names, in their order."""
+        """Weights of the models of `judges`, in their order."""
         return [f"results/train/{judge}/weights.safetensors" for judge in self.judges(wildcards)]
 
     def keys_of(self, model: str) -> Row:

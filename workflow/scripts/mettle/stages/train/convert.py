@@ -19,22 +19,22 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
 
     Parameters
     ----------
-    row : row of the model, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, whose download is
-        there; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits; `code` lists the
+    row : row of the model, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, already
+        downloaded; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits; `code` lists the
         files of the user's that make its architecture, if there are any
     recipe : a block `input`, of the recipe or of the row, for size and preprocessing of the images; mean and standard
         deviation are the checkpoint's where it has them
     target : file to write
     job : log, provenance
-    said : what else the metadata shall say, keys of `mettle.models.weights.SAID`
+    said : further metadata, with the keys `mettle.models.weights.SAID`
 
     Raises
     ------
     ValueError
-        If the file differs from the row's SHA-256, is no such checkpoint, or does not fit the architecture; if its
-        network does not end in a linear layer; or if what is behind `#` cannot be taken out of it.
+        If the file does not have the row's SHA-256, is not a checkpoint, or does not fit the architecture; if its
+        network does not end in a linear layer; or if the member after `#` cannot be taken out of it.
     FileNotFoundError
-        If nothing is at the source's path.
+        If the source does not exist.
     """
     row = digested(row)
     origin = parse(row["source"], f"row '{row['model']}' of the models")
