@@ -20,8 +20,8 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
     Parameters
     ----------
     row : row of the model, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, already
-        downloaded; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits; `code` lists the
-        files of the user's that make its architecture, if there are any
+        downloaded; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits; `code` lists
+        the user's files that make its architecture, if there are any
     recipe : a block `input`, of the recipe or of the row, for size and preprocessing of the images; mean and standard
         deviation are the checkpoint's where it has them
     target : file to write
