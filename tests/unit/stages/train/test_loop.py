@@ -202,7 +202,7 @@ def test_asked_to_end_it_saves_and_ends(tmp_path, stores, reference, step):
     assert [path.name for path in (tmp_path / "resume").iterdir()] == ["last.pt"]
     found, after = run(tmp_path, stores, recipe(**ADVERSARIAL))
     epoch, rest = divmod(step + 1, 4)
-    assert after.said[0] == (f"resuming from epoch {epoch}, step {rest}" if rest else "goes on from epoch 1, step 4")
+    assert after.said[0] == (f"resuming from epoch {epoch}, step {rest}" if rest else "resuming from epoch 1, step 4")
     assert after.steps == 8 - step - 1
     assert equal(found, reference)
 
