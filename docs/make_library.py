@@ -15,7 +15,8 @@ def text() -> str:
 
 
 def _prose(cell: str) -> str:
-    return "".join(line.removeprefix("#").removeprefix(" ") + "\n" for line in cell.strip().splitlines())
+    lines = (line.removeprefix("#").removeprefix(" ") for line in cell.strip().splitlines())
+    return "\n".join(lines).strip() + "\n"
 
 
 def _code(cell: str) -> str:
