@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
 from mettle import data, models, schema, tables
 from mettle.data import digits, scenes, streets
+from mettle.data.item import decode_array
 from mettle.evaluation import Evaluation
 from mettle.stages import compare, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
@@ -102,6 +103,7 @@ class Numbers:
         self.note("prep", "scenes", data.Store(made).arrays().mean(), 1e-3)
         for index in range(4):
             street = streets.street(0, "test", index)
+            self.note("prep_dense", f"streets {index} pixels", decode_array(street.data).mean(), 1e-3)
             for name in ("label_map", "depth"):
                 self.note("prep_dense", f"streets {index} {name}", getattr(street.targets, name).mean(), 1e-3)
 

@@ -29,7 +29,7 @@ rule prep:
         mem_mb=ASKED.memory("prep"),
         runtime=ASKED.minutes("prep"),
     params:
-        revision=2,
+        revision=3,
         seed=PLAN.seed_of_images,
         content=PLAN.content,
         dataset=uncounted(PLAN.prep_row),

@@ -49,7 +49,7 @@ class Difficulty:
 
     size: int = 96
     crop: tuple[int, int] = (48, 160)
-    brightness: tuple[float, float] = (0.5, 0.8)
+    brightness: tuple[float, float] = (0.4, 0.7)
     count: tuple[int, int] = (2, 5)
     distance: tuple[float, float] = (1.0, 9.0)
     edge: tuple[int, int] = (56, 14)
