@@ -9,7 +9,6 @@ import copy
 import resource
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
@@ -19,7 +18,7 @@ import networks
 import peers
 import record
 import torch
-from timing import race
+from timing import COLUMNS, Row, race
 from torch import Tensor, nn
 
 from mettle import models, schema
@@ -29,20 +28,8 @@ from mettle.perturb.goal import untargeted
 from mettle.perturb.peer import pyautoattack
 from mettle.stages.train.losses import LOSSES, Step
 
-COLUMNS = ["what", "ours, s", "peer, s", "ratio", "our value", "peer's value"]
 MEMORY = ["attack", "peak memory beyond one forward and backward, in batches of images: short run", "ten times longer"]
 EPS = 0.1  # of the digits' attacks: a robust model keeps about half of its accuracy
-
-
-@dataclass
-class Row:
-    """One line of the table: seconds and the value that must agree."""
-
-    what: str
-    ours: float
-    peer: float
-    value: str
-    peer_value: str
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ import itertools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
@@ -20,22 +19,9 @@ import peers_similarity as peers
 import record
 import torch
 from threadpoolctl import threadpool_limits
-from timing import race
+from timing import COLUMNS, Row, race
 
 from mettle import measures
-
-COLUMNS = ["what", "ours, s", "peer, s", "ratio", "our value", "peer's value"]
-
-
-@dataclass
-class Row:
-    """One line of the table: seconds of ours and the peer's, and the values that were found equal."""
-
-    what: str
-    ours: float
-    peer: float
-    value: str
-    peer_value: str
 
 
 def main() -> None:

@@ -2,6 +2,20 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+
+COLUMNS = ["what", "ours, s", "peer, s", "ratio", "our value", "peer's value"]
+
+
+@dataclass
+class Row:
+    """One line of a table of `COLUMNS`: seconds of ours and the peer's, and the values that must agree."""
+
+    what: str
+    ours: float
+    peer: float
+    value: str
+    peer_value: str
 
 
 def race(rounds: int, *runs: Callable, clock: Callable[[], float] = time.perf_counter) -> list[tuple[float, object]]:
