@@ -171,7 +171,7 @@ def test_robust_accuracy_is_in_the_table_every_few_epochs(tmp_path, stores):
     assert epochs["robust_n"].dropna().tolist() == [20, 20]
     made = training(stores, options)
     made.model.load_state_dict(state)
-    where = (made.images.test, made.images.attacked, options["attack"], (1, 3), made.policy, 16)
+    where = (made.images.test, made.images.attacked, options["attack"], (1, 3), validate.Passes(made.policy, 16))
     assert validate.robust(made.model, *where) == epochs.iloc[3][["one_step_accuracy", "robust_accuracy"]].tolist()
     assert [", robust " in line for line in job.said[-4:]] == [False, True, False, True]
 
@@ -206,8 +206,8 @@ def test_what_the_table_says_of_attack_and_batch(tmp_path, stores):
 @pytest.mark.parametrize(("accumulate", "processes", "expected"), [(1, 1, 16), (3, 1, 5), (2, 4, 2), (5, 4, 1)])
 def test_validation_takes_as_many_images_at_a_time_as_training(stores, monkeypatch, accumulate, processes, expected):
     found = []
-    monkeypatch.setattr(validate, "evaluate", lambda *given: (found.append(given[4]), (0.0, 0.0))[1])
-    monkeypatch.setattr(validate, "robust", lambda *given: (found.append(given[6]), [0.0, 0.0])[1])
+    monkeypatch.setattr(validate, "evaluate", lambda *given: (found.append(given[3].batch_size), (0.0, 0.0))[1])
+    monkeypatch.setattr(validate, "robust", lambda *given: (found.append(given[5].batch_size), [0.0, 0.0])[1])
     made = training(stores, recipe(**ADVERSARIAL, validation=ROBUST))
     made.recipe, made.group.size = made.recipe | {"accumulate": accumulate}, processes
     made._tested()
@@ -243,7 +243,9 @@ def test_the_average_is_what_is_tested_and_saved(stores, tmp_path):
     assert differing(made.average.model.state_dict(), state) == []
     assert differing(made.model.state_dict(), state)
     assert epochs["test_loss"].tolist() == [entry["test_loss"]]
-    plain_loss = validate.evaluate(made.model, made.images.test, made.images.tested, made.policy, 16)[0]
+    plain_loss = validate.evaluate(made.model, made.images.test, made.images.tested, validate.Passes(made.policy, 16))[
+        0
+    ]
     assert plain_loss != entry["test_loss"]
     (without, _), _ = run(tmp_path / "without", stores, recipe(epochs=1))
     assert differing(made.model.state_dict(), without) == [], "the training itself is the same"

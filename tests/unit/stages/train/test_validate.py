@@ -8,6 +8,7 @@ from mettle import models
 from mettle.data.loading import ImageSet
 from mettle.data.store import Store
 from mettle.stages.train import validate
+from mettle.stages.train.validate import Passes
 
 CPU = models.policy(1)
 
@@ -33,7 +34,7 @@ def test_clean_accuracy_and_loss_on_chosen_images(stores):
     right = (logits.argmax(1) == labels).double().mean().item()
     expected = torch.nn.functional.cross_entropy(logits, labels).item(), right
     for size in (1, 2, 500):
-        assert validate.evaluate(net, held, chosen, CPU, size) == pytest.approx(expected, rel=1e-5)
+        assert validate.evaluate(net, held, chosen, Passes(CPU, size)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -46,25 +47,25 @@ def test_robust_accuracy_of_a_linear_model(stores, norm):
     sign = (1 - 2 * labels.float()).view(-1, 1, 1, 1)
     moved = (batch + shift * sign).clamp(0, 1).mean((1, 2, 3))
     expected = ((moved > 0.5) == labels.bool()).double().mean().item()
-    found = validate.robust(Threshold(), held, np.arange(32), {"norm": norm, "eps": 0.1}, (40,), CPU, batch_size=7)
+    found = validate.robust(Threshold(), held, np.arange(32), {"norm": norm, "eps": 0.1}, (40,), Passes(CPU, 7))
     assert found == pytest.approx([expected])
-    assert validate.evaluate(Threshold(), held, np.arange(32), CPU, 9)[1] == 1.0
+    assert validate.evaluate(Threshold(), held, np.arange(32), Passes(CPU, 9))[1] == 1.0
 
 
 def test_robust_accuracy_depends_on_the_images_alone(stores):
     held, net = images(stores), models.create("resnet8", 10, 32, [0.5] * 3, [0.25] * 3, 0)
     attack, chosen = {"norm": "linf", "eps": 0.1}, np.arange(20)
-    first = validate.robust(net, held, chosen, attack, (1, 3), CPU, batch_size=20)
+    first = validate.robust(net, held, chosen, attack, (1, 3), Passes(CPU, 20))
     torch.manual_seed(9)
-    assert validate.robust(net, held, chosen, attack, (1, 3), CPU, batch_size=3) == first
-    parts = [validate.robust(net, held, chosen[k::2], attack, (1, 3), CPU, batch_size=3) for k in (0, 1)]
+    assert validate.robust(net, held, chosen, attack, (1, 3), Passes(CPU, 3)) == first
+    parts = [validate.robust(net, held, chosen[k::2], attack, (1, 3), Passes(CPU, 3)) for k in (0, 1)]
     assert np.mean(parts, 0) == pytest.approx(first)
 
 
 def test_measuring_leaves_the_model_alone(stores):
     net = models.create("resnet8", 10, 32, [0.5] * 3, [0.25] * 3, 0).train()
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    validate.robust(net, images(stores), np.arange(8), {"norm": "l2", "eps": 0.5}, (1, 2), CPU, batch_size=8)
+    validate.robust(net, images(stores), np.arange(8), {"norm": "l2", "eps": 0.5}, (1, 2), Passes(CPU, 8))
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert all(module.training for module in net.modules())
     assert all(value.requires_grad for value in net.parameters())

@@ -213,12 +213,13 @@ class Training:
         """Columns measured on held-out images; those under attack where it is the epoch for them."""
         options, recipe = self.recipe["validation"], self.recipe
         size = max(1, recipe["batch_size"] // (recipe["accumulate"] * self.group.size))  # as in training
-        at = (self.policy, size, self.workers, self.group, self.job if self.group.first else NOBODY)
+        watch = self.job if self.group.first else NOBODY
+        passes = validate.Passes(self.policy, size, self.workers, self.group, watch)
         images = self.images
-        loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, *at)
+        loss, accuracy = validate.evaluate(self.shown, images.test, images.tested, passes)
         found = {"test_loss": loss, "test_accuracy": accuracy, "test_n": len(images.tested)} | validate.NOT_ATTACKED
         if "attack" in recipe and options["every"] and (self.epoch + 1) % options["every"] == 0:
-            found |= validate.under_attack(self.shown, images.test, images.attacked, recipe["attack"], options, *at)
+            found |= validate.under_attack(self.shown, images.test, images.attacked, recipe["attack"], options, passes)
         return found
 
     def write(self, weights: Path, epochs: str | Path, folder: Path | None, checkpoint: Checkpoint) -> None:

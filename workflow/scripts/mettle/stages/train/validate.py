@@ -1,6 +1,7 @@
 """Accuracy during training: on clean held-out images, and under PGD of one and of many steps."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,28 @@ from mettle.stages.train.parallel import ProcessGroup
 from mettle.typed import Recipe, TrainingAttack
 
 
+@dataclass(frozen=True)
+class Passes:
+    """How images go through a model in validation.
+
+    Attributes
+    ----------
+    policy : device and precision
+    batch_size : images per pass
+    workers : processes that decode ahead
+    group : processes that share the work
+    watch : counts the batches
+    """
+
+    policy: Policy
+    batch_size: int
+    workers: int = 0
+    group: ProcessGroup = field(default_factory=ProcessGroup)
+    watch: Watch = NOBODY
+
+
 @torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    images: ImageSet,
-    chosen: np.ndarray,
-    policy: Policy,
-    batch_size: int,
-    workers: int = 0,
-    group: ProcessGroup | None = None,
-    watch: Watch = NOBODY,
-) -> tuple[float, float]:
+def evaluate(model: nn.Module, images: ImageSet, chosen: np.ndarray, passes: Passes) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy of a model on clean images, in evaluation mode.
 
     Parameters
@@ -35,17 +47,13 @@ def evaluate(
     model : the model
     images : held-out images
     chosen : positions of those to take
-    policy : device and precision
-    batch_size : images per pass
-    workers : processes that decode ahead
-    group : processes that share the work
-    watch : counts the batches
+    passes : how they go through the model
     """
-    group = group or ProcessGroup()
+    policy, group = passes.policy, passes.group
     loss = correct = 0.0
-    turns, counted = group.turns(split(chosen, batch_size))
+    turns, counted = group.turns(split(chosen, passes.batch_size))
     with models.frozen(model), policy.autocast():
-        loaded = watch.progress(batches(images, turns, workers), "validation", len(turns))
+        loaded = passes.watch.progress(batches(images, turns, passes.workers), "validation", len(turns))
         for turn, (batch, labels, _) in enumerate(loaded):
             logits = model(policy.move(batch)).float()
             if turn >= counted:
@@ -63,21 +71,17 @@ def robust(
     chosen: np.ndarray,
     attack: TrainingAttack,
     steps: Sequence[int],
-    policy: Policy,
-    batch_size: int,
-    workers: int = 0,
-    group: ProcessGroup | None = None,
-    watch: Watch = NOBODY,
+    passes: Passes,
 ) -> list[float]:
     """Accuracy under PGD at full eps, for each number of steps: random start, last iterate.
 
     The starts depend on the images alone, so that epochs and models can be compared. Other parameters are those of
     `evaluate`.
     """
-    group = group or ProcessGroup()
+    policy, watch = passes.policy, passes.watch
     correct = [0.0] * len(steps)
-    turns, counted = group.turns(split(chosen, batch_size))
-    loaded = watch.progress(batches(images, turns, workers), "validation under attack", len(turns))
+    turns, counted = passes.group.turns(split(chosen, passes.batch_size))
+    loaded = watch.progress(batches(images, turns, passes.workers), "validation under attack", len(turns))
     for turn, (batch, labels, ids) in enumerate(loaded):
         batch, labels = policy.move(batch), labels.to(policy.device)
         draws = Draws(derive("validation"), ids, policy.device)
@@ -88,7 +92,7 @@ def robust(
             with torch.no_grad(), models.frozen(model), policy.autocast():
                 hits = (model(attacked).argmax(1) == labels).sum().item()
             correct[k] += hits if turn < counted else 0.0
-    return [found / len(chosen) for found in group.sums(*correct)]
+    return [found / len(chosen) for found in passes.group.sums(*correct)]
 
 
 def _pgd(attack: TrainingAttack, steps: int) -> dict[str, Any]:
@@ -107,8 +111,9 @@ def pictures(
 
     Parameters
     ----------
-    model, images, chosen, policy : as in `evaluate`
+    model, images, chosen : as in `evaluate`
     recipe : the recipe
+    policy : device and precision
     """
     clean, labels, ids = images.__getitems__(chosen.tolist())
     found = {"validation/clean": clean}
@@ -137,15 +142,11 @@ def under_attack(
     chosen: np.ndarray,
     attack: TrainingAttack,
     options: dict[str, Any],
-    policy: Policy,
-    batch_size: int,
-    workers: int = 0,
-    group: ProcessGroup | None = None,
-    watch: Watch = NOBODY,
+    passes: Passes,
 ) -> dict[str, Any]:
     """Columns of the table of epochs; `options` is the recipe's block `validation`, the others are as in `robust`."""
     steps = options["steps"]
-    one, many = robust(model, images, chosen, attack, (1, steps), policy, batch_size, workers, group, watch)
+    one, many = robust(model, images, chosen, attack, (1, steps), passes)
     text = alarm(one, many, steps, options["alarm"])
     return dict(zip(NOT_ATTACKED, (one, many, steps, len(chosen), text), strict=True))
 
