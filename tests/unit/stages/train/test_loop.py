@@ -352,7 +352,7 @@ def test_label_smoothing_is_in_the_training_loss_only(stores, tmp_path):
     found = []
     for smoothing in (0.0, 0.5):
         made = training(stores, recipe(epochs=1, batch_size=64, label_smoothing=smoothing))
-        start = validate.evaluate(made.model, made.images.test, made.images.tested, made.policy, batch_size=500)
+        start = validate.evaluate(made.model, made.images.test, made.images.tested, validate.Passes(made.policy, 500))
         made.one_epoch(Checkpoint(tmp_path, made.fingerprint))
         found.append((start, made.record.rows[0]["train_loss"]))
     assert found[0][0] == found[1][0]
@@ -374,8 +374,8 @@ def test_evaluation_leaves_the_model_alone(stores):
     made = training(stores, recipe())
     made.model.train()
     before = {key: value.clone() for key, value in made.model.state_dict().items()}
-    whole = validate.evaluate(made.model, made.images.test, made.images.tested, made.policy, batch_size=500)
-    parts = validate.evaluate(made.model, made.images.test, made.images.tested, made.policy, batch_size=5)
+    whole = validate.evaluate(made.model, made.images.test, made.images.tested, validate.Passes(made.policy, 500))
+    parts = validate.evaluate(made.model, made.images.test, made.images.tested, validate.Passes(made.policy, 5))
     assert parts == pytest.approx(whole, rel=1e-5)
     assert all(module.training for module in made.model.modules())
     assert differing(before, made.model.state_dict()) == []

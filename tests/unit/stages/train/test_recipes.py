@@ -243,9 +243,8 @@ def test_the_average_is_what_is_tested_and_saved(stores, tmp_path):
     assert differing(made.average.model.state_dict(), state) == []
     assert differing(made.model.state_dict(), state)
     assert epochs["test_loss"].tolist() == [entry["test_loss"]]
-    plain_loss = validate.evaluate(made.model, made.images.test, made.images.tested, validate.Passes(made.policy, 16))[
-        0
-    ]
+    passes = validate.Passes(made.policy, 16)
+    plain_loss, _ = validate.evaluate(made.model, made.images.test, made.images.tested, passes)
     assert plain_loss != entry["test_loss"]
     (without, _), _ = run(tmp_path / "without", stores, recipe(epochs=1))
     assert differing(made.model.state_dict(), without) == [], "the training itself is the same"
