@@ -1,4 +1,4 @@
-"""What every evaluation opens with: a model on its device, and the images of a store as it takes them, in batches."""
+"""The start of every evaluation: a model on its device, and the images of a store as its input, in batches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +21,12 @@ from mettle.tasks.task import Task
 
 
 class Batch(NamedTuple):
-    """Images of a batch on the device of the model.
+    """A batch of images, on the model's device.
 
     Attributes
     ----------
     images : (n, 3, h, w) in [0, 1]
-    targets : of the images, as their task has them
+    targets : of the images, in the format of the task
     ids : keys in the store
     """
 
@@ -37,14 +37,14 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model, the images that it is evaluated on, and how.
+    """A model, the images to evaluate it on, and how.
 
     Attributes
     ----------
     weights : file that `save` wrote
     images : store of the images
-    dataset : its data set, for which samples are drawn
-    precision, batch : number format and images per pass
+    dataset : the store's data set; samples are drawn per data set
+    precision, batch : number format, and images per pass
     job : seed, threads, log
     """
 
@@ -63,18 +63,18 @@ class Evaluation:
         return cls(given.get("weights"), images, snakemake.wildcards.dataset, told.precision, told.batch_size, job)
 
     def on(self, weights: str | Path, images: str | Path) -> "Evaluation":
-        """The same of another model or on other images."""
+        """The same evaluation of another model or on other images."""
         return replace(self, weights=weights, images=images)
 
     @property
     def made_from(self) -> list[Any]:
-        """What decides the answers, but for options: for the name under which unfinished work is kept."""
+        """Everything except options that decides the answers: unfinished work is stored under its hash."""
         about = [sha256_of(self.weights), Store(self.images).digest, self.job.seed, self.batch, self.precision]
         device = policy(self.job.threads, self.precision, self.job.needs_cuda).device.type
         return [*about, torch.__version__, device, self.job.provenance["revision"]]
 
     def open(self, *, uncropped: bool = False, scored: bool = True) -> "Opened":
-        """The model in evaluation mode on its device, and the images as it takes them.
+        """Load the model onto its device in evaluation mode, and open the images as its input.
 
         Parameters
         ----------
@@ -84,8 +84,8 @@ class Evaluation:
         Raises
         ------
         ValueError
-            If a label is the name of another class than the one that the model was trained to answer with; and what
-            `load` and `ImageSet` raise.
+            If the store numbers its classes differently from those the model was trained on; and whatever `load` and
+            `ImageSet` raise.
         """
         model, about = load(self.weights)
         store = Store(self.images)
@@ -101,15 +101,15 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Opened:
-    """An evaluation at work.
+    """An evaluation in progress.
 
     Attributes
     ----------
-    evaluation : what was opened
-    model : in evaluation mode on its device, with or without a faster copy beside it
-    source : the images as it takes them
+    evaluation : the evaluation that was opened
+    model : in evaluation mode on its device, with or without a faster copy
+    source : the images as the model's input
     policy : device and precision of the passes
-    task : of the model
+    task : the model's task
     """
 
     evaluation: Evaluation
@@ -120,16 +120,16 @@ class Opened:
 
     @property
     def job(self) -> Job:
-        """The job that evaluates."""
+        """The job that runs the evaluation."""
         return self.evaluation.job
 
     def faster(self) -> "Opened":
-        """The same with a faster copy beside the model, where there is one that answers the same."""
+        """The same evaluation with a faster copy of the model, if there is one with the same outputs."""
         example, _, _ = self.source.__getitems__([0])
         return replace(self, model=folded(self.model, self.policy.move(example)))
 
     def sample(self, size: int | None) -> np.ndarray:
-        """Positions of a sample of the images, the same for all models of a data set; all without a size."""
+        """Positions of a sample of images, the same for all models of a data set; of all images if `size` is None."""
         return shared(len(self.source), size, self.job.seed, self.evaluation.dataset)
 
     def split(self, positions: np.ndarray) -> list[np.ndarray]:
@@ -137,16 +137,16 @@ class Opened:
         return split(positions, self.evaluation.batch)
 
     def say(self, images: int, about: str = "") -> None:
-        """Say on which device, in which precision and how many images a pass so many images are evaluated."""
+        """Log the number of images, the images per pass, the device and the precision."""
         self.job.say(about + self.policy.sentence(images, self.evaluation.batch))
 
     def batches(self, chosen: Sequence[np.ndarray], doing: str = "") -> Iterator[Batch]:
-        """The batches at these positions, on the device of the model.
+        """The batches at these positions, on the model's device.
 
         Parameters
         ----------
         chosen : one array of positions per batch
-        doing : what is done to them, for the lines of progress; none without
+        doing : name of the work, for the progress line; without it there is none
         """
         found = batches(self.source, chosen, self.job.threads - 1)
         found = self.job.progress(found, doing, len(chosen)) if doing else found

@@ -1,5 +1,5 @@
-"""Tasks: what is to be predicted of an image, what an attack raises, what is kept of an answer, and how it is scored.
+"""Tasks: what a model predicts for an image, what an attack maximises, what tables store, and how it is scored.
 
-Attacks know no task, and tasks know no attack: the two meet in a `Goal`. `scores` needs no torch, so that tables of
-scores are made without it.
+Attacks do not depend on tasks, nor tasks on attacks: a `Goal` connects them. `scores` does not import torch, so tables
+of scores are made without it.
 """

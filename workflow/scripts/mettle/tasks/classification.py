@@ -16,12 +16,12 @@ from mettle.tasks.task import Task
 
 
 def labels(store: Store, positions: np.ndarray) -> Tensor:
-    """Class of each image (n,); -1 where it has none."""
+    """Class of each image (n,), -1 for images without one."""
     return torch.from_numpy(store.labels[positions])
 
 
 def check(logits: Tensor, labels: Tensor, ids: Sequence[int]) -> None:
-    """Raise ValueError unless labels (n,) are classes of the model that gives these logits (n, classes)."""
+    """Raise ValueError unless all labels (n,) are among the classes of logits (n, classes)."""
     classes = logits.shape[1]
     if (bad := (labels < 0) | (labels >= classes)).any():
         where = named(ids, bad.nonzero()[:, 0].tolist())
@@ -29,7 +29,7 @@ def check(logits: Tensor, labels: Tensor, ids: Sequence[int]) -> None:
 
 
 def answers(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-    """True and predicted class, cross-entropy in nats, and margin in logits, each (n,)."""
+    """True class, predicted class, cross-entropy in nats and logit margin, each (n,)."""
     exact = logits.double()
     return {
         "label": labels,
@@ -40,7 +40,7 @@ def answers(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
 
 
 def least_likely(logits: Tensor, labels: Tensor) -> Tensor:
-    """The class that a model finds least likely, never the true one: (n,)."""
+    """The least likely class other than the true one, (n,)."""
     return logits.scatter(1, labels[:, None], torch.inf).argmin(1)
 
 

@@ -10,12 +10,12 @@ TASKS = {task.name: task for task in (CLASSIFICATION,)}
 
 
 def task_of(about: Mapping[str, Any], path: object) -> Task:
-    """The task that a model was made for, as the metadata of its weights say; classification where they do not.
+    """The task that a model was trained for, from the metadata of its weights; classification if they name none.
 
     Parameters
     ----------
-    about : the metadata
-    path : the file, for the message
+    about : metadata of the weights
+    path : file of the weights, for the message
 
     Raises
     ------

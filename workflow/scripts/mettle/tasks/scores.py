@@ -1,4 +1,4 @@
-"""Scores of tasks, with their intervals, from the answers that tables keep: no model is needed, and no torch."""
+"""Scores of tasks with their confidence intervals, computed from the answers in tables, without a model or torch."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,13 @@ Result = dict[str, Any]
 @dataclass(frozen=True)
 class Score:
     """
-    The number that sums up the answers to many images.
+    A number that sums up the answers to many images.
 
     Attributes
     ----------
-    measure : its name in tables
-    of : of rows of a task's table, and whether the clean answers are meant: n, value, lo, hi and note
+    measure : name in tables
+    of : ``of(answers, clean=False)``, from rows of the task's table to n, value, lo, hi and note; `clean` scores the
+        answers to clean images
     """
 
     measure: str
@@ -27,12 +28,12 @@ class Score:
 
 
 def accuracy(answers: pd.DataFrame, *, clean: bool = False) -> Result:
-    """Share of images whose predicted class is the true one, with its 95 % Wilson interval.
+    """Share of correctly classified images, with its 95 % Wilson interval.
 
     Parameters
     ----------
     answers : rows with `label`, and `prediction` or `clean_prediction`
-    clean : whether the answers to clean images are scored, or those to attacked ones
+    clean : whether to score the answers to clean images instead of attacked ones
     """
     return proportion_of(answers["clean_prediction" if clean else "prediction"] == answers["label"])
 

@@ -1,4 +1,4 @@
-"""What a task is: one record of everything that an evaluation asks of it."""
+"""The record that defines a task: everything an evaluation needs to know about it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from mettle.tasks.scores import Score
 @dataclass(frozen=True)
 class Task:
     """
-    A task, for evaluations that know none.
+    A task, as evaluations see it.
 
     Attributes
     ----------
-    name : as column `task` of datasets.tsv and the metadata of weights have it
-    targets : of (store, positions), the targets of the images at these positions, one per image
-    check : of (outputs, targets, ids), raises ValueError if the targets are none that the model can answer; names the
-        images by their ids
-    goal : of targets, what an attack raises and which answers are its success
-    aims : ways to choose what a targeted attack aims at: of (clean outputs, targets, draws), its goal
-    logits : whether outputs (n, classes, ...) are logits, which nobody should have turned into probabilities
-    answers : of (outputs, targets), what a table keeps of each image: a column (n,) by name
-    table : the table of attacked images; its column `clean_x` is the answer `x` to the clean image
-    score : the number that sums up such a table
+    name : as in column `task` of datasets.tsv and in the metadata of weights
+    targets : ``targets(store, positions)``, the targets of the images at these positions, one per image
+    check : ``check(outputs, targets, ids)``, raises ValueError if the model cannot predict these targets; the message
+        names the images by their ids
+    goal : ``goal(targets)``, what an untargeted attack maximises and what counts as its success
+    aims : by name, how a targeted attack chooses its aim: ``aim(clean outputs, targets, draws)`` gives its goal
+    logits : whether outputs (n, classes, ...) are logits, so that probabilities in their place are a mistake
+    answers : ``answers(outputs, targets)``, what a table stores for each image: columns (n,) by name
+    table : the table of attacked images; column `clean_x` is the answer `x` to the clean image
+    score : the number that sums up this table
     """
 
     name: str
@@ -43,7 +43,7 @@ class Task:
     score: Score
 
     def attacked(self, clean: Tensor, outputs: Tensor, targets: Tensor) -> dict[str, Any]:
-        """Columns of the table that are made of the model's outputs for clean and attacked images, and of targets."""
+        """Columns of the table that follow from the outputs for clean and attacked images and from the targets."""
         before = {f"clean_{key}": value for key, value in self.answers(clean, targets).items()}
         found = before | self.answers(outputs, targets)
         return {key: value for key, value in found.items() if key in self.table.columns}

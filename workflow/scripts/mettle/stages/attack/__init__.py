@@ -1,1 +1,1 @@
-"""Attack stage: every held-out image attacked, and studies of attacks over steps, epochs and models."""
+"""Attack stage: attacks on every held-out image, and studies of attacks over steps, epochs and models."""

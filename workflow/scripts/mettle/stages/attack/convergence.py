@@ -1,7 +1,7 @@
-"""Attack convergence: the loss of single images by steps and random start of PGD.
+"""Attack convergence: the loss of individual images over the steps of PGD, for several random starts.
 
 Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6: a loss that rises to the same value from every start
-is evidence against masked gradients.
+is evidence against gradient masking.
 """
 
 from typing import Any
@@ -30,13 +30,13 @@ def convergence(evaluation: Evaluation, keys: Row, options: Row) -> list[Row]:
     Raises
     ------
     ValueError
-        If the model classifies fewer images correctly than are asked for.
+        If the model classifies fewer images correctly than `options` asks for.
     """
     opened, job = evaluation.open(), evaluation.job
     known = _known(opened, options["images"])
     if len(known) < options["images"]:
         raise ValueError(
-            f"{keys['model']} classifies {len(known)} images of '{keys['dataset']}' correctly, "
+            f"{keys['model']} classifies {len(known)} images of '{keys['dataset']}' correctly, but "
             f"attack.convergence.images asks for {options['images']}"
         )
     keys = keys | {key: options[key] for key in ("norm", "eps")}
@@ -58,7 +58,7 @@ def convergence(evaluation: Evaluation, keys: Row, options: Row) -> list[Row]:
 
 
 def _doubts(opened: Opened, positions: np.ndarray) -> str | None:
-    """What casts doubt on attacks of these images, with the shares that it holds for."""
+    """The flags raised for these images, with the share of images for each; None if there are none."""
     found: dict[str, list[bool]] = {key: [] for key in tables.FLAGS}
     for batch in opened.batches(opened.split(positions)):
         _, flagged = flags.look(opened, batch)
@@ -69,7 +69,7 @@ def _doubts(opened: Opened, positions: np.ndarray) -> str | None:
 
 @torch.no_grad()
 def _known(opened: Opened, n: int) -> np.ndarray:
-    """Positions of n images that the model classifies correctly, in an order drawn from the seed; fewer if it can't."""
+    """Positions of n correctly classified images, or of all if there are fewer, in an order drawn from the seed."""
     seed = derive(opened.job.seed, "points", opened.evaluation.dataset)
     chosen = opened.split(np.random.default_rng(seed).permutation(len(opened.source)))
     found: list[np.ndarray] = []

@@ -1,7 +1,7 @@
-"""Attack effectiveness: how close few steps of PGD come to many, and to Auto-PGD, over the epochs of a training.
+"""Attack effectiveness: PGD with few steps against PGD with many and against Auto-PGD, over the epochs of training.
 
-Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6: with heavy augmentation the one-step attack of training
-stops finding what many steps find.
+Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6: with heavy augmentation, the one-step attack used in
+training stops finding what more steps find.
 """
 
 from collections.abc import Iterator
@@ -29,16 +29,16 @@ def effectiveness(evaluation: Evaluation, keys: Row, options: Row, resume: str |
 
     Parameters
     ----------
-    evaluation : held-out images, and in place of weights a folder with those that a training kept,
-        `epoch-009.safetensors` and so on; or a file with those of a model that kept none, whose epoch is then null
+    evaluation : held-out images and, as weights, the folder of checkpoints that training kept
+        (`epoch-009.safetensors`, ...); for a model without checkpoints the file of its weights, whose epoch is null
     keys : dataset, split, model
     options : the block `attack.effectiveness`: norm, eps, steps, seeds, apgd, images
-    resume : folder for the sums of finished checkpoints; a killed job goes on from them with the same result
+    resume : folder for the sums of finished checkpoints; a killed job resumes from them with the same result
 
     Raises
     ------
     ValueError
-        If the folder holds no weights.
+        If the folder holds no checkpoints.
     """
     job = evaluation.job
     files = _files(Path(evaluation.weights), keys["model"])
@@ -55,7 +55,7 @@ def effectiveness(evaluation: Evaluation, keys: Row, options: Row, resume: str |
 
 
 def _files(weights: Path, model: str) -> list[Path]:
-    """Weights by epoch, or the one file."""
+    """The checkpoints in order of epoch, or the one file of weights."""
     if weights.is_file():
         return [weights]
     if not (files := sorted(weights.glob("epoch-*.safetensors"))):
@@ -76,7 +76,7 @@ def _spoken(sums: dict[str, np.ndarray]) -> str:
 
 
 def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
-    """Accuracy and mean loss of one epoch, attack, number of steps and seed, with the doubts about its weights."""
+    """Accuracy and mean loss for one epoch, attack, number of steps and seed, with any flags as a note."""
     n = cell["n"]
     where = keys | {key: options[key] for key in ("norm", "eps")}
     where |= {key: cell[key] for key in ("attack", "epoch", "steps", "seed", "n")}
@@ -86,7 +86,7 @@ def _rows(keys: Row, options: Row, cell: Row) -> list[Row]:
 
 
 def _sums(evaluation: Evaluation, options: Row) -> dict[str, np.ndarray]:
-    """Sums over images for every attack, number of steps and seed: right answers, losses, images, flags."""
+    """Sums over images for every attack, number of steps and seed: correct predictions, losses, images, flags."""
     opened = evaluation.open()
     chosen = opened.split(opened.sample(options["images"]))
     sums: dict[Cell, np.ndarray] = {}
@@ -109,7 +109,7 @@ def _sums(evaluation: Evaluation, options: Row) -> dict[str, np.ndarray]:
 
 
 def _attacked(opened: Opened, batch: Batch, goal: Goal, options: Row) -> Iterator[tuple[Cell, torch.Tensor]]:
-    """The images clean, under every number of steps from every start, and under Auto-PGD."""
+    """The images clean, after PGD with every number of steps from every start, and after Auto-PGD."""
     clean, ids = batch.images, batch.ids
     run = {"policy": opened.policy, "watch": opened.job}
     yield ("clean", 0, 0), clean
@@ -120,7 +120,7 @@ def _attacked(opened: Opened, batch: Batch, goal: Goal, options: Row) -> Iterato
             ball |= {"steps": steps, "step_size": step_size(options, "config:attack.effectiveness.steps", steps)}
             yield ("pgd", steps, number), pgd_last(opened.model, clean, goal, draws=draws, **run, **ball)
     if own := options["apgd"]:
-        # Without early stop: of every image the largest loss, whether it is fooled or not, as for PGD.
+        # Without early stop: the largest loss for every image, whether or not the model is fooled, as for PGD.
         draws = Draws(derive(opened.job.seed, "effectiveness", 0), ids, clean.device)
         ball = {key: options[key] for key in ("norm", "eps")} | own | {"early_stop": False}
         yield ("apgd", own["steps"], 0), apgd(opened.model, clean, goal, draws=draws, **run, **ball)[0]

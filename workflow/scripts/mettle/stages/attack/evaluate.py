@@ -1,4 +1,4 @@
-"""Every held-out image of a data set, clean and attacked, one row each."""
+"""Attack every held-out image of a data set: one row per image, with the clean and the attacked answer."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -24,7 +24,7 @@ from mettle.tasks.known import task_of
 from mettle.tasks.scores import Score
 from mettle.units import eps_text
 
-# Options of an attack that are not its function's.
+# Options of an attack that its function does not take.
 _NOT_ITS_OWN = ("method", "images", "engine", "target")
 
 
@@ -38,12 +38,12 @@ def evaluate(
     evaluation : the model and the held-out images
     keys : dataset, split, model, attack
     options : options of the attack with defaults filled in
-    resume : folder for the answers to finished batches; a killed job goes on from them with the same result
+    resume : folder for the answers to finished batches; a killed job resumes from them with the same result
 
     Returns
     -------
     dict
-        One entry per image in the order of the store: N evaluated is the N in the store, or `options["images"]` of it.
+        One entry per image, in the order of the store: all its images, or `options["images"]` of them.
     """
     opened, job = evaluation.open().faster(), evaluation.job
     chosen = opened.split(opened.sample(options["images"]))
@@ -67,13 +67,13 @@ def evaluate(
 
 
 def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, options: dict[str, Any], job: Job) -> None:
-    """Send the scores of an attack table to the run of the model in the loggers, where there are some.
+    """Send the scores of an attack table to the model's run in each configured logger, if any.
 
     Parameters
     ----------
     columns : the table
-    weights : the model
-    parent : folder of the folders of all runs
+    weights : file with the model's weights
+    parent : folder that holds the folder of every run
     options : the block `train` of the configuration
     job : log
     """
@@ -88,13 +88,13 @@ def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, optio
 
 
 class Progress:
-    """The score so far, for the log; a `Watch` of the batch that is under attack.
+    """The score so far, for the log; also the `Watch` of the batch under attack.
 
     Parameters
     ----------
-    job : whose log it is
-    score : of the answers
-    batches : how many there are
+    job : log
+    score : how answers are scored
+    batches : number of batches
     """
 
     def __init__(self, job: Job, score: Score, batches: int) -> None:
@@ -102,15 +102,15 @@ class Progress:
         self.answers: list[pd.DataFrame] = []
 
     def add(self, columns: dict[str, np.ndarray]) -> None:
-        """Take in the answers to a batch."""
+        """Add the answers to a batch."""
         self.answers.append(pd.DataFrame(columns))
 
     def say(self, text: str) -> None:
-        """What the attack says, with the number of the batch."""
+        """Log a message of the attack, with the number of the batch."""
         self.job.say(f"batch {len(self.answers) + 1} of {self.batches}: {text}")
 
     def progress(self, items: Iterable, text: str, total: int | None = None) -> Iterable:
-        """The steps of the attack, counted."""
+        """Iterate over the steps of the attack with a progress line."""
         return self.job.progress(items, text, total)
 
     def __str__(self) -> str:
@@ -123,12 +123,12 @@ class Progress:
 
 
 def attack_batch(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch = NOBODY) -> dict[str, np.ndarray]:
-    """Answers to one batch: what comes out of the attack is checked against ball and pixel range, and judged in fp32.
+    """Columns of one batch; attacked images are checked against the ball and the pixel range, and classified in fp32.
 
     Raises
     ------
     ValueError
-        If images lie outside [0, 1], targets do not go with the model, or outputs or gradients are not finite.
+        If images lie outside [0, 1], targets do not fit the model, or outputs or gradients are not finite.
     """
     clean_outputs, flagged = flags.look(opened, batch)
     images, queries = attacked(opened, batch, options, watch)
@@ -143,14 +143,14 @@ def attack_batch(opened: Opened, batch: Batch, options: dict[str, Any], watch: W
 
 
 def attacked(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch = NOBODY) -> tuple[Tensor, Tensor]:
-    """Attacked images of one batch, and the passes spent on each.
+    """Attacked images of one batch, and the number of forward passes spent on each.
 
     Parameters
     ----------
     opened : the model, with or without a faster copy
     batch : images, targets, ids
     options : options of the attack with defaults filled in
-    watch : is told what is left after each member of AutoAttack, and counts the steps
+    watch : counts the steps, and is told how many images remain after each member of AutoAttack
     """
     clean, targets, ids = batch
     method, eps = options["method"], options["eps"]
@@ -174,6 +174,6 @@ def attacked(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch
 
 @torch.no_grad()
 def judge(model: nn.Module, images: Tensor) -> Tensor:
-    """Outputs of the exact model, in fp32 and evaluation mode."""
+    """Outputs of the exact model (not of its faster copy), in fp32 and evaluation mode."""
     with models.frozen(model):
         return models.exact(model)(images)

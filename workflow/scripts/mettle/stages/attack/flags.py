@@ -1,4 +1,4 @@
-"""Doubts about an evaluation, read off the clean images: what makes a model look more robust than it is."""
+"""Checks on the clean images for what makes a model look more robust than it is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from mettle.models import Policy
 from mettle.perturb import named
 from mettle.perturb.oracle import Oracle
 
-# What to do when a whole model is flagged.
+# What to do when a flag is set for every image.
 ADVICE = {
     "probabilities": "outputs look like probabilities, not logits: gradients of the cross-entropy are wrong; return "
     "logits",
@@ -23,12 +23,12 @@ ADVICE = {
 
 
 def look(opened: Opened, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Outputs of the exact model for clean images in fp32, and the flags of `ADVICE`, each (n,) of truth values.
+    """Outputs of the exact model for clean images in fp32, and the flags of `ADVICE`, each a boolean tensor (n,).
 
     Raises
     ------
     ValueError
-        If images lie outside [0, 1], targets do not go with the model, or outputs or gradients are not finite.
+        If images lie outside [0, 1], targets do not fit the model, or outputs or gradients are not finite.
     """
     images, targets, ids = batch
     if (bad := ~((images >= 0) & (images <= 1)).flatten(1).all(1)).any():
@@ -52,18 +52,18 @@ def look(opened: Opened, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
 
 
 def _probabilities(outputs: Tensor) -> Tensor:
-    """Mask (n,) of outputs (n, classes, ...) none of which is negative, and that sum to 1 over the classes."""
+    """Mask (n,) of the outputs (n, classes, ...) that are nonnegative and sum to 1 over the classes."""
     n = len(outputs)
     whole = (outputs.sum(1) - 1).abs() < 1e-4
     return (outputs >= 0).view(n, -1).all(1) & whole.view(n, -1).all(1)
 
 
 def note(columns: dict[str, Any]) -> str | None:
-    """What to do about flags that all images bear; None where there are none."""
+    """What to do about the flags that are set for all images; None if there are none."""
     return "; ".join(text for key, text in ADVICE.items() if np.all(columns[key])) or None
 
 
 def doubts(shares: Mapping[str, float]) -> str | None:
-    """Flags in words with the share of images that bear them, and what to do about those that all bear."""
+    """The flags in words, each with its share of images, and what to do about those set for all images."""
     advice = note({key: share >= 1 for key, share in shares.items()})
     return tables.doubts(shares, [advice] if advice else [])

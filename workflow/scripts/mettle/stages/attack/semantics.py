@@ -1,7 +1,7 @@
 """What perturbations look like: images of what an attack added, and how other models classify them.
 
-Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 7: the perturbations of robust models resemble their
-class, those of standard models noise.
+Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 7: perturbations of robust models look like their
+class, those of standard models like noise.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ Attacked = tuple[Tensor, Tensor, Tensor, dict[str, list[bool]]]
 def perturbations(evaluation: Evaluation, options: Row, sample: int) -> Iterator[Attacked]:
     """Batches of (ids (n,), clean (n, 3, h, w), attacked (n, 3, h, w), flags), on the CPU, of a sample of images.
 
-    The flags are those of `tables.FLAGS`, each with a truth value per image.
+    The flags are those of `tables.FLAGS`, each with one boolean per image.
 
     Parameters
     ----------
@@ -42,11 +42,11 @@ def perturbations(evaluation: Evaluation, options: Row, sample: int) -> Iterator
 
 
 def classify(weights: Mapping[str, str | Path], evaluation: Evaluation, keys: Row) -> dict[str, Any]:
-    """Columns of the semantics table: answers of several models to the images of one store, and these images' flags.
+    """Columns of the semantics table: predictions of several models for the images of one store, and the images' flags.
 
     Parameters
     ----------
-    weights : the models that classify, by name
+    weights : the classifying models' weights, by name
     evaluation : the perturbations, and how they are classified
     keys : dataset, model, attack, norm, eps
     """
