@@ -1,4 +1,4 @@
-"""Intervals and tests of proportions and of scores of pairs of models."""
+"""Confidence intervals and tests for proportions and for scores of pairs of models."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ _RESAMPLES = 2000  # of a bootstrap
 
 def proportion(part: int, n: int) -> dict[str, Any]:
     """A proportion of n with its 95 % Wilson interval, as columns of a result."""
-    from scipy.stats import binomtest  # most of half a second, which jobs that score nothing need not wait for
+    from scipy.stats import binomtest  # takes half a second, which jobs that score nothing need not spend
 
     interval = binomtest(part, n).proportion_ci(0.95, method="wilson")
     return {"n": n, "value": part / n, "lo": interval.low, "hi": interval.high, "note": None}
@@ -28,14 +28,14 @@ def over_models(
     """
     Mean over pairs of models, with a 95 % bootstrap interval over models.
 
-    Pairs that share a model are not independent: models are drawn with replacement, and a pair counts as often as the
-    product of its models' counts, pairs of a model with itself not at all.
+    Pairs that share a model are not independent, so models are resampled with replacement. The weight of a pair is the
+    product of its models' counts; pairs of a model with itself are left out.
 
     Parameters
     ----------
     pairs : the two models of every pair, in either order
-    values : their scores
-    seed : of the draws
+    values : score of every pair
+    seed : seed of the draws
 
     Returns
     -------
@@ -62,7 +62,7 @@ def over_models(
 
 
 def paired_test(difference: np.ndarray, resamples: int, seed: int) -> float:
-    """Two-sided p-value of a mean difference, by randomly flipped signs."""
+    """Two-sided p-value of a mean difference, by a permutation test that flips signs at random."""
     from scipy.stats import permutation_test
 
     rng = np.random.default_rng(seed)

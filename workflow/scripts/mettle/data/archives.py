@@ -1,8 +1,8 @@
 """
-Archives, zip or tar: the part of one that a source names after `#`, unpacked into a folder of its own.
+Zip and tar archives: unpack the part that a source names after `#` into a temporary folder.
 
-Archives come from elsewhere, so they are not trusted: only regular files and folders are made, in a new temporary
-folder. A name that leads out of it, a link, a device or a pipe in the part that is taken is an error.
+Archives are not trusted: only regular files and folders are written, all below the temporary folder. A path that leads
+out of it, a link, a device or a pipe in the requested part is an error.
 """
 
 import shutil
@@ -36,19 +36,19 @@ class _Entry:
 
 @contextmanager
 def taken(path: Path, member: str) -> Iterator[Path]:
-    """The file itself, or a member of the archive that it is, for as long as the context lasts.
+    """The file itself, or an unpacked member of the archive, for as long as the context lasts.
 
     Parameters
     ----------
-    path : file
-    member : a file or folder in the archive by its full path, a shell pattern that one of them matches, `.` for all of
-        it; empty for the file itself
+    path : a file, or an archive
+    member : full path of a file or folder in the archive, a shell pattern that matches exactly one, or `.` for the
+        whole archive; empty for the file itself
 
     Raises
     ------
     ValueError
-        If it is damaged or not an archive, no member or several match, the disk is too small, or a member is not a
-        regular file or would be written elsewhere.
+        If the archive is damaged or not an archive, no member or several match, the disk is too small, or a member is
+        not a regular file or would be written outside the folder.
     """
     if not member:
         yield path
@@ -85,7 +85,7 @@ def _opened(path: Path) -> Iterator[list[_Entry]]:
 
 
 def _zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry:
-    # The upper half holds the file's mode, if a system with modes wrote the archive.
+    # The upper half holds the file's mode, if the archive was written on a system with modes.
     kind = stat.S_IFMT(info.external_attr >> 16)
     is_file = not info.is_dir() and kind in (0, stat.S_IFREG)
     return _Entry(info.filename.rstrip("/"), is_file, info.is_dir(), info.file_size, lambda: archive.open(info))
@@ -97,7 +97,7 @@ def _tarred(archive: tarfile.TarFile, info: tarfile.TarInfo) -> _Entry:
 
 
 def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
-    """The name that is wanted: an exact match, else the only name that matches it as a shell pattern."""
+    """The requested name: an exact match, else the only name that matches it as a shell pattern."""
     names = {entry.name for entry in entries}
     names |= {str(parent) for name in names for parent in PurePosixPath(name).parents}
     if wanted in names:
@@ -106,7 +106,7 @@ def _one(wanted: str, entries: list[_Entry], path: Path) -> str:
 
 
 def _check_space(size: int, folder: Path, path: Path) -> None:
-    """Raise ValueError before the disk is full; neither format unpacks to more than it states."""
+    """Raise ValueError if the files do not fit on the disk; neither format unpacks to more than its stated size."""
     free = shutil.disk_usage(folder).free
     if size > free:
         raise ValueError(
@@ -116,10 +116,10 @@ def _check_space(size: int, folder: Path, path: Path) -> None:
 
 
 def _write(entry: _Entry, folder: Path, path: Path) -> None:
-    """One file or folder of an archive, below a folder."""
+    """Write one file or folder of an archive below `folder`."""
     parts = PurePosixPath(entry.name.replace("\\", "/"))
     if parts.is_absolute() or ".." in parts.parts:
-        raise ValueError(f"{path} holds '{entry.name}', which would be written outside of its folder")
+        raise ValueError(f"{path} holds '{entry.name}', which would be written outside the folder")
     if not entry.is_file and not entry.is_folder:
         raise ValueError(f"{path} holds '{entry.name}', which is a link, a device or a pipe, not a file")
     target = folder / parts

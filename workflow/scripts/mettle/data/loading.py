@@ -1,4 +1,4 @@
-"""From a store to batches of tensors: evaluation and training transforms, order, worker processes."""
+"""Load images of a store as batches of tensors: evaluation and training transforms, order, worker processes."""
 
 import multiprocessing
 import random
@@ -22,7 +22,7 @@ from mettle.units import sides, size_text
 Batch = tuple[Tensor, Tensor, Tensor]
 Size = int | Sequence[int]  # side of a square in pixels, or [height, width]
 
-# Keys of a recipe's `augment` block that change single images; the others say how, or mix images of a batch.
+# Keys of a recipe's `augment` block that change single images; the others set parameters, or mix images of a batch.
 _CHANGES = (
     "random_resized_crop",
     "crop_padding",
@@ -37,17 +37,17 @@ _CHANGES = (
 
 
 class ImageSet(Dataset):
-    """Images of a store as network input, fetched a batch at a time.
+    """Images of a store as network input, one batch at a time.
 
     Parameters
     ----------
     store : the images
-    size : of the input in pixels: side of a square, or [height, width]
-    resize : before the centre crop: the shorter side, or [height, width]; None for images that have the input's size,
-        which are kept in memory
+    size : input size in pixels: side of a square, or [height, width]
+    resize : size before the centre crop: of the shorter side, or [height, width]; None for images that already have
+        the input size, which are kept in memory
     augment : the recipe's block, for training images
-    seed : with an image's id and the epoch, decides what `augment` draws; the same for any number of workers
-    interpolation : of `resize`, `bilinear` or `bicubic`
+    seed : determines the augmentation, with the image's id and the epoch, for any number of workers
+    interpolation : used by `resize`, `bilinear` or `bicubic`
     """
 
     def __init__(
@@ -82,11 +82,11 @@ class ImageSet(Dataset):
 
     @property
     def ready(self) -> bool:
-        """Whether the images are in memory as the network takes them, so that workers would only cost time."""
+        """Whether the images are in memory as network input, so that workers would only slow loading down."""
         return self.arrays is not None and self.transform is None
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Images (n, 3, h, w) in [0, 1], labels (n,), ids (n,) at these positions."""
+        """Images (n, 3, h, w) in [0, 1], labels (n,) and ids (n,) at these positions."""
         if self.ready:
             images = self.arrays[indices].permute(0, 3, 1, 2).float() / 255
         else:
@@ -102,11 +102,11 @@ class ImageSet(Dataset):
 
 
 class Mixture(Dataset):
-    """Two image sets as one: positions of the second follow those of the first, its ids are -1 - id.
+    """Two image sets as one: positions of the second follow those of the first, and its ids become -1 - id.
 
     Parameters
     ----------
-    first, second : image sets with the same classes and size of image
+    first, second : image sets with the same classes and image size
     """
 
     def __init__(self, first: ImageSet, second: ImageSet) -> None:
@@ -118,7 +118,7 @@ class Mixture(Dataset):
 
     @property
     def epoch(self) -> int:
-        """Epoch that random changes are drawn for."""
+        """Epoch for which augmentation is drawn."""
         return self.parts[0].epoch
 
     @epoch.setter
@@ -127,7 +127,7 @@ class Mixture(Dataset):
             part.epoch = epoch
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Images, labels and ids at these positions, as an image set gives them."""
+        """Images, labels and ids at these positions, as `ImageSet` returns them."""
         indices, n = np.asarray(indices), len(self.parts[0])
         second, found = indices >= n, []
         if not second.all():
@@ -140,14 +140,15 @@ class Mixture(Dataset):
 
 
 def evaluation_images(store: Store, about: dict[str, Any], *, uncropped: bool = False) -> ImageSet:
-    """Images of a store as a model takes them.
+    """Images of a store as a model's input for evaluation.
 
     Parameters
     ----------
     store : the images
     about : metadata of the model's weights: size, resize, interpolation
-    uncropped : the images were made at the input's size and lose no border: one of this size is taken as it is, of any
-        other the shorter side becomes `size` before the centre crop, whatever `resize` says
+    uncropped : for images that were made at the input size of a model, so that no border is lost: images of this
+        model's input size stay as they are; for others the shorter side becomes `size` before the centre crop,
+        whatever `resize` says
     """
     size, resize = about["size"], about["resize"]
     if uncropped and (resize is not None or store.image(0).size != sides(size)[::-1]):
@@ -162,7 +163,7 @@ def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: i
     ----------
     images : the image set
     chosen : one array of positions per batch
-    workers : processes that decode ahead; images in memory need none
+    workers : processes that decode images ahead of time; not used for images in memory
     """
     loaded = DataLoader(
         images,
@@ -178,23 +179,23 @@ def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: i
 
 
 def split(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Positions in batches of nearly equal size, at most `batch_size`: no rest of one image that upsets BatchNorm."""
+    """Split positions into batches of nearly equal size, at most `batch_size`: no batch of one upsets BatchNorm."""
     return np.array_split(indices, max(1, -(-len(indices) // batch_size)))
 
 
 def shuffled(n: int, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Batches of one training epoch: all n positions once, in an order that (seed, epoch) decides."""
+    """Batches of one training epoch: all n positions once, in an order determined by (seed, epoch)."""
     order = np.random.default_rng(derive(seed, "order", epoch)).permutation(n)
     return split(order, batch_size)
 
 
 def blended(n: int, others: int, batch_size: int, ratio: float, seed: int, epoch: int) -> list[np.ndarray]:
-    """Batches of one epoch over a `Mixture` of n and `others` images, until the smaller of the two is used up.
+    """Batches of one epoch over a `Mixture` of n and `others` images, until either of the two runs out of batches.
 
     Raises
     ------
     ValueError
-        If a share of `ratio` is no image, or all images, of a batch.
+        If a share of `ratio` of a batch is no image or all of them.
     """
     take = int(batch_size * ratio)
     if not 0 < take < batch_size:
@@ -207,7 +208,7 @@ def blended(n: int, others: int, batch_size: int, ratio: float, seed: int, epoch
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """The global generators of torch, Python and NumPy from this seed; afterwards they are as they were before."""
+    """Seed the global generators of torch, Python and NumPy, and restore their states afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -221,7 +222,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _possible(workers: int) -> int:
-    """So many processes, or none where there can be no lock between them."""
+    """`workers`, or 0 where processes cannot share a lock."""
     try:
         multiprocessing.Lock()
     except OSError:
@@ -231,9 +232,9 @@ def _possible(workers: int) -> int:
 
 
 def _sent(batch: Batch) -> Batch | tuple[Tensor | np.ndarray, ...]:
-    """A batch as a worker sends it: images in shared memory, or as an array through a pipe where that is full.
+    """A batch as a worker sends it: images in shared memory or, if that is full, as an array through a pipe.
 
-    Left to itself torch moves tensors there in a thread, and if that fails the batch never comes.
+    By default torch moves tensors to shared memory in a thread, and if that fails the batch never arrives.
     """
     if get_worker_info() is None:
         return batch

@@ -1,4 +1,4 @@
-"""Plot stage: each module of a figure has `draw(table) -> Figure` and reads no file."""
+"""Plot stage: the module of each figure defines `draw(table) -> Figure`, which reads no file."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -18,5 +18,5 @@ def drawing_of(figure: str) -> Callable[[pd.DataFrame], Figure]:
 
 
 def draw(figure: str, table: str | Path, *paths: str | Path) -> None:
-    """Draw a figure from its table, in the formats of the paths' endings."""
+    """Draw a figure from its table and write it to each path, in the format of its extension."""
     style.save(drawing_of(figure)(tables.read(table, FIGURES[figure].table)), *paths)

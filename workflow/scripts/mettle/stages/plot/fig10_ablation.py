@@ -1,4 +1,4 @@
-"""Figure 10: recipe ablation, clean and attacked accuracy of every cell of a sweep."""
+"""Figure 10: ablation of a recipe, clean and attacked accuracy of every cell of a sweep."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ Series = list[tuple[str, pd.DataFrame, tuple[str, str]]]  # label, rows, colour 
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """A curve per attack over the number that the sweep varies, or a line per cell; 95 % intervals.
+    """One curve per attack over the numeric option that the sweep varies, or one line per cell; 95 % intervals.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def _cells(table: pd.DataFrame) -> Figure:
 
 
 def _curves(table: pd.DataFrame) -> Figure:
-    """A panel per value of the other key that the sweep varies, if there is one."""
+    """One panel per value of the sweep's second option, if there is one."""
     others = list(dict.fromkeys(table["other"]))
     series = _series(table)
     size = (COLUMN if len(others) == 1 else PAGE * max(2, min(len(others), 4)) / 4, 2.3)
@@ -63,7 +63,7 @@ def _curves(table: pd.DataFrame) -> Figure:
 
 
 def _curve(axis: Axes, rows: pd.DataFrame, look: tuple[str, str], label: str) -> None:
-    """Every model with its interval, and a line through the means of each value."""
+    """Every model with its interval, and a line through the mean at each value."""
     mean = rows.groupby("at")["value"].mean()
     axis.plot(mean.index, mean, color=look[0], lw=1)
     axis.errorbar(rows["at"], rows["value"], yerr=_error(rows), fmt="none", lw=0.8, ecolor=look[0])
@@ -71,7 +71,7 @@ def _curve(axis: Axes, rows: pd.DataFrame, look: tuple[str, str], label: str) ->
 
 
 def _swept_axis(axis: Axes, table: pd.DataFrame) -> None:
-    """Ticks at the values that were swept; logarithmic where they span a factor of ten or more."""
+    """Ticks at the swept values; a logarithmic axis if they span a factor of ten or more."""
     name, values = table["swept"].iloc[0], np.unique(table["at"].astype(float))
     positive = values[values > 0]
     if len(values) > 2 and values[0] >= 0 and positive[-1] >= 10 * positive[0]:
@@ -83,7 +83,7 @@ def _swept_axis(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def _points(axis: Axes, rows: pd.DataFrame, x: pd.Series, y: pd.Series, look: tuple[str, str], label: str) -> None:
-    """A marker per row, with a mark of doubt above where the row has a note."""
+    """A marker per row, with a dagger above it if the row has a note."""
     axis.plot(x, y, color=look[0], marker=look[1], ls="", ms=3, label=label)
     for row, right, up in zip(rows.itertuples(), x, y, strict=True):
         if not pd.isna(row.note):
@@ -95,7 +95,7 @@ def _error(rows: pd.DataFrame) -> list[pd.Series]:
 
 
 def _series(table: pd.DataFrame) -> Series:
-    """What has a look of its own: clean, then every attack, on every set of images."""
+    """Everything drawn in its own colour: clean accuracy, then every attack, for each number of images."""
     keys = list(dict.fromkeys(zip(table["attack"], table["n"], strict=True)))
     keys.sort(key=lambda key: key[0] != "clean")
     parts = [table[(table["attack"] == attack) & (table["n"] == n)] for attack, n in keys]

@@ -1,4 +1,4 @@
-"""Figure 11: what perturbations look like, and how often other models see the true class in them.
+"""Figure 11: what perturbations look like, and how often other models predict the true class for them.
 
 After Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 7.
 """
@@ -14,7 +14,7 @@ from mettle.stages.plot.style import PAGE, footnote, marked, style, wrapped
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """Above examples, one line per attacked model; below the share of perturbations given their true class.
+    """Above, examples, one row per attacked model; below, the share of perturbations classified as the true class.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Figure 12: learning curves, with the accuracy under one and under many steps of PGD where it was measured.
+"""Figure 12: learning curves, with the accuracy under PGD with one and with many steps where it was measured.
 
-Published curves: Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), under the steps of their training.
+Published curves: Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), with the number of steps of their training.
 """
 
 from itertools import cycle
@@ -13,11 +13,11 @@ from matplotlib.ticker import MaxNLocator
 
 from mettle.stages.plot.style import PAGE, PALETTE, footnote, marked, share_axis, style, wrapped
 
-_MARKED = 30  # epochs; of more, markers would be a thick line
+_MARKED = 30  # epochs; with more, markers would merge into a thick line
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel per model, ours first; intervals of held-out accuracies.
+    """One panel per model, ours first; intervals for held-out accuracies.
 
     Parameters
     ----------
@@ -64,6 +64,6 @@ def _panel(axis: Axes, table: pd.DataFrame, colours: dict[int, str]) -> None:
 
 
 def _images(table: pd.DataFrame, line: pd.DataFrame) -> str:
-    """The number of images of a line, where lines of held-out images rest on different numbers."""
+    """The number of images behind a line, if lines of held-out images differ in it."""
     held = table.loc[table["measure"] == "held out", "n"]
     return f" ({line['n'].max():,} images)" if held.nunique() > 1 else ""

@@ -1,6 +1,6 @@
 """Figures 14 and 15: Jaccard similarity of pairs of models by number of neighbours and training eps.
 
-After Klabunde et al. 2025 (arXiv:2510.19427), on natural images (figure 14) and on inverted images (figure 15).
+After Klabunde et al. 2025 (arXiv:2510.19427), on natural images (figure 14) and inverted images (figure 15).
 """
 
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Figure 1: inversion examples, what each model lets pass for a target image when the search starts at another image.
+"""Figure 1: inversion examples, what each model takes for a target image when the search starts from another image.
 
 After Klabunde et al. 2025 (arXiv:2510.19427) and Jones et al. 2022 (PMLR 180:928).
 """
@@ -15,11 +15,11 @@ from mettle.stages.plot.style import LETTER, PAGE, style, wrapped
 
 _LARGEST = 0.95  # inches: side of an image where there is room
 _LINE = 0.14  # inches: height of a line of text
-_UPRIGHT = 1.5  # inches: length of a title that stands upright, where a word is wider than an image
+_UPRIGHT = 1.5  # inches: length of a rotated title, used when a word is wider than an image
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """A line per target: seed, target, and the image inverted through each model, with its final loss.
+    """One row per target: seed, target, and the image inverted through each model, with its final loss.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _label(table: pd.DataFrame, measure: str, model: str) -> str:
-    """Seed or target, or the label of a model."""
+    """"seed" or "target", or the label of a model."""
     return measure if measure != "inverted" else table.loc[table["model"] == model, "label"].iloc[0]
 
 
 def _words(label: str) -> list[str]:
-    """Pieces of a label between which a line may end."""
+    """The pieces of a label between which a line may break."""
     return textwrap.wrap(label, 1, break_long_words=False)
 
 

@@ -1,6 +1,6 @@
 """Figures 2 and 3: representational similarity of pairs of models, by data set and training eps.
 
-After Klabunde et al. 2025 (arXiv:2510.19427), on natural images (figure 2) and on inverted images (figure 3).
+After Klabunde et al. 2025 (arXiv:2510.19427), on natural images (figure 2) and inverted images (figure 3).
 """
 
 import pandas as pd

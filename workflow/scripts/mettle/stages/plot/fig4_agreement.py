@@ -1,6 +1,6 @@
 """Figures 4 and 13: functional similarity of pairs of models, by data set and training eps.
 
-After Klabunde et al. 2025 (arXiv:2510.19427), on natural images (figure 4) and on inverted images (figure 13).
+After Klabunde et al. 2025 (arXiv:2510.19427), on natural images (figure 4) and inverted images (figure 13).
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ GREY = "0.45"
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """A column per data set: above agreement, with what accuracies suggest, below JSD similarity, by eps.
+    """One column per data set: above, agreement with the bounds from accuracies; below, JSD similarity; by eps.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def _column(axes: Sequence[Axes], table: pd.DataFrame, colours: dict[float, tupl
         axis.grid(False, axis="x")
     for measure, line in _bounds(table).groupby("measure"):
         places, values = [levels.index(eps) for eps in line["eps"]], line["value"].tolist()
-        ends = [places[0] - 0.4, *places, places[-1] + 0.4], [values[0], *values, values[-1]]  # one eps is a line, too
+        ends = [places[0] - 0.4, *places, places[-1] + 0.4], [values[0], *values, values[-1]]  # a single eps also gets a line
         axes[0].plot(*ends, color=GREY, ls=BOUNDS[measure][0], lw=1)
 
 

@@ -1,6 +1,6 @@
-"""Figure 5: representational similarity on the two parts that a pair of models splits images into, by eps.
+"""Figure 5: representational similarity on the two parts into which a pair of models splits the images, by eps.
 
-After Klabunde et al. 2025 (arXiv:2510.19427), Figure 5; at equal size beside all images, and every pair of models once.
+After Klabunde et al. 2025 (arXiv:2510.19427), Figure 5, also with both parts at equal size; each pair of models once.
 """
 
 import pandas as pd
@@ -15,12 +15,12 @@ from mettle.units import eps_text
 
 Groups = dict[str, tuple[str, tuple[str, float]]]  # by name: label, colour with opacity
 
-_MATCHED = "_matched"  # of what is tested: both parts at the size of the smaller one
-_WIDTH = 0.84  # of the boxes of one eps
+_MATCHED = "_matched"  # suffix of the subgroups that are tested: both parts at the size of the smaller one
+_WIDTH = 0.84  # of all boxes of one eps
 
 
 def _split(first: str, second: str, what: str, other: str) -> Groups:
-    """The two parts of a split from left to right: all images of the first, n of each, all of the second."""
+    """The two parts of a split, from left to right: all images of the first, n of each, all of the second."""
     return {
         first: (f"all images {what}", (AGREE, 0.35)),
         first + _MATCHED: (f"n images {what}", (AGREE, 1.0)),
@@ -29,7 +29,7 @@ def _split(first: str, second: str, what: str, other: str) -> Groups:
     }
 
 
-# Of a table those are drawn that it has: the parts of one split.
+# A table holds the parts of one split, and only those are drawn.
 GROUPS: Groups = {
     **_split("agree", "disagree", "where two models agree", "where they disagree"),
     **_split("right", "wrong", "that two models get right", "that one or both get wrong"),
@@ -38,10 +38,10 @@ GROUPS: Groups = {
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel per measure: boxes over pairs of models, by eps and subgroup; marks of the tests at equal size.
+    """One panel per measure: boxes over pairs of models, by eps and subgroup; significance marks for equal sizes.
 
-    A part of the images is drawn at the size of the smaller one, as it is tested; and whole where it is the larger one
-    of some pair.
+    Each part of the images is drawn at the size of the smaller one, which is what the test compares, and also with all
+    its images if it is the larger part of some pair.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _larger(table: pd.DataFrame, part: str) -> bool:
-    """Whether a part of the images has more than the other one, for some pair of models."""
+    """Whether a part of the images is larger than the other one for some pair of models."""
     whole, matched = (table.loc[table["subgroup"] == name, "n"].sum() for name in (part, part + _MATCHED))
     return bool(whole > matched)
 
@@ -94,7 +94,7 @@ def _panel(axis: Axes, table: pd.DataFrame, groups: Groups) -> None:
 
 
 def _images(rows: pd.DataFrame) -> str:
-    """Numbers of images that scores at equal size rest on, from pair to pair, with a mark where one has a note."""
+    """Range over pairs of the number of images behind scores at equal size, with a dagger if any has a note."""
     found = rows[rows["subgroup"].str.endswith(_MATCHED)]
     if found.empty:
         return ""
@@ -104,7 +104,7 @@ def _images(rows: pd.DataFrame) -> str:
 
 
 def _stars(p: pd.Series) -> str:
-    """Conventional marks of a p-value; a dash where there is no test."""
+    """The usual significance stars for a p-value; a dash if there is no test."""
     if p.isna().all():
         return "–"
     value = float(p.iloc[0])

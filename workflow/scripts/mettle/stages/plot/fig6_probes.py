@@ -1,6 +1,6 @@
-"""Figure 6: agreement of pairs of models by head, their own against linear probes on their features.
+"""Figure 6: agreement of pairs of models by head, their own or linear probes on their features.
 
-After Klabunde et al. 2025 (arXiv:2510.19427); every pair of models once, and on held-out images too.
+After Klabunde et al. 2025 (arXiv:2510.19427); each pair of models once, and also on held-out images.
 """
 
 import pandas as pd
@@ -19,7 +19,7 @@ OWN = {"marker": "|", "color": "0.5", "ls": "", "ms": 3, "mew": 0.6}
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel per data set and kind of images: a lying box over pairs of models per head and eps.
+    """One panel per data set and kind of images: a horizontal box over pairs of models per head and eps.
 
     Parameters
     ----------
@@ -63,6 +63,6 @@ def _of(table: pd.DataFrame, head: str, eps: float) -> pd.DataFrame:
 
 
 def _own(table: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the probes of one model: no pair of models, but what retraining alone leaves."""
+    """Rows that compare two probes of the same model: the agreement that retraining alone leaves."""
     own = (table["model"] == table["model_b"]) & (table["model"] != "all") & (table["measure"] == "probe")
     return table[own]

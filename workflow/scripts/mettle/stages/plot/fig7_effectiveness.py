@@ -1,4 +1,4 @@
-"""Figure 7: attack effectiveness over the epochs of training, by steps of PGD and under Auto-PGD.
+"""Figure 7: attack effectiveness over the epochs of training, for PGD by number of steps and for Auto-PGD.
 
 After Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6.
 """
@@ -19,9 +19,9 @@ ROWS = {"accuracy": "accuracy", "gap": "loss below that\nof most steps"}
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One column per model, ours first; above the accuracy, below the gap of the loss.
+    """One column per model, ours first; above, the accuracy; below, the gap in loss.
 
-    A model of which only the weights at its end are there has one point per line.
+    A model with final weights only has one point per line.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def _label(line: Line) -> str:
 
 
 def _looks(lines: list[Line]) -> dict[Line, dict]:
-    """Clean is dotted grey, PGD the darker the more steps, Auto-PGD dashed."""
+    """Clean is dotted grey, PGD darker with more steps, Auto-PGD dashed."""
     attacked = [line for line in lines if line[0] == "pgd"]
     shades = dict(zip(attacked, seaborn.color_palette("viridis_r", len(attacked) + 1)[1:], strict=True))
     fixed = {"clean": {"color": "0.4", "ls": ":"}, "apgd": {"color": DISAGREE, "ls": "--"}}
@@ -76,7 +76,7 @@ def _looks(lines: list[Line]) -> dict[Line, dict]:
 
 
 def _legend(figure: Figure, axes: np.ndarray, labels: list[str]) -> None:
-    """One entry per line in any panel: ours and the published ones can differ."""
+    """One entry per line in any panel: lines of ours and of published models can differ."""
     found: dict[str, object] = {}
     for axis in axes[0]:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):

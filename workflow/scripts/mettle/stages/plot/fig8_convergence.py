@@ -1,4 +1,4 @@
-"""Figure 8: attack convergence, the loss of single images by steps of PGD.
+"""Figure 8: attack convergence, the loss of individual images over the steps of PGD.
 
 After Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399), section 6.
 """
@@ -12,7 +12,7 @@ from mettle.stages.plot.style import AGREE, DISAGREE, PAGE, footnote, marked, st
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel per model, ours first: a line per image with its spread over seeds, and the mean over images.
+    """One panel per model, ours first: one line per image with its spread over seeds, and the mean over images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Figure 9: accuracy under AutoAttack by eps; a curve that does not fall to zero would speak against the evaluation.
+"""Figure 9: accuracy under AutoAttack by eps; a curve that does not fall to zero is evidence of a faulty evaluation.
 
 After Debenedetti, Sehwag & Mittal 2023 (arXiv:2209.07399).
 """
@@ -15,7 +15,7 @@ from mettle.units import NORMS
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel per data set of ours, and one for published curves, with 95 % intervals.
+    """One panel per data set for our models and one for published curves, with 95 % intervals.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _attack(table: pd.DataFrame) -> str:
-    """Name of the attack, without the radius that its cells have in theirs."""
+    """Name of the attack, without the eps at the end of its cells' names."""
     ours = table[(table["source"] == "here") & (table["attack"] != "clean")]
     return re.sub(r"_eps[0-9_]+$", "", ours["attack"].iloc[0])
 

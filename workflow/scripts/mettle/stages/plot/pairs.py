@@ -1,4 +1,4 @@
-"""What figures of pairs of models share: a box over pairs, with the mean and its interval over models."""
+"""Shared by figures of pairs of models: a box over pairs, with the mean and its interval over models."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,26 +14,26 @@ from mettle.scales import SCALES
 from mettle.stages.plot.style import COLUMN, INVERTED, NATURAL, shades
 from mettle.units import eps_text
 
-FEW = 60  # pairs; of so many a box shows each one, and no outliers
+FEW = 60  # pairs; up to this many, a box shows every pair and no outliers
 CHANCE = {"floor": (":", "independent features"), "baseline": ("--", "images permuted")}
 _MEAN = {"marker": "D", "ms": 2.4, "mfc": "white", "mec": "black", "mew": 0.6, "color": "black", "lw": 1.0}
 _GOLDEN = (5**0.5 - 1) / 2  # its multiples spread over (0, 1) without a pattern
 
 
 def displayed(table: pd.DataFrame, turn: Sequence[Callable[[float], float]]) -> pd.DataFrame:
-    """The rows with plain numbers that are higher the more alike, NaN where undefined.
+    """The rows with displayed values, which are higher for more similar models, NaN where undefined.
 
     Parameters
     ----------
     table : rows with raw values
-    turn : of each row, the function from raw to displayed values
+    turn : for each row, the function from raw to displayed values
     """
     table = table.copy()
     for name in ("value", "lo", "hi", *CHANCE):
         if name in table:
             values = table[name].astype(float)
             table[name] = [display(value) for display, value in zip(turn, values, strict=True)]
-    table[["lo", "hi"]] = np.sort(table[["lo", "hi"]], axis=1)  # a falling function turns them round
+    table[["lo", "hi"]] = np.sort(table[["lo", "hi"]], axis=1)  # a decreasing function swaps them
     return table
 
 
@@ -43,9 +43,9 @@ def similarity(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def axis_label(table: pd.DataFrame) -> str:
-    """Label of a measure of representational similarity; a variant is named, and how a distance is turned.
+    """Axis label of a measure of representational similarity, with the variant's name or the formula for a distance.
 
-    Where that is its negative, the label's minus says so.
+    A distance that is only negated needs no formula: its label has a minus sign.
     """
     measure, method = table[["measure", "method"]].iloc[0]
     scale = SCALES[method]
@@ -60,23 +60,23 @@ def in_lines(label: str) -> str:
 
 
 def on_inverted(table: pd.DataFrame) -> bool:
-    """Whether the rows are of inverted images."""
+    """Whether the rows are about inverted images."""
     return bool(table["images"].str.startswith("inverted").any())
 
 
 def colours_of(table: pd.DataFrame) -> dict[float, tuple]:
-    """Colours by eps: one hue for natural images, one for inverted ones."""
+    """Colours by eps: one hue for natural images, another for inverted ones."""
     return shades(table["eps"], INVERTED if on_inverted(table) else NATURAL)
 
 
 def boxes(axis: Axes, table: pd.DataFrame, column: str, colours: dict[float, tuple]) -> None:
-    """Groups of boxes side by side, one per value of `column`; in a group one per eps, by colour.
+    """Groups of boxes side by side, one group per value of `column`; in each group one box per eps, by colour.
 
     Parameters
     ----------
-    axis : where
+    axis : where to draw
     table : displayed rows of one panel, of pairs and of model `all`
-    column : whose values the groups are, in the order of the table
+    column : column that defines the groups, in the order of the table
     colours : by eps
     """
     groups = list(dict.fromkeys(table[column]))
@@ -90,13 +90,13 @@ def boxes(axis: Axes, table: pd.DataFrame, column: str, colours: dict[float, tup
 
 
 def box(axis: Axes, table: pd.DataFrame, at: float, width: float, colour: tuple, *, lying: bool = False) -> None:
-    """Quartiles of the pairs of one group, each pair where they are few, the mean, and what chance gives.
+    """Quartiles of the pairs of one group, every pair if there are few, the mean, and the level of chance.
 
     Parameters
     ----------
-    axis, at, width, colour : where, and how it looks
-    table : displayed rows of the group, of pairs and of model `all`; a group without values says so
-    lying : whether values run from left to right
+    axis, at, width, colour : position and appearance
+    table : displayed rows of the group, of pairs and of model `all`; a group without values is labelled "n/a"
+    lying : whether the box is horizontal
     """
     of_group = table["model"] == "all"
     values = np.sort(table.loc[~of_group, "value"].dropna().to_numpy(float))
@@ -136,12 +136,12 @@ def _placed(across: Sequence[float], along: Sequence[float], lying: bool) -> tup
 
 
 def mean_handle() -> Line2D:
-    """Legend entry of a mean; its interval is one over models."""
+    """Legend entry of a mean; its interval is over models."""
     return Line2D([], [], **_MEAN, label="mean, 95 % interval")
 
 
 def legends(figure: Figure, table: pd.DataFrame, colours: dict[float, tuple], title: str) -> None:
-    """Above the panels the colours of eps; below them the mean, and what chance gives if it is drawn."""
+    """Above the panels, the colours of eps; below them, the mean and, if drawn, the level of chance."""
     above: list[Artist] = [Patch(alpha=0, label=title)]
     above += [Patch(facecolor=colour, edgecolor="0.3", lw=0.6, label=eps_text(eps)) for eps, colour in colours.items()]
     look = {"frameon": False, "columnspacing": 1.2, "handlelength": 1.4}

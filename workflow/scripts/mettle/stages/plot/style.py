@@ -1,4 +1,4 @@
-"""One look for all figures: a context, one palette, files that are the same bytes for the same table."""
+"""A common style for all figures: a context, a palette, and files that are reproducible byte by byte."""
 
 import textwrap
 from collections.abc import Iterable, Iterator
@@ -19,21 +19,21 @@ from mettle.units import NORMS
 
 matplotlib.use("Agg")
 
-# Okabe & Ito 2008: told apart by readers with any kind of colour vision.
+# Okabe & Ito 2008: distinguishable with any kind of colour vision.
 AGREE, DISAGREE = "#0072B2", "#D55E00"
 PALETTE = (AGREE, DISAGREE, "#009E73", "#CC79A7", "#E69F00")
 MARKERS = "osD^vP"
-# From light to dark in one hue each, so that eps reads as an order also in grey.
+# Each from light to dark in one hue, so that eps is ordered in greyscale too.
 NATURAL, INVERTED, PROBES = "Blues", "Oranges", "Greens"
 COLUMN, PAGE = 3.4, 7.0  # inches: width of one column of a two-column paper, and of both
-DOUBT = "†"  # marks what is drawn of numbers in doubt
-LETTER = 0.066  # inches: width of a letter of a title
+DOUBT = "†"  # marks numbers in doubt
+LETTER = 0.066  # inches: width of a letter in a title
 _SMALL = 6  # points
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Fonts and lines of a paper figure; nothing outside the block changes."""
+    """Fonts and lines for figures in a paper, inside the `with` block only."""
     own = {
         "font.size": 7,
         "axes.titlesize": 7.5,
@@ -54,7 +54,7 @@ def style() -> Iterator[None]:
 
 
 def save(figure: Figure, *paths: str | Path) -> None:
-    """Write a figure in the formats of the paths' endings, without creation date; letters of a PDF are TrueType."""
+    """Write a figure to each path in the format of its extension, without a creation date; PDF fonts are TrueType."""
     for path in map(Path, paths):
         date = {"CreationDate": None} if path.suffix == ".pdf" else {"Software": None}
         with style(), atomic(path) as tmp:
@@ -63,41 +63,41 @@ def save(figure: Figure, *paths: str | Path) -> None:
 
 
 def wrapped(label: str, inches: float) -> str:
-    """A label in lines that a title of this width has room for."""
+    """A label broken into lines that fit a title of this width."""
     return "\n".join(textwrap.wrap(label, max(1, int(inches / LETTER))))
 
 
 def looks(count: int) -> list[tuple[str, str]]:
-    """Colour and marker of each of so many lines; 30 differ."""
+    """Colour and marker for each of `count` lines; they repeat after 30."""
     return list(islice(zip(cycle(PALETTE), cycle(MARKERS), strict=False), count))
 
 
 def share_axis(axis: Axes, which: str = "y", *, full: bool = False) -> None:
-    """Ticks in percent; `full` from 0 to 100 %, with room for whole markers at both ends."""
+    """Ticks in percent; `full` sets the range to 0 to 100 %, with room for whole markers at both ends."""
     getattr(axis, f"{which}axis").set_major_formatter(PercentFormatter(1, decimals=0))
     if full:
         getattr(axis, f"set_{which}lim")(-0.03, 1.03)
 
 
 def shades(levels: Iterable[float], palette: str) -> dict[float, tuple]:
-    """Colours by eps, the darker the larger; none so light or dark that lines on it are lost."""
+    """Colours by eps, darker for larger eps; none so light or so dark that lines on it are lost."""
     levels = sorted({float(eps) for eps in levels})
     colours = matplotlib.colormaps[palette](np.linspace(0.03, 0.66, len(levels) + 1)[1:])
     return dict(zip(levels, map(tuple, colours.tolist()), strict=True))
 
 
 def eps_label(table: pd.DataFrame) -> str:
-    """Axis label of the training eps, with the norm that the table names."""
+    """Axis label of the training eps, with the norm from the table."""
     return "training eps" + next((f" ({NORMS[name]})" for name in table["norm"].dropna()), "")
 
 
 def marked(label: str, rows: pd.DataFrame) -> str:
-    """The label of what is drawn of rows, with a mark where one is in doubt."""
+    """The label of these rows, with a dagger if one has a note."""
     return f"{label} {DOUBT}" if rows["note"].notna().any() else label
 
 
 def footnote(figure: Figure, table: pd.DataFrame) -> None:
-    """What casts doubt on the numbers of a figure, in lines that are added below it; nothing where all is well."""
+    """Add the notes on a figure's numbers as lines below it; without notes nothing changes."""
     width, height = figure.get_size_inches()
     lines = [line for text in _doubts(table) for line in textwrap.wrap(text, int(width * 72 / (0.52 * _SMALL)))]
     if not lines:
@@ -112,7 +112,7 @@ def footnote(figure: Figure, table: pd.DataFrame) -> None:
 
 
 def _doubts(table: pd.DataFrame) -> list[str]:
-    """The first note of every model, those of one wording together."""
+    """The first note of every model; models with the same note share a line."""
     said: dict[str, list[str]] = {}
     key = "label" if "label" in table else "model"
     for model, notes in table.dropna(subset=["note"]).groupby(key, sort=False)["note"]:
@@ -122,6 +122,6 @@ def _doubts(table: pd.DataFrame) -> list[str]:
 
 
 def _height(figure: Figure) -> float:
-    """Inches that the legend below the panels takes, 0 without one."""
+    """Height of the legend below the panels in inches, 0 without one."""
     figure.draw_without_rendering()
     return max((legend.get_window_extent().height / figure.dpi + 0.04 for legend in figure.legends), default=0.0)
