@@ -47,7 +47,7 @@ def draw(table: pd.DataFrame) -> Figure:
 
 
 def _label(table: pd.DataFrame, measure: str, model: str) -> str:
-    """"seed" or "target", or the label of a model."""
+    """`seed` or `target`, or the label of a model."""
     return measure if measure != "inverted" else table.loc[table["model"] == model, "label"].iloc[0]
 
 

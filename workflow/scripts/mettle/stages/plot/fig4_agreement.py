@@ -58,7 +58,7 @@ def _column(axes: Sequence[Axes], table: pd.DataFrame, colours: dict[float, tupl
         axis.grid(False, axis="x")
     for measure, line in _bounds(table).groupby("measure"):
         places, values = [levels.index(eps) for eps in line["eps"]], line["value"].tolist()
-        ends = [places[0] - 0.4, *places, places[-1] + 0.4], [values[0], *values, values[-1]]  # a single eps also gets a line
+        ends = [places[0] - 0.4, *places, places[-1] + 0.4], [values[0], *values, values[-1]]  # one eps is a line too
         axes[0].plot(*ends, color=GREY, ls=BOUNDS[measure][0], lw=1)
 
 
