@@ -150,7 +150,7 @@ def test_options_without_meaning(name, options, message):
 
 def test_svcca_refuses_a_pair_that_keeps_too_many_components():
     x, y = np.random.default_rng(0).normal(size=(2, 30, 512))
-    message = r"^29 and 29 components of 30 images have some in common whatever the features: more images"
+    message = r"^29 and 29 components of 30 images always share a direction: use more images"
     with pytest.raises(ValueError, match=message):
         measures.compare("svcca", x, y)
     a, b = (prepare_svcca(z, variance=0.4) for z in (x, y))
@@ -163,5 +163,5 @@ def test_components_that_just_fit_share_nothing_by_force():
     found, _ = correlations(x, y)
     assert found.max() < 1 - 1e-6
     assert measures.compare("svcca", x, y, variance=1) == pytest.approx(found.mean())
-    with pytest.raises(ValueError, match=r"^20 and 20 components of 40 images have some in common"):
+    with pytest.raises(ValueError, match=r"^20 and 20 components of 40 images always share a direction"):
         measures.compare("svcca", x[1:], y[1:], variance=1)

@@ -150,7 +150,7 @@ def test_rbf_sees_what_no_line_does():
 def test_rbf_without_a_distance():
     x = np.zeros((20, 2))
     x[0] = 1
-    with pytest.raises(ValueError, match=r"^cka_rbf of net: the median distance between images is zero, so it gives"):
+    with pytest.raises(ValueError, match=r"^cka_rbf of net: the median distance between images is zero, so the RBF"):
         measures.prepare("cka_rbf", x, who="net")
 
 
@@ -200,7 +200,7 @@ def test_batches_are_shared_and_seeded():
         measures.prepare("cka_minibatch", y[1:], batch=10),
     ]
     for state in unlike:
-        with pytest.raises(ValueError, match=r"^minibatch CKA needs the same batches of both: same number of images, "):
+        with pytest.raises(ValueError, match=r"^minibatch CKA needs the same batches for both models: same number of "):
             measures.get("cka_minibatch").score(one, state)
 
 

@@ -54,7 +54,7 @@ def test_image_in_the_middle(dtype):
     """What rounding leaves of the length of an image that is the mean is no direction."""
     x = np.random.default_rng(0).normal(size=(7, 4)).astype(dtype)
     x[6] = x[:6].mean(axis=0)
-    with pytest.raises(ValueError, match=r"^cosine of x: row 6 has length 0 \(or less than 1e-\d+ of the longest\)"):
+    with pytest.raises(ValueError, match=r"^cosine of x: row 6 has length 0 \(or below 1e-\d+ of the longest\)"):
         measures.compare("cosine", x, x)
 
 

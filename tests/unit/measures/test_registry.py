@@ -284,7 +284,7 @@ def test_rows_that_differ_in_the_last_bit_are_constant(dtype):
 
 
 def test_rows_of_unlike_length():
-    with pytest.raises(ValueError, match=r"^net: features must have as many dimensions for every image$"):
+    with pytest.raises(ValueError, match=r"^net: features must have the same number of dimensions for every image$"):
         measures.prepare("cka", [[1, 2], [3]], who="net")
 
 

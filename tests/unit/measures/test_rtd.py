@@ -172,7 +172,7 @@ def test_other_subsamples_are_refused():
     a = measures.prepare("rtd", x, points=20, trials=2)
     for options in ({"seed": 1}, {"points": 19}, {"trials": 3}):
         b = measures.prepare("rtd", x, **{"points": 20, "trials": 2} | options)
-        with pytest.raises(ValueError, match=r"^RTD needs the same subsamples of both"):
+        with pytest.raises(ValueError, match=r"^RTD needs the same subsamples for both"):
             measures.get("rtd").score(a, b)
 
 

@@ -57,7 +57,7 @@ def test_other_subsamples_are_refused():
     a = measures.prepare("rtd_lite", x, points=20, trials=2)
     for options in ({"seed": 1}, {"points": 19}, {"trials": 3}):
         b = measures.prepare("rtd_lite", x, **{"points": 20, "trials": 2} | options)
-        with pytest.raises(ValueError, match=r"^RTD needs the same subsamples of both"):
+        with pytest.raises(ValueError, match=r"^RTD needs the same subsamples for both"):
             measures.get("rtd_lite").score(a, b)
 
 

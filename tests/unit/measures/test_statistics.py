@@ -55,7 +55,7 @@ def test_sums_are_in_float64():
 def test_rows_without_direction():
     x = np.random.default_rng(0).normal(size=(20, 3)) + 1
     x[4] = 0
-    with pytest.raises(ValueError, match=r"^concentricity of vgg: row 4 has length 0, so no cosine$"):
+    with pytest.raises(ValueError, match=r"^concentricity of vgg: row 4 has length 0, so it has no cosine$"):
         measures.prepare("concentricity", x, who="vgg")
-    with pytest.raises(ValueError, match=r"^concentricity of vgg: the mean of the features is zero, so no cosine"):
+    with pytest.raises(ValueError, match=r"^concentricity of vgg: the mean of the features is zero, so it has no"):
         measures.prepare("concentricity", [[1, 2], [-1, -2]], who="vgg")

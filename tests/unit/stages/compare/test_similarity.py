@@ -114,7 +114,7 @@ def test_a_floor_that_is_refused_is_null_with_a_reason(tmp_path):
     a, b = (write(tmp_path, name, n=20, **features) for name in "ab")
     (row,) = run([a], [b], {"method": "svcca"}, floor=True)
     assert row["value"] == pytest.approx(1) and row["floor"] is None
-    assert row["note"].startswith("no floor: 18 and 18 components of 20 images have some in common")
+    assert row["note"].startswith("no floor: 18 and 18 components of 20 images always share a direction")
 
 
 def test_one_image_is_refused(tmp_path):

@@ -1,9 +1,9 @@
 """
 Measures of representational similarity, by name.
 
-Every measure compares two arrays of features, one row per image, with rows matched. `prepare` does once per model
-what can be done once per model; `Measure.score` then compares two prepared models; `compare` does both for one pair and
-`pairwise` for all pairs of several models. `floor` and `baseline` say what unrelated models score.
+Every measure compares two arrays of features whose rows are the same images in the same order. `prepare` does the work
+that is needed once per model; `Measure.score` then compares two prepared models; `compare` does both for one pair, and
+`pairwise` for all pairs of several models. `floor` and `baseline` give the scores of unrelated models.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def get(name: str) -> Measure:
 
 def prepare(name: str, features: Any, *, who: str = "features", **options: Any) -> Any:
     """
-    Check one model's features and compute what the measure needs of them.
+    Check one model's features and compute what the measure needs from them.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def prepare(name: str, features: Any, *, who: str = "features", **options: Any) 
     features : (n, d) array
         Row i comes from image i.
     who : str
-        What messages call the features, the model for instance.
+        Name of the features in messages, for example the model.
     **options
         Options of the measure, see `Measure.options`.
 
@@ -92,14 +92,14 @@ def prepare(name: str, features: Any, *, who: str = "features", **options: Any) 
     Raises
     ------
     ValueError
-        If the features are unfit (see `check`), too few, or leave the score undefined, or if an option is unknown or
-        has no meaning. The message names `who`.
+        If the features are invalid (see `check`), there are too few, or the score is undefined for them, or if an
+        option is unknown or invalid. The message names `who`.
     """
     return _prepare(name, check(features, who), who, options)
 
 
 def _prepare(name: str, x: np.ndarray, who: str, options: Mapping[str, Any]) -> Any:
-    """`prepare` of features that have been checked."""
+    """`prepare` for features that have been checked."""
     measure = get(name)
     unknown = sorted(options.keys() - measure.options.keys())
     if unknown:
@@ -126,12 +126,12 @@ def compare(name: str, x: Any, y: Any, **options: Any) -> float:
     Returns
     -------
     float
-        Raw value; `Scale.display` turns it into a number that is higher the more alike.
+        Raw value; `Scale.display` turns it into a number that is higher for more similar models.
 
     Raises
     ------
     ValueError
-        If the rows are not paired, and whatever `prepare` raises.
+        If the numbers of rows differ, and whatever `prepare` raises.
     """
     measure = get(name)
     x, y = check(x, "x"), check(y, "y")
@@ -141,14 +141,14 @@ def compare(name: str, x: Any, y: Any, **options: Any) -> float:
 
 def pairwise(name: str, features: Mapping[str, Any], **options: Any) -> tuple[list[str], np.ndarray]:
     """
-    Score all pairs of several models, what is needed of each computed once.
+    Score all pairs of several models, preparing each model once.
 
     Parameters
     ----------
     name : str
         A key of `MEASURES`.
     features : mapping
-        From each model's name to its features, an (n, d) array; row i of all comes from image i.
+        From each model's name to its features, an (n, d) array; row i always comes from image i.
     **options
         Options of the measure, see `Measure.options`.
 
@@ -157,12 +157,12 @@ def pairwise(name: str, features: Mapping[str, Any], **options: Any) -> tuple[li
     names : list of m str
         The models, in the order of `features`.
     scores : (m, m) array
-        Raw values, row model with column model; `Scale.self_value` on the diagonal.
+        Raw values, ``score(row model, column model)``; `Scale.self_value` on the diagonal.
 
     Raises
     ------
     ValueError
-        If a model has other images than the first, and whatever `prepare` raises, in the name of the model.
+        If a model has a different number of images than the first, and whatever `prepare` raises, naming the model.
     """
     measure, names, states, images = get(name), list(features), [], None
     for who, values in features.items():
@@ -187,14 +187,14 @@ def _one_by_one(measure: Measure, states: Sequence[Any]) -> np.ndarray:
 
 def floor(name: str, n: int, p: int, q: int, seed: int, /, **options: Any) -> float:
     """
-    Score independent features: what unrelated models get at this size.
+    Score independent features: the score of unrelated models of this size.
 
     Parameters
     ----------
     name : str
         A key of `MEASURES`.
     n, p, q : int
-        Number of images, and widths of the two models; entries are standard normal.
+        Number of images, and widths of the two models; features are standard normal.
     seed : int
         Seed of the features.
     **options
@@ -203,8 +203,8 @@ def floor(name: str, n: int, p: int, q: int, seed: int, /, **options: Any) -> fl
     Returns
     -------
     float
-        Raw value of one draw. Real features vary in fewer directions than they have columns, so what unrelated
-        networks get is often further from it than chance: see `baseline`.
+        Raw value of one draw. Real features vary in fewer directions than they have columns, so scores of unrelated
+        networks often differ from this value by more than chance: see `baseline`.
     """
     rng = np.random.default_rng(seed)
     return compare(name, *(rng.standard_normal((n, d), dtype=np.float32) for d in (p, q)), **options)
@@ -212,7 +212,7 @@ def floor(name: str, n: int, p: int, q: int, seed: int, /, **options: Any) -> fl
 
 def baseline(name: str, x: Any, y: Any, seed: int, /, draws: int = 1, **options: Any) -> float:
     """
-    Score two models with the images of the second in random order: what they get by their spread alone.
+    Score two models with the images of the second in random order: the score due to their spread alone.
 
     Parameters
     ----------
@@ -221,9 +221,9 @@ def baseline(name: str, x: Any, y: Any, seed: int, /, draws: int = 1, **options:
     x, y : (n, p) and (n, q) arrays
         Features of two models; row i of both comes from image i.
     seed : int
-        Seed of the orders.
+        Seed of the permutations.
     draws : int
-        Orders, at least 1.
+        Number of permutations, at least 1.
     **options
         Options of the measure, see `Measure.options`.
 
@@ -235,7 +235,7 @@ def baseline(name: str, x: Any, y: Any, seed: int, /, draws: int = 1, **options:
     Raises
     ------
     ValueError
-        If `draws` is no count, and whatever `compare` raises.
+        If `draws` is not a whole number of at least 1, and whatever `compare` raises.
     """
     measure = get(name)
     integer("draws", draws, 1)

@@ -1,4 +1,4 @@
-"""What a measure is, the checks that all share, and the linear algebra that several share."""
+"""The definition of a measure, checks that all measures share, and linear algebra that several share."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,8 +10,8 @@ import numpy as np
 from mettle.scales import Scale
 
 _LARGEST = 1e100  # squares of larger features would overflow
-_SINGLE = (1e-12, 1e12)  # largest features of a float32 array whose squares float32 can sum
-_ROWS = 2048  # of a float32 product, summed in float32
+_SINGLE = (1e-12, 1e12)  # range of the largest feature of a float32 array whose squares float32 can sum
+_ROWS = 2048  # rows of a product that are summed in float32
 
 
 @dataclass(frozen=True)
@@ -22,26 +22,26 @@ class Measure:
     Attributes
     ----------
     prepare : callable
-        ``prepare(features, **options)``: what the score needs of one model, computed once per model. `features` is
+        ``prepare(features, **options)``: what the score needs from one model, computed once per model. `features` is
         an (n, d) array, row i from image i.
     score : callable
         ``score(state_a, state_b)``: the raw value of a pair.
     min_images : callable
-        ``min_images(width, **options)``: the fewest images for which the score is defined, where `width` is the
-        number of feature columns, the larger one of a pair.
+        ``min_images(width, **options)``: the smallest number of images for which the score is defined, where `width`
+        is the number of feature columns, the larger one of a pair.
     scale : Scale
-        What the raw value means, of `mettle.scales.SCALES`.
+        How to read the raw value, from `mettle.scales.SCALES`.
     invariances : frozenset of str
-        Changes of one representation that leave the score as it is, of `INVARIANCES`; claimed for the default
+        Transformations of one representation that do not change the score, from `INVARIANCES`; for the default
         options.
     reference : str
-        Where the definition stands.
+        Where the measure is defined.
     options : mapping
         Options of `prepare` and their defaults.
     symmetric : bool
-        Whether ``score(a, b)`` is ``score(b, a)``; where not, it says how well `a` explains `b`.
+        Whether ``score(a, b)`` equals ``score(b, a)``; if not, it says how well `a` explains `b`.
     table : callable or None
-        ``table(states)``: (m, m) scores of all pairs of different models, where that costs less than one by one.
+        ``table(states)``: (m, m) scores of all pairs of different models, if that is cheaper than one by one.
     """
 
     prepare: Callable[..., Any]
@@ -56,36 +56,36 @@ class Measure:
 
 
 INVARIANCES = frozenset({"orthogonal", "translation", "isotropic scaling", "invertible linear", "permutation"})
-RIGID = INVARIANCES - {"invertible linear"}  # a permutation of the columns is an orthogonal change
+RIGID = INVARIANCES - {"invertible linear"}  # a permutation of the columns is an orthogonal transformation
 
 
 def check(features: Any, name: str) -> np.ndarray:
     """
-    Features as an array of float32 or float64, once they are fit for any measure.
+    Return features as a float32 or float64 array, after checking that they are valid for any measure.
 
     Parameters
     ----------
     features : (n, d) array-like of real numbers
         Row i comes from image i.
     name : str
-        What the message calls them, the model for instance.
+        Name of the features in messages, for example the model.
 
     Returns
     -------
     (n, d) array
-        The features themselves if they are float64, or float32 and neither so large nor so small that their squares
-        leave its range; else in float64.
+        The features themselves if they are float64, or float32 with squares inside the range of float32; otherwise a
+        float64 copy.
 
     Raises
     ------
     ValueError
         If the features are not numbers, not 2-d, empty, not finite (or beyond 1e100), or the same for every image up to
-        the last bits.
+        rounding.
     """
     try:
         x = np.asarray(features)
     except ValueError as error:
-        raise ValueError(f"{name}: features must have as many dimensions for every image") from error
+        raise ValueError(f"{name}: features must have the same number of dimensions for every image") from error
     if x.dtype.kind not in "fiub":
         raise ValueError(f"{name}: features must be real numbers, got dtype {x.dtype}")
     if x.ndim != 2 or x.size == 0:
@@ -97,7 +97,7 @@ def check(features: Any, name: str) -> np.ndarray:
     if not (x.dtype == np.float32 and _SINGLE[0] < high < _SINGLE[1]):
         x = x.astype(np.float64, copy=False)
     bits = 4 * np.finfo(x.dtype).eps * np.abs(x[0])
-    if len(x) > 1 and all((np.abs(rows - x[0]) <= bits).all() for rows in (x[1], x)):  # mostly the first says no
+    if len(x) > 1 and all((np.abs(rows - x[0]) <= bits).all() for rows in (x[1], x)):  # the first usually decides
         raise ValueError(f"{name}: features are constant over images, all {len(x)} rows are equal up to rounding")
     return x
 
@@ -109,12 +109,12 @@ def enough(images: int, needed: int) -> None:
 
 
 def rounding(dtype: Any) -> float:
-    """What counts as rounding beside numbers of size 1 that were computed in this type: 1e-6 of float32, else 1e-12."""
+    """Rounding error assumed for numbers of size 1 computed in this type: 1e-6 for float32, otherwise 1e-12."""
     return 1e-6 if dtype == np.float32 else 1e-12
 
 
 def paired(a: int, b: int) -> None:
-    """Raise ValueError unless both representations have as many images."""
+    """Raise ValueError unless both representations have the same number of images."""
     if a != b:
         raise ValueError(f"both representations need the same images, got {a} and {b}")
 
@@ -140,10 +140,10 @@ def one_of(name: str, value: Any, known: Iterable[Any]) -> None:
 
 
 def centred(features: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
-    """Features in `dtype` with the mean of every column taken off."""
+    """Features in `dtype` with the mean of every column subtracted."""
     x = np.asarray(features, dtype=dtype)
     x = x - x.mean(axis=0)
-    x -= x.mean(axis=0)  # what rounding left of a mean much larger than the spread
+    x -= x.mean(axis=0)  # the rounding error of a mean much larger than the spread
     return x
 
 
@@ -154,7 +154,7 @@ def unit(features: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
     Raises
     ------
     ValueError
-        If nothing is left after centring.
+        If centred features are zero.
     """
     x = centred(features, dtype)
     size = math.sqrt(squares(x).sum())
@@ -174,8 +174,8 @@ def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     The small product x'y of tall features, in float64.
 
     Float32 features are multiplied in float32, which is twice as fast, in blocks of 2,048 images that are summed in
-    float64: each sum is right to 1e-6 of the sum of absolute products, also where BLAS adds one term after the other,
-    as it does for narrow features on some processors. Where `y` is `x`, BLAS does half the work.
+    float64. Each sum is accurate to 1e-6 of the sum of absolute products, even where BLAS adds terms one by one, as it
+    does for narrow features on some processors. If `y` is `x`, BLAS does half the work.
 
     Parameters
     ----------
@@ -196,7 +196,7 @@ def product(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def thin(x: np.ndarray) -> np.ndarray:
     """
-    Features rotated into at most n dimensions: all inner products between images stay.
+    Features rotated into at most n dimensions, which keeps all inner products between images.
 
     Parameters
     ----------
@@ -205,13 +205,13 @@ def thin(x: np.ndarray) -> np.ndarray:
     Returns
     -------
     (n, min(n, d)) array
-        `x` itself if d <= n. Otherwise x = r.T q.T with orthonormal q, and r.T has the Gram matrix of x.
+        `x` itself if d <= n. Otherwise r.T, where x = r.T q.T with orthonormal q, so that r.T has the Gram matrix of x.
     """
     n, d = x.shape
     return x if d <= n else np.linalg.qr(x.T.astype(np.float64), mode="r").T.astype(x.dtype)
 
 
 def snap(value: float, low: float, high: float) -> float:
-    """`value`, or the bound that rounding (1e-6, as of float32 features) made it miss."""
+    """`value`, or the bound that it exceeds by rounding only (less than 1e-6, as for float32 features)."""
     bound = min(max(value, low), high)
     return float(bound if abs(bound - value) < 1e-6 else value)

@@ -1,4 +1,4 @@
-"""Canonical correlation analysis: CCA, SVCCA and PWCCA."""
+"""Canonical correlation analysis (CCA), SVCCA and PWCCA."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,9 @@ class Subspace:
     Attributes
     ----------
     basis : (n, r) array
-        Orthonormal basis of what the features span over images, once they are centred.
+        Orthonormal basis of the span of the centred features.
     power : int
-        Of the correlations before they are averaged.
+        Exponent of the correlations before they are averaged.
     """
 
     basis: np.ndarray
@@ -30,7 +30,7 @@ class Subspace:
 
 
 def min_images(width: int, **_: Any) -> int:
-    """More images than both widths together: with fewer, some correlations are 1 whatever the features."""
+    """More images than both widths together: with fewer, some correlations are 1 for any features."""
     return more_than_both(width)
 
 
@@ -43,7 +43,7 @@ def prepare(features: np.ndarray, statistic: str = "mean") -> Subspace:
     features : (n, d) array
         Row i comes from image i; n >= 2d + 1.
     statistic : {"mean", "mean_square"}
-        What is reported of the canonical correlations: their mean, or the mean of their squares.
+        The score: the mean of the canonical correlations, or the mean of their squares.
 
     Raises
     ------
@@ -62,27 +62,26 @@ def score(a: Subspace, b: Subspace) -> float:
     Returns
     -------
     float
-        In [0, 1]; 1 if the narrower model is a linear map of the other, whatever the map. Independent features of
-        ranks p >= q have squared correlations of p / (n-1) on average.
+        In [0, 1]; 1 if the narrower model is any linear map of the other. Independent features of ranks p >= q have
+        squared correlations of p / (n-1) on average.
 
     Raises
     ------
     ValueError
-        If the numbers of images differ, or if p + q exceeds n - 1: so many dimensions have some in common whatever the
-        features.
+        If the numbers of images differ, or if p + q exceeds n - 1, where the two spans intersect for any features.
 
     Notes
     -----
-    Kornblith et al. 2019 (arXiv:1905.00414), table 1, the means over the correlations of CCA (all min(p, q) of them)
-    and of their squares, as cosines of the principal angles between the two spans (Björck and Golub 1973). The ranks
-    p and q stand for the widths, so that dead units do not count.
+    Kornblith et al. 2019 (arXiv:1905.00414), table 1, the mean of all min(p, q) canonical correlations and of their
+    squares, as cosines of the principal angles between the two spans (Björck and Golub 1973). The ranks p and q take
+    the place of the widths, so that dead units do not count.
     """
     paired(len(a.basis), len(b.basis))
     (n, p), q = a.basis.shape, b.basis.shape[1]
     if p + q > n - 1:
         raise ValueError(
-            f"{p} and {q} components of {n} images have some in common whatever the features: more images than both "
-            "together are needed, or fewer components (svcca: a smaller `variance`)"
+            f"{p} and {q} components of {n} images always share a direction: use more images than both "
+            "together, or fewer components (svcca: a smaller `variance`)"
         )
     correlations = np.linalg.svd(a.basis.T @ b.basis, compute_uv=False)
     return snap(np.mean(correlations**a.power), 0.0, 1.0)
@@ -95,17 +94,17 @@ def prepare_svcca(features: np.ndarray, variance: float = 0.99) -> Subspace:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 3. There may be fewer images than dimensions where few components are kept:
-        `score` refuses a pair that keeps more than n - 1 together. A span of p components correlates with any other
-        by about the root of p / (n-1).
+        Row i comes from image i; n >= 3. There may be fewer images than dimensions if few components are kept: `score`
+        refuses a pair with more than n - 1 components together. The correlation of p components with unrelated ones is
+        about the square root of p / (n-1).
     variance : float
-        Share of the variance that the components explain together, from 0 to 1; the fewest that do are kept,
-        and at least one.
+        Share of the variance that the components explain together, from 0 to 1; as few as possible are kept, and at
+        least one.
 
     Raises
     ------
     ValueError
-        If `variance` is no such number, if there are too few images, or if the features are constant over images.
+        If `variance` is out of range, if there are too few images, or if the features are constant over images.
 
     Notes
     -----
@@ -139,7 +138,7 @@ def prepare_pwcca(features: np.ndarray) -> Spectrum:
 
 def score_pwcca(a: Spectrum, b: Spectrum) -> float:
     """
-    Mean canonical correlation, weighted by how much each canonical variable says of the units of the second model.
+    Mean canonical correlation, weighted by how much each canonical variable contributes to the second model's units.
 
     Returns
     -------
@@ -154,8 +153,8 @@ def score_pwcca(a: Spectrum, b: Spectrum) -> float:
     Notes
     -----
     Morcos et al. 2018 (arXiv:1806.05759), section 3: the weight of a canonical variable is the sum of its absolute
-    inner products with the units of one model. The paper takes that model first; here it stands second, as the one that
-    is explained, like the target of a regression. The authors' code takes the narrower one.
+    inner products with the units of one model. This is the first model in the paper, and the narrower one in the
+    authors' code; here it is the second, the one to be explained, like the target of a regression.
     """
     paired(len(a.basis), len(b.basis))
     _, correlations, variables = np.linalg.svd(a.basis.T @ b.basis, full_matrices=False)

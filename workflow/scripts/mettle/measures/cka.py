@@ -1,4 +1,4 @@
-"""Centred kernel alignment: linear (unbiased, biased, over minibatches) and with an RBF kernel."""
+"""Centred kernel alignment (CKA): linear (unbiased, biased, over minibatches) and with an RBF kernel."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ def _unbiased(total: float, a: Centred, b: Centred) -> float:
 
 
 def _state(kernel: Any, sums: np.ndarray, hsic: Callable[..., float]) -> Centred:
-    """The state with its size; ValueError where HSIC of the features with themselves is zero."""
+    """The state with its size; ValueError if HSIC of the features with themselves is zero."""
     state, total = Centred(kernel, sums, math.nan), kernels.total(kernel, kernel)
     own = hsic(total, state, state)
     if own <= 1e-12 * total:
@@ -55,20 +55,20 @@ def _state(kernel: Any, sums: np.ndarray, hsic: Callable[..., float]) -> Centred
 
 
 def _prepare(features: np.ndarray, *, hsic: Callable[..., float], needed: int) -> Centred:
-    """The linear kernel; its features' columns sum to zero, so each of its rows does too."""
+    """The linear kernel; the columns of its features sum to zero, and therefore each of its rows."""
     enough(len(features), needed)
     kernel = kernels.linear(_unit(features))
     return _state(kernel, -kernel.diagonal, hsic)
 
 
 def _unit(features: np.ndarray) -> np.ndarray:
-    """Centred features of norm 1; in float64 where they are few, and unbiased HSIC a small difference of large sums."""
+    """Centred features of norm 1; float64 for few images, where unbiased HSIC is a small difference of large sums."""
     n, d = features.shape
     return unit(features, features.dtype if d + 1 < n else np.float64)
 
 
 def _score(a: Centred, b: Centred, *, hsic: Callable[..., float], low: float) -> float:
-    """HSIC of the pair over the root of the product of both HSIC with themselves."""
+    """HSIC of the pair over the square root of the product of each model's HSIC with itself."""
     paired(len(a.sums), len(b.sums))
     return snap(hsic(kernels.total(a.kernel, b.kernel), a, b) / (a.size * b.size), low, 1.0)
 
@@ -89,14 +89,14 @@ def prepare(features: np.ndarray) -> Centred:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 4. Float32 features of fewer dimensions than images are multiplied in float32
-        and summed in float64, which moves the score by less than 1e-6; all others are in float64.
+        Row i comes from image i; n >= 4. Float32 features with fewer dimensions than images are multiplied in float32
+        and summed in float64, which changes the score by less than 1e-6; everything else is in float64.
 
     Raises
     ------
     ValueError
-        If there are fewer than 4 images, or if HSIC of the features with themselves is zero (all images equally far
-        from each other), where CKA is undefined.
+        If there are fewer than 4 images, or if HSIC of the features with themselves is zero (all images are equally
+        far from each other), so that CKA is undefined.
     """
     return _prepare(features, hsic=_unbiased, needed=4)
 
@@ -108,8 +108,8 @@ def score(a: Centred, b: Centred) -> float:
     Returns
     -------
     float
-        In [-1, 1]; 1 is equality up to rotation, translation and scale, 0 is what independent features give on
-        average, at any number of images and dimensions.
+        In [-1, 1]; 1 for features equal up to rotation, translation and scale; independent features score 0 on
+        average, for any number of images and dimensions.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def score(a: Centred, b: Centred) -> float:
     Notes
     -----
     Kornblith et al. 2019 (arXiv:1905.00414), section 3, with the unbiased HSIC of Song et al. 2012 (JMLR 13), which
-    Nguyen et al. 2021 (arXiv:2010.15327) state as equation 3. They average it over minibatches (`cka_minibatch`);
-    here all images are one batch. No n x n matrix where the features have fewer dimensions.
+    Nguyen et al. 2021 (arXiv:2010.15327) give as equation 3. They average it over minibatches (`cka_minibatch`); here
+    all images are one batch. Features with fewer dimensions than images need no n x n matrix.
     """
     return _score(a, b, hsic=_unbiased, low=-1.0)
 
@@ -132,7 +132,7 @@ def prepare_biased(features: np.ndarray) -> Centred:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 3: two centred images are alike in any features. Computed in as many digits as in
+        Row i comes from image i; n >= 3, since any two models score 1 on two images. Computed in the precision of
         `prepare`.
 
     Raises
@@ -150,8 +150,8 @@ def score_biased(a: Centred, b: Centred) -> float:
     Returns
     -------
     float
-        In [0, 1]; 1 is equality up to rotation, translation and scale. Independent features stay well above 0 when the
-        width comes near the number of images.
+        In [0, 1]; 1 for features equal up to rotation, translation and scale. Independent features score well above 0
+        when the width approaches the number of images.
 
     Raises
     ------
@@ -179,13 +179,13 @@ def prepare_rbf(features: np.ndarray, bandwidth: float = 1.0) -> Centred:
     Raises
     ------
     ValueError
-        If `bandwidth` is no such number, if there are fewer than 4 images, if the median distance is zero, or if
-        HSIC of the features with themselves is zero.
+        If `bandwidth` is out of range, if there are fewer than 4 images, if the median distance is zero, or if HSIC of
+        the features with themselves is zero.
 
     Notes
     -----
-    Kornblith et al. 2019 (arXiv:1905.00414), section 3. Kernel matrices are computed in tiles of 1,024 x 1,024
-    images, in time n^2 d and without ever holding one: besides the features a pair takes 32 MB.
+    Kornblith et al. 2019 (arXiv:1905.00414), section 3. Kernel matrices are computed in tiles of 1,024 x 1,024 images
+    and never stored: a pair takes n^2 d operations, and 32 MB besides the features.
     """
     real("bandwidth", bandwidth, 1e-6)
     enough(len(features), 4)
@@ -201,10 +201,10 @@ class Batches:
     Attributes
     ----------
     order : (n,) int array
-        Images, shuffled; batches are consecutive.
+        Shuffled images; batches are consecutive.
     grams : (size,) array
-        Upper halves of the U-centred Gram matrices of all batches, each over the root of b(b-3) for its b images, end
-        to end and scaled to length 1: an inner product of two models sums HSIC over batches.
+        Upper halves of the U-centred Gram matrices of all batches, each divided by the square root of b(b-3) for its b
+        images, concatenated and scaled to length 1: the inner product of two models sums HSIC over batches.
     """
 
     order: np.ndarray
@@ -220,16 +220,15 @@ def prepare_minibatch(features: np.ndarray, batch: int = 256, seed: int = 0) -> 
     features : (n, d) array
         Row i comes from image i; n >= 4.
     batch : int
-        Images per batch, at least 4. The n // batch batches share out what remains, so no image is left out; fewer
-        images than `batch` are one batch.
+        Images per batch, at least 4. The remainder is spread over the n // batch batches, so no image is left out;
+        fewer images than `batch` form one batch.
     seed : int
-        Seed of the shuffle before batches are cut; all models with n images get the same ones.
+        Seed of the shuffle before images are split into batches; all models with n images get the same batches.
 
     Raises
     ------
     ValueError
-        If an option has no meaning, if there are fewer than 4 images, or if HSIC of the features with themselves is
-        zero.
+        If an option is invalid, if there are fewer than 4 images, or if HSIC of the features with themselves is zero.
     """
     integer("batch", batch, 4)
     integer("seed", seed, 0)
@@ -238,7 +237,7 @@ def prepare_minibatch(features: np.ndarray, batch: int = 256, seed: int = 0) -> 
     order = np.random.default_rng([seed, len(x)]).permutation(len(x))
     grams = np.concatenate([_u_centred(x[rows]) for rows in np.array_split(order, max(1, len(x) // batch))])
     size = np.linalg.norm(grams)
-    # pairs of equally far images leave only rounding, of a diagonal of 1 / n
+    # if all images are equally far apart, only rounding errors of a diagonal of 1 / n are left
     if size <= rounding(x.dtype) / len(x):
         raise ValueError("CKA is undefined: HSIC of the features with themselves is zero or less")
     return Batches(order, grams / size)
@@ -262,7 +261,7 @@ def score_minibatch(a: Batches, b: Batches) -> float:
     Returns
     -------
     float
-        In [-1, 1], read like `score`, and closer to it the larger the batches.
+        In [-1, 1], read like `score`, and closer to it for larger batches.
 
     Raises
     ------
@@ -272,10 +271,10 @@ def score_minibatch(a: Batches, b: Batches) -> float:
     Notes
     -----
     Nguyen et al. 2021 (arXiv:2010.15327), equations 2 and 3: unbiased HSIC is averaged over batches before the ratio
-    is taken. Theirs drop images that fill no batch.
+    is taken. They drop images that do not fill a batch.
     """
     if not np.array_equal(a.order, b.order) or len(a.grams) != len(b.grams):
-        raise ValueError("minibatch CKA needs the same batches of both: same number of images, batch and seed")
+        raise ValueError("minibatch CKA needs the same batches for both models: same number of images, batch and seed")
     return snap(float(a.grams @ b.grams), -1.0, 1.0)
 
 

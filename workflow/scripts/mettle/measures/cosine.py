@@ -29,20 +29,20 @@ class Cosines:
 
 def prepare(features: np.ndarray, centre: bool = True) -> Cosines:
     """
-    Cosines between images, and the length of each row of them.
+    Cosines between images, and the length of each row of the cosine matrix.
 
     Parameters
     ----------
     features : (n, d) array
         Row i comes from image i; n >= 3.
     centre : bool
-        Whether the mean is taken off first.
+        Whether to subtract the mean first.
 
     Raises
     ------
     ValueError
-        If `centre` is no truth value, if there are fewer than 3 images, if a row has no length and so no cosine, or
-        if an image has cosine 0 with all others.
+        If `centre` is not a bool, if there are fewer than 3 images, if a row has length 0, so that its cosine is
+        undefined, or if an image has cosine 0 with all others.
     """
     one_of("centre", centre, (True, False))
     enough(len(features), 3)
@@ -61,13 +61,14 @@ def _off_diagonal(a: kernels.Linear, b: kernels.Linear) -> np.ndarray:
 
 def score(a: Cosines, b: Cosines) -> float:
     """
-    Mean cosine of matching rows of the cosine matrices of two models.
+    Mean cosine between matching rows of the cosine matrices of two models.
 
     Returns
     -------
     float
-        In [-1, 1]; 1 if every image has the same cosines with the others in both, up to a factor. Independent features
-        of d dimensions give about d / (d + n^2) once they are centred, which makes all cosines a little negative.
+        In [-1, 1]; 1 if every image has the same cosines with the others in both models, up to a factor. Independent
+        features of d dimensions score about d / (d + n^2) when centred, since centring makes all cosines slightly
+        negative.
 
     Raises
     ------
@@ -77,8 +78,8 @@ def score(a: Cosines, b: Cosines) -> float:
     Notes
     -----
     Hamilton et al. 2016 (arXiv:1605.09096), over all images instead of the nearest ones as in Klabunde et al. 2025
-    (arXiv:2510.19427), and without each image's cosine with itself. Sums over row i of the cosine matrices xx' and yy'
-    are x_i (x'y) y_i: no n x n matrix where the features have fewer dimensions.
+    (arXiv:2510.19427), and without each image's cosine with itself. The inner product of rows i of the cosine matrices
+    xx' and yy' is x_i (x'y) y_i, which needs no n x n matrix if the features have fewer dimensions than images.
     """
     paired(len(a.lengths), len(b.lengths))
     return snap(float(np.mean(_off_diagonal(a.kernel, b.kernel) / (a.lengths * b.lengths))), -1.0, 1.0)

@@ -1,8 +1,8 @@
 """
-Measures of functional similarity: how alike the answers of two models are, by name.
+Measures of functional similarity, by name: how similar the outputs of two models are.
 
-Every measure compares the answers of two models to the same images, rows matched. Bounds say which agreement the
-accuracies alone allow or suggest.
+Every measure compares the outputs of two models for the same images in the same order. `bounds` gives the agreement
+that the accuracies alone suggest.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _BLOCK = 1024  # images whose probabilities are in memory at a time
 @dataclass(frozen=True)
 class Answers:
     """
-    What a model answers to n images.
+    A model's outputs for n images.
 
     Attributes
     ----------
@@ -50,11 +50,11 @@ class Functional:
     Attributes
     ----------
     score : callable
-        Two `Answers` to the raw value; None where it is undefined.
+        From two `Answers` to the raw value; None if it is undefined.
     scale : Scale
-        What the raw value means, of `mettle.scales.SCALES`.
+        How to read the raw value, from `mettle.scales.SCALES`.
     reference : str
-        Where the definition stands.
+        Where the measure is defined.
     """
 
     score: Callable[[Answers, Answers], float | None]
@@ -64,12 +64,12 @@ class Functional:
 
 def compare(name: str, a: Answers, b: Answers) -> float | None:
     """
-    Score the answers of two models to the same images; None where the measure is undefined.
+    Score the outputs of two models for the same images; None if the measure is undefined.
 
     Raises
     ------
     ValueError
-        If the measure is unknown, or the answers are not to the same number of images or classes.
+        If the measure is unknown, or the numbers of images or classes differ.
     """
     if name not in FUNCTIONAL:
         raise ValueError(f"unknown functional measure {name!r}; known: {', '.join(FUNCTIONAL)}")
@@ -80,16 +80,16 @@ def compare(name: str, a: Answers, b: Answers) -> float | None:
 
 
 def disagreement(a: Answers, b: Answers) -> float:
-    """Share of images that get different classes, in [0, 1]."""
+    """Share of images with different predicted classes, in [0, 1]."""
     return float(np.mean(a.prediction != b.prediction))
 
 
 def normalised_disagreement(a: Answers, b: Answers) -> float | None:
     """
-    Disagreement between the least (0) and the greatest (1) that the two error rates allow.
+    Disagreement, scaled so that 0 is the minimum and 1 the maximum for the two error rates.
 
-    With error rates e and f the least is |e - f| and the greatest min(e + f, 1). None where the two coincide, as for a
-    model without error.
+    For error rates e and f the minimum is |e - f| and the maximum min(e + f, 1). None if the two coincide, as for a
+    model without errors.
     """
     least, most = abs(a.error - b.error), min(a.error + b.error, 1)
     return None if most - least < 1e-12 else (disagreement(a, b) - least) / (most - least)
@@ -104,12 +104,12 @@ def kappa(a: Answers, b: Answers) -> float | None:
 
 
 def jsd(a: Answers, b: Answers) -> float:
-    """Jensen-Shannon divergence of the predicted distributions in nats, mean over images, in [0, ln 2]."""
+    """Jensen-Shannon divergence of the predicted distributions in nats, in [0, ln 2], averaged over images."""
     return _mean(a, b, _divergence)
 
 
 def churn(a: Answers, b: Answers) -> float:
-    """Soft churn with exponent 1: half the summed differences of confidences relative to the largest, in [0, c / 2]."""
+    """Soft churn with exponent 1: half the summed differences of probabilities over their maximum, in [0, c / 2]."""
     return _mean(a, b, lambda p, q: np.abs(p / p.max(1, keepdims=True) - q / q.max(1, keepdims=True)).sum(1) / 2)
 
 
@@ -120,7 +120,7 @@ def _divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def _mean(a: Answers, b: Answers, of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> float:
-    """Mean over images of a function of the two models' probabilities, a block of images at a time."""
+    """Mean over images of a function of the two models' probabilities, computed in blocks of images."""
     total = 0.0
     for start in range(0, len(a.label), _BLOCK):
         p, q = (softmax(x.logits[start : start + _BLOCK].astype(np.float64), axis=1) for x in (a, b))
@@ -130,7 +130,7 @@ def _mean(a: Answers, b: Answers, of: Callable[[np.ndarray, np.ndarray], np.ndar
 
 def bounds(accuracy: float, accuracy_b: float, classes: int) -> tuple[float, float]:
     """
-    Agreement that two accuracies suggest, the upper and the lower value; neither is strict.
+    Upper and lower value of the agreement that two accuracies suggest; neither is a strict bound.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ def bounds(accuracy: float, accuracy_b: float, classes: int) -> tuple[float, flo
     Returns
     -------
     (float, float)
-        Agreement if the worse model is the better one with some answers replaced by random ones (all of them if it is
-        worse than chance; none if both are), and if the two are independent.
+        Agreement if the worse model is the better one with some predictions replaced by random ones (all if it is worse
+        than chance; none if both are), and agreement if the two models are independent.
 
     Notes
     -----
-    Fort et al. 2019 (arXiv:1912.02757), appendix D, there for disagreement.
+    Fort et al. 2019 (arXiv:1912.02757), appendix D, where they are given for disagreement.
     """
     low, high = sorted((accuracy, accuracy_b))
     above_chance = high - 1 / classes

@@ -1,4 +1,4 @@
-"""GULP: how far predictions of ridge regression from two representations lie apart."""
+"""GULP: how far apart the predictions of ridge regression from two representations are."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +28,7 @@ class Smoother:
 
 
 def min_images(width: int, ridge: float = 0.01, **_: Any) -> int:
-    """Three, or more than both widths together without `ridge`, which then looks at the spans alone, as CCA does."""
+    """Three, or more than both widths together if `ridge` is 0, which compares only the spans, like CCA."""
     real("ridge", ridge, 0)
     return more_than_both(width) if ridge == 0 else 3
 
@@ -40,16 +40,16 @@ def prepare(features: np.ndarray, ridge: float = 0.01) -> Smoother:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 3, and n >= 2d + 1 if `ridge` is 0. Centred, and scaled to a variance of 1 in
-        sum over dimensions.
+        Row i comes from image i; n >= 3, and n >= 2d + 1 if `ridge` is 0. They are centred and
+        scaled to a total variance of 1 over dimensions.
     ridge : float
-        Regularisation lambda >= 0, in units of that variance. Directions with less are hardly looked at; 0 looks at
-        all alike, as CCA does.
+        Regularisation lambda >= 0, in units of that variance. Directions with less variance have little weight; with 0
+        all have the same weight, as in CCA.
 
     Raises
     ------
     ValueError
-        If `ridge` is no number from 0 on, if there are too few images, or if the features are constant over images.
+        If `ridge` is not a number of at least 0, if there are too few images, or if features are constant over images.
     """
     enough(len(features), min_images(features.shape[1], ridge))
     parts = spectrum(features)
@@ -65,7 +65,7 @@ def score(a: Smoother, b: Smoother) -> float:
     -------
     float
         At least 0, at most the sum of both widths; 0 for features equal up to rotation, translation and scale.
-        Independent features of widths p and q are p + q - 2pq/(n-1) apart without ridge: levels grow with the widths.
+        Independent features of widths p and q score p + q - 2pq/(n-1) without ridge, which grows with the widths.
 
     Raises
     ------
@@ -75,9 +75,9 @@ def score(a: Smoother, b: Smoother) -> float:
     Notes
     -----
     Boix-Adsera et al. 2022 (arXiv:2210.06545), the square of their distance, estimated on samples. With covariances
-    S and R = (S + ridge I)^-1 it is tr(Saa Ra Saa Ra) + tr(Sbb Rb Sbb Rb) - 2 tr(Ra Sab Rb Sba): the squared Frobenius
-    distance of the two matrices that smooth labels, so no labels of mean square 1 get predictions whose mean squared
-    difference is larger.
+    S and R = (S + ridge I)^-1 it is tr(Saa Ra Saa Ra) + tr(Sbb Rb Sbb Rb) - 2 tr(Ra Sab Rb Sba), the squared Frobenius
+    distance between the two smoothing matrices. It bounds the mean squared difference of the predictions for any labels
+    of mean square 1.
     """
     paired(len(a.hat), len(b.hat))
     overlap = np.linalg.norm(a.hat.T @ b.hat) ** 2

@@ -1,4 +1,4 @@
-"""Overlap of nearest neighbours, their ranks, and both."""
+"""Similarity of neighbourhoods: overlap of the nearest neighbours, agreement of their ranks, and both."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from mettle.scales import SCALES
 
 
 def min_images_of_sets(width: int, **options: Any) -> int:
-    """One image more than `neighbours.min_images`: where all are neighbours, the sets are equal in any features."""
+    """One image more than `neighbours.min_images`: if all images are neighbours, the sets are always equal."""
     return min_images(width, **options) + 1
 
 
 def prepare_sets(
     features: np.ndarray, k: int = 10, metric: str = "cosine", self_policy: str = "exclude", centre: bool = True
 ) -> np.ndarray:
-    """`neighbours.prepare`, of enough images for the sets of neighbours to differ."""
+    """`neighbours.prepare`, with enough images for the sets of neighbours to differ."""
     enough(len(features), min_images_of_sets(features.shape[1], k=k, self_policy=self_policy))
     return prepare(features, k, metric, self_policy, centre)
 
@@ -34,8 +34,8 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
     Returns
     -------
     float
-        In [0, 1]; 1 if every image has the same neighbours in both. Independent features give about k / (2n), and
-        more if each image is its own neighbour.
+        In [0, 1]; 1 if every image has the same neighbours in both models. Independent features score about k / (2n),
+        and more if each image is its own neighbour.
 
     Raises
     ------
@@ -53,13 +53,13 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
 
 def score_rank(a: np.ndarray, b: np.ndarray) -> float:
     """
-    Mean rank similarity of the neighbourhoods of two models: do common neighbours come in the same order?
+    Mean rank similarity of the neighbourhoods of two models: are common neighbours in the same order?
 
     Returns
     -------
     float
         In [0, 1]; 1 if every image has the same neighbours in the same order. An image without common neighbours
-        counts 0.
+        counts as 0.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def _overlaps(count: np.ndarray, nearness: np.ndarray, k: int) -> np.ndarray:
 
 
 def _ranks(count: np.ndarray, nearness: np.ndarray, k: int) -> np.ndarray:
-    """Rank similarity of each image; both sums have the same terms at most, but not in the same order."""
+    """Rank similarity of each image, at most 1: the two sums may round differently even if their terms are equal."""
     best = np.cumsum(1 / np.arange(1, k + 1))
     return np.where(count > 0, np.minimum(nearness / best[count - 1], 1), 0)
 

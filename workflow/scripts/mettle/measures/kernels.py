@@ -1,4 +1,4 @@
-"""Kernels between images, and inner products of the kernel matrices of several models."""
+"""Kernel matrices of images, and inner products of the kernel matrices of several models."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -9,14 +9,14 @@ import numpy as np
 
 from mettle.measures.base import product, squares
 
-TILE = 1024  # images on either side of the piece of a kernel matrix that is in memory at a time
+TILE = 1024  # images on each side of the tile of a kernel matrix that is in memory at a time
 _BINS = 1 << 15
 
 
 @dataclass(frozen=True)
 class Linear:
     """
-    Inner products between images, held as features or as their Gram matrix, whichever is smaller.
+    Inner products between images, stored as features or as their Gram matrix, whichever is smaller.
 
     Attributes
     ----------
@@ -51,10 +51,10 @@ def linear(x: np.ndarray) -> Linear:
 @dataclass(frozen=True)
 class Rbf:
     """
-    Gaussian kernel exp(-|x - y|^2 / (2 s^2)), less one if it is wide.
+    Gaussian kernel exp(-|x - y|^2 / (2 s^2)), minus one if it is wide.
 
-    Centring takes that one off again, so unbiased HSIC is the same; but the values of a wide kernel, which are all
-    close to one, keep their digits.
+    Subtracting one does not change unbiased HSIC, which centres the kernel, but keeps the precision of a wide kernel,
+    whose values are all close to one.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class Rbf:
     scale : float
         1 / (2 s^2).
     wide : bool
-        Whether one is taken off.
+        Whether one is subtracted.
     """
 
     features: np.ndarray
@@ -86,23 +86,23 @@ class Rbf:
 
 def rbf(x: np.ndarray, bandwidth: float) -> Rbf:
     """
-    The Gaussian kernel of features (n, d) whose s is `bandwidth` times the median distance between two images.
+    The Gaussian kernel of features (n, d), with s equal to `bandwidth` times the median distance between two images.
 
     Raises
     ------
     ValueError
-        If that median is zero: half of all pairs of images have the same features.
+        If the median is zero, because half of all pairs of images have the same features.
     """
     lengths = np.vecdot(x, x)
-    high = 5 * float(lengths.max())  # no squared distance is above four times that, up to rounding
+    high = 5 * float(lengths.max())  # above all squared distances, which are at most four times that
     median = _median(lambda: _pairs(x, lengths), high, math.comb(len(x), 2))
     if not median > 0:
-        raise ValueError("the median distance between images is zero, so it gives the RBF kernel no bandwidth")
+        raise ValueError("the median distance between images is zero, so the RBF kernel has no bandwidth")
     return Rbf(x, lengths, 1 / (2 * median) / bandwidth / bandwidth, bandwidth >= 1)
 
 
 def distances(x: np.ndarray, lengths: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    """Squared distances between some rows of `x` and some others; `lengths` are the squared lengths of all rows."""
+    """Squared distances between two slices of rows of `x`; `lengths` are the squared lengths of all rows."""
     found = x[rows] @ x[columns].T
     found *= -2
     found += lengths[rows, None]
@@ -114,7 +114,7 @@ def distances(x: np.ndarray, lengths: np.ndarray, rows: slice, columns: slice) -
 
 
 def tiles(n: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of pieces that cover the upper half of an (n, n) matrix, those on the diagonal whole."""
+    """Rows and columns of tiles that cover the upper half of an (n, n) matrix; tiles on the diagonal are complete."""
     for start in range(0, n, TILE):
         for other in range(start, n, TILE):
             yield slice(start, min(start + TILE, n)), slice(other, min(other + TILE, n))
@@ -130,7 +130,7 @@ def total(a: Any, b: Any) -> float:
 
 def totals(kernels: Sequence[Any]) -> np.ndarray:
     """
-    `total` of every two different ones of several kernels.
+    `total` of every pair of different kernels.
 
     Parameters
     ----------
@@ -143,9 +143,9 @@ def totals(kernels: Sequence[Any]) -> np.ndarray:
 
     Notes
     -----
-    Linear kernels of m models with d columns take about m^2 n d^2 operations by way of the small products x'y of
-    their features, and m n^2 d by way of the kernel matrices, of which one tile of all models is in memory at a time.
-    The cheaper way is taken.
+    Linear kernels of m models with d columns take about m^2 n d^2 operations through the small products x'y of their
+    features, and m n^2 d through the kernel matrices, of which one tile per model is in memory at a time. The cheaper
+    way is used.
     """
     found = _by_pairs(kernels) if _by_features(kernels) else _by_tiles(kernels)
     np.fill_diagonal(found, 0)
@@ -153,7 +153,7 @@ def totals(kernels: Sequence[Any]) -> np.ndarray:
 
 
 def _by_pairs(kernels: Sequence[Linear]) -> np.ndarray:
-    """Inner products from features, without the diagonal."""
+    """Inner products from features; the diagonal stays zero."""
     found = np.zeros((len(kernels), len(kernels)))
     for i, a in enumerate(kernels):
         for j, b in enumerate(kernels[:i]):
@@ -162,7 +162,7 @@ def _by_pairs(kernels: Sequence[Linear]) -> np.ndarray:
 
 
 def _by_tiles(kernels: Sequence[Any]) -> np.ndarray:
-    """Inner products from the kernel matrices, of which one tile of each is in memory at a time."""
+    """Inner products from the kernel matrices, with one tile of each in memory at a time."""
     found = np.zeros((len(kernels), len(kernels)))
     for rows, columns in tiles(len(kernels[0].diagonal)):
         piece = np.stack([kernel.tile(rows, columns).ravel() for kernel in kernels], dtype=np.float64)
@@ -171,7 +171,7 @@ def _by_tiles(kernels: Sequence[Any]) -> np.ndarray:
 
 
 def _by_features(kernels: Sequence[Any]) -> bool:
-    """Whether small products of features are the cheaper way to `totals`."""
+    """Whether `totals` is cheaper through small products of features."""
     if not all(isinstance(kernel, Linear) and not kernel.is_gram for kernel in kernels):
         return False
     n, m = len(kernels[0].diagonal), len(kernels)
@@ -179,7 +179,7 @@ def _by_features(kernels: Sequence[Any]) -> bool:
 
 
 def by_row(a: Linear, b: Linear) -> np.ndarray:
-    """Inner product of each row of one kernel matrix with that row of the other, (n,) in float64."""
+    """Inner products of matching rows of two kernel matrices, (n,) in float64."""
     x, y = a.matrix, b.matrix
     if a.is_gram and b.is_gram:
         found = np.vecdot(x, y)
@@ -204,7 +204,7 @@ def row_sums(kernel: Any) -> np.ndarray:
 
 
 def _pairs(x: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
-    """Squared distances of all pairs of different rows, a piece at a time."""
+    """Squared distances of all pairs of different rows, one tile at a time."""
     for rows, columns in tiles(len(x)):
         found = distances(x, lengths, rows, columns)
         yield found[np.triu_indices(len(found), 1)] if rows == columns else found.ravel()
@@ -212,16 +212,16 @@ def _pairs(x: np.ndarray, lengths: np.ndarray) -> Iterator[np.ndarray]:
 
 def _median(pieces: Callable[[], Iterator[np.ndarray]], high: float, count: int) -> float:
     """
-    The (lower) median of `count` numbers from 0 to `high` that come in pieces, to a millionth; 0 if 1e-13 of `high`.
+    The (lower) median of `count` numbers from 0 to `high` that come in pieces, to a millionth; 0 below 1e-13 of `high`.
 
-    It is looked for among the bins of a histogram, and again within its bin: the numbers are never all in memory.
+    Histograms locate it, each within the median's bin of the one before, so the numbers are never all in memory.
     """
     low, rank = 0.0, (count - 1) // 2
     for _ in range(3):
         if high - low <= 1e-6 * low:
             break
         edges = np.linspace(low, high, _BINS + 1)
-        # in float64, lest the bins that are counted have other edges
+        # in float64, so that the counted bins have exactly these edges
         counts = sum(np.histogram(piece.astype(np.float64), _BINS, (low, high))[0] for piece in pieces())
         place = int(np.searchsorted(np.cumsum(counts), rank, side="right"))
         rank -= int(counts[:place].sum())

@@ -6,7 +6,7 @@ from scipy.optimize import linear_sum_assignment
 from mettle.measures.base import Measure, centred, enough, paired, snap
 from mettle.scales import SCALES
 
-_PIVOTS = 10**8  # far above what the solver takes; it stops by itself when the plan is optimal
+_PIVOTS = 10**8  # far more than the solver needs; it stops when the plan is optimal
 
 
 def prepare(features: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def prepare(features: np.ndarray) -> np.ndarray:
     Returns
     -------
     (n, r) array
-        Units centred and scaled to norm 1. Units that are the same for all images have no correlation and are left out.
+        Units centred and scaled to norm 1, without units that are constant over images, which have no correlation.
 
     Raises
     ------
@@ -44,8 +44,8 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
     Returns
     -------
     float
-        In [-1, 1]; 1 if the models have the same units up to order, scale and offset of each. Independent features of
-        few images or many units stay well above 0.
+        In [-1, 1]; 1 if the models have the same units up to their order and to the scale and offset of each.
+        Independent features of few images or many units score well above 0.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
 
     Notes
     -----
-    Khosla and Williams 2024 (arXiv:2311.09466), correlation form: the greatest sum of P[i, j] corr(i, j) over plans P
-    whose rows sum to 1/p and whose columns sum to 1/q. With as many units in both the best plan is a permutation.
+    Khosla and Williams 2024 (arXiv:2311.09466), correlation form: the maximum of the sum of P[i, j] corr(i, j) over
+    plans P whose rows sum to 1/p and whose columns sum to 1/q. If p = q the best plan is a permutation.
     """
     paired(len(a), len(b))
     correlations = a.T @ b
@@ -64,13 +64,13 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _permutation(gain: np.ndarray) -> float:
-    """Greatest mean of a square matrix over one entry per row and column."""
+    """Maximum mean of a square matrix over one entry per row and column."""
     return float(gain[linear_sum_assignment(gain, maximize=True)].mean())
 
 
 def _transport(gain: np.ndarray) -> float:
     """
-    Greatest mean of a matrix under plans of even rows and even columns.
+    Maximum mean of a matrix under transport plans with uniform marginals.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Nearest neighbours of every image, once per model, for the measures that compare neighbourhoods."""
+"""Nearest neighbours of every image, computed once per model, for the measures that compare neighbourhoods."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from mettle.measures.base import centred, enough, integer, one_of, rounding, squ
 
 OPTIONS = {"k": 10, "metric": "cosine", "self_policy": "exclude", "centre": True}
 _BLOCK = 256  # images whose distances to all others are in memory at a time
-_NUMBERS = 1 << 18  # of each side of the pairs whose distances are computed one by one, as many as the cache holds
-_ONE_BY_ONE = 64  # times what a distance costs in a product of matrices
+_NUMBERS = 1 << 18  # numbers on each side of the pairs whose distances are computed one by one, to fit the cache
+_ONE_BY_ONE = 64  # cost of a distance computed one by one, relative to one in a matrix product
 _METRICS = ("cosine", "euclidean")
-_SELF = {"exclude": np.inf, "include": -np.inf, "zero": 0.5}  # distance to itself, as `nearest` counts it
+_SELF = {"exclude": np.inf, "include": -np.inf, "zero": 0.5}  # distance to itself, in the units of `nearest`
 
 
 def min_images(width: int, k: int = 10, self_policy: str = "exclude", **_: Any) -> int:
-    """Fewest images that leave every image `k` neighbours, and at least three.
+    """The smallest number of images for which every image has `k` neighbours, and at least three.
 
-    A ValueError if `k` is no count, or leaves no neighbour but the image itself.
+    Raises ValueError if `k` is not a whole number of at least 1, or of at least 2 if images are their own neighbours.
     """
     integer("k", k, 2 if self_policy == "include" else 1)
     return max(k + 1 if self_policy == "exclude" else k, 3)
@@ -36,40 +36,40 @@ def prepare(
     k : int
         Neighbours per image; at least 2 if the image itself is always one of them.
     metric : {"cosine", "euclidean"}
-        Nearness: largest cosine, or smallest distance.
+        The nearest images have the largest cosine, or the smallest distance.
     self_policy : {"exclude", "include", "zero"}
-        Whether an image is its own neighbour: never; always, which raises every score; or at a cosine of 0, so where
-        fewer than k others have a positive one, as in the code of Klabunde et al. 2025 (arXiv:2510.19427).
+        Whether an image is its own neighbour: never; always, which raises every score; or with a cosine of 0, that is
+        if fewer than k others have a positive cosine, as in the code of Klabunde et al. 2025 (arXiv:2510.19427).
     centre : bool
-        Whether the mean is taken off first. Only matters to the cosine, which depends on the origin.
+        Whether to subtract the mean first. This only matters for the cosine, which depends on the origin.
 
     Returns
     -------
     (n, k) int array
-        Row i holds the neighbours of image i, nearest first; of equally near ones the first image.
+        Row i holds the neighbours of image i, nearest first; ties go to the first image.
 
     Raises
     ------
     ValueError
-        If an option has no meaning, if there are too few images for `k` neighbours, or if a row has no length and
-        so no cosine.
+        If an option is invalid, if there are too few images for `k` neighbours, or if a row has length 0, so that its
+        cosine is undefined.
     """
     one_of("metric", metric, _METRICS)
     one_of("self_policy", self_policy, _SELF if metric == "cosine" else ("exclude", "include"))
     one_of("centre", centre, (True, False))
     enough(len(features), min_images(features.shape[1], k, self_policy))
-    # distances do not depend on the origin, and are rounded least when it is near
+    # distances do not depend on the origin, and rounding errors are smallest when it is near
     x = centred(features) if centre or metric == "euclidean" else np.asarray(features, dtype=np.float64)
     return nearest(directions(x, "; use metric 'euclidean'") if metric == "cosine" else x, k, _SELF[self_policy])
 
 
 def directions(x: np.ndarray, advice: str = "") -> np.ndarray:
-    """Rows (n, d) scaled to length 1; ValueError, with `advice` at its end, for one whose length is rounding."""
+    """Rows (n, d) scaled to length 1; ValueError, ending with `advice`, if a length is zero up to rounding."""
     lengths = np.linalg.norm(x, axis=1)
     least = rounding(x.dtype)
     bad = np.flatnonzero(lengths <= least * lengths.max())
     if len(bad):
-        raise ValueError(f"row {bad[0]} has length 0 (or less than {least:g} of the longest), so no cosine{advice}")
+        raise ValueError(f"row {bad[0]} has length 0 (or below {least:g} of the longest), so it has no cosine{advice}")
     return x / lengths[:, None]
 
 
@@ -77,8 +77,8 @@ def nearest(x: np.ndarray, k: int, own: float) -> np.ndarray:
     """
     The k nearest rows of each row.
 
-    Products in float32 pick candidates, and where they leave too many, those in float64 some of them; the distances of
-    these in float64, one by one, decide.
+    Products in float32 select candidates, or products in float64 if those leave too many. Distances in float64,
+    computed one by one, decide among the candidates.
 
     Parameters
     ----------
@@ -86,12 +86,12 @@ def nearest(x: np.ndarray, k: int, own: float) -> np.ndarray:
     k : int
         At most n.
     own : float
-        Distance of a row to itself, where those to others are half the squared length of b minus the product a'b.
+        Distance of a row to itself; the distance of row a to row b is half the squared length of b minus a'b.
 
     Returns
     -------
     (n, k) int array
-        Nearest first; of equally near rows the first.
+        Nearest first; ties go to the first row.
     """
     x = x / np.sqrt(squares(x).max())
     half, single = squares(x) / 2, x.astype(np.float32)
@@ -111,10 +111,11 @@ def nearest(x: np.ndarray, k: int, own: float) -> np.ndarray:
 
 def _candidates(x: np.ndarray, half: np.ndarray, rows: slice, k: int, own: float) -> np.ndarray:
     """
-    Which rows may be among the k nearest ones of some, (rows, n) bool.
+    Which rows may be among the k nearest of the given `rows`, (rows, n) bool.
 
-    With rows of length at most 1 and unit roundoff u, a distance is off by less than (d + 8) u. So k rows lie within
-    the k-th computed distance plus that, and the k nearest are among those within it plus twice that.
+    With rows of length at most 1 and unit roundoff u, the error of a distance is less than (d + 8) u. So k rows lie
+    within the k-th computed distance plus that error, and the k nearest have computed distances within it plus twice
+    that error.
     """
     rough = x[rows] @ x.T
     np.subtract(half.astype(x.dtype), rough, out=rough)
@@ -124,9 +125,9 @@ def _candidates(x: np.ndarray, half: np.ndarray, rows: slice, k: int, own: float
 
 
 def _at_least_smallest(values: np.ndarray, k: int) -> np.ndarray:
-    """For each row a number that at least `k` entries do not exceed, and few more."""
+    """For each row, a bound that holds for at least `k` entries and not many more."""
     n = values.shape[1]
-    width = max(1, n // (8 * k))  # least values of 8k groups: the k-th is hardly above the k-th of all
+    width = max(1, n // (8 * k))  # minima of 8k groups: the k-th is hardly above the k-th of all entries
     groups = n // width
     least = values[:, : groups * width].reshape(len(values), groups, width).min(axis=2)
     return np.partition(least, k - 1, axis=1)[:, k - 1]
@@ -150,9 +151,9 @@ def overlap(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns
     -------
     count : (n,) int array
-        How many are common.
+        Number of common neighbours.
     nearness : (n,) array
-        Sum over them of 2 / ((1 + |r - s|) (r + s)) for the ranks r and s, which count from 1.
+        Sum over them of 2 / ((1 + |r - s|) (r + s)), with ranks r and s that start from 1.
     """
     k = a.shape[1]
     both = np.concatenate([a, b], axis=1)

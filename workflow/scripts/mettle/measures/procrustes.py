@@ -13,12 +13,12 @@ def prepare(features: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     features : (n, d) array
-        Row i comes from image i; n >= 3: two centred images are alike in any features.
+        Row i comes from image i; n >= 3, since any two models are equal on two images.
 
     Returns
     -------
     (n, min(n, d)) array
-        Centred features of Frobenius norm 1, rotated into as few columns as hold them.
+        Centred features of Frobenius norm 1, rotated into as few columns as possible.
 
     Raises
     ------
@@ -31,18 +31,18 @@ def prepare(features: np.ndarray) -> np.ndarray:
 
 def score(a: np.ndarray, b: np.ndarray) -> float:
     """
-    Squared distance that is left after the best rotation of one model onto the other.
+    Squared distance that remains after the best rotation of one model onto the other.
 
     Parameters
     ----------
     a, b : arrays
-        What `prepare` made of two models on the same images.
+        What `prepare` returned for two models on the same images.
 
     Returns
     -------
     float
-        In [0, 2]; 0 is equality up to rotation, translation and scale. Independent features stay well below 2 when
-        the width comes near the number of images, so levels are not comparable across widths or image counts.
+        In [0, 2]; 0 for features equal up to rotation, translation and scale. Independent features score well below 2
+        when the width approaches the number of images, so scores are not comparable across widths or numbers of images.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
     Notes
     -----
     Ding et al. 2021 (arXiv:2108.01661), section 2: |A|^2 + |B|^2 - 2 |A'B|_* in Frobenius and nuclear norms, here
-    2 - 2 |A'B|_*. The narrower side needs no padding with zeros, which would leave the nuclear norm as it is.
+    2 - 2 |A'B|_*. The narrower side is not padded with zeros, which would not change the nuclear norm.
     """
     paired(len(a), len(b))
     overlap = np.linalg.svd(product(a, b), compute_uv=False).sum()

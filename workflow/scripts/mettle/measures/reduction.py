@@ -1,16 +1,16 @@
 """
-Bars of dimension 1, and of the image of one Vietoris-Rips filtration in another, on the same points.
+Bars of dimension 1 of a Vietoris-Rips filtration, and of the image of one filtration in another on the same points.
 
-`pairs` is the cohomology of one filtration K with implicit columns, as in Ripser (Bauer 2021,
+`pairs` computes the cohomology of one filtration K with implicit columns, as in Ripser (Bauer 2021,
 doi:10.1007/s41468-021-00071-5).
 
 `image_bars` is for a filtration L inside K (Cohen-Steiner et al. 2009, doi:10.1137/1.9781611973068.110; Bauer & Schmahl
 2022, arXiv:2201.04170): in the boundary matrix with triangles ordered by K and edges by L, the triangle t whose reduced
 column has e as its last edge gives the bar from L(e) to K(t), if that is not empty. Which columns reduce to zero does
-not depend on the order of the rows, so the triangles that `pairs` found for K are all the columns this needs.
+not depend on the order of the rows, so only the columns of the triangles that `pairs` found for K are needed.
 
-A triangle is one integer, (rank of its longest edge in K) * n + (its other vertex): orders are total, so ties cannot
-break the pairing, and however they are broken the bars of positive length are the same.
+A triangle is one integer, (rank of its longest edge in K) * n + (its other vertex). These orders are total, so ties
+cannot make the pairing inconsistent, and the bars of positive length do not depend on how ties are broken.
 """
 
 from collections.abc import Callable
@@ -19,29 +19,29 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-MOST = 8000  # points, so that n^5 / 4, the bound of an entry of a heap, is a 64-bit integer
+MOST = 8000  # points, so that n^5 / 4, the bound of a heap entry, fits a 64-bit integer
 
 
 def compiled(function: Callable) -> Callable:
-    """The function in machine code, compiled at its first call and kept for later processes."""
+    """The function in machine code, compiled at its first call and cached for later processes."""
     try:
         return njit(cache=True)(function)
-    except RuntimeError:  # neither beside this file nor in the user's cache is there a place to keep it
+    except RuntimeError:  # neither this folder nor the user's cache folder is writable
         return njit(function)
 
 
 class Graph(NamedTuple):
     """
-    Edges of n points, from the shortest to the longest that matters.
+    Edges between n points, from the shortest to the longest that matters.
 
     Attributes
     ----------
     keys : (n, n) int array
-        Rank of each edge times n, and m * n where there is none.
+        Rank of each edge times n; m * n where there is no edge.
     ends : (m, 2) int array
         Points of each edge, by rank.
     lengths : (m,) array
-        In rising order.
+        In ascending order.
     """
 
     keys: np.ndarray
@@ -50,7 +50,7 @@ class Graph(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """Reduced columns behind their pivots: `entries[start[edge]:stop[edge]]`, where `start` is not -1."""
+    """Reduced columns without their pivots: `entries[start[edge]:stop[edge]]`, where `start` is not -1."""
 
     start: np.ndarray
     stop: np.ndarray
@@ -58,7 +58,7 @@ class Reduced(NamedTuple):
 
 
 class Pivots(NamedTuple):
-    """Pivots of the edges' columns, and chains of the columns whose pivots share their longest edge; -1 is none."""
+    """Pivots of the edges' columns, and chains of columns whose pivots have the same longest edge; -1 means none."""
 
     triangle: np.ndarray
     first: np.ndarray  # by longest edge
@@ -70,13 +70,13 @@ def pairs(graph: Graph) -> np.ndarray:
     """
     The triangle that ends the cycle of each edge.
 
-    Columns are the triangles around an edge, taken from the longest edge to the shortest; a triangle is the pivot,
-    which comes first in its column, of one column at most.
+    A column holds the triangles around an edge; columns are reduced from the longest edge to the shortest. The pivot
+    of a column is its first triangle, and a triangle is the pivot of at most one column.
 
     Returns
     -------
     (m,) int array
-        -1 for the edges of a minimum spanning tree, which close no cycle.
+        -1 for edges of a minimum spanning tree, which close no cycle.
     """
     n, m = len(graph.keys), len(graph.ends)
     tree = _tree_edges(graph.ends, n)
@@ -97,10 +97,10 @@ def pairs(graph: Graph) -> np.ndarray:
 @compiled
 def _reduce(graph: Graph, pivots: Pivots, reduced: Reduced, heap: np.ndarray, times: np.ndarray, edge: int) -> int:
     """
-    Sum up the column of `edge` and earlier ones until the first triangle is the pivot of none; return it.
+    Add earlier columns to the column of `edge` until its first triangle is the pivot of no other; return that triangle.
 
-    The key of an edge is its next triangle. Once all edges with the first triangle were counted, they move on; so an
-    added column needs only what lies behind its pivot.
+    The key of an edge is its next triangle. Once all edges with the first triangle have been counted, they move on, so
+    an added column only contributes the triangles after its pivot.
     """
     _enter(graph, heap, times, edge, -1)
     while True:
@@ -118,7 +118,7 @@ def _reduce(graph: Graph, pivots: Pivots, reduced: Reduced, heap: np.ndarray, ti
 
 @compiled
 def _advance(graph: Graph, heap: np.ndarray, times: np.ndarray) -> bool:
-    """Move every edge at the first triangle on to its next one; return whether that triangle was in the sum."""
+    """Move every edge at the first triangle to its next one; return whether the first triangle was in the sum."""
     m = len(graph.ends)
     triangle, present = heap[1] // m, False
     while heap[0] > 0 and heap[1] < (triangle + 1) * m:
@@ -132,7 +132,7 @@ def _advance(graph: Graph, heap: np.ndarray, times: np.ndarray) -> bool:
 
 @compiled
 def _enter(graph: Graph, heap: np.ndarray, times: np.ndarray, edge: int, bound: int) -> None:
-    """Add what of the column of `edge` lies beyond the triangle `bound`."""
+    """Add the triangles of the column of `edge` after the triangle `bound`."""
     triangle = _next(graph, edge, bound)
     if triangle < len(graph.ends) * len(graph.keys):
         _toggle(heap, times, triangle * len(graph.ends) + edge, edge)
@@ -140,12 +140,12 @@ def _enter(graph: Graph, heap: np.ndarray, times: np.ndarray, edge: int, bound: 
 
 @compiled
 def _next(graph: Graph, edge: int, bound: int) -> int:
-    """The first triangle beyond `bound` that has this edge, or m * n."""
+    """The first triangle after `bound` that has this edge, or m * n."""
     i, j = graph.ends[edge]
     near_i, near_j, own = graph.keys[i], graph.keys[j], graph.keys[i, j]
     none = len(graph.ends) * len(graph.keys)
     found = none
-    for v in range(len(graph.keys)):  # without a jump, so that it is compiled to vector instructions
+    for v in range(len(graph.keys)):  # without branches, so that it compiles to vector instructions
         triangle = max(own + v, max(near_i[v] + j, near_j[v] + i))
         found = min(found, triangle if triangle > bound else none)
     return found
@@ -163,17 +163,17 @@ def _owner(pivots: Pivots, triangle: int, n: int) -> int:
 @compiled
 def image_bars(graph: Graph, triangles: np.ndarray, births: np.ndarray, order: np.ndarray) -> float:
     """
-    Summed lengths of the H1 bars of the image of one filtration in that of `graph`.
+    Total length of the H1 bars of the image of one filtration in that of `graph`.
 
     Parameters
     ----------
     graph : Graph
     triangles : int array
-        Those whose boundaries do not reduce to zero, in rising order.
+        Triangles whose boundaries do not reduce to zero, in ascending order.
     births : (m,) array
         Length of each edge in the filtration in which classes are born.
     order : (m,) int array
-        Edges by birth.
+        Edges in order of birth.
     """
     n, m = len(graph.keys), len(graph.ends)
     turn = np.empty(m, np.int64)
@@ -196,7 +196,7 @@ def image_bars(graph: Graph, triangles: np.ndarray, births: np.ndarray, order: n
 
 @compiled
 def _take(heap: np.ndarray, times: np.ndarray) -> int:
-    """Take the first edge out of a sum whose entries are edges."""
+    """Remove the first edge from a sum whose entries are edges, and return it."""
     while True:
         edge = _pop(heap)
         once, times[edge] = times[edge] == 1, 0
@@ -209,15 +209,15 @@ def _no_sum(m: int) -> tuple[np.ndarray, np.ndarray]:
     """
     The empty sum of columns with m edges, modulo 2.
 
-    A heap of key * m + edge, its size in front, where the key of an edge says where in the sum it comes; and how many
-    times an edge in the heap was added: once, or twice and so not at all.
+    A heap of entries key * m + edge with its size as first element, where the key orders the edges of the sum; and how
+    often each edge in the heap was added: once, or twice, which cancels.
     """
     return np.zeros(m + 1, np.int64), np.zeros(m, np.int8)
 
 
 @compiled
 def _none_reduced(m: int) -> Reduced:
-    """No reduced column yet of m."""
+    """Storage for m reduced columns, none of which exists yet."""
     return Reduced(np.full(m, -1), np.full(m, -1), [0])
 
 
@@ -231,7 +231,7 @@ def _toggle(heap: np.ndarray, times: np.ndarray, entry: int, edge: int) -> None:
 
 @compiled
 def _add(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> None:
-    """Add a reduced column behind its pivot to a sum."""
+    """Add a reduced column without its pivot to a sum."""
     entries = reduced.entries
     for place in range(reduced.start[edge], reduced.stop[edge]):
         _toggle(heap, times, entries[place], entries[place] % len(times))
@@ -239,7 +239,7 @@ def _add(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> No
 
 @compiled
 def _store(heap: np.ndarray, times: np.ndarray, reduced: Reduced, edge: int) -> None:
-    """Move what is left of a sum to the reduced columns."""
+    """Move what remains of a sum to the reduced columns."""
     reduced.start[edge] = len(reduced.entries)
     for entry in heap[1 : heap[0] + 1]:
         if times[entry % len(times)] == 1:
@@ -262,7 +262,7 @@ def _tree_edges(ends: np.ndarray, n: int) -> np.ndarray:
 
 @compiled
 def _root(parent: np.ndarray, point: int) -> int:
-    """Representative of the component of a point; the path to it is halved on the way."""
+    """Representative of the component of a point, with path halving."""
     while parent[point] != point:
         parent[point] = parent[parent[point]]
         point = parent[point]
@@ -271,7 +271,7 @@ def _root(parent: np.ndarray, point: int) -> int:
 
 @compiled
 def _push(heap: np.ndarray, entry: int) -> None:
-    """Put an entry into a binary heap; its size stands in front."""
+    """Push an entry onto a binary heap, whose first element is its size."""
     heap[0] += 1
     place = heap[0]
     while place > 1 and heap[place >> 1] > entry:
@@ -282,7 +282,7 @@ def _push(heap: np.ndarray, entry: int) -> None:
 
 @compiled
 def _pop(heap: np.ndarray) -> int:
-    """Take the least entry out."""
+    """Pop the smallest entry."""
     size = heap[0] - 1
     least, entry = heap[1], heap[size + 1]
     heap[0] = size

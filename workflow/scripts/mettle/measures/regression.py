@@ -10,7 +10,7 @@ from mettle.scales import SCALES
 
 
 def min_images(width: int, **_: Any) -> int:
-    """Two more images than dimensions: with fewer, the features of a model of this width fit everything."""
+    """Two more images than dimensions: with fewer, the features of a model of this width fit any target."""
     return more_than_dimensions(width)
 
 
@@ -39,8 +39,8 @@ def score(a: Spectrum, b: Spectrum) -> float:
     Returns
     -------
     float
-        In [0, 1]; 1 if the second model is a linear map of the first. Not symmetric. On the images it was fitted to:
-        independent features of rank p explain p / (n-1).
+        In [0, 1]; 1 if the second model is a linear map of the first. Not symmetric. The map is fitted to the same
+        images, so independent features of rank p explain p / (n-1).
 
     Raises
     ------

@@ -12,7 +12,7 @@ from mettle.scales import SCALES
 
 _DISTANCES = ("correlation", "cosine", "euclidean")
 _CORRELATIONS = ("spearman", "pearson")
-_DIGITS = 12  # after the point, of what `half_squares` returns; more are rounding
+_DIGITS = 12  # decimal places of `half_squares` that are kept; further ones are rounding errors
 _BLOCK = 1024  # images whose distances to all later ones are in memory at a time
 
 
@@ -24,9 +24,9 @@ class Dissimilarities:
     Attributes
     ----------
     rows : (m,) int array
-        Images that take part.
+        Images that are used.
     values : (m (m-1) / 2,) array
-        Distances between them, or ranks of these, centred, of norm 1; in the order of `scipy.spatial.distance.pdist`.
+        Distances between them, or their ranks, centred, of norm 1; in the order of `scipy.spatial.distance.pdist`.
     """
 
     rows: np.ndarray
@@ -34,7 +34,7 @@ class Dissimilarities:
 
 
 def min_images(width: int, points: int | None = None, **_: Any) -> int:
-    """Three, or as many images as take part; ValueError if `points` is no count from 3 on."""
+    """Three, or `points`; ValueError if `points` is not a whole number of at least 3."""
     if points is None:
         return 3
     integer("points", points, 3)
@@ -51,27 +51,27 @@ def prepare(
     """
     Distances between all images, ready to be correlated.
 
-    Keeps n(n-1)/2 numbers in float64: 400 MB for n = 10,000, where ranking them takes 3 GB more for most of a minute.
+    Stores n(n-1)/2 numbers in float64: 400 MB for n = 10,000, where ranking takes another 3 GB for most of a minute.
 
     Parameters
     ----------
     features : (n, d) array
         Row i comes from image i; n >= 3.
     distance : {"correlation", "cosine", "euclidean"}
-        Between two images: one less the correlation of their feature vectors over units; one less their cosine;
-        length of the difference.
+        Distance between two images: one minus the correlation of their feature vectors over units; one minus their
+        cosine; or the length of their difference.
     correlation : {"spearman", "pearson"}
-        Of the distances of two models: of their ranks, or of themselves.
+        Correlation of the distances in two models: of their ranks, or of the distances themselves.
     points : int or None
-        Images that take part, drawn once for all models with n images; None for all.
+        Number of images to use, the same ones for all models with n images; None for all.
     seed : int
-        Seed of that draw.
+        Seed for drawing them.
 
     Raises
     ------
     ValueError
-        If an option has no meaning, if there are too few images, if all distances are equal, or if a row has no
-        length (for the correlation: is constant over units), and so no cosine.
+        If an option is invalid, if there are too few images, if all distances are equal, or if a row has length 0 (for
+        "correlation", is constant over units), so that its distances are undefined.
     """
     one_of("distance", distance, _DISTANCES)
     one_of("correlation", correlation, _CORRELATIONS)
@@ -80,7 +80,7 @@ def prepare(
     enough(n, min_images(features.shape[1], points))
     rows = np.arange(n) if points is None else subsamples(n, points, 1, seed)[0]
     found = half_squares(vectors(np.asarray(features)[rows], distance))
-    if correlation == "spearman":  # distances that differ by rounding only, as those from copies of an image, are equal
+    if correlation == "spearman":  # distances that only differ by rounding, as between copies of an image, are equal
         values = rankdata(np.round(found, _DIGITS, out=found))
     else:
         values = np.sqrt(2 * found) if distance == "euclidean" else found
@@ -99,7 +99,7 @@ def _standardised(values: np.ndarray) -> np.ndarray:
 
 def half_squares(x: np.ndarray) -> np.ndarray:
     """
-    Half the squared distances between all rows of `x` (n, d), for vectors of length 1 one less their cosines.
+    Half the squared distances between all rows of `x` (n, d); for rows of length 1, one minus their cosines.
 
     Returns
     -------
@@ -119,16 +119,16 @@ def half_squares(x: np.ndarray) -> np.ndarray:
 
 def vectors(features: np.ndarray, distance: str) -> np.ndarray:
     """
-    Vectors in float64, none longer than 1, whose `half_squares` are or make up the distances.
+    Vectors in float64, none longer than 1, whose `half_squares` are the distances or give them.
 
     Raises
     ------
     ValueError
-        If a row has not the direction that the distance needs.
+        If a row has no direction, which the distance needs.
     """
     x = np.asarray(features, dtype=np.float64)
     if distance == "euclidean":
-        x = centred(x)  # distances do not depend on the origin, and are rounded least when it is near
+        x = centred(x)  # distances do not depend on the origin, and rounding errors are smallest when it is near
         return x / max(np.linalg.norm(x, axis=1).max(), np.finfo(float).tiny)
     whole_length = np.linalg.norm(x, axis=1)
     x = x - x.mean(axis=1, keepdims=True) if distance == "correlation" else x
@@ -136,7 +136,7 @@ def vectors(features: np.ndarray, distance: str) -> np.ndarray:
     bad = np.flatnonzero(length <= 1e-12 * whole_length)
     if len(bad):
         reason = "is the same in every unit" if distance == "correlation" else "has length 0"
-        raise ValueError(f"row {bad[0]} {reason}, so no {distance}; use distance 'euclidean'")
+        raise ValueError(f"row {bad[0]} {reason}, so it has no {distance}; use distance 'euclidean'")
     return x / length[:, None]
 
 
@@ -147,8 +147,8 @@ def score(a: Dissimilarities, b: Dissimilarities) -> float:
     Returns
     -------
     float
-        In [-1, 1]; 1 if the distances rise together (Pearson: are proportional up to a shift), 0 on average for
-        independent features.
+        In [-1, 1]; 1 if the distances of both models have the same order (Pearson: are linearly related), 0 on average
+        for independent features.
 
     Raises
     ------
@@ -157,11 +157,11 @@ def score(a: Dissimilarities, b: Dissimilarities) -> float:
 
     Notes
     -----
-    Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008): dissimilarity is one less the correlation of activity
+    Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008): dissimilarity is one minus the correlation of activity
     patterns, and dissimilarity matrices are compared by the correlation of their upper triangles.
     """
     if not np.array_equal(a.rows, b.rows):
-        raise ValueError("RSA needs the same images of both: same number of images, points and seed")
+        raise ValueError("RSA needs the same images for both models: same number of images, points and seed")
     return snap(a.values @ b.values, -1.0, 1.0)
 
 

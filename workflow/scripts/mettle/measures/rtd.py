@@ -1,4 +1,4 @@
-"""Representation topology divergence."""
+"""Representation topology divergence (RTD)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Clouds:
 
 
 def min_images(width: int, points: int = 500, **_: Any) -> int:
-    """As many images as one subsample holds; ValueError if `points` is no count from 3 on."""
+    """The number of images in one subsample; ValueError if `points` is not a whole number of at least 3."""
     integer("points", points, 3)
     return points
 
@@ -51,22 +51,22 @@ def prepare(features: np.ndarray, points: int = 500, trials: int = 10, seed: int
     features : (n, d) array
         Row i comes from image i.
     points : int
-        Images per subsample, at least 3: two are alike in any features. RTD grows with it: compare only scores of equal
-        `points`.
+        Images per subsample, at least 3, since any two models are equal on two images. RTD grows with it: compare only
+        scores with equal `points`.
     trials : int
         Subsamples, at least 1.
     seed : int
         Seed of the subsamples; all models with n images get the same ones.
     engine : {"auto", "sequence", "ripser", "ripser++", "giotto"}
-        What computes RTD: the exact sequence of `mettle.measures.sequence`, which is "auto"; or, to compare with, a
-        barcode by ripser, by ripser++ on a CUDA device, or by giotto-ph. They agree to float32 precision, which is
-        that of the barcodes.
+        What computes RTD: the exact sequence of `mettle.measures.sequence`, which "auto" selects; or, for comparison, a
+        barcode by ripser, by ripser++ on a CUDA device, or by giotto-ph. They agree to float32, the precision of the
+        barcodes.
 
     Raises
     ------
     ValueError
-        If an option has no meaning, if there are fewer images than `points`, if the engine asked for cannot run here,
-        or if a subsample is nearly all one point.
+        If an option is invalid, if there are fewer images than `points`, if the requested engine cannot run here, or if
+        nearly all images of a subsample have the same features.
     """
     integer("trials", trials, 1)
     integer("seed", seed, 0)
@@ -75,7 +75,7 @@ def prepare(features: np.ndarray, points: int = 500, trials: int = 10, seed: int
 
 
 def prepare_rows(features: np.ndarray, rows: np.ndarray, engine: str = "auto") -> Clouds:
-    """Like `prepare`, on given subsamples: `rows` is a (trials, points) array of image indices."""
+    """Like `prepare`, for given subsamples: `rows` is a (trials, points) array of image indices."""
     from mettle.measures import sequence
 
     engine = _resolve(engine)
@@ -85,21 +85,21 @@ def prepare_rows(features: np.ndarray, rows: np.ndarray, engine: str = "auto") -
 
 
 def subsamples(n: int, points: int, trials: int, seed: int) -> np.ndarray:
-    """(trials, points) indices below `n`, without repeats in a row; they depend on `seed` and `n` alone."""
+    """(trials, points) indices below `n`, without repeats in a row; each row is determined by `seed` and `n`."""
     rng = np.random.default_rng([seed, n])
     return np.stack([rng.permutation(n)[:points] for _ in range(trials)])
 
 
 def normalised_distances(x: np.ndarray) -> np.ndarray:
     """
-    Euclidean distances between rows over the 0.9 quantile of all their n^2 entries, the zero diagonal included.
+    Euclidean distances between rows, divided by the 0.9 quantile of all n^2 entries, including the zero diagonal.
 
     Distances below 1e-6 of the mean count as zero.
 
     Raises
     ------
     ValueError
-        If that quantile is zero: at least nine in ten distances are.
+        If that quantile is zero, as at least nine in ten distances are.
     """
     distances = squareform(pdist(x))
     scale = np.quantile(distances, 0.9)
@@ -116,18 +116,18 @@ def score(a: Clouds, b: Clouds) -> float:
     Returns
     -------
     float
-        At least 0, without upper bound; 0 for clouds equal up to rotation, translation and scale.
+        At least 0, without upper bound; 0 for features equal up to rotation, translation and scale.
 
     Raises
     ------
     ValueError
-        If the subsamples of the two differ.
+        If the subsamples of the two models differ.
 
     Notes
     -----
     Barannikov et al. 2022 (arXiv:2201.00058), algorithms 1 and 2: the sum of the lengths of the H1 bars, not divided
-    by the number of points. The authors take 1e-6 of the first cloud's mean as zero in both clouds; we take that of
-    each cloud's own, so that both directions share their work.
+    by the number of points. The authors set distances below 1e-6 of the first cloud's mean to zero in both clouds; we
+    use each cloud's own mean, so that both directions share most of the work.
     """
     shared_rows(a, b)
     return float(np.mean([_both(a, b, trial) for trial in range(len(a.rows))]))
@@ -136,7 +136,7 @@ def score(a: Clouds, b: Clouds) -> float:
 def shared_rows(a: Clouds, b: Clouds) -> None:
     """Raise ValueError unless both models have the same subsamples."""
     if not np.array_equal(a.rows, b.rows):
-        raise ValueError("RTD needs the same subsamples of both: same number of images, points, trials and seed")
+        raise ValueError("RTD needs the same subsamples for both models: same images, points, trials and seed")
 
 
 def _both(a: Clouds, b: Clouds, trial: int) -> tuple[float, float]:
@@ -151,7 +151,7 @@ def _both(a: Clouds, b: Clouds, trial: int) -> tuple[float, float]:
 
 def divergence(a: np.ndarray, b: np.ndarray, engine: str = "sequence") -> float:
     """
-    One direction of RTD: summed length of the bars of topology that `b` adds to `a` (see `bars`).
+    One direction of RTD: the total length of the bars that `bars` returns.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def bars(a: np.ndarray, b: np.ndarray, engine: str = "ripser") -> np.ndarray:
     Parameters
     ----------
     a, b : (n, n) arrays
-        Normalised distances; the bars show where points close in either cloud are apart in `a`.
+        Normalised distances; bars appear where points that are close in either cloud are far apart in `a`.
     engine : str
         A key of `BARCODES`.
 
@@ -186,8 +186,8 @@ def bars(a: np.ndarray, b: np.ndarray, engine: str = "ripser") -> np.ndarray:
 
     Notes
     -----
-    From the radius at which one point of `a` reaches all others the complex is a cone: no bar is alive, and longer
-    edges can be left out.
+    From the radius at which one point of `a` reaches all others, the complex is a cone and has no bars, so longer edges
+    can be left out.
     """
     return BARCODES[engine](_weights(a, b), a.max(axis=1).min())
 
@@ -196,8 +196,8 @@ def _weights(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     Weights of the graph on two copies of the points and an apex; infinite where there is no edge.
 
-    This is the matrix of the paper. The authors' code joins each point of the first copy to all of the second, with
-    weight zero within the first copy, which has the same bars but more edges.
+    This is the matrix of the paper. The authors' code connects each point of the first copy to all of the second, with
+    weight zero within the first copy, which gives the same bars but has more edges.
     """
     n = len(a)
     half = np.where(np.tri(n, k=-1, dtype=bool), np.inf, a)
@@ -213,7 +213,7 @@ def _ripser(weights: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _ripser_gpu(weights: np.ndarray, radius: float) -> np.ndarray:
-    """H1 bars on a CUDA device, in float32; the threshold is rounded up, since it travels as text."""
+    """H1 bars on a CUDA device, in float32; the threshold is rounded up because it is passed as text."""
     from ripserplusplus import run
 
     lower = weights[np.tril_indices(len(weights), k=-1)].astype(np.float32)
@@ -223,7 +223,7 @@ def _ripser_gpu(weights: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _giotto(weights: np.ndarray, radius: float) -> np.ndarray:
-    """H1 bars on the CPU by giotto-ph, which is under the AGPL and so never the default."""
+    """H1 bars on the CPU by giotto-ph, which is licensed under the AGPL and therefore never the default."""
     from gph import ripser_parallel
 
     return ripser_parallel(weights, metric="precomputed", maxdim=1, thresh=radius, n_threads=1)["dgms"][1]
@@ -237,7 +237,7 @@ BARCODES: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
 
 
 def _resolve(engine: str) -> str:
-    """The engine that will run; ValueError if it is unknown or cannot run here."""
+    """The engine to use; ValueError if it is unknown or cannot run here."""
     one_of("engine", engine, ("auto", "sequence", *BARCODES))
     if engine == "ripser++" and not (find_spec("ripserplusplus") is not None and cuda.is_available()):
         raise ValueError("engine 'ripser++' needs the package ripserplusplus and a CUDA device; use 'auto' or 'ripser'")

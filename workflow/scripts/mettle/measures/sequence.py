@@ -1,8 +1,8 @@
 """
-RTD by the exact sequence of a cone, without a barcode on 2n + 1 points.
+RTD from the exact sequence of a cone, without a barcode on 2n + 1 points.
 
 RTD from a cloud A to a cloud B sums the lengths of the H1 bars of the cone of L_r -> K_r, where L and K are the
-Vietoris-Rips filtrations of the distances of A and of the elementwise least of both (Barannikov et al. 2022,
+Vietoris-Rips filtrations of the distances of A and of the elementwise minimum of both (Barannikov et al. 2022,
 arXiv:2201.00058). That sum is the integral over r of dim H1(cone), and exactness of
 
     H1(L_r) -> H1(K_r) -> H1(cone) -> H0(L_r) -> H0(K_r) -> 0
@@ -11,11 +11,11 @@ turns it into three integrals over n points:
 
     RTD = [tree(A) - tree(least)] + bars(K) - bars(L -> K)
 
-tree(.) is the weight of a minimum spanning tree (the integral of dim H0 - 1), bars(K) the summed lengths of the H1
-bars of K, and bars(L -> K) that of the bars of the image of H1(L_r) in H1(K_r). Both directions share tree(least) and
+tree(.) is the weight of a minimum spanning tree (the integral of dim H0 - 1), bars(K) the total length of the H1 bars
+of K, and bars(L -> K) that of the bars of the image of H1(L_r) in H1(K_r). Both directions share tree(least) and
 bars(K).
 
-How the bars are computed is told in `mettle.measures.reduction`.
+`mettle.measures.reduction` computes the bars.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ from mettle.measures.reduction import MOST, Graph, compiled, image_bars, pairs
 
 
 def divergence(a: np.ndarray, b: np.ndarray) -> float:
-    """RTD from a to b alone, see `divergences`."""
+    """RTD from a to b only, see `divergences`."""
     graph, triangles, shared = _shared(a, b)
     return _direction(graph, triangles, a, spanning_tree(a) + shared)
 
@@ -38,7 +38,7 @@ def divergences(a: np.ndarray, b: np.ndarray, tree_a: float, tree_b: float) -> t
     a, b : (n, n) float64 arrays
         Distances of two clouds with matching points.
     tree_a, tree_b : float
-        Their `spanning_tree`.
+        Weights of their minimum spanning trees, see `spanning_tree`.
 
     Returns
     -------
@@ -48,14 +48,14 @@ def divergences(a: np.ndarray, b: np.ndarray, tree_a: float, tree_b: float) -> t
     Raises
     ------
     ValueError
-        If the arrays differ in shape, one is not symmetric or not finite, or there are more than 8,000 points.
+        If the shapes differ, an array is not symmetric or not finite, or there are more than 8,000 points.
     """
     graph, triangles, shared = _shared(a, b)
     return _direction(graph, triangles, a, tree_a + shared), _direction(graph, triangles, b, tree_b + shared)
 
 
 def _shared(a: np.ndarray, b: np.ndarray) -> tuple[Graph, np.ndarray, float]:
-    """What depends on K alone: edges, triangles that end bars in rising order, and the part of RTD."""
+    """What only depends on K: its edges, the triangles that end bars in ascending order, and its part of RTD."""
     if a.shape != b.shape or not all(np.isfinite(x).all() and np.array_equal(x, x.T) for x in (a, b)):
         raise ValueError("RTD needs two symmetric (n, n) arrays of finite distances")
     if len(a) > MOST:
@@ -69,16 +69,16 @@ def _shared(a: np.ndarray, b: np.ndarray) -> tuple[Graph, np.ndarray, float]:
 
 
 def _direction(graph: Graph, triangles: np.ndarray, distances: np.ndarray, rest: float) -> float:
-    """RTD from the cloud with these distances; `rest` is all of it but the bars of the image."""
+    """RTD from the cloud with these distances; `rest` is the sum of all terms except the bars of the image."""
     births = distances[graph.ends[:, 0], graph.ends[:, 1]]
     return max(rest - image_bars(graph, triangles, births, np.argsort(births, kind="stable")), 0.0)
 
 
 def _graph(distances: np.ndarray) -> Graph:
     """
-    Edges that matter, of an (n, n) array of distances.
+    The edges that matter in an (n, n) array of distances.
 
-    From the radius at which one point reaches all others the complex is a cone: no class is alive.
+    From the radius at which one point reaches all others, the complex is a cone and has no homology.
     """
     n = len(distances)
     rows, columns = np.triu_indices(n, k=1)

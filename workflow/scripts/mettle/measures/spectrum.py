@@ -1,4 +1,4 @@
-"""Singular value decomposition of features, without the directions that only hold rounding errors."""
+"""Singular value decomposition of features, without directions that only contain rounding errors."""
 
 from dataclasses import dataclass
 
@@ -20,9 +20,10 @@ class Spectrum:
     basis : (n, r) array
         Orthonormal columns, one per direction in which the features vary.
     values : (r,) array
-        Singular values above `TOLERANCE` of the largest, falling; their squares are shares of the variance.
+        Singular values above `TOLERANCE` times the largest, in descending order; their squares are shares of the
+        variance.
     axes : (r, d) array
-        Orthonormal rows: the directions.
+        Orthonormal rows, the directions.
     """
 
     basis: np.ndarray
@@ -34,7 +35,7 @@ def spectrum(features: np.ndarray) -> Spectrum:
     """
     Decompose features (n, d) of rank r up to rounding.
 
-    Dead or duplicate units lower the rank r, and do no other harm.
+    Dead or duplicate units only lower the rank r.
 
     Raises
     ------
@@ -48,17 +49,17 @@ def spectrum(features: np.ndarray) -> Spectrum:
 
 def more_than_dimensions(width: int) -> int:
     """
-    Fewest images that a subspace of `width` dimensions does not fill, once they are centred.
+    The smallest number of centred images whose space is larger than a subspace of `width` dimensions.
 
-    With fewer, any two models of that width span the same space, and whatever only looks at the span finds them equal.
+    With fewer, any two models of that width span the same space, and measures of the span alone find them equal.
     """
     return width + 2
 
 
 def more_than_both(width: int) -> int:
     """
-    Fewest images that two subspaces of `width` dimensions need not share any of, once they are centred.
+    The smallest number of centred images in whose space two subspaces of `width` dimensions need not intersect.
 
-    With fewer, some canonical correlations are 1 whatever the features, nearly all of them at two more than `width`.
+    With fewer, some canonical correlations are 1 for any features, and nearly all of them with `width` + 2 images.
     """
     return 2 * width + 1

@@ -1,4 +1,4 @@
-"""Statistics of one model's features: how far from the origin they lie, and how much in one direction."""
+"""Statistics of one model's features: how far they are from the origin, and how much they point in one direction."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from mettle.scales import SCALES
 
 @dataclass(frozen=True)
 class Statistic:
-    """A number that describes one model, and the number of images it rests on."""
+    """A number that describes one model, and the number of images behind it."""
 
     value: float
     images: int
@@ -28,7 +28,7 @@ def magnitude(features: np.ndarray) -> Statistic:
     Returns
     -------
     Statistic
-        Its value is at least 0, in units of the features: 0 if they are centred.
+        The value is at least 0, in units of the features; 0 if they are centred.
 
     Raises
     ------
@@ -52,21 +52,21 @@ def concentricity(features: np.ndarray) -> Statistic:
     Returns
     -------
     Statistic
-        Its value is in [-1, 1]: 1 if all vectors point the same way, near 0 if they surround the origin.
+        The value is in [-1, 1]: 1 if all vectors point in the same direction, near 0 if they surround the origin.
 
     Raises
     ------
     ValueError
-        If there are fewer than 2 images, or if a row or the mean has no length, and so no cosine.
+        If there are fewer than 2 images, or if a row or the mean has length 0, so that a cosine is undefined.
     """
     enough(len(features), 2)
     x = np.asarray(features, dtype=np.float64)
     lengths, mean = np.linalg.norm(x, axis=1), x.mean(axis=0)
     size, longest = np.linalg.norm(mean), lengths.max()
     if size <= 1e-12 * longest:
-        raise ValueError("the mean of the features is zero, so no cosine with it")
+        raise ValueError("the mean of the features is zero, so it has no cosine")
     if lengths.min() == 0:
-        raise ValueError(f"row {lengths.argmin()} has length 0, so no cosine")
+        raise ValueError(f"row {lengths.argmin()} has length 0, so it has no cosine")
     return Statistic(float(np.mean((x @ mean) / lengths) / size), len(x))
 
 
@@ -74,7 +74,7 @@ def difference(a: Statistic, b: Statistic) -> float:
     """
     Absolute difference of a statistic of two models.
 
-    Does not look at which image is which: representations that have nothing to do with each other can be 0 apart.
+    It ignores which image is which: unrelated representations can have a difference of 0.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def difference(a: Statistic, b: Statistic) -> float:
 
     Notes
     -----
-    Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics: both, and their comparison by difference.
+    Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics: both statistics, compared by their difference.
     """
     paired(a.images, b.images)
     return abs(a.value - b.value)
