@@ -36,7 +36,7 @@ and `concentricity` describe a single model, and a pair by their difference:
   and one of neighbourhoods.
 - Independent features do not always score zero. The floor of `cka_biased`, `procrustes`, `shape`, `cca`, `svcca`,
   `pwcca`, `linear_regression` and `soft_matching` rises with d / n, that of `jaccard` is about k / (2n), and the scale
-  of the distances `gulp`, `rtd` and `rtd_lite` depends on the widths or on the number of points. Scores of models of
+  of the distances `gulp`, `rtd` and `rtd_lite` depends on the widths and the number of points. Scores of models of
   different widths, or on different numbers of images, are only comparable next to their floors, which `measures.floor`
   computes. The floor of unbiased `cka`, `cka_minibatch`, `cka_rbf` and `rsa` is about zero; that of `cosine` is about
   d / (d + n²).
@@ -72,8 +72,8 @@ OTHERS = (
     ),
     (
         "`pwcca`: weights are inner products of the canonical variables with the units of the second model",
-        "google/svcca, and `resi` after it, omit the whitening of the variables and take the narrower model; if that is "
-        "the second, they index the first by it, which fails",
+        "google/svcca, and `resi` after it, omit the whitening of the variables and take the narrower model; if that "
+        "is the second, they index the first by it, which fails",
         "0.08 where it was noticed; 0.01 to 0.08 on synthetic features of equal widths",
     ),
     (
