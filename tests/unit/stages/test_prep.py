@@ -374,6 +374,6 @@ def test_an_archive_that_would_leave_its_folder_is_refused(paths, tmp_path):
         archive.writestr("nyu/nyu_test.txt", "")
         archive.writestr("nyu/../../escaped.txt", "")
     with pytest.raises(
-        ValueError, match=r"nyu\.zip holds 'nyu/\.\./\.\./escaped\.txt', which would be written outside of"
+        ValueError, match=r"nyu\.zip holds 'nyu/\.\./\.\./escaped\.txt', which would be written outside the"
     ):
         prep.prepare(row("nyu", f"{tmp_path}/nyu.zip#nyu", None, task=["depth"]), "test", *paths)
