@@ -297,5 +297,5 @@ def test_published_weights_of_torchvision_names_fit(arch):
 @pytest.mark.parametrize("arch", ["resnet8", "vit_tiny_patch16_224"])
 def test_a_network_is_built_for_a_rectangular_input(arch):
     model = models.create(arch, 3, [32, 48], [0.5] * 3, [0.5] * 3, seed=0)
-    model.check(arch)
+    model.check(arch, 3)
     assert model.size == (32, 48) and model(torch.rand(2, 3, 32, 48)).shape == (2, 3)
