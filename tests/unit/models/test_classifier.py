@@ -115,6 +115,39 @@ def test_mean_and_std_are_part_of_the_state_but_not_trained():
     assert not {"mean", "std"} & {name for name, _ in model.named_parameters()}
 
 
+def test_a_network_of_patches_is_built_at_the_size_of_its_published_weights():
+    with torch.device("meta"):
+        assert models.build("vit_so400m_patch14_siglip_384", 10, 384).patch_embed.grid_size == (27, 27)
+
+
+def test_a_network_of_patches_sees_every_pixel_of_a_rectangle():
+    network = models.build("vit_tiny_patch16_224", 10, (32, 48)).eval()
+    x = torch.rand(1, 3, 32, 48, requires_grad=True)
+    network(x).square().sum().backward()
+    assert (x.grad != 0).any(1).all()
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "message"),
+    [
+        (
+            "vit_tiny_patch16_224",
+            (24, 40),
+            "would not see the border of images of 24x40 pixels: set size to multiples of ",
+        ),
+        (
+            "mixer_s32_224",
+            48,
+            "would not see the border of images of 48x48 pixels: set size to multiples of its patches ",
+        ),
+        ("xcit_nano_12_p16_224", 24, "takes no images of 24x24 pixels: "),
+    ],
+)
+def test_a_size_that_patches_do_not_divide_is_refused(arch, size, message):
+    with pytest.raises(ValueError, match=f"^architecture '{arch}' {message}"):
+        models.build(arch, 10, size)
+
+
 @pytest.mark.parametrize("arch", ["resnet8", "densenet10", "xcit_mini", "resnet18", "vit_tiny_patch16_224"])
 def test_create_depends_on_the_seed_alone(arch):
     torch.manual_seed(3)

@@ -17,6 +17,7 @@ from mettle.files import in_file
 from mettle.models import own
 from mettle.models.small import CifarResNet, DenseNet, DenseNetBC, PreactResNet, Vgg, WideResNet
 from mettle.models.stems import cifar_stem, restride
+from mettle.units import sides, size_text
 
 Build = Callable[..., nn.Module]
 
@@ -65,13 +66,35 @@ def _timm(name: str, change: Callable[[nn.Module], nn.Module] = lambda network: 
             raise ValueError(f"unknown architecture '{name}'{schema.suggest(name, known)}")
         options |= fixed | {"num_classes": classes}
         try:
-            return change(timm.create_model(name, img_size=size, **options))
+            network = timm.create_model(name, img_size=size, **options)
+            _check_patches(network, name, size)
+            return change(network)
+        except AssertionError as error:
+            raise ValueError(f"architecture '{name}' takes no images of {size_text(size)} pixels: {error}") from error
         except TypeError as error:  # convolutional networks take any size and have no img_size
             if "img_size" not in str(error):
                 raise
             return change(timm.create_model(name, **options))
 
     return build
+
+
+def _check_patches(network: nn.Module, name: str, size: int | tuple[int, int]) -> None:
+    """Raise ValueError if a network cuts images into patches that leave a border out, which timm does silently.
+
+    At the size of their published weights all networks are taken: SigLIP's of patch 14 see 378 of 384 pixels.
+    """
+    from timm.layers import PatchEmbed
+
+    embed = next((module for module in network.modules() if isinstance(module, PatchEmbed)), None)
+    published = (getattr(network, "pretrained_cfg", None) or {}).get("input_size", ())[1:]
+    if embed is None or embed.dynamic_img_pad or sides(size) == tuple(published):
+        return
+    if any(side % patch for side, patch in zip(sides(size), embed.patch_size, strict=True)):
+        raise ValueError(
+            f"architecture '{name}' would not see the border of images of {size_text(size)} pixels: set size to "
+            f"multiples of its patches of {size_text(embed.patch_size)}"
+        )
 
 
 def _xcit_32(stride: int, **width: int) -> Build:
