@@ -171,8 +171,8 @@ def test_training_changes_keep_a_rectangular_input(tmp_path, augment):
 def test_an_image_that_does_not_cover_the_input_is_refused(tmp_path):
     images = ImageSet(stored(tmp_path, arrays(1, 64, 48)), [24, 40], 30)
     expected = (
-        r"^an image of 40x30 pixels once resized is smaller than the input of 24x40: set a larger input\.resize, or "
-        r"input\.resize: \[24, 40\], which changes its aspect$"
+        r"^an image of 40x30 pixels once resized is smaller than the input of 24x40: set a larger `resize`, or "
+        r"height and width, 24, 40, which changes its aspect$"
     )
     with pytest.raises(ValueError, match=expected):
         images.__getitems__([0])

@@ -93,6 +93,10 @@ def test_no_other_model_is_told_of_plugins(plan):
             {"size": "24"},
             r"row 'mine': images of 'digits' have 32 pixels a side, but the network takes 24: set `resize`",
         ),
+        (
+            {"size": "24,40", "resize": "24"},
+            r"row 'mine': images of 'digits' are square, and with `resize` 24 do not cover the input of 24x40: set it ",
+        ),
         ({"size": "24,40,3"}, r"row 'mine': 'size' takes at most 2 entries, got \[24, 40, 3\]$"),
         ({"size": "32,x"}, r"row 'mine': 'size\.1' must be an integer, got 'x'$"),
         ({"resize": "24"}, r"row 'mine': resize is 24, less than size 32: images would get a black border"),

@@ -136,7 +136,7 @@ def _covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if height < size[0] or width < size[1]:
         raise ValueError(
             f"an image of {height}x{width} pixels once resized is smaller than the input of {size_text(size)}: set a "
-            f"larger input.resize, or input.resize: [{size[0]}, {size[1]}], which changes its aspect"
+            f"larger `resize`, or height and width, {size[0]}, {size[1]}, which changes its aspect"
         )
     return image
 

@@ -9,7 +9,7 @@ from mettle import files, schema
 from mettle.plan import code, names
 from mettle.plan.idle import Layers, at, check_idle, merge, merged
 from mettle.typed import DatasetRow, EpsSchedule, Input, ModelRow, Recipe
-from mettle.units import eps_text, sides
+from mettle.units import eps_text, sides, size_text
 
 Row = dict[str, Any]
 
@@ -155,12 +155,18 @@ def _check_covers(shape: Input, where: str, block: str = "") -> None:
 
 
 def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
-    """Raise ValueError for images that a recipe takes as they are, but of another size than its input."""
-    size, stored = recipe["input"]["size"], dataset["size"]
-    if stored and sides(stored) != sides(size) and recipe["input"]["resize"] is None:
+    """Raise ValueError for images taken as they are that do not have the input's size, or resized to less than it."""
+    size, resize, stored = recipe["input"]["size"], recipe["input"]["resize"], dataset["size"]
+    images = f"{where}: images of '{dataset['dataset']}'"
+    if stored and sides(stored) != sides(size) and resize is None:
         raise ValueError(
-            f"{where}: images of '{dataset['dataset']}' have {stored} pixels a side, but the network takes {size}: set "
-            "`resize`, of the recipe's block `input` or of the row"
+            f"{images} have {stored} pixels a side, but the network takes {size}: set `resize`, of the recipe's block "
+            "`input` or of the row"
+        )
+    if stored and isinstance(resize, int) and resize < max(sides(size)):  # they are square, resized too
+        raise ValueError(
+            f"{images} are square, and with `resize` {resize} do not cover the input of {size_text(size)}: set it to "
+            f"{max(sides(size))} or more, or to height and width, which changes their aspect"
         )
 
 
