@@ -121,6 +121,7 @@ def test_a_wrong_row_is_one_sentence(plan, tmp_path, cells, message):
         ("@register_model\ndef resnet18(): pass", r"^other\.py: registers 'resnet18', which there is already: choose "),
         ("@timm.models.register_model\ndef vgg5(): pass", r"^other\.py: registers 'vgg5', which there is already"),
         ("ARCHITECTURES['vgg5'] = 1", r"^other\.py: registers 'vgg5', which there is already: choose another name$"),
+        ("models.ARCHITECTURES['vgg5'] = 1", r"^other\.py: registers 'vgg5', which there is already: choose another "),
         ("LOSSES['trades'] = 1", r"^other\.py: registers 'trades', which there is already: choose another name$"),
     ],
 )

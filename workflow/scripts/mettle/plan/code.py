@@ -62,15 +62,19 @@ def _decorated(tree: ast.Module, decorator: str) -> Iterator[str]:
     """Names of the functions of a file with a decorator, by whatever module it is called."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
-            called = (getattr(one, "attr", getattr(one, "id", "")) for one in node.decorator_list)
-            yield from [node.name] * (decorator in called)
+            yield from [node.name] * (decorator in map(_last, node.decorator_list))
 
 
 def _assigned(tree: ast.Module, registry: str) -> Iterator[str]:
-    """Keys to which a file assigns entries of a registry one by one."""
+    """Keys to which a file assigns entries of a registry one by one, by whatever module it is called."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and isinstance(node.slice, ast.Constant):
-            yield from [node.slice.value] * (getattr(node.value, "id", "") == registry)
+            yield from [node.slice.value] * (_last(node.value) == registry)
+
+
+def _last(node: ast.expr) -> str:
+    """Name of a variable, or of an attribute behind its module; nothing for any other expression."""
+    return getattr(node, "attr", getattr(node, "id", ""))
 
 
 def _read(path: str, where: str) -> tuple[str, ast.Module]:
