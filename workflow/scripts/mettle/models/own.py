@@ -44,7 +44,7 @@ def module(path: str, digest: str | None = None) -> ModuleType:
     try:
         source = locate(path).read_bytes()
     except OSError as error:
-        raise ValueError(f"{path} does not exist: the network is built by it") from error
+        raise ValueError(f"{path} does not exist, but its code is needed: put the file back") from error
     own = sha256(source).hexdigest()
     if digest not in (own, None):
         raise ValueError(

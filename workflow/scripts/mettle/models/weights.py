@@ -115,7 +115,10 @@ def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]
     ]:
         raise ValueError(f"{path} holds another model: {', '.join(wrong)}")
     shape = (about["arch"], about["classes"], about["size"], about["mean"], about["std"])
-    model = create(*shape, seed=0, code=about.get("code", {}))
+    try:
+        model = create(*shape, seed=0, code=about.get("code", {}))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     fill(model, state, path)
     for key in ("mean", "std"):
         if not torch.allclose(getattr(model, key).flatten(), torch.tensor(about[key], dtype=torch.float32)):
