@@ -129,7 +129,7 @@ def isolate(pinned: dict[str, str], folder: Path) -> Path:
     site = folder / "lib" / "python{}.{}".format(*sys.version_info) / "site-packages"
     for name, pin in pinned.items():
         if (version := metadata.version(name)) != pin.strip("="):
-            raise ValueError(f"{name} {version} is installed, the pin is {pin}: make env")
+            raise ValueError(f"{name} {version} is installed, the pin is {pin}: make dev")
         files = {file for file in metadata.files(name) if ".." not in file.parts and file.suffix not in (".h", ".pyi")}
         for parent in {file.parent for file in files}:
             (site / parent).mkdir(parents=True, exist_ok=True)

@@ -85,6 +85,11 @@ def test_every_part_has_its_place():
     assert {part(path) for path in FILES} == PARTS | {"__init__", "stages.__init__"}
 
 
+def test_contributing_lists_the_primitives_in_their_order():
+    listed = (ROOT / "CONTRIBUTING.md").read_text().split("import primitives (")[1].split(", each of which")[0]
+    assert re.findall(r"`(\w+)`", listed) == PRIMITIVES
+
+
 @pytest.mark.parametrize("name", PRIMITIVES)
 def test_primitives_import_only_those_to_their_left(name):
     allowed = set(PRIMITIVES[: PRIMITIVES.index(name)])
