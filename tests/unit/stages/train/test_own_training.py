@@ -61,7 +61,7 @@ def test_a_training_goes_on_only_with_the_code_that_it_began_with(tmp_path, stor
         own._run.cache_clear()
     job = Job()
     train(ROW, options(), *stores, *outputs(tmp_path), job)
-    assert any(line.startswith("goes on") for line in job.said) != bool(changed)
+    assert any(line.startswith("resuming") for line in job.said) != bool(changed)
 
 
 def test_a_plugin_that_registers_no_such_loss_is_refused(tmp_path, stores):
