@@ -75,3 +75,10 @@ def test_a_plugin_that_takes_the_name_of_a_loss_is_refused(tmp_path, stores, mon
     (tmp_path / "loss.py").write_text(LOSS.replace("halved", "bce"))
     with pytest.raises(ValueError, match=r"^loss\.py: registers 'bce', which there is already: choose another name$"):
         train(ROW, options("bce"), *stores, *outputs(tmp_path), Job())
+
+
+def test_a_loss_that_the_plugin_of_an_architecture_replaces_is_refused(tmp_path, stores, monkeypatch):
+    monkeypatch.setitem(LOSSES, "standard", LOSSES["standard"])
+    (tmp_path / "net.py").write_text(NET + LOSS.replace('LOSSES["halved"] =', "LOSSES['standard'] ="))
+    with pytest.raises(ValueError, match=r"^loss 'standard' is not mettle's: a file of `plugins` has replaced it: "):
+        train(row(arch="net.py:MyNet", code=["net.py"]), options("standard"), *stores, *outputs(tmp_path), Job())

@@ -160,6 +160,7 @@ LOSSES = {
     "trades": Loss(trades, "Zhang et al. 2019, arXiv:1901.08573"),
 }
 check_registry("recipe.loss", LOSSES)
+_OURS = dict(LOSSES)
 
 
 def named(name: str, plugins: own.Digests) -> Loss:
@@ -173,9 +174,12 @@ def named(name: str, plugins: own.Digests) -> Loss:
     Raises
     ------
     ValueError
-        If there is none of this name, a plugin takes a name that there is, or it cannot be run.
+        If there is none of this name, a plugin takes a name that there is, also one that was run for an architecture,
+        or it cannot be run.
     """
     own.register(plugins, lambda: LOSSES)
+    if name in _OURS and LOSSES.get(name) is not _OURS[name]:
+        raise ValueError(f"loss '{name}' is not mettle's: a file of `plugins` has replaced it: choose another name")
     if name not in LOSSES:
         raise ValueError(f"unknown loss '{name}'; known: {', '.join(LOSSES)}; no file of `plugins` registers it")
     return LOSSES[name]
