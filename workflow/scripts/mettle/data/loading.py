@@ -147,8 +147,8 @@ def evaluation_images(store: Store, about: dict[str, Any], *, uncropped: bool = 
     store : the images
     about : metadata of the model's weights: size, resize, interpolation
     uncropped : for images that were made at the input size of a model, so that no border is lost: images of this
-        model's input size stay as they are; for others the shorter side becomes `size` before the centre crop,
-        whatever `resize` says
+        model's input size stay as they are; for others the shorter side becomes `size` before the centre crop, or
+        both sides do if `size` is [height, width], whatever `resize` says
     """
     size, resize = about["size"], about["resize"]
     if uncropped and (resize is not None or store.image(0).size != sides(size)[::-1]):
