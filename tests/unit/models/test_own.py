@@ -124,13 +124,16 @@ def test_what_gives_no_logits_of_the_classes_is_refused(net, name, message):
             "import no_such_package",
             "ModuleNotFoundError: No module named 'no_such_package': install 'no_such_package' ",
         ),
-        ("import blocks", "No module named 'blocks': 'blocks' lies beside it, but only the file that is named is read"),
+        (
+            "import layers_beside",
+            "No module named 'layers_beside': 'layers_beside' lies beside it, but only the file that is named is read",
+        ),
         ("1 / 0", "ZeroDivisionError: division by zero$"),
         ("raise SystemExit(3)", "SystemExit: 3$"),
     ],
 )
 def test_a_file_that_fails_on_import_says_its_last_line(net, text, message):
-    (net.parent / "blocks.py").touch()
+    (net.parent / "layers_beside.py").touch()
     before = set(sys.modules)
     net.write_text(text)
     with pytest.raises(ValueError, match=rf"^net\.py fails on import: .*{message}"):
