@@ -1,0 +1,135 @@
+"""Weather: snow, frost, fog, and spatter on the lens."""
+
+import cv2
+import numpy as np
+
+from mettle.corruptions.blur import _grid, dragged, smoothed
+from mettle.corruptions.kernels import add_zoomed
+
+Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
+_GREY = np.float32([0.299, 0.587, 0.114])
+_WATER = np.float32([175, 238, 238]) / 255
+_MUD = np.float32([63, 42, 20]) / 255
+
+
+def snow(
+    image: Image,
+    rng: np.random.Generator,
+    mean: float,
+    spread: float,
+    zoom: float,
+    threshold: float,
+    radius: int,
+    sigma: float,
+    kept: float,
+) -> Image:
+    """Flakes that fall, and the image whitened.
+
+    Parameters
+    ----------
+    mean, spread : of the normal noise that flakes are made of
+    zoom : factor by which the noise is enlarged
+    threshold : noise below it is no flake
+    radius, sigma : of the motion blur
+    kept : weight of the image; the rest is a brighter, grey one
+    """
+    shape = image.shape[:2]
+    noise = np.float32(mean) + np.float32(spread) * rng.standard_normal(shape, np.float32)
+    grown = np.zeros((*shape, 3), np.float32)
+    add_zoomed(np.repeat(noise[..., None], 3, axis=2), *(_grid(side, zoom, True) for side in shape), grown)
+    flakes = np.where(grown[..., 0] < threshold, 0, np.clip(grown[..., 0], 0, 1))
+    flakes = dragged(flakes.astype(np.float32), radius, sigma, rng.uniform(-135, -45))
+    flakes = np.rint(flakes * 255)[..., None] / np.float32(255)
+    grey = (image @ _GREY)[..., None] * 1.5 + 0.5
+    white = np.float32(kept) * image + np.float32(1 - kept) * np.maximum(image, grey)
+    return white + flakes + flakes[::-1, ::-1]
+
+
+def frost(image: Image, rng: np.random.Generator, kept: float, weight: float, *, textures: list[Image]) -> Image:
+    """The image and a random piece of one of several textures, each with a weight."""
+    texture = textures[rng.integers(len(textures))]
+    (height, width), (rows, columns) = image.shape[:2], texture.shape[:2]
+    scale = 1.1 * max(height / rows, width / columns, 1)
+    size = int(np.ceil(columns * scale)), int(np.ceil(rows * scale))
+    large = cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC)
+    top, left = rng.integers(large.shape[0] - height), rng.integers(large.shape[1] - width)
+    piece = large[top : top + height, left : left + width]
+    return np.float32(kept) * image + np.float32(weight) * np.clip(piece, 0, 1)
+
+
+def fog(image: Image, rng: np.random.Generator, amount: float, decay: float) -> Image:
+    """A fractal cloud added, and the brightest pixel kept what it was."""
+    height, width = image.shape[:2]
+    side = 1 << (max(height, width) - 1).bit_length()
+    brightest = image.max()
+    cloud = plasma(side, decay, rng)[:height, :width, None]
+    return (image + np.float32(amount) * cloud) * (brightest / (brightest + np.float32(amount)))
+
+
+def plasma(side: int, decay: float, rng: np.random.Generator) -> np.ndarray:
+    """Fractal heights in [0, 1], float32 (side, side), by the diamond-square algorithm on a torus.
+
+    Parameters
+    ----------
+    side : a power of two
+    decay : factor by which the noise falls from one scale to the next
+    """
+    heights = np.zeros((side, side), np.float32)
+    step, spread = side, 100.0
+
+    def middle(total: np.ndarray) -> np.ndarray:
+        noise = rng.random(total.shape, np.float32) * np.float32(2) - np.float32(1)
+        return total / 4 + np.float32(spread**2) * noise
+
+    while step >= 2:
+        half = step // 2
+        corners = heights[::step, ::step]
+        pairs = corners + np.roll(corners, -1, axis=0)
+        heights[half::step, half::step] = middle(pairs + np.roll(pairs, -1, axis=1))
+        centres = heights[half::step, half::step]
+        beside = centres + np.roll(centres, 1, axis=0) + corners + np.roll(corners, -1, axis=1)
+        heights[::step, half::step] = middle(beside)
+        above = centres + np.roll(centres, 1, axis=1) + corners + np.roll(corners, -1, axis=0)
+        heights[half::step, ::step] = middle(above)
+        step, spread = half, spread / decay
+    heights -= heights.min()
+    return heights / heights.max()
+
+
+def spatter(
+    image: Image,
+    rng: np.random.Generator,
+    mean: float,
+    spread: float,
+    sigma: float,
+    threshold: float,
+    strength: float,
+    mud: int,
+) -> Image:
+    """Drops of water, or specks of mud.
+
+    Parameters
+    ----------
+    mean, spread, sigma : of the normal noise that drops are made of, and of its blur in pixels
+    threshold : noise below it is no drop
+    strength : of water; of mud, the blur of its edges in pixels
+    mud : 1 for mud, 0 for water
+    """
+    noise = np.float32(mean) + np.float32(spread) * rng.standard_normal(image.shape[:2], np.float32)
+    liquid = smoothed(noise, sigma)
+    liquid[liquid < threshold] = 0
+    if mud:
+        specks = smoothed((liquid > threshold).astype(np.float32), strength)
+        specks[specks < 0.8] = 0
+        return image * (1 - specks[..., None]) + specks[..., None] * _MUD
+    drops = _drops(np.clip(liquid * 255, 0, 255).astype(np.uint8))
+    return image + np.float32(strength) * drops[..., None] * _WATER
+
+
+def _drops(liquid: np.ndarray) -> np.ndarray:
+    """Drops with a bright and a dark edge, float32 (h, w), at most 1."""
+    distance = cv2.distanceTransform(255 - cv2.Canny(liquid, 50, 150), cv2.DIST_L2, 5)
+    near = cv2.equalizeHist(cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8))
+    lit = cv2.filter2D(near, cv2.CV_8U, np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]], np.float32))
+    found = liquid.astype(np.float32) * cv2.blur(lit, (3, 3))
+    return found / max(found.max(), np.float32(1))
