@@ -6,7 +6,7 @@ from functools import cache
 import cv2
 import numpy as np
 
-from mettle.corruptions.kernels import add_shifted, add_zoomed, shuffle
+from mettle.corruptions.kernels import add_shifted, add_zoomed, convolve_symmetric, shuffle
 
 Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
 
@@ -25,15 +25,25 @@ def gaussian_blur(image: Image, rng: np.random.Generator, sigma: float) -> Image
 
 def defocus_blur(image: Image, rng: np.random.Generator, radius: float, edge: float) -> Image:
     """Blurred by a disk of this radius in pixels, whose edge is a Gaussian of standard deviation `edge`."""
-    return cv2.filter2D(image, -1, _disk(radius, edge))
+    disk = _disk(radius, edge)
+    pad = len(disk) - 1
+    padded = cv2.copyMakeBorder(image, pad, pad, pad, pad, cv2.BORDER_REFLECT_101)
+    height, width, channels = image.shape
+    total = np.zeros((height, width * channels), np.float32)
+    convolve_symmetric(padded.reshape(len(padded), -1), disk, channels, total)
+    return total.reshape(image.shape)
 
 
 @cache
 def _disk(radius: float, edge: float) -> np.ndarray:
+    """Lower right quarter of the disk, its axes included, float32 (reach + 1, reach + 1)."""
     reach, side = (8, 3) if radius <= 8 else (int(radius), 5)
     x, y = np.meshgrid(*(np.arange(-reach, reach + 1),) * 2)
     disk = (x**2 + y**2 <= radius**2).astype(np.float32)
-    return cv2.GaussianBlur(disk / disk.sum(), (side, side), sigmaX=edge)
+    smooth = cv2.GaussianBlur(disk / disk.sum(), (side, side), sigmaX=edge)
+    quarter = smooth[reach:, reach:]
+    used = 1 + int(np.flatnonzero(quarter[0] > 1e-12)[-1])
+    return np.ascontiguousarray(quarter[:used, :used])
 
 
 def glass_blur(

@@ -1,9 +1,12 @@
 """Digital: contrast, colour, elastic deformation, pixelation, compression."""
 
+from functools import cache
+
 import cv2
 import numpy as np
+from scipy.fft import dctn, idctn
 
-from mettle.corruptions.blur import smoothed
+from mettle.corruptions.kernels import change_saturation, raise_value
 
 Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
 
@@ -16,21 +19,16 @@ def contrast(image: Image, rng: np.random.Generator, factor: float) -> Image:
 
 def brightness(image: Image, rng: np.random.Generator, more: float) -> Image:
     """The value of HSV raised by `more`, at the same hue and saturation."""
-    value = image.max(axis=2, keepdims=True)
-    raised = np.minimum(value + np.float32(more), 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(value > 0, image * (raised / value), raised)
+    out = np.empty_like(image)
+    raise_value(image.reshape(-1, 3), np.float32(more), out.reshape(-1, 3))
+    return out
 
 
 def saturate(image: Image, rng: np.random.Generator, gain: float, offset: float) -> Image:
     """The saturation of HSV multiplied and shifted, at the same hue and value; grey takes the hue of red."""
-    value, least = image.max(axis=2, keepdims=True), image.min(axis=2, keepdims=True)
-    spread = value - least
-    with np.errstate(divide="ignore", invalid="ignore"):
-        saturation = np.where(value > 0, spread / value, 0)
-        pure = np.where(spread > 0, (value - image) / spread, np.float32([0, 1, 1]))
-    raised = np.clip(saturation * np.float32(gain) + np.float32(offset), 0, 1)
-    return value * (1 - raised * pure)
+    out = np.empty_like(image)
+    change_saturation(image.reshape(-1, 3), np.float32(gain), np.float32(offset), out.reshape(-1, 3))
+    return out
 
 
 def jpeg_compression(image: Image, rng: np.random.Generator, quality: int) -> Image:
@@ -40,43 +38,99 @@ def jpeg_compression(image: Image, rng: np.random.Generator, quality: int) -> Im
     return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
 
 
-def pixelate(image: Image, rng: np.random.Generator, scale: float) -> Image:
-    """Reduced to `scale` of its sides by the mean of each cell, and enlarged again by the nearest pixel."""
-    small = image
-    for axis in (1, 0):
-        small = np.rint(_boxed(small, axis, int(image.shape[axis] * scale)) * 255) / np.float32(255)
+def pixelate(image: Image, rng: np.random.Generator, scale: float, *, boxed: bool = False) -> Image:
+    """Reduced to `scale` of its sides by the mean of each cell, and enlarged again by the nearest pixel.
+
+    `boxed` enlarges by means of cells, too, as ImageNet-C does: a pixel between two cells is their mean.
+    """
+    height, width = image.shape[:2]
+    small = _eight_bits(_boxed(_eight_bits(_boxed(image, 1, int(width * scale))), 0, int(height * scale)))
+    if boxed:
+        return _boxed(_eight_bits(_boxed(small, 1, width)), 0, height)
     rows, columns = (
         ((np.arange(side) + 0.5) * there / side).astype(int)
-        for side, there in zip(image.shape[:2], small.shape[:2], strict=True)
+        for side, there in zip((height, width), small.shape[:2], strict=True)
     )
     return small[rows][:, columns]
 
 
+def _eight_bits(image: Image) -> Image:
+    return np.rint(image * 255) / np.float32(255)
+
+
 def _boxed(image: Image, axis: int, count: int) -> Image:
-    """Means of `count` cells along an axis; a cell holds the pixels whose centres lie in it."""
-    side = image.shape[axis]
+    """Means of `count` cells along an axis; a cell holds the pixels whose centres lie in it, or the nearest one."""
+    weights = _cells(image.shape[axis], count)
+    return np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis)
+
+
+@cache
+def _cells(side: int, count: int) -> np.ndarray:
+    """Weights (count, side) of the pixels of each cell, float32."""
     scale = side / count
-    centres = (np.arange(count) + 0.5) * scale
-    low = (centres - 0.5 * scale + 0.5).astype(int)
-    high = np.minimum((centres + 0.5 * scale + 0.5).astype(int), side)
-    weights = np.zeros((count, side), np.float32)
-    for cell in range(count):
-        inside = np.arange(low[cell], high[cell])
-        offset = (inside - centres[cell] + 0.5) / scale
-        weights[cell, inside] = (offset > -0.5) & (offset <= 0.5)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis).astype(np.float32)
+    reach = max(scale, 1.0)  # cells that are smaller than a pixel reach as far as one
+    centres = (np.arange(count)[:, None] + 0.5) * scale
+    offset = (np.arange(side) - centres + 0.5) / reach
+    weights = ((offset > -0.5) & (offset <= 0.5)).astype(np.float32)
+    return weights / weights.sum(axis=1, keepdims=True)
 
 
 def elastic_transform(image: Image, rng: np.random.Generator, gain: float) -> Image:
-    """Every pixel moved by a smooth random displacement; the variant of images of any size.
+    """Every pixel moved by a smooth random displacement.
 
     Displacements are uniform up to 1/200 of the height, smoothed over 1 % of each side, and multiplied by `gain`.
     """
     height, width = image.shape[:2]
-    moved = []
-    for places in np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)):
-        noise = (rng.random((height, width), np.float32) * 2 - 1) * np.float32(height * 0.005)
-        smooth = smoothed(noise, (height * 0.01, width * 0.01), truncate=3, border=cv2.BORDER_REFLECT)
-        moved.append(places + smooth * np.float32(gain))
-    return cv2.remap(image, *moved, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    sigmas = height * 0.01, width * 0.01
+    most = np.float32(height * 0.005 * gain)
+    return _moved(image, [most * _smooth_noise(rng, (height, width), sigmas) for _ in range(2)])
+
+
+def elastic_affine(
+    image: Image, rng: np.random.Generator, gain: float, sigma: float, jitter: float, *, unit: float = 244
+) -> Image:
+    """A random affine map, then every pixel moved by a smooth random displacement, as in ImageNet-C.
+
+    Parameters
+    ----------
+    gain, sigma, jitter : of the displacement, of its smoothing, and of the three points that the affine map moves
+    unit : pixels that all three are multiples of; ImageNet-C has 244, a slip for 224
+    """
+    shape = image.shape[:2]
+    centre, reach = np.float32(shape) // 2, min(shape) // 3
+    corners = np.float32([centre + reach, [centre[0] + reach, centre[1] - reach], centre - reach])
+    moved = corners + rng.uniform(-unit * jitter, unit * jitter, corners.shape).astype(np.float32)
+    affine = cv2.getAffineTransform(corners, moved)
+    image = cv2.warpAffine(image, affine, shape[::-1], borderMode=cv2.BORDER_REFLECT_101)
+    if not gain:
+        return image
+    return _moved(image, [np.float32(gain * unit) * _smooth_noise(rng, shape, (sigma * unit,) * 2) for _ in range(2)])
+
+
+def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigmas: tuple[float, float]) -> np.ndarray:
+    """Uniform noise in [-1, 1), blurred by Gaussians that end after three standard deviations; edges are mirrored.
+
+    In the cosine domain, where mirrored edges cost nothing and a wide blur costs no more than a narrow one.
+    """
+    noise = dctn(rng.random(shape, np.float32) * 2 - 1, type=2)
+    for axis, (side, sigma) in enumerate(zip(shape, sigmas, strict=True)):
+        answer = _answer(side, sigma)
+        noise *= answer[:, None] if axis == 0 else answer
+    return idctn(noise, type=2)
+
+
+@cache
+def _answer(side: int, sigma: float) -> np.ndarray:
+    """What a Gaussian blur makes of each cosine of a side, float32 (side,)."""
+    steps = np.arange(1, int(3 * sigma + 0.5) + 1)
+    weights = np.exp(-(steps**2) / (2 * max(sigma, 1e-9) ** 2))
+    waves = np.cos(np.pi * np.arange(side)[:, None] * steps / side) @ weights
+    return ((1 + 2 * waves) / (1 + 2 * weights.sum())).astype(np.float32)
+
+
+def _moved(image: Image, shifts: list[np.ndarray]) -> Image:
+    """The image read at shifted coordinates, those of columns first; edges are mirrored."""
+    height, width = image.shape[:2]
+    places = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    maps = [place + shift.astype(np.float32) for place, shift in zip(places, shifts, strict=True)]
+    return cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)

@@ -5,7 +5,9 @@ from numba import njit
 
 
 @njit(cache=True)
-def poisson_counts(pixels: np.ndarray, uniform: np.ndarray, cumulative: np.ndarray, counts: np.ndarray) -> None:
+def poisson_counts(
+    pixels: np.ndarray, uniform: np.ndarray, cumulative: np.ndarray, guide: np.ndarray, counts: np.ndarray
+) -> None:
     """Poisson counts by inversion, into `counts`.
 
     Parameters
@@ -13,18 +15,16 @@ def poisson_counts(pixels: np.ndarray, uniform: np.ndarray, cumulative: np.ndarr
     pixels : uint8 (n,)
     uniform : float64 (n,) in [0, 1)
     cumulative : float64 (256, most + 1), distribution function of the counts of each grey level, 1 at the end
+    guide : int (256, parts), least count whose distribution function exceeds each part of [0, 1): where to begin
     counts : float32 (n,)
     """
+    parts = guide.shape[1]
     for index in range(len(pixels)):
-        row, draw, count = cumulative[pixels[index]], uniform[index], 0
-        low, high = 0, len(row) - 1
-        while low < high:
-            count = (low + high) // 2
-            if row[count] > draw:
-                high = count
-            else:
-                low = count + 1
-        counts[index] = low
+        level, draw = pixels[index], uniform[index]
+        count = guide[level, int(draw * parts)]
+        while cumulative[level, count] <= draw:
+            count += 1
+        counts[index] = count
 
 
 @njit(cache=True)
@@ -100,3 +100,65 @@ def add_shifted(padded: np.ndarray, weights: np.ndarray, rows: np.ndarray, colum
             weight = weights[copy]
             for index in range(width):
                 target[index] += weight * source[index]
+
+
+@njit(cache=True, fastmath=True)
+def convolve_symmetric(padded: np.ndarray, kernel: np.ndarray, step: int, out: np.ndarray) -> None:
+    """Convolution with a kernel that is symmetric in rows and in columns, into `out` (h, w channels) of zeros.
+
+    Parameters
+    ----------
+    padded : float32 (h + 2 reach, (w + 2 reach) channels)
+    kernel : float32 (reach + 1, reach + 1), its lower right quarter; row 0 and column 0 are its axes
+    step : channels
+    """
+    (height, width), reach = out.shape, len(kernel) - 1
+    pair = np.empty(padded.shape[1], np.float32)
+    for row in range(height):
+        target = out[row]
+        for down in range(reach + 1):
+            upper, lower = padded[row + reach - down], padded[row + reach + down]
+            scale = np.float32(1) if down else np.float32(0.5)
+            for index in range(len(pair)):
+                pair[index] = scale * (upper[index] + lower[index])
+            for across in range(reach + 1):
+                weight = kernel[down, across]
+                if weight == 0:
+                    continue
+                if across == 0:
+                    weight *= np.float32(0.5)
+                left = pair[(reach - across) * step : (reach - across) * step + width]
+                right = pair[(reach + across) * step : (reach + across) * step + width]
+                for index in range(width):
+                    target[index] += weight * (left[index] + right[index])
+
+
+@njit(cache=True)
+def raise_value(image: np.ndarray, more: np.float32, out: np.ndarray) -> None:
+    """HSV's value raised by `more` up to 1, hue and saturation kept; images (n, 3)."""
+    for index in range(len(image)):
+        red, green, blue = image[index]
+        value = max(red, green, blue)
+        raised = min(value + more, np.float32(1))
+        scale = raised / value if value > 0 else np.float32(0)
+        rest = np.float32(0) if value > 0 else raised
+        out[index, 0], out[index, 1], out[index, 2] = red * scale + rest, green * scale + rest, blue * scale + rest
+
+
+@njit(cache=True)
+def change_saturation(image: np.ndarray, gain: np.float32, offset: np.float32, out: np.ndarray) -> None:
+    """HSV's saturation s becomes gain s + offset, in [0, 1], hue and value kept; grey has the hue of red; (n, 3)."""
+    for index in range(len(image)):
+        red, green, blue = image[index]
+        value, least = max(red, green, blue), min(red, green, blue)
+        spread = value - least
+        saturation = spread / value if value > 0 else np.float32(0)
+        changed = min(max(saturation * gain + offset, np.float32(0)), np.float32(1))
+        if spread > 0:
+            scale = value * changed / spread
+            out[index, 0] = value - scale * (value - red)
+            out[index, 1] = value - scale * (value - green)
+            out[index, 2] = value - scale * (value - blue)
+        else:
+            out[index, 0] = value
+            out[index, 1] = out[index, 2] = value * (1 - changed)

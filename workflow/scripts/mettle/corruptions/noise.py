@@ -30,14 +30,15 @@ def shot_noise(image: Image, rng: np.random.Generator, rate: float) -> Image:
     """Counts of a Poisson distribution whose mean is `rate` at the brightest pixel, divided by `rate`."""
     levels = np.rint(image * 255).astype(np.uint8).ravel()
     counts = np.empty(len(levels), np.float32)
-    poisson_counts(levels, rng.random(len(levels)), _cumulative(rate), counts)
+    poisson_counts(levels, rng.random(len(levels)), *_distributions(rate), counts)
     return (counts / np.float32(rate)).reshape(image.shape)
 
 
 @cache
-def _cumulative(rate: float) -> np.ndarray:
-    """Distribution function of the counts of each of 256 grey levels."""
+def _distributions(rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Distribution functions of the counts of 256 grey levels, and where a search in each of 256 parts begins."""
     means = np.arange(256)[:, None] / 255 * rate
     table = poisson.cdf(np.arange(int(poisson.isf(1e-13, rate)) + 1), means)
     table[:, -1] = 1
-    return table
+    parts = np.arange(256) / 256
+    return table, np.stack([np.searchsorted(row, parts, side="right") for row in table])
