@@ -11,7 +11,9 @@ from mettle.corruptions.kernels import add_shifted, add_zoomed, convolve_symmetr
 Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
 
 
-def smoothed(image: Image, sigma: float | tuple[float, float], truncate: float = 4.0, border: int = cv2.BORDER_REPLICATE):
+def smoothed(
+    image: Image, sigma: float | tuple[float, float], truncate: float = 4.0, border: int = cv2.BORDER_REPLICATE
+):
     """Gaussian blur; `sigma` in pixels, or of rows and columns, and the kernel ends after `truncate` of them."""
     rows, columns = sigma if isinstance(sigma, tuple) else (sigma, sigma)
     size = tuple(2 * int(truncate * side + 0.5) + 1 for side in (columns, rows))
@@ -101,12 +103,12 @@ def zoom_blur(image: Image, rng: np.random.Generator, step: float, count: int, *
     height, width = image.shape[:2]
     total = image.copy()
     for factor in 1 + step * np.arange(count):
-        add_zoomed(image, *(_grid(side, factor, corner) for side in (height, width)), total)
+        add_zoomed(image, *(grid(side, factor, corner) for side in (height, width)), total)
     return total / np.float32(count + 1)
 
 
 @cache
-def _grid(side: int, factor: float, corner: bool) -> np.ndarray:
+def grid(side: int, factor: float, corner: bool) -> np.ndarray:
     """Coordinates (side,) in an image at which a zoomed copy is read, whose ends lie on ends of the middle part."""
     part = math.ceil(side / factor)
     grown = round(part * factor)

@@ -83,7 +83,9 @@ def add_zoomed(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, total: 
 
 
 @njit(cache=True, fastmath=True)
-def add_shifted(padded: np.ndarray, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.ndarray) -> None:
+def add_shifted(
+    padded: np.ndarray, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.ndarray
+) -> None:
     """Weighted sum of shifted copies of an image, into `out` (h, w channels) of zeros.
 
     Parameters

@@ -1,9 +1,11 @@
 """Weather: snow, frost, fog, and spatter on the lens."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from mettle.corruptions.blur import _grid, dragged, smoothed
+from mettle.corruptions.blur import dragged, grid, smoothed
 from mettle.corruptions.kernels import add_zoomed
 
 Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
@@ -22,6 +24,8 @@ def snow(
     radius: int,
     sigma: float,
     kept: float,
+    *,
+    rounded_first: bool = False,
 ) -> Image:
     """Flakes that fall, and the image whitened.
 
@@ -32,35 +36,54 @@ def snow(
     threshold : noise below it is no flake
     radius, sigma : of the motion blur
     kept : weight of the image; the rest is a brighter, grey one
+    rounded_first : flakes are rounded to 8 bits before they are blurred, too, as in ImageNet-C
     """
     shape = image.shape[:2]
     noise = np.float32(mean) + np.float32(spread) * rng.standard_normal(shape, np.float32)
     grown = np.zeros((*shape, 3), np.float32)
-    add_zoomed(np.repeat(noise[..., None], 3, axis=2), *(_grid(side, zoom, True) for side in shape), grown)
-    flakes = np.where(grown[..., 0] < threshold, 0, np.clip(grown[..., 0], 0, 1))
-    flakes = dragged(flakes.astype(np.float32), radius, sigma, rng.uniform(-135, -45))
-    flakes = np.rint(flakes * 255)[..., None] / np.float32(255)
+    add_zoomed(np.repeat(noise[..., None], 3, axis=2), *(grid(side, zoom, True) for side in shape), grown)
+    flakes = np.where(grown[..., 0] < threshold, np.float32(0), np.clip(grown[..., 0], 0, 1))
+    flakes = _eight_bits(flakes) if rounded_first else flakes
+    flakes = _eight_bits(dragged(flakes, radius, sigma, rng.uniform(-135, -45)))[..., None]
     grey = (image @ _GREY)[..., None] * 1.5 + 0.5
     white = np.float32(kept) * image + np.float32(1 - kept) * np.maximum(image, grey)
     return white + flakes + flakes[::-1, ::-1]
 
 
-def frost(image: Image, rng: np.random.Generator, kept: float, weight: float, *, textures: list[Image]) -> Image:
-    """The image and a random piece of one of several textures, each with a weight."""
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    return np.rint(image * 255) / np.float32(255)
+
+
+def frost(
+    image: Image,
+    rng: np.random.Generator,
+    kept: float,
+    weight: float,
+    *,
+    textures: Sequence[Image],
+    scale: float = 1.1,
+) -> Image:
+    """The image and a random piece of one of several textures, each with a weight.
+
+    The texture is enlarged by `scale`, or by more if the image is larger.
+    """
     texture = textures[rng.integers(len(textures))]
     (height, width), (rows, columns) = image.shape[:2], texture.shape[:2]
-    scale = 1.1 * max(height / rows, width / columns, 1)
+    scale *= max(height / (rows * scale) + 1e-6, width / (columns * scale) + 1e-6, 1)
     size = int(np.ceil(columns * scale)), int(np.ceil(rows * scale))
     large = cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC)
-    top, left = rng.integers(large.shape[0] - height), rng.integers(large.shape[1] - width)
+    top, left = (rng.integers(there - here + 1) for there, here in zip(large.shape, image.shape[:2], strict=False))
     piece = large[top : top + height, left : left + width]
     return np.float32(kept) * image + np.float32(weight) * np.clip(piece, 0, 1)
 
 
-def fog(image: Image, rng: np.random.Generator, amount: float, decay: float) -> Image:
-    """A fractal cloud added, and the brightest pixel kept what it was."""
+def fog(image: Image, rng: np.random.Generator, amount: float, decay: float, *, least: int = 1) -> Image:
+    """A fractal cloud added, and the brightest pixel kept what it was.
+
+    The cloud's side is the next power of two, and at least `least`: 256 for every image of ImageNet-C.
+    """
     height, width = image.shape[:2]
-    side = 1 << (max(height, width) - 1).bit_length()
+    side = max(1 << (max(height, width) - 1).bit_length(), least)
     brightest = image.max()
     cloud = plasma(side, decay, rng)[:height, :width, None]
     return (image + np.float32(amount) * cloud) * (brightest / (brightest + np.float32(amount)))
