@@ -13,7 +13,7 @@ Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
 
 def smoothed(
     image: Image, sigma: float | tuple[float, float], truncate: float = 4.0, border: int = cv2.BORDER_REPLICATE
-):
+) -> Image:
     """Gaussian blur; `sigma` in pixels, or of rows and columns, and the kernel ends after `truncate` of them."""
     rows, columns = sigma if isinstance(sigma, tuple) else (sigma, sigma)
     size = tuple(2 * int(truncate * side + 0.5) + 1 for side in (columns, rows))

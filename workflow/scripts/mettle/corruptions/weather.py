@@ -1,5 +1,6 @@
 """Weather: snow, frost, fog, and spatter on the lens."""
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -65,12 +66,13 @@ def frost(
 ) -> Image:
     """The image and a random piece of one of several textures, each with a weight.
 
-    The texture is enlarged by `scale`, or by more if the image is larger.
+    The texture is enlarged by `scale`, and if the image is larger than it, by as much more as the image needs.
     """
     texture = textures[rng.integers(len(textures))]
     (height, width), (rows, columns) = image.shape[:2], texture.shape[:2]
-    scale *= max(height / (rows * scale) + 1e-6, width / (columns * scale) + 1e-6, 1)
-    size = int(np.ceil(columns * scale)), int(np.ceil(rows * scale))
+    needed = max(height / rows, width / columns)
+    factor = max(scale * max(needed, 1), needed)
+    size = math.ceil(columns * factor), math.ceil(rows * factor)
     large = cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC)
     top, left = (rng.integers(there - here + 1) for there, here in zip(large.shape, image.shape[:2], strict=False))
     piece = large[top : top + height, left : left + width]
