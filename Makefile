@@ -94,8 +94,8 @@ dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 report: $(READY) ## results/report.html with figures, tables, captions and run times
 	$(BIN)/snakemake --profile profiles/local --report results/report.html
 
-docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md and library.md, and the tables of speed.md, from what they describe
-	for page in tables measures reruns library speed; do $(BIN)/python docs/make_$$page.py || exit 1; done
+docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md and library.md, the tables of speed.md and the picture of corruptions.md
+	for page in tables measures reruns library speed corruptions; do $(BIN)/python docs/make_$$page.py || exit 1; done
 
 MADE := results logs .snakemake benchmarks/results
 

@@ -19,6 +19,7 @@ PRIMITIVES = [
     "seeds",
     "cuda",
     "schema",
+    "corruptions",
     "tables",
     "stats",
     "plan",
@@ -135,7 +136,7 @@ def test_plan_needs_no(name):
     assert name not in packages(LIBRARY / "plan" / "__init__.py")
 
 
-LIGHT = ["measures", "stats", "tables", "flow", "schema", "controller"]
+LIGHT = ["corruptions", "measures", "stats", "tables", "flow", "schema", "controller"]
 LIGHT += [f"stages.{name}" for name in ("plot", "tabulate", "compare", "publish")]
 
 

@@ -56,7 +56,7 @@ def glass_blur(
     `copies` as published: there the exchange overwrites one of the two pixels, which makes the corruption stronger.
     """
     height, width, _ = image.shape
-    mixed = np.floor(smoothed(image, sigma) * 255).clip(0, 255).astype(np.uint8)
+    mixed = np.floor(smoothed(image, sigma) * 255 + 1e-3).clip(0, 255).astype(np.uint8)
     shifts = rng.integers(-most, most, (rounds, height - 2 * most, width - 2 * most, 2), np.int8)
     shuffle(mixed, shifts, most, copies)
     return smoothed(mixed.astype(np.float32) / 255, sigma)

@@ -138,7 +138,7 @@ class Corrupter:
         rng = np.random.default_rng(derive(self.seed, "corruption", name, severity, key))
         found = self._run(name)(pixels.astype(np.float32) / 255, rng, *_parameters(self.family, name, severity))
         made = _bytes(found, self.parity.truncated)
-        return np.ascontiguousarray(made[..., ::-1]) if self.parity.bgr else made
+        return np.ascontiguousarray(made[..., ::-1] if self.parity.bgr else made)
 
     def _run(self, name: str) -> Callable[..., np.ndarray]:
         run = _VARIANTS[self.family].get(name, CORRUPTIONS[name].run)
