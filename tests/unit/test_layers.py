@@ -14,6 +14,7 @@ PRIMITIVES = [
     "text",
     "typed",
     "units",
+    "compiled",
     "scales",
     "digests",
     "seeds",

@@ -1,10 +1,13 @@
 """Loops over pixels that NumPy and OpenCV do not have, compiled by Numba."""
 
+from functools import partial
+
 import numpy as np
-from numba import njit
+
+from mettle.compiled import compiled
 
 
-@njit(cache=True)
+@compiled
 def poisson_counts(
     pixels: np.ndarray, uniform: np.ndarray, cumulative: np.ndarray, guide: np.ndarray, counts: np.ndarray
 ) -> None:
@@ -27,7 +30,7 @@ def poisson_counts(
         counts[index] = count
 
 
-@njit(cache=True)
+@compiled
 def shuffle(image: np.ndarray, shifts: np.ndarray, most: int, copies: bool) -> None:
     """Exchange every pixel with a neighbour, once per round, from the last to the first, in place.
 
@@ -52,7 +55,7 @@ def shuffle(image: np.ndarray, shifts: np.ndarray, most: int, copies: bool) -> N
                         image[there, beside, channel] = kept
 
 
-@njit(cache=True, fastmath=True)
+@partial(compiled, fastmath=True)
 def add_zoomed(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, total: np.ndarray) -> None:
     """Add an image, interpolated linearly at a grid of coordinates, to `total`.
 
@@ -82,7 +85,7 @@ def add_zoomed(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, total: 
             target[index] += upper[index] + part * (lower[index] - upper[index])
 
 
-@njit(cache=True, fastmath=True)
+@partial(compiled, fastmath=True)
 def add_shifted(
     padded: np.ndarray, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.ndarray
 ) -> None:
@@ -104,7 +107,7 @@ def add_shifted(
                 target[index] += weight * source[index]
 
 
-@njit(cache=True, fastmath=True)
+@partial(compiled, fastmath=True)
 def convolve_symmetric(padded: np.ndarray, kernel: np.ndarray, step: int, out: np.ndarray) -> None:
     """Convolution with a kernel that is symmetric in rows and in columns, into `out` (h, w channels) of zeros.
 
@@ -135,7 +138,7 @@ def convolve_symmetric(padded: np.ndarray, kernel: np.ndarray, step: int, out: n
                     target[index] += weight * (left[index] + right[index])
 
 
-@njit(cache=True)
+@compiled
 def raise_value(image: np.ndarray, more: np.float32, out: np.ndarray) -> None:
     """HSV's value raised by `more` up to 1, hue and saturation kept; images (n, 3)."""
     for index in range(len(image)):
@@ -147,7 +150,7 @@ def raise_value(image: np.ndarray, more: np.float32, out: np.ndarray) -> None:
         out[index, 0], out[index, 1], out[index, 2] = red * scale + rest, green * scale + rest, blue * scale + rest
 
 
-@njit(cache=True)
+@compiled
 def change_saturation(image: np.ndarray, gain: np.float32, offset: np.float32, out: np.ndarray) -> None:
     """HSV's saturation s becomes gain s + offset, in [0, 1], hue and value kept; grey has the hue of red; (n, 3)."""
     for index in range(len(image)):

@@ -13,21 +13,13 @@ A triangle is one integer, (rank of its longest edge in K) * n + (its other vert
 cannot make the pairing inconsistent, and the bars of positive length do not depend on how ties are broken.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from mettle.compiled import compiled
 
 MOST = 8000  # points, so that n^5 / 4, the bound of a heap entry, fits a 64-bit integer
-
-
-def compiled(function: Callable) -> Callable:
-    """The function in machine code, compiled at its first call and cached for later processes."""
-    try:
-        return njit(cache=True)(function)
-    except RuntimeError:  # neither this folder nor the user's cache folder is writable
-        return njit(function)
 
 
 class Graph(NamedTuple):

@@ -20,7 +20,8 @@ bars(K).
 
 import numpy as np
 
-from mettle.measures.reduction import MOST, Graph, compiled, image_bars, pairs
+from mettle.compiled import compiled
+from mettle.measures.reduction import MOST, Graph, image_bars, pairs
 
 
 def divergence(a: np.ndarray, b: np.ndarray) -> float:
