@@ -87,7 +87,7 @@ def subgroups(demo: Demo) -> pd.DataFrame:
     means = pairs.groupby(["dataset", "measure", "eps", "subgroup"], sort=False)["value"].mean().reset_index()
     tests = frame[frame["model"] == "all"].assign(subgroup="p, " + frame["subgroup"])
     cells = pd.concat(
-        [means.assign(cell=means["value"].map(_number)), tests.assign(cell=tests["p"].map("{:.3f}".format))]
+        [means.assign(cell=means["value"].map(_number)), tests.assign(cell=tests["p"].map(_p_value))]
     )
     return _wide(
         cells.assign(subgroup=cells["subgroup"].str.replace("_matched", ", equal n")), ["measure", "eps"], "subgroup"
@@ -179,6 +179,11 @@ def _intervals(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(
         cell=[_number(value) + ("" if pd.isna(lo) else f" ({_number(lo)} to {_number(hi)})") for value, lo, hi in ends]
     )
+
+
+def _p_value(value: float) -> str:
+    """A p-value with three digits, or what it is below."""
+    return "< 0.001" if value < 0.0005 else f"{value:.3f}"
 
 
 def _number(value: float) -> str:
