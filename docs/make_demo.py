@@ -86,9 +86,7 @@ def subgroups(demo: Demo) -> pd.DataFrame:
     pairs = frame[frame["model"] != "all"]
     means = pairs.groupby(["dataset", "measure", "eps", "subgroup"], sort=False)["value"].mean().reset_index()
     tests = frame[frame["model"] == "all"].assign(subgroup="p, " + frame["subgroup"])
-    cells = pd.concat(
-        [means.assign(cell=means["value"].map(_number)), tests.assign(cell=tests["p"].map(_p_value))]
-    )
+    cells = pd.concat([means.assign(cell=means["value"].map(_number)), tests.assign(cell=tests["p"].map(_p_value))])
     return _wide(
         cells.assign(subgroup=cells["subgroup"].str.replace("_matched", ", equal n")), ["measure", "eps"], "subgroup"
     )
