@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
-from test_registry import image
+from test_corruptions import image
 
 from mettle.corruptions import blur, digital, noise, weather
 from mettle.corruptions.parameters import FAMILIES
