@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 
 import yaml
@@ -22,7 +21,7 @@ from rattler import MatchSpec
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from environments import ENVS, direct, normal, pins, pip_part, required, requirements  # noqa: E402 (the path comes first)
+from environments import ENVS, bytes_of, direct, normal, pins, pip_part, required, requirements  # noqa: E402 (the path comes first)
 
 PIP = "25.2"
 HEAD = """\
@@ -131,9 +130,8 @@ def check(env: Path) -> str:
         raise ValueError(f"{env.name}: torch without CUDA, or CUDA without torch")
     if env.read_text() != text(env, found):
         raise ValueError(f"{env.name}: not what the imports and requirements.lock say: make pins")
-    size = sum(file.size or 0 for name in found for file in metadata.files(name))
     build = f"CUDA build of torch {found['torch']['version']}" if cuda else "no torch"
-    return f"{env.name:16} {len(found):4} packages {size / 1e9:5.1f} GB  {build}"
+    return f"{env.name:16} {len(found):4} packages {bytes_of(found) / 1e9:5.1f} GB  {build}"
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
@@ -96,6 +96,11 @@ def names(script: Path) -> set[str]:
     tops = {name: name.split(".")[0] for name in found}
     mine = {name for name, top in tops.items() if not {top, PACKAGES.get(top)} & {*sys.stdlib_module_names, *OPTIONAL}}
     return mine | {name.replace("-", "_") for name in packages(script) & set().union(*BEHIND.values())}
+
+
+def bytes_of(packages: Iterable[str]) -> int:
+    """Size of the files of packages that this Python has."""
+    return sum(file.size or 0 for name in packages for file in metadata.files(name))
 
 
 def required(names: set[str], requires: Requires = metadata.requires, linux: bool = True) -> set[str]:
