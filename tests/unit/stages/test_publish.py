@@ -174,7 +174,7 @@ def test_progress_sees_every_image(tmp_path):
 
 def test_only_attacked_images_are_published_as_such(robustbench, tmp_path):
     dataset, paths = robustbench
-    with pytest.raises(ValueError, match=r"val\.lmdb holds no attacked images"):
+    with pytest.raises(ValueError, match=r"val\.lmdb has no attacked images"):
         publish.publish_perturbed(dataset, paths[0], "m", "a", tmp_path)
 
 
