@@ -60,6 +60,11 @@ def test_reversed_channels_are_the_corruption_of_the_reversed_image(name):
     assert np.array_equal(found[..., ::-1], Corrupter()(np.ascontiguousarray(clean[..., ::-1]), name, 4, key=0))
 
 
+def test_an_unknown_family_is_refused_in_a_sentence():
+    with pytest.raises(ValueError, match=r"^unknown family of corruptions 'imagenetc': did you mean 'imagenet_c'\?$"):
+        Corrupter("imagenetc")
+
+
 @pytest.mark.parametrize(
     ("given", "name", "severity", "message"),
     [

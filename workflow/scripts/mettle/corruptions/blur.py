@@ -1,7 +1,7 @@
 """Blur: out of focus, through frosted glass, in motion, while zooming."""
 
 import math
-from functools import cache
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -36,7 +36,7 @@ def defocus_blur(image: Image, rng: np.random.Generator, radius: float, edge: fl
     return total.reshape(image.shape)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _disk(radius: float, edge: float) -> np.ndarray:
     """Lower right quarter of the disk, its axes included, float32 (reach + 1, reach + 1)."""
     reach, side = (8, 3) if radius <= 8 else (int(radius), 5)
@@ -107,7 +107,7 @@ def zoom_blur(image: Image, rng: np.random.Generator, step: float, count: int, *
     return total / np.float32(count + 1)
 
 
-@cache
+@lru_cache(maxsize=256)
 def grid(side: int, factor: float, corner: bool) -> np.ndarray:
     """Coordinates (side,) in an image at which a zoomed copy is read, whose ends lie on ends of the middle part."""
     part = math.ceil(side / factor)

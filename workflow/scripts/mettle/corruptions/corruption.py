@@ -109,12 +109,21 @@ class Corrupter:
     seed : of the run
     parity : slips that are reproduced
     frosts : textures of frost, float32 (h, w, 3) in [0, 1]; without it, those of mettle
+
+    Raises
+    ------
+    ValueError
+        If there is no such family.
     """
 
     family: str = "imagecorruptions"
     seed: int = 0
     parity: Parity = Parity()
     frosts: Sequence[np.ndarray] | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"unknown family of corruptions '{self.family}'{schema.suggest(self.family, FAMILIES)}")
 
     def __call__(self, image: np.ndarray, name: str, severity: int, key: int | str) -> np.ndarray:
         """A corrupted image, uint8 (h, w, 3); the same bytes for the same arguments, in any order and process.

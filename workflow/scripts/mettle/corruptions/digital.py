@@ -1,6 +1,6 @@
 """Digital: contrast, colour, elastic deformation, pixelation, compression."""
 
-from functools import cache
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -44,9 +44,9 @@ def pixelate(image: Image, rng: np.random.Generator, scale: float, *, boxed: boo
     `boxed` enlarges by means of cells, too, as ImageNet-C does: a pixel between two cells is their mean.
     """
     height, width = image.shape[:2]
-    small = _eight_bits(_boxed(_eight_bits(_boxed(image, 1, int(width * scale))), 0, int(height * scale)))
+    small = eight_bits(_boxed(eight_bits(_boxed(image, 1, int(width * scale))), 0, int(height * scale)))
     if boxed:
-        return _boxed(_eight_bits(_boxed(small, 1, width)), 0, height)
+        return _boxed(eight_bits(_boxed(small, 1, width)), 0, height)
     rows, columns = (
         ((np.arange(side) + 0.5) * there / side).astype(int)
         for side, there in zip((height, width), small.shape[:2], strict=True)
@@ -54,7 +54,8 @@ def pixelate(image: Image, rng: np.random.Generator, scale: float, *, boxed: boo
     return small[rows][:, columns]
 
 
-def _eight_bits(image: Image) -> Image:
+def eight_bits(image: np.ndarray) -> np.ndarray:
+    """Rounded to the grey levels of 8 bits."""
     return np.rint(image * 255) / np.float32(255)
 
 
@@ -64,7 +65,7 @@ def _boxed(image: Image, axis: int, count: int) -> Image:
     return np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis)
 
 
-@cache
+@lru_cache(maxsize=32)  # up to a megabyte each, and photographs differ in size
 def _cells(side: int, count: int) -> np.ndarray:
     """Weights (count, side) of the pixels of each cell, float32."""
     scale = side / count
@@ -119,7 +120,7 @@ def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigmas: tupl
     return idctn(noise, type=2)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _answer(side: int, sigma: float) -> np.ndarray:
     """What a Gaussian blur makes of each cosine of a side, float32 (side,)."""
     steps = np.arange(1, int(3 * sigma + 0.5) + 1)

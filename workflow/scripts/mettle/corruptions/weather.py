@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from mettle.corruptions.blur import dragged, grid, smoothed
+from mettle.corruptions.digital import eight_bits
 from mettle.corruptions.kernels import add_zoomed
 
 Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
@@ -44,15 +45,11 @@ def snow(
     grown = np.zeros((*shape, 3), np.float32)
     add_zoomed(np.repeat(noise[..., None], 3, axis=2), *(grid(side, zoom, True) for side in shape), grown)
     flakes = np.where(grown[..., 0] < threshold, np.float32(0), np.clip(grown[..., 0], 0, 1))
-    flakes = _eight_bits(flakes) if rounded_first else flakes
-    flakes = _eight_bits(dragged(flakes, radius, sigma, rng.uniform(-135, -45)))[..., None]
+    flakes = eight_bits(flakes) if rounded_first else flakes
+    flakes = eight_bits(dragged(flakes, radius, sigma, rng.uniform(-135, -45)))[..., None]
     grey = (image @ _GREY)[..., None] * 1.5 + 0.5
     white = np.float32(kept) * image + np.float32(1 - kept) * np.maximum(image, grey)
     return white + flakes + flakes[::-1, ::-1]
-
-
-def _eight_bits(image: np.ndarray) -> np.ndarray:
-    return np.rint(image * 255) / np.float32(255)
 
 
 def frost(

@@ -15,7 +15,7 @@ from mettle.evaluation import Batch, Evaluation, Opened
 from mettle.flow import Job
 from mettle.flow.parts import Parts
 from mettle.models import loggers
-from mettle.models.weights import read
+from mettle.models.weights import described
 from mettle.perturb import ATTACKS, Draws, named, norm, step_size
 from mettle.perturb.peer import pyautoattack
 from mettle.perturb.watch import NOBODY, Watch
@@ -79,7 +79,7 @@ def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, optio
     """
     if not options["loggers"]:
         return
-    about = read(weights)[1]
+    about = described(weights)
     score, answers = task_of(about, weights).score, pd.DataFrame(columns)
     found = {f"clean_{score.measure}": score.of(answers, clean=True), score.measure: score.of(answers)}
     where = f"{columns['dataset'][0]}/{columns['attack'][0]}"
