@@ -42,9 +42,8 @@ def _error(outputs, maps):
     return (outputs[:, 0] - maps).abs().flatten(1).mean(1)
 
 
-def _mean_error(answers, *, clean=False):
-    values = answers["clean_error" if clean else "error"]
-    return {"n": len(values), "value": values.mean(), "lo": None, "hi": None, "note": None}
+def _mean_error(answers, weights):
+    return weights @ answers["error"] / weights.sum(1)
 
 
 _COLUMNS = {name: Column(FLOAT, name) for name in ("clean_error", "error", "distance")}
@@ -57,7 +56,7 @@ MAPS = Task(
     logits=False,
     answers=lambda outputs, maps: {"error": _error(outputs, maps)},
     table=Table("maps", "", {"id": Column(INT, "image")} | _COLUMNS | {"queries": Column(INT, "passes")} | FLAGS),
-    score=Score("error", _mean_error),
+    score=Score("error", "mean error of a map", _mean_error),
 )
 
 

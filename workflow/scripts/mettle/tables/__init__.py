@@ -7,6 +7,7 @@ versions) is file metadata under the key `mettle` and survives `concat`. Undefin
 `note`, never NaN.
 """
 
+from mettle.tables.answers import ANSWERS, CORRUPT
 from mettle.tables.cells import (
     AGREE,
     ATTACK,
@@ -36,11 +37,13 @@ from mettle.tables.writing import stream, write
 
 __all__ = [
     "AGREE",
+    "ANSWERS",
     "ATTACK",
     "CELLS",
     "CLASSES",
     "COMPARE",
     "CONVERGENCE",
+    "CORRUPT",
     "COST",
     "DENSE_MANIFEST",
     "EFFECTIVENESS",

@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from mettle.tables.answers import CORRUPT
 from mettle.tables.columns import BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
 from mettle.tables.doubts import FLAGS
 
@@ -286,4 +287,4 @@ CELLS = [
     SEMANTICS,
     REPRESENT,
 ]
-CELLS += [COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]
+CELLS += [*CORRUPT.values(), COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]

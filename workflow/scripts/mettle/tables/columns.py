@@ -49,8 +49,8 @@ KEYS = {
     "attack": Column(STR, "attack, a key of `attacks` in the configuration; `clean` for none"),
     "norm": Column(STR, "norm of the ball: `l2` or `linf`", nullable=True),
     "eps": Column(FLOAT, "radius of the ball", "pixel range [0, 1]", nullable=True),
-    "corruption": Column(STR, "corruption"),
-    "severity": Column(INT, "severity of the corruption, 1 to 5"),
+    "corruption": Column(STR, "type of corruption; `clean` for none"),
+    "severity": Column(INT, "severity of the corruption, 1 to 5; 0 for none"),
     "measure": Column(STR, "what was measured"),
     "id": Column(INT, "image, the key in the data set's store"),
 }

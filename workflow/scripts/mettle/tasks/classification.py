@@ -11,7 +11,7 @@ from mettle import tables
 from mettle.data.store import Store
 from mettle.perturb import Draws, Goal, named, targeted, untargeted
 from mettle.perturb.losses import margin, random_targets
-from mettle.tasks.scores import ACCURACY
+from mettle.tasks.scores import main
 from mettle.tasks.task import Task
 
 
@@ -61,5 +61,5 @@ CLASSIFICATION = Task(
     logits=True,
     answers=answers,
     table=tables.ATTACK,
-    score=ACCURACY,
+    score=main("classification"),
 )

@@ -29,7 +29,7 @@ class Task:
     logits : whether outputs (n, classes, ...) are logits, so that probabilities in their place are a mistake
     answers : ``answers(outputs, targets)``, what a table stores for each image: columns (n,) by name
     table : the table of attacked images; column `clean_x` is the answer `x` to the clean image
-    score : the number that sums up this table
+    score : the number that sums up its answers
     """
 
     name: str

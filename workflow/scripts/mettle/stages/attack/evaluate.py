@@ -21,7 +21,7 @@ from mettle.perturb.peer import pyautoattack
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.stages.attack import flags
 from mettle.tasks.known import task_of
-from mettle.tasks.scores import Score
+from mettle.tasks.scores import Score, clean
 from mettle.units import eps_text
 
 # Options of an attack that its function does not take.
@@ -81,9 +81,9 @@ def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, optio
         return
     about = described(weights)
     score, answers = task_of(about, weights).score, pd.DataFrame(columns)
-    found = {f"clean_{score.measure}": score.of(answers, clean=True), score.measure: score.of(answers)}
+    found = {f"clean_{score.measure}": score.value(clean(answers)), score.measure: score.value(answers)}
     where = f"{columns['dataset'][0]}/{columns['attack'][0]}"
-    scalars = {f"{where}/{name}": result["value"] for name, result in found.items()}
+    scalars = {f"{where}/{name}": value for name, value in found.items()}
     loggers.judge(Path(parent), about, scalars | {f"{where}/n": len(answers)}, options, job.say)
 
 
@@ -115,10 +115,10 @@ class Progress:
 
     def __str__(self) -> str:
         answers = pd.concat(self.answers)
-        attacked, clean = (self.score.of(answers, clean=clean)["value"] for clean in (False, True))
+        attacked, before = self.score.value(answers), self.score.value(clean(answers))
         return (
             f"{len(self.answers)} of {self.batches} batches: {self.score.measure} {attacked:.4f} of {len(answers)} "
-            f"images, clean {clean:.4f}"
+            f"images, clean {before:.4f}"
         )
 
 
