@@ -211,6 +211,7 @@ def _check_training(recipe: Recipe, layers: Layers) -> None:
     lacking += ["attack.steps"] if "attack" in recipe and "steps" not in recipe["attack"] else []
     if lacking:
         raise ValueError(f"{where}: key '{lacking[0]}' is missing; without it a recipe is for checkpoints only")
+    check_idle(layers)
     loss, attack = recipe["loss"], recipe.get("attack")
     if loss in _NEEDS and _NEEDS[loss][0] != (attack is not None):
         raise ValueError(f"{where}: loss '{loss}' needs {_NEEDS[loss][1]}")
@@ -219,7 +220,6 @@ def _check_training(recipe: Recipe, layers: Layers) -> None:
             f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' maximises the divergence from "
             "the clean prediction and knows no classes: set it to 'none'"
         )
-    check_idle(layers)
     if "iterations" in recipe and "epochs" in recipe:
         raise ValueError(f"{where}: iterations takes the place of epochs: leave one of the two out")
     try:

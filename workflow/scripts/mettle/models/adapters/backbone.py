@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mettle.models import own, weights
 from mettle.models.architectures import build
-from mettle.models.adapters.initial import initialise
+from mettle.models.adapters import operators
+from mettle.models.adapters.quiet import quiet
 from mettle.models.classifier import Size
 from mettle.models.finetune import resized
 from mettle.typed import BackboneOptions
@@ -193,17 +194,16 @@ def _native(arch: str, options: BackboneOptions, transfer: str, drop_path: float
         raise ValueError(
             f"backbone.names is 'native', but mmsegmentation has no '{arch}' here; there are {', '.join(_NATIVE)}"
         )
-    from mettle.models.adapters import operators
-
-    operators.register()
-    from mmseg.registry import MODELS
-
     kind, shape, stages = _NATIVE[arch]
     if drop_path and kind == "ResNet":
         raise ValueError(f"architecture '{arch}' has no drop path: drop_path must be 0, got {drop_path:g}")
     more = {"drop_path_rate": drop_path} if kind == "SwinTransformer" else {}
-    network = MODELS.build({"type": f"mmseg.{kind}"} | shape | more)
-    initialise(network)
+    operators.register()
+    with quiet():
+        from mmseg.models import backbones
+
+        network = getattr(backbones, kind)(**shape, **more)
+        network.init_weights()
     return NativeBackbone(network, stages, options, transfer)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mettle.models.adapters import backbone, operators
 from mettle.models.adapters.backbone import Backbone
-from mettle.models.adapters.initial import initialise
+from mettle.models.adapters.quiet import quiet
 from mettle.models.classifier import Size
 from mettle.typed import UperNet
 from mettle.units import sides
@@ -98,7 +98,8 @@ def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Segmente
         torch.manual_seed(seed)
         shape = (about["arch"], about["size"], about["backbone"], about["transfer"], drop_path)
         maps = backbone.create(*shape, about.get("code"))
-        heads = _heads(maps, about["upernet"], about["map_classes"], about["ignore"])
+        with quiet():
+            heads = _heads(maps, about["upernet"], about["map_classes"], about["ignore"])
     return Segmenter(maps, *heads, about["mean"], about["std"], about["size"], about["scale"])
 
 
@@ -123,7 +124,7 @@ def _heads(maps: Backbone, options: UperNet, classes: int, ignore: int | None) -
         loss = _loss(options["auxiliary_weight"])
         auxiliary = FCNHead(channels=options["auxiliary_channels"], loss_decode=loss, **third, **shared)
     for one in filter(None, (head, auxiliary)):
-        initialise(one)
+        one.init_weights()
     return head, auxiliary
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mettle.data.dense import Change
 from mettle.models.adapters import operators
+from mettle.models.adapters.quiet import quiet
 from mettle.models.adapters.segmenter import IGNORED
 from mettle.typed import Recipe
 from mettle.units import sides
@@ -50,8 +51,9 @@ def segmentation(recipe: Recipe, ignore: int | None) -> Change | None:
 def _steps(recipe: Recipe, ignore: int) -> list[Step]:
     options, size = recipe["augment"], sides(recipe["input"]["size"])
     operators.register()
-    from mmcv.transforms import RandomFlip, RandomResize
-    from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop
+    with quiet():
+        from mmcv.transforms import RandomFlip, RandomResize
+        from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop
 
     steps: list[Step] = []
     if options["resize_range"]:
