@@ -29,7 +29,8 @@ class Architecture:
     Attributes
     ----------
     build : (classes, size) to a module that maps normalised images (n, 3, size, size) to logits (n, classes); where
-        the network has drop path, also with the keyword `drop_path_rate`
+        the network has drop path, also with the keyword `drop_path_rate`; where it is timm's, with the others of
+        `timm.create_model`, such as `features_only`
     family : what kind of network it is
     reference : paper
     """
@@ -126,6 +127,10 @@ ARCHITECTURES = {
     "vgg5": Architecture(lambda classes, size: Vgg(classes, [[32], [64, 64], [128]], stride=2), "VGG", _SIMONYAN),
     "densenet10": Architecture(lambda classes, size: DenseNet(classes, 2, growth=16, stride=2), "DenseNet", _HUANG),
     "xcit_mini": Architecture(_xcit, "XCiT", _NOUBY),
+    # For 96x96 images and a CPU: half the channels of timm's network in every layer, and its feature maps.
+    "resnet10t_half": Architecture(
+        _timm("resnet10t", stem_width=16, channels=(32, 64, 128, 256)), "ResNet", "He et al. 2019, arXiv:1812.01187"
+    ),
     # Those of Klabunde et al. 2025 that timm does not have under the names of the published weights.
     "wide_resnet50_4": Architecture(_torchvision("resnet50", width_per_group=256), "wide ResNet", _ZAGORUYKO),
     "vgg16_bn": Architecture(_torchvision("vgg16_bn"), "VGG", _SIMONYAN),
