@@ -28,6 +28,7 @@ PRIMITIVES = [
     "data",
     "models",
     "perturb",
+    "augment",
     "tasks",
     "evaluation",
     "measures",

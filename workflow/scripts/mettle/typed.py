@@ -68,6 +68,43 @@ class Input(TypedDict):
     std: list[float]
 
 
+class PrimeColor(TypedDict):
+    """Block `augment.prime.color` of a recipe."""
+
+    cut: int
+    variance: float
+    bandwidth: int | None
+
+
+class PrimeFilter(TypedDict):
+    """Block `augment.prime.filter` of a recipe."""
+
+    radius: int
+    sigma: float
+    off_centre: bool
+
+
+class PrimeDiffeomorphism(TypedDict):
+    """Block `augment.prime.diffeomorphism` of a recipe."""
+
+    cut_min: int
+    cut_max: int
+    alpha: float
+
+
+class Prime(TypedDict):
+    """Block `augment.prime` of a recipe."""
+
+    width: int
+    depth: int
+    random_depth: bool
+    primitives: list[str]
+    color: PrimeColor
+    filter: PrimeFilter
+    diffeomorphism: PrimeDiffeomorphism
+    parity: str
+
+
 class Augment(TypedDict):
     """Block `augment` of a recipe: random changes of training images."""
 
@@ -84,6 +121,7 @@ class Augment(TypedDict):
     lighting: float
     erasing: float
     erasing_mode: str
+    prime: NotRequired[Prime]
     mixup: float
     cutmix: float
     mix_probability: float
