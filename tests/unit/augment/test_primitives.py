@@ -26,7 +26,7 @@ def test_a_series_is_the_sum_of_its_sines(terms, first):
     slow = (b[..., None, None] * (math.pi * k[:, None, :, None, None] * x[:, :, None]).sin()).sum(2)
     torch.testing.assert_close(sines(x, b, start), slow, atol=1e-9, rtol=0)
     single = sines(x.float(), b.float(), start)
-    torch.testing.assert_close(single.double(), slow, atol=4e-4 * math.sqrt(terms), rtol=0)
+    torch.testing.assert_close(single.double(), slow, atol=1e-3 * math.sqrt(terms), rtol=0)
 
 
 def test_a_colour_map_is_smooth_random_and_one_function_per_channel():
@@ -42,11 +42,8 @@ def test_a_colour_map_is_smooth_random_and_one_function_per_channel():
 
 def test_coefficients_are_normal_with_a_uniform_variance():
     n, variance = 3000, 1e-4  # at x = 1/2 and the frequency 1, a map adds its one coefficient
-    found = color(
-        torch.full((n, 3, 1, 1), 0.5),
-        draws(n),
-        options(color={"cut": 1, "variance": variance, "bandwidth": 1})["color"],
-    )
+    given = options(color={"cut": 1, "variance": variance, "bandwidth": 1})["color"]
+    found = color(torch.full((n, 3, 1, 1), 0.5), draws(n), given)
     b = (found - 0.5).view(n, 3).double() / math.sqrt(variance)
     assert abs(b.mean()) < 0.03
     assert b.var().item() == pytest.approx(1 / 2, rel=0.05)
