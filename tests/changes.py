@@ -87,7 +87,7 @@ rooms|depth||0|nyu|raw/nyu||||test||1||||||1|10
 roads|classification, depth|10|96|streets||||train|test||1||||||1|10
 """
 MODELS = """
-model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std
+model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer
 resnet8-plain-s0||digits|resnet8|plain|0|train||||
 vgg5-plain-s0||digits|vgg5|plain|0|train||||
 resnet8-robust-s0||digits|resnet8|robust|0|train||||
@@ -313,6 +313,8 @@ BESIDE = {
     "attack.schedule.period": GROWING,
     **dict.fromkeys(("augment.scale", "augment.ratio", "augment.interpolation"), CROPPED),
     **dict.fromkeys(("augment.mix_probability", "augment.epochs_without_mixup"), MIXED),
+    **{path: {"augment.prime.width": 3} for path, _ in leaves(schema.load("recipe")) if ".prime." in path},
+    "jsd_weight": {"loss": "jsd"},
 }
 OF_ATTACKED = ("loss", "beta", "validation.every", "validation.steps", "validation.images", "validation.alarm")
 SMALL = {
@@ -379,6 +381,8 @@ def _with(path):
     """Recipes that can have a key: those with the block that it is in, or with an attack that it is about."""
     if path in OF_ATTACKED or path.startswith("attack."):
         return ["robust", "tough"]
+    if path == "jsd_weight":
+        return ["plain", "bare", "again"]
     return ["plain", "robust"] if path.startswith("mix.") else list(RECIPES)
 
 
@@ -391,6 +395,7 @@ def cell(text, row, column, value):
     for line in lines:
         cells = line.split("|")
         if cells[0] in rows:
+            cells += [""] * (place + 1 - len(cells))
             cells[place] = value
         changed.append("|".join(cells))
     return "\n".join([head, *changed]) + "\n"
@@ -427,6 +432,7 @@ MODEL_CELLS = {
     "sha256": ("resnet18-bare-s0", "0" * 64),
     "format": ("resnet18-bare-s0", "bai"),
     "base": ("resnet50-tough-s0", "resnet18-tough-s0"),
+    "transfer": ("resnet50-tough-s0", "fixed"),
     "apart": ("resnet18-bare-s0", "yes"),
     "mirror": ("resnet18-tough-s0", "https://elsewhere/a.pt"),
     "licence": ("resnet18-tough-s0", "not free"),

@@ -154,6 +154,7 @@ class Recipe(TypedDict):
     accumulate: int
     loss: str
     beta: float
+    jsd_weight: float
     loss_options: dict[str, Any]
     label_smoothing: float
     precision: str
@@ -195,6 +196,7 @@ class ModelRow(TypedDict):
     apart: str
     inverted: NotRequired[str]
     base: NotRequired[str]
+    transfer: NotRequired[str]
     mirror: str
     licence: str
     reference: str

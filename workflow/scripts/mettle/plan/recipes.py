@@ -84,7 +84,8 @@ class Recipes:
                 f"'{row['recipe']}': leave one of the two empty"
             )
         if row["recipe"]:
-            return self.get(row["recipe"], where, trains=row["source"] == "train")
+            recipe = self.get(row["recipe"], where, trains=row["source"] == "train")
+            return _with_prime(recipe, where) if row.get("transfer") == "full_prime" else recipe
         if row["model"] not in self._stated:
             self._stated[row["model"]] = {"input": _preprocessing(stated, where)} | _ball(row, where)
         return self._stated[row["model"]]
@@ -118,6 +119,14 @@ class Recipes:
                 row |= {"threat": attack["norm"], "eps": attack["eps"], "source": "train", "base": grid["finetune"]}
                 model = f"{files.in_file(grid['arch'])[1]}-{name}-s{seed}"
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
+
+
+def _with_prime(recipe: Recipe, where: str) -> Recipe:
+    """A recipe with `augment.prime`, its defaults unless it states it."""
+    added = schema.filled({"augment": {"prime": {}}}, "recipe")["augment"]["prime"]
+    found = recipe | {"augment": {"prime": added} | recipe["augment"]}
+    _check_prime(found, f"{where}, transfer 'full_prime'")
+    return found
 
 
 def _preprocessing(stated: Row, where: str) -> Input:
@@ -200,6 +209,7 @@ _NEEDS = {
     "trades": (True, "an `attack` block"),
     "standard": (False, "no `attack` block"),
     "bce": (False, "no `attack` block"),
+    "jsd": (False, "no `attack` block"),
 }
 
 
@@ -218,11 +228,28 @@ def _check_training(recipe: Recipe, layers: Layers) -> None:
             f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' maximises the divergence from "
             "the clean prediction and knows no classes: set it to 'none'"
         )
+    _check_prime(recipe, where)
     check_idle(layers)
     try:
         check_epochs(recipe)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _check_prime(recipe: Recipe, where: str) -> None:
+    """Raise ValueError for bounds of `augment.prime` in the wrong order, or unless one thing makes the views of jsd."""
+    augment = recipe["augment"]
+    if prime := augment.get("prime"):
+        least, most = (prime["diffeomorphism"][key] for key in ("cut_min", "cut_max"))
+        if least >= most:
+            raise ValueError(
+                f"{where}: augment.prime.diffeomorphism.cut_min is {least}, but must be less than cut_max, {most}"
+            )
+    if recipe["loss"] == "jsd" and ("prime" in augment) == (augment["auto_augment"] is not None):
+        raise ValueError(
+            f"{where}: loss 'jsd' compares an image with two augmented views of it: let either augment.prime or "
+            "augment.auto_augment make them"
+        )
 
 
 def _nested(dotted: Row) -> Row:

@@ -60,7 +60,7 @@ class Training(Cells):
     def trained_row(self, wildcards: Any) -> Row:
         """Columns of its row that the weights of a trained model depend on, or that their metadata contain."""
         row = self.model_row(wildcards)
-        found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
+        found = {key: row[key] for key in (*_OF_WEIGHTS, "base", "transfer") if key in row}
         return found | self._code(row) | self._loss_code(wildcards)
 
     def converted_row(self, wildcards: Any) -> Row:

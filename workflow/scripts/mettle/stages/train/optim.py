@@ -8,10 +8,13 @@ from timm.scheduler.scheduler import Scheduler
 from torch.optim import Optimizer
 
 from mettle.models import Classifier
+from mettle.models.transfer import without_rate
 from mettle.typed import Recipe
 
 
-def make(model: Classifier, recipe: Recipe, updates_per_epoch: int) -> tuple[Optimizer, Scheduler]:
+def make(
+    model: Classifier, recipe: Recipe, updates_per_epoch: int, transfer: str = "full"
+) -> tuple[Optimizer, Scheduler]:
     """Optimiser and its schedule, per epoch or per update.
 
     Parameters
@@ -19,6 +22,7 @@ def make(model: Classifier, recipe: Recipe, updates_per_epoch: int) -> tuple[Opt
     model : the network
     recipe : with the blocks `optimizer` and `schedule`
     updates_per_epoch : optimiser steps in an epoch
+    transfer : the row's; under `fixed_paper` the backbone has learning rate and weight decay 0
 
     Notes
     -----
@@ -28,7 +32,7 @@ def make(model: Classifier, recipe: Recipe, updates_per_epoch: int) -> tuple[Opt
     plain_sgd = options["name"] == "sgd" and not options["nesterov"]
     own = {"momentum": options["momentum"]} if options["name"] == "sgd" else {"betas": (options["momentum"], 0.999)}
     optimizer = create_optimizer_v2(
-        groups(model, options["weight_decay"], options["decay_all"]),
+        _still(groups(model, options["weight_decay"], options["decay_all"]), without_rate(model, transfer)),
         opt="momentum" if plain_sgd else options["name"],
         lr=options["lr"] * scaling(recipe),
         weight_decay=options["weight_decay"],
@@ -72,9 +76,22 @@ def sentence(recipe: Recipe, processes: int) -> str:
 def groups(model: Classifier, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
     """Parameters with weight decay, and those without: vectors, biases, and what the network itself excludes."""
     if decay_all:
-        return [{"params": list(model.parameters()), "weight_decay": weight_decay}]
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        return [{"params": trained, "weight_decay": weight_decay}]
     excluded = getattr(model.network, "no_weight_decay", set)()
     return param_groups_weight_decay(model, weight_decay, no_weight_decay_list={f"network.{name}" for name in excluded})
+
+
+def _still(made: list[dict[str, Any]], still: set[int]) -> list[dict[str, Any]]:
+    """Groups of parameters, with those of these identities in a last group of their own, which does not move."""
+    parts = [
+        group
+        | {"params": [value for value in group["params"] if (id(value) in still) == stays]}
+        | ({"weight_decay": 0.0, "lr_scale": 0.0} if stays else {})
+        for stays in (False, True)
+        for group in made
+    ]
+    return [part for part in parts if part["params"]]
 
 
 def clip(model: Classifier, recipe: Recipe) -> None:
