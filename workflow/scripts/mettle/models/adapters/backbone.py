@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models import own, weights
-from mettle.models.architectures import build
 from mettle.models.adapters import operators
 from mettle.models.adapters.quiet import quiet
+from mettle.models.architectures import build
 from mettle.models.classifier import Size
 from mettle.models.finetune import resized
 from mettle.typed import BackboneOptions
