@@ -161,6 +161,7 @@ class UperNet(TypedDict):
     dropout: float
     auxiliary_weight: float
     auxiliary_channels: int
+    init_std: float | None
 
 
 class Validation(TypedDict):

@@ -103,9 +103,7 @@ def test_a_loss_that_is_not_finite_is_named(streets_stores):
     made = training(streets_stores, recipe())
     with torch.no_grad():
         made.model.decode_head.conv_seg.bias.fill_(torch.nan)
-    with pytest.raises(
-        ValueError, match=r"training loss of upernet-tiny-s0 is nan at epoch 0, step 0: lower optimizer.lr"
-    ):
+    with pytest.raises(ValueError, match=r"loss of upernet-tiny-s0 is nan at epoch 0, step 0: lower optimizer.lr"):
         made.one_epoch(Checkpoint("nowhere", made.fingerprint))
 
 
@@ -219,9 +217,7 @@ def test_worker_processes_decide_nothing(mixed):
 
 
 def test_images_that_are_not_of_the_size_that_training_takes_are_named(mixed):
-    with pytest.raises(
-        ValueError, match=r"a.lmdb holds an image of 48x48 pixels, but training takes 40x40: set augment.re"
-    ):
+    with pytest.raises(ValueError, match=r"a.lmdb holds an image of 48x48 pixels, but training takes 40x40: set"):
         training((mixed, mixed), recipe(input=RECIPE["input"] | {"size": 40}))
 
 

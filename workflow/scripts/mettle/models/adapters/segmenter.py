@@ -124,7 +124,9 @@ def _heads(maps: Backbone, options: UperNet, classes: int, ignore: int | None) -
         loss = _loss(options["auxiliary_weight"])
         auxiliary = FCNHead(channels=options["auxiliary_channels"], loss_decode=loss, **third, **shared)
     for one in filter(None, (head, auxiliary)):
-        one.init_weights()
+        if options["init_std"] is not None:
+            nn.init.normal_(one.conv_seg.weight, std=options["init_std"])
+            nn.init.zeros_(one.conv_seg.bias)
     return head, auxiliary
 
 
