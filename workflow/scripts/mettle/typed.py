@@ -215,3 +215,18 @@ class AttackOptions(TypedDict):
     queries: NotRequired[int]
     p_init: NotRequired[float]
     attacks: NotRequired[list[str]]
+
+
+class Corruptions(TypedDict):
+    """An entry of `corrupt.corruptions`: which corruptions, how strong, on which images."""
+
+    types: list[str]
+    severities: list[int]
+    family: str
+    images: int | None
+    resize: int | None
+    crop: int | None
+    parity: list[str]
+    frosts: str | None
+    by_type: bool
+    stored: bool

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -34,6 +34,21 @@ _CHANGES = (
     "lighting",
     "erasing",
 )
+
+
+class Source(Protocol):
+    """Images of a store as network input, by their positions."""
+
+    store: Store
+    ready: bool
+
+    def __len__(self) -> int: ...
+
+    def at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Positions in the store of the images at these positions."""
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Images (n, 3, h, w) in [0, 1], labels (n,) and ids (n,) at these positions."""
 
 
 class ImageSet(Dataset):
@@ -79,6 +94,10 @@ class ImageSet(Dataset):
 
     def __len__(self) -> int:
         return len(self.store)
+
+    def at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Positions in the store of the images at these positions: the same."""
+        return np.asarray(indices)
 
     @property
     def ready(self) -> bool:
@@ -156,7 +175,7 @@ def evaluation_images(store: Store, about: dict[str, Any], *, uncropped: bool = 
     return ImageSet(store, size, resize, interpolation=about["interpolation"])
 
 
-def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:
+def batches(images: Source | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:
     """The batches at these positions, in this order.
 
     Parameters

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mettle import schema
-from mettle.plan import attacks, classes, names
+from mettle.plan import attacks, classes, corrupted, names
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
@@ -126,6 +126,23 @@ class Cells(Groups):
     def known_attack(self, name: str, where: str) -> None:
         """Raise ValueError for an unknown entry of `attack.attacks`."""
         self.known(name, self.config["attack"]["attacks"], "attack", where)
+
+    def corrupt_cells(self, dataset: str, name: str, models: list[str] | None = None) -> list[str]:
+        """Cells of models under a set of corruptions, those of clean images among them.
+
+        Parameters
+        ----------
+        dataset : whose held-out images are corrupted
+        name : entry of `corrupt.corruptions`
+        models : those that can be scored on the data set; all listed ones by default
+        """
+        parts = corrupted.cells(name, self.corruption_sets[name])
+        asked = [model for model in self.listed if self.scores(model, dataset)] if models is None else models
+        return [f"{self.results}/corrupt/{dataset}/{model}/{cell}.parquet" for model in asked for cell in parts]
+
+    def known_corruptions(self, name: str, where: str) -> None:
+        """Raise ValueError for an unknown entry of `corrupt.corruptions`."""
+        self.known(name, self.corruption_sets, "set of corruptions", where)
 
     def judges(self, wildcards: Any) -> list[str]:
         """Models that classify the perturbations of a data set's images against a model.

@@ -9,7 +9,7 @@ from typing import Any
 
 from mettle import schema
 from mettle.files import in_file
-from mettle.plan import attacks, classes, code, names, sources
+from mettle.plan import attacks, classes, code, corrupted, names, sources
 from mettle.plan.recipes import Recipes, check_fits, known
 from mettle.typed import AttackOptions, DatasetRow, ModelRow, Recipe
 from mettle.units import eps_text
@@ -36,6 +36,8 @@ class Sheets:
     datasets, models, recipes : by name; models of sweeps come after those of the sheets
     left_out : sweeps with rows that do not fit the sheets, and what is wrong with them
     attacks, measures : options by name, cells of grids included
+    corruption_sets : entries of `corrupt.corruptions` by name
+    corruptions : their cells by name, with the corruptions of each
     downloads : downloads of the rule `download`, by name of the file
 
     Raises
@@ -55,6 +57,12 @@ class Sheets:
         self.models = self._read_models()
         self.attacks: dict[str, AttackOptions] = self._options("attack", "attacks")
         self.measures = self._options("compare", "measures")
+        self.corruption_sets = corrupted.entries(self.config)
+        self.corruptions = {
+            cell: options
+            for name, entry in self.corruption_sets.items()
+            for cell, options in corrupted.cells(name, entry).items()
+        }
         for block in ("effectiveness", "convergence"):
             steps = self.config["attack"][block]["steps"]
             if steps != sorted(set(steps)):

@@ -30,6 +30,7 @@ class Task:
     answers : ``answers(outputs, targets)``, what a table stores for each image: columns (n,) by name
     table : the table of attacked images; column `clean_x` is the answer `x` to the clean image
     score : the number that sums up its answers
+    native : whether models take images at their own size and answer at that size
     """
 
     name: str
@@ -41,6 +42,7 @@ class Task:
     answers: Callable[[Tensor, Tensor], dict[str, Tensor]]
     table: Table
     score: Score
+    native: bool = False
 
     def attacked(self, clean: Tensor, outputs: Tensor, targets: Tensor) -> dict[str, Any]:
         """Columns of the table that follow from the outputs for clean and attacked images and from the targets."""

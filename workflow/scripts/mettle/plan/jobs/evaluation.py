@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mettle.plan import extras, given
+from mettle.corruptions import ALL
+from mettle.plan import corrupted, extras, given
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
 
@@ -30,12 +31,52 @@ class Evaluation(Cells):
         return {key: self.attack(wildcards)[key] for key in ("norm", "eps")}
 
     @property
+    def corruption_types(self) -> tuple[str, ...]:
+        """Names of all corruptions."""
+        return ALL
+
+    def corrupted(self, wildcards: Any) -> Row:
+        """Which corruptions a cell has, and on which images, as far as its numbers depend on it."""
+        options = self.corruptions[get(wildcards, "corruptions")]
+        return {key: value for key, value in options.items() if key not in ("by_type", "stored")}
+
+    def corruption(self, wildcards: Any) -> Row:
+        """The same of a store of images under one corruption."""
+        options = self.corruption_sets[get(wildcards, "corruptions")]
+        one = {"types": [get(wildcards, "corruption")], "severities": [int(get(wildcards, "severity"))]}
+        return {key: value for key, value in (options | one).items() if key not in ("by_type", "stored")}
+
+    def frosts(self, wildcards: Any) -> list[str]:
+        """Folder with the user's textures of frost, if a cell needs one."""
+        name = get(wildcards, "corruptions")
+        options = (self.corruptions | self.corruption_sets)[name]
+        if not options["frosts"] or "frost" not in options["types"]:
+            return []
+        return [str(given.folder(options["frosts"], f"configuration: corrupt.corruptions.{name}.frosts"))]
+
+    def corrupted_stores(self, wildcards: Any) -> list[str]:
+        """Stores and manifests of the corrupted images of a cell, if its set stores them."""
+        dataset, cell = get(wildcards, "dataset"), get(wildcards, "corruptions")
+        options = self.corruptions[cell]
+        if not options["stored"]:
+            return []
+        name = next(name for name in self.corruption_sets if cell in corrupted.cells(name, self.corruption_sets[name]))
+        folder = f"{self.results}/corrupted/{dataset}/{name}"
+        found = [f"{folder}/{kind}-{severity}" for kind, severity in corrupted.conditions(options)]
+        return [f"{path}.{ending}" for path in found for ending in ("lmdb", "parquet")]
+
+    def seed_of_corruption(self, wildcards: Any) -> int | None:
+        """The seed, if images or corruptions of a cell are drawn."""
+        options = self.corruptions[get(wildcards, "corruptions")]
+        return self.config["seed"] if options["images"] or options["types"] != [corrupted.CLEAN] else None
+
+    @property
     def image_sets(self) -> str:
         """Regular expression of the image sets that models are represented on."""
         return f"natural|train|inverted-(?:{self.pattern(self.models)})"
 
-    def pair_store(self, wildcards: Any) -> list[str]:
-        """Held-out images of a data set, from which seeds and targets of inversion are drawn."""
+    def held_out(self, wildcards: Any) -> list[str]:
+        """Held-out images of a data set."""
         return self.store(get(wildcards, "dataset"), "test")
 
     @property

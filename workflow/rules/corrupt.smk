@@ -1,0 +1,73 @@
+"""
+Evaluates models on corrupted images, and stores such images where a set of corruptions asks for it.
+
+INPUTS:   results/train/{model}/weights.safetensors
+          results/prep/{dataset}/{split}.lmdb (and .parquet)
+OUTPUTS:  results/corrupt/{dataset}/{model}/{corruptions}.parquet
+          results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.lmdb
+          results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.parquet
+"""
+
+
+rule corrupt:
+    """Evaluate a model on held-out images under a set of corruptions, one row per image, type and severity."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        images=ancient(images_of(PLAN.scored_store)),
+        manifest=manifests_of(PLAN.scored_store),
+        corrupted=ancient(images_of(PLAN.corrupted_stores)),
+        corrupted_manifest=manifests_of(PLAN.corrupted_stores),
+        frosts=PLAN.frosts,
+    output:
+        "<results>/corrupt/{dataset}/{model}/{corruptions}.parquet",
+    log:
+        "<logs>/corrupt/{dataset}/{model}/{corruptions}.log",
+    benchmark:
+        "<benchmarks>/corrupt/{dataset}/{model}/{corruptions}.tsv"
+    wildcard_constraints:
+        corruptions=PLAN.pattern(PLAN.corruptions),
+    conda:
+        "../../envs/corrupt.yaml"
+    resources:
+        mem_mb=ASKED.memory("corrupt"),
+        runtime=ASKED.minutes("corrupt"),
+    params:
+        revision=1,
+        seed=PLAN.seed_of_corruption,
+        split=PLAN.test_split,
+        corruptions=PLAN.corrupted,
+        precision="fp32",
+        batch_size=uncounted(PLAN.config["corrupt"]["batch_size"]),
+        resume=PLAN.state("corrupt/{dataset}/{model}/{corruptions}"),
+    script:
+        "../scripts/corrupt.py"
+
+
+rule corrupted:
+    """Store held-out images of a data set under one corruption."""
+    input:
+        images=ancient(images_of(PLAN.held_out)),
+        manifest=manifests_of(PLAN.held_out),
+        frosts=PLAN.frosts,
+    output:
+        images="<results>/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.lmdb",
+        manifest="<results>/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.parquet",
+    log:
+        "<logs>/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.log",
+    benchmark:
+        "<benchmarks>/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.tsv"
+    wildcard_constraints:
+        corruptions=PLAN.pattern(PLAN.corruption_sets),
+        corruption=PLAN.pattern(PLAN.corruption_types),
+        severity="[1-5]",
+    conda:
+        "../../envs/corrupt.yaml"
+    resources:
+        mem_mb=ASKED.memory("corrupted"),
+        runtime=ASKED.minutes("corrupted"),
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        corruption=PLAN.corruption,
+    script:
+        "../scripts/corrupted.py"

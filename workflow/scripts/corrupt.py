@@ -1,0 +1,12 @@
+"""Answers of a model to corrupted images, one row per image, corruption and severity."""
+
+from mettle import flow, tables
+from mettle.evaluation import Evaluation
+from mettle.stages.corrupt import evaluate
+
+with flow.job(snakemake) as job:
+    told, given = snakemake.params, snakemake.input
+    keys = {key: snakemake.wildcards[key] for key in ("dataset", "model")} | {"split": told.split}
+    stored = [path for path in given.get("corrupted", []) if path.endswith(".lmdb")]
+    table, columns = evaluate.evaluate(Evaluation.of(snakemake, job), keys, told.corruptions, told.resume, stored)
+    tables.write(snakemake.output[0], table, columns, job.provenance)
