@@ -6,6 +6,7 @@ INPUTS:   results/train/{model}/weights.safetensors
 OUTPUTS:  results/corrupt/{dataset}/{model}/{corruptions}.parquet
           results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.lmdb
           results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.parquet
+          results/corrupted/{dataset}/{corruptions}/examples.parquet
 """
 
 
@@ -13,11 +14,12 @@ rule corrupt:
     """Evaluate a model on held-out images under a set of corruptions, one row per image, type and severity."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=ancient(images_of(PLAN.scored_store)),
-        manifest=manifests_of(PLAN.scored_store),
+        images=ancient(images_of(PLAN.clean_store)),
+        manifest=manifests_of(PLAN.clean_store),
         corrupted=ancient(images_of(PLAN.corrupted_stores)),
         corrupted_manifest=manifests_of(PLAN.corrupted_stores),
         frosts=PLAN.frosts,
+        published=ancient(PLAN.published_images),
     output:
         "<results>/corrupt/{dataset}/{model}/{corruptions}.parquet",
     log:
@@ -34,7 +36,7 @@ rule corrupt:
     params:
         revision=1,
         seed=PLAN.seed_of_corruption,
-        split=PLAN.test_split,
+        split=PLAN.clean_split,
         corruptions=PLAN.corrupted,
         precision="fp32",
         batch_size=uncounted(PLAN.config["corrupt"]["batch_size"]),
@@ -71,3 +73,30 @@ rule corrupted:
         corruption=PLAN.corruption,
     script:
         "../scripts/corrupted.py"
+
+
+rule examples:
+    """Show held-out images of a data set under every corruption at every severity."""
+    input:
+        images=ancient(images_of(PLAN.held_out)),
+        manifest=manifests_of(PLAN.held_out),
+        frosts=PLAN.frosts,
+    output:
+        "<results>/corrupted/{dataset}/{corruptions}/examples.parquet",
+    log:
+        "<logs>/corrupted/{dataset}/{corruptions}/examples.log",
+    benchmark:
+        "<benchmarks>/corrupted/{dataset}/{corruptions}/examples.tsv"
+    wildcard_constraints:
+        corruptions=PLAN.pattern(PLAN.corruption_sets),
+    conda:
+        "../../envs/corrupt.yaml"
+    resources:
+        mem_mb=ASKED.memory("examples"),
+        runtime=ASKED.minutes("examples"),
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        corruptions=PLAN.exemplified,
+    script:
+        "../scripts/examples.py"

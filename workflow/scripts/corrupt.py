@@ -8,5 +8,7 @@ with flow.job(snakemake) as job:
     told, given = snakemake.params, snakemake.input
     keys = {key: snakemake.wildcards[key] for key in ("dataset", "model")} | {"split": told.split}
     stored = [path for path in given.get("corrupted", []) if path.endswith(".lmdb")]
-    table, columns = evaluate.evaluate(Evaluation.of(snakemake, job), keys, told.corruptions, told.resume, stored)
+    published = (told.corruptions["reader"], given.published[0]) if given.get("published") else None
+    work = Evaluation.of(snakemake, job), keys, told.corruptions, told.resume
+    table, columns = evaluate.evaluate(*work, stored, published)
     tables.write(snakemake.output[0], table, columns, job.provenance)

@@ -60,7 +60,7 @@ class Evaluation:
 
     @classmethod
     def of(cls, snakemake: Any, job: Job) -> "Evaluation":
-        """The evaluation of a rule with the inputs `weights` and `images` and the params `batch_size` and `precision`."""
+        """The evaluation of a rule with the inputs `weights`, `images` and the params `batch_size`, `precision`."""
         given, told = snakemake.input, snakemake.params
         precision = told.get("precision", "fp32")
         images = given.images if isinstance(given.images, str) else given.images[0]

@@ -2,8 +2,8 @@
 Common corruptions of images: 15 types at five severities, and four more that are held out.
 
 Hendrycks & Dietterich 2019 (arXiv:1903.12261); for images of any size, Michaelis et al. 2019 (arXiv:1907.07484).
-Here are their names, which plans and tables need too; `corrupter` applies them, with NumPy, SciPy, OpenCV and Numba, but no
-torch.
+Their names are here, because plans and tables need them too. `mettle.corruptions.corrupter` applies them, with NumPy,
+SciPy, OpenCV and Numba, and no torch.
 """
 
 from mettle.corruptions.names import ALL, BENCHMARK, GROUPS, SEVERITIES, selected

@@ -19,6 +19,6 @@ _SELECTIONS = {"all": ALL, "benchmark": BENCHMARK, **GROUPS}
 
 
 def selected(chosen: Iterable[str]) -> tuple[str, ...]:
-    """Corruptions by their names, and by `all`, `benchmark` and the names of groups, each once, in the order of `ALL`."""
+    """Corruptions chosen by name, by group, or as `benchmark` or `all`; each once, in the order of `ALL`."""
     asked = {name for word in chosen for name in _SELECTIONS.get(word, (word,))}
     return tuple(name for name in ALL if name in asked)

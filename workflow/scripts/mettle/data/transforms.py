@@ -29,11 +29,6 @@ def evaluation(size: Size, resize: Size, interpolation: str = "bilinear") -> v2.
     return v2.Compose([*_centre(size, resize, interpolation), *_tensor()])
 
 
-def centred(size: Size, resize: Size | None, interpolation: str = "bilinear") -> v2.Compose:
-    """The centre of an image, of the shorter side `resize` where it is given; still a PIL image. Raises alike."""
-    return v2.Compose(_centre(size, resize, interpolation))
-
-
 def tensor() -> v2.Compose:
     """A PIL image as a float tensor (3, h, w) in [0, 1]."""
     return v2.Compose(_tensor())
@@ -135,9 +130,9 @@ def _filling(mode: str, height: int, width: int) -> Tensor:
     return noise if mode == "zero" else torch.nn.init.trunc_normal_(noise, 0.5, 0.25, 0, 1)
 
 
-def _centre(size: Size, resize: Size | None, interpolation: str) -> list[Any]:
-    resized = [] if resize is None else [v2.Resize(resize, interpolation=_INTERPOLATION[interpolation])]
-    return [*resized, partial(_covering, size=sides(size)), v2.CenterCrop(sides(size))]
+def _centre(size: Size, resize: Size, interpolation: str) -> list[Any]:
+    resized = v2.Resize(resize, interpolation=_INTERPOLATION[interpolation])
+    return [resized, partial(_covering, size=sides(size)), v2.CenterCrop(sides(size))]
 
 
 def _covering(image: Image.Image, size: tuple[int, int]) -> Image.Image:

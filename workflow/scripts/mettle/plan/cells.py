@@ -83,6 +83,18 @@ class Cells(Groups):
             )
         return held_out
 
+    def clean_store(self, wildcards: Any) -> list[str]:
+        """Held-out clean images that a model is scored on; for a data set of published corrupted ones, the parent's.
+
+        Raises
+        ------
+        ValueError
+            As `scored_store` does.
+        """
+        row = self.datasets[get(wildcards, "dataset")]
+        clean = row["parent"] if row["reader"] in corrupted.PUBLISHED else row["dataset"]
+        return self.scored_store({"model": get(wildcards, "model"), "dataset": clean})
+
     def preprocessing(self, wildcards: Any) -> Row:
         """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
         return {"input": self.recipes.of(self.models[get(wildcards, "model")])["input"]}
@@ -139,6 +151,10 @@ class Cells(Groups):
         parts = corrupted.cells(name, self.corruption_sets[name])
         asked = [model for model in self.listed if self.scores(model, dataset)] if models is None else models
         return [f"{self.results}/corrupt/{dataset}/{model}/{cell}.parquet" for model in asked for cell in parts]
+
+    def examples(self, dataset: str, name: str) -> str:
+        """File with images of a data set under every corruption of an entry of `corrupt.corruptions`."""
+        return f"{self.results}/corrupted/{dataset}/{name}/examples.parquet"
 
     def known_corruptions(self, name: str, where: str) -> None:
         """Raise ValueError for an unknown entry of `corrupt.corruptions`."""

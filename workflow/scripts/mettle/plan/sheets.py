@@ -17,7 +17,7 @@ from mettle.units import eps_text
 Row = dict[str, Any]
 
 # Names with another meaning: rows of means and of clean images in tables, folders of unfinished jobs.
-_TAKEN = {"all", "natural", "attack", "cross", "download", "effectiveness", "invert"}
+_TAKEN = {"all", "natural", "attack", "corrupt", "cross", "download", "effectiveness", "invert"}
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5
 

@@ -35,6 +35,7 @@ PATHS = (
     "results/corrupt/{dataset}/{model}/{corruptions}.parquet",
     "results/corrupted/{dataset}/{named}/{condition}.lmdb",
     "results/corrupted/{dataset}/{named}/{condition}.parquet",
+    "results/corrupted/{dataset}/{named}/examples.parquet",
     "results/effectiveness/{dataset}/{model}.parquet",
     "results/convergence/{dataset}/{model}.parquet",
     "results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
@@ -274,7 +275,8 @@ def _attack(plan: "Plan", named: Names) -> str | None:
 def _corruptions(plan: "Plan", named: Names) -> str | None:
     name = named["corruptions"]
     if name in plan.corruption_sets and name not in plan.corruptions:
-        return f"set '{name}' has a cell for each type: name one of {', '.join(corrupted.cells(name, plan.corruption_sets[name]))}"
+        parts = corrupted.cells(name, plan.corruption_sets[name])
+        return f"set '{name}' has a cell for each type: name one of {', '.join(parts)}"
     return _name("set of corruptions", name, plan.corruptions, _SETS)
 
 

@@ -77,7 +77,7 @@ class Work:
     def corrupt(self, cell: Any) -> Load:
         """Every image corrupted in every way, and a pass of each."""
         options = self.plan.corruptions[get(cell, "corruptions")]
-        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.scored_store(cell), _HELD_OUT)
+        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.clean_store(cell), _HELD_OUT)
         n = min(held.n, options["images"] or held.n) * len(corrupted.conditions(options))
         found = self._pass(replace(held, kept=False), n, 1, self.config["corrupt"]["batch_size"])
         area = math.prod(sides(self._input(get(cell, "model"))["size"]))
@@ -89,6 +89,10 @@ class Work:
         n = count(self.plan.held_out(cell), _HELD_OUT // _SMALL if row["size"] else _HELD_OUT)
         n = min(n, self.plan.corruption_sets[get(cell, "corruptions")]["images"] or n)
         return Load(seconds=60 + n * (row["size"] or 500) ** 2 * 2 * _CORRUPT, mb=1_000)
+
+    def examples(self, cell: Any) -> Load:
+        """Some images corrupted in every way."""
+        return Load(seconds=120 * self.config["corrupt"]["examples"], mb=1_000)
 
     def effectiveness(self, cell: Any) -> Load:
         """PGD with every number of steps and every seed, and Auto-PGD, on every checkpoint."""

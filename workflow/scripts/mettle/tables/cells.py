@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from mettle.tables.answers import CORRUPT
-from mettle.tables.columns import BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
+from mettle.tables.columns import BINARY, BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
 from mettle.tables.doubts import FLAGS
 
 _BOX = pa.struct(
@@ -274,6 +274,15 @@ COST = Table(
     },
 )
 
+EXAMPLES = Table(
+    "examples",
+    "Held-out images under every corruption at every severity, and clean (severity 0); `value` is the peak "
+    "signal-to-noise ratio to the clean image in dB.",
+    keys("dataset", "corruption", "severity", "measure", "id")
+    | RESULT
+    | {"image": Column(BINARY, "PNG, reduced where the longer side exceeds 256 pixels")},
+)
+
 CELLS = [
     MANIFEST,
     DENSE_MANIFEST,
@@ -287,4 +296,4 @@ CELLS = [
     SEMANTICS,
     REPRESENT,
 ]
-CELLS += [*CORRUPT.values(), COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]
+CELLS += [*CORRUPT.values(), EXAMPLES, COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mettle.corruptions import ALL
+from mettle import schema
+from mettle.corruptions import ALL, SEVERITIES
 from mettle.plan import corrupted, extras, given
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
@@ -37,14 +38,31 @@ class Evaluation(Cells):
 
     def corrupted(self, wildcards: Any) -> Row:
         """Which corruptions a cell has, and on which images, as far as its numbers depend on it."""
-        options = self.corruptions[get(wildcards, "corruptions")]
+        options, row = self.corruptions[get(wildcards, "corruptions")], self.datasets[get(wildcards, "dataset")]
+        if row["reader"] in corrupted.PUBLISHED:
+            corrupted.check_published(row, options, f"{self.config['datasets']}, row '{row['dataset']}'")
+            kept = {key: options[key] for key in ("types", "severities", "images")}
+            return schema.filled(kept, "corruptions") | {"reader": row["reader"]}
         return {key: value for key, value in options.items() if key not in ("by_type", "stored")}
+
+    def published_images(self, wildcards: Any) -> list[str]:
+        """Folder with the corrupted images of a cell, if its data set has them as published."""
+        row, options = self.datasets[get(wildcards, "dataset")], self.corruptions[get(wildcards, "corruptions")]
+        if row["reader"] not in corrupted.PUBLISHED or options["types"] == [corrupted.CLEAN]:
+            return []
+        return [row["source"]]
 
     def corruption(self, wildcards: Any) -> Row:
         """The same of a store of images under one corruption."""
         options = self.corruption_sets[get(wildcards, "corruptions")]
         one = {"types": [get(wildcards, "corruption")], "severities": [int(get(wildcards, "severity"))]}
         return {key: value for key, value in (options | one).items() if key not in ("by_type", "stored")}
+
+    def exemplified(self, wildcards: Any) -> Row:
+        """The same of example images under all corruptions of a set: at every severity, whatever it evaluates."""
+        options = self.corruption_sets[get(wildcards, "corruptions")]
+        shown = {"severities": list(SEVERITIES), "images": self.config["corrupt"]["examples"]}
+        return {key: value for key, value in (options | shown).items() if key not in ("by_type", "stored")}
 
     def frosts(self, wildcards: Any) -> list[str]:
         """Folder with the user's textures of frost, if a cell needs one."""
@@ -58,7 +76,7 @@ class Evaluation(Cells):
         """Stores and manifests of the corrupted images of a cell, if its set stores them."""
         dataset, cell = get(wildcards, "dataset"), get(wildcards, "corruptions")
         options = self.corruptions[cell]
-        if not options["stored"]:
+        if not options["stored"] or self.datasets[dataset]["reader"] in corrupted.PUBLISHED:
             return []
         name = next(name for name in self.corruption_sets if cell in corrupted.cells(name, self.corruption_sets[name]))
         folder = f"{self.results}/corrupted/{dataset}/{name}"

@@ -1,4 +1,4 @@
-"""Answers of a model to a sample of held-out images under each of several corruptions, one row per image and condition."""
+"""Answers of a model to held-out images under each of several corruptions: one row per image and condition."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from mettle import models
-from mettle.data.corrupted import Conditions, views
+from mettle.data.conditions import Conditions
+from mettle.data.corrupted import views
 from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.evaluation import Batch, Evaluation, Opened
 from mettle.flow.parts import Parts
-from mettle.plan.corrupted import conditions
+from mettle.plan.corrupted import CLEAN, conditions
 from mettle.tables import CORRUPT, Table
 from mettle.tasks.task import Task
 from mettle.typed import Corruptions
@@ -26,6 +27,7 @@ def evaluate(
     options: Corruptions,
     resume: str | Path,
     stored: Sequence[str | Path] = (),
+    published: tuple[str, str | Path] | None = None,
 ) -> tuple[Table, dict[str, Any]]:
     """The table of a cell and its columns.
 
@@ -36,6 +38,7 @@ def evaluate(
     options : types and severities of the cell, and which images
     resume : folder for the answers to finished batches; a killed job resumes from them with the same result
     stored : stores of the corrupted images, one per condition; without them they are made here, with the same result
+    published : reader and source of published images, which are taken instead
 
     Returns
     -------
@@ -52,8 +55,9 @@ def evaluate(
 
     def taken(store: Store, about: dict[str, Any], task: Task) -> Conditions:
         positions = shared(len(store), options["images"], job.seed, evaluation.dataset)
-        seen = views(store, options, job.seed, asked, stored)
-        return Conditions(store, positions, seen, about, native=task.native, cropped=bool(options["crop"]))
+        seen = views(store, options, job.seed, stored, published)
+        cropped = bool(options["crop"] or (published and options["types"] != [CLEAN]))
+        return Conditions(store, positions, seen, about, native=task.native, cropped=cropped)
 
     opened = evaluation.open(taken=taken)
     n = len(opened.source.positions)

@@ -8,7 +8,6 @@ from typing import Any
 from mettle import data
 from mettle.data.corrupted import items, views
 from mettle.data.sample import shared
-from mettle.plan.corrupted import conditions
 from mettle.typed import Corruptions
 
 
@@ -36,6 +35,6 @@ def write(
     """
     store = data.Store(images)
     positions = shared(len(store), options["images"], seed, dataset)
-    (view,) = views(store, options, seed, conditions(options), [])
+    (view,) = views(store, options, seed)
     progress = progress and partial(progress, total=len(positions))
     return data.write(lmdb_path, manifest_path, items(view, positions), provenance=provenance, progress=progress)
