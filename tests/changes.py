@@ -36,6 +36,12 @@ CONFIG = {
         "convergence": {"steps": [0, 1, 2]},
         "perturbations": {"judges": ["resnet8-plain-s0", "vgg5-plain-s0", "resnet50-bare-s0"]},
     },
+    "corrupt": {
+        "corruptions": {
+            "some": {"types": ["noise"], "severities": [1, 2]},
+            "kept": {"types": ["frost"], "severities": [3], "frosts": "raw/other", "stored": True},
+        }
+    },
     "invert": {"lists": {"packed": {"seeds": "lists/two.txt"}}},
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}, "far": {"method": "jaccard", "k": 9}}},
     "figures": {
@@ -55,6 +61,7 @@ CONFIG = {
         "fig13": PAIRS,
         "fig14": PAIRS | {"measures": ["near", "far"]},
         "fig15": PAIRS | {"measures": ["near", "far"]},
+        "corruptions": {"dataset": "digits", "corruptions": "some"},
         "universality_accuracy": OWN,
         "published": {"attack": "more", "numbers": "published.tsv"},
     },
@@ -113,6 +120,7 @@ MORE += ["results/dinov2/photos", "results/mmseg/rooms"]
 MORE += ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
 MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
+MORE += [f"results/corrupt/photos/resnet50-bare-s0/{cell}.parquet" for cell in ("some", "some-clean", "kept")]
 MORE += [f"results/represent/photos/natural/{model}.parquet" for model in ("own", "plugged", "trained")]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
@@ -244,6 +252,8 @@ FIGURES = {
     "fig11.dataset": ({}, {"dataset": "photos", "models": ["resnet18-tough-s0", "resnet50-tough-s0"]}),
     "fig7.dataset": ({}, {"dataset": "part", "models": ["resnet50-bare-s0"]}),
     "fig5.dataset": ({}, {"dataset": "photos"}),
+    "corruptions.dataset": ({}, {"dataset": "photos"}),
+    "corruptions.corruptions": ({}, {"corruptions": "kept"}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
@@ -273,6 +283,7 @@ FIGURES = {
 ENTRIES = {
     "sets": ("two.models", ["resnet8-plain-s0", *TWO]),
     "attack.attacks": ("weak.steps", 7),
+    "corrupt.corruptions": ("some.severities", [1, 3]),
     "compare.measures": ("near.k", 7),
 }
 # Values of other keys that no rule of `other` finds.

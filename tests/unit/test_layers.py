@@ -36,6 +36,7 @@ STAGES = [
     "prep",
     "train",
     "attack",
+    "corrupt",
     "invert",
     "represent",
     "compare",

@@ -46,7 +46,7 @@ def test_arrays_hold_the_images_severity_by_severity(arrays, severity):
 @pytest.mark.parametrize(
     ("name", "array", "message"),
     [
-        ("fog.npy", np.zeros((48, 9, 9, 3), np.uint8), r"holds uint8 \(48, 9, 9, 3\), not 8-bit images \(60, h, w, 3\)"),
+        ("fog.npy", np.zeros((48, 9, 9, 3), np.uint8), r"holds uint8 \(48, 9, 9, 3\), not 8-bit images \(60, h"),
         ("fog.npy", np.zeros((5 * N, 32, 32, 3)), r"fog\.npy holds float64 \(60, 32, 32, 3\), not 8-bit"),
         ("labels.npy", np.zeros(5 * N, np.uint8), r"labels\.npy does not hold the labels of .*test\.lmdb"),
         ("labels.npy", np.array([{}], object), r"labels\.npy cannot be read as an array: .*Python objects"),

@@ -30,9 +30,8 @@ def centred(image: Image.Image, side: int | None, resize: int | None) -> Image.I
     if side is None:
         return image
     if resize is not None:
-        image = image.resize(
-            [int(resize * length / min(image.size)) for length in image.size], Image.Resampling.BILINEAR
-        )
+        scaled = [int(resize * length / min(image.size)) for length in image.size]
+        image = image.resize(scaled, Image.Resampling.BILINEAR)
     left, top = (round((length - side) / 2) for length in image.size)
     if min(image.size) < side:
         raise ValueError(f"an image of {image.height}x{image.width} pixels is smaller than its `crop` of {side}")

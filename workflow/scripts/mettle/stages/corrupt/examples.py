@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from mettle.data.corrupted import views
-from mettle.data.item import png
+from mettle.data.preview import thumbnail
 from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.plan.corrupted import CLEAN, conditions
@@ -51,8 +50,6 @@ def _row(
 ) -> dict[str, Any]:
     kind, severity = condition
     found = psnr(before, after)
-    image = Image.fromarray(after)
-    image.thumbnail((_LARGEST, _LARGEST))
     return {
         "dataset": dataset,
         "corruption": kind,
@@ -64,7 +61,7 @@ def _row(
         "lo": None,
         "hi": None,
         "note": "the image is unchanged" if found is None else None,
-        "image": png(np.asarray(image)),
+        "image": thumbnail(after, _LARGEST),
     }
 
 
