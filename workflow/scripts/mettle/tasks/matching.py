@@ -155,8 +155,10 @@ def row(
     found: np.ndarray | None,
     objects: Sequence[Object],
     size: tuple[int, int],
-) -> dict[str, np.ndarray | None]:
+) -> dict[str, np.ndarray]:
     """What is stored of an image: a cell for each column of `tables.ANSWERS["detection"]`.
+
+    Those of masks are empty where the model predicts none, or an object has none.
 
     Parameters
     ----------
@@ -179,11 +181,11 @@ def row(
 
 def _cells(
     kind: str, labels: np.ndarray, found: Shapes | None, objects: Sequence[Object], shapes: Shapes | None
-) -> dict[str, np.ndarray | None]:
-    if found is None:
-        return dict.fromkeys((f"{kind}_areas", f"{kind}_hits", f"{kind}_ignored"))
-    hits, ignored = outcomes(labels, found, objects, shapes)
-    return {f"{kind}_areas": found.areas.astype(np.float32), f"{kind}_hits": hits, f"{kind}_ignored": ignored}
+) -> dict[str, np.ndarray]:
+    areas, made = np.zeros(0), Outcomes(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    if found is not None:
+        areas, made = found.areas, outcomes(labels, found, objects, shapes)
+    return {f"{kind}_areas": areas.astype(np.float32), f"{kind}_hits": made.hits, f"{kind}_ignored": made.ignored}
 
 
 def _ranges(objects: Sequence[Object]) -> np.ndarray:

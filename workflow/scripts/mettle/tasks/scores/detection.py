@@ -121,7 +121,7 @@ def _found(answers: pd.DataFrame, kind: str, area: str, at: Sequence[int]) -> _F
 
 
 def _check(answers: pd.DataFrame, kind: str) -> None:
-    if answers[f"{kind}_hits"].isna().any():
+    if any(len(hits) != len(labels) for hits, labels in zip(answers[f"{kind}_hits"], answers["labels"], strict=True)):
         raise ValueError(
             "scores of masks are asked for, but the model predicts no masks, or objects of the data set have none: ask "
             "for scores of boxes"
