@@ -125,6 +125,29 @@ class UperNet(TypedDict):
     auxiliary_channels: int
 
 
+class MaskRcnn(TypedDict):
+    """Block `mask_rcnn` of a recipe: what a detector has behind its backbone."""
+
+    masks: bool
+    channels: int
+    norm: str
+    levels: int
+    anchor_scales: list[float]
+    anchor_ratios: list[float]
+    anchor_samples: int
+    candidates: list[int]
+    proposals: int
+    rois: int
+    finest_scale: float
+    sampling_ratio: int
+    box_size: int
+    box_width: int
+    class_agnostic: bool
+    mask_size: int
+    mask_convs: int
+    mask_width: int
+
+
 class Validation(TypedDict):
     """Block `validation` of a recipe: robust accuracy during training, and which weights are kept."""
 
