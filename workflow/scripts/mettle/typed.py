@@ -97,6 +97,9 @@ class Augment(TypedDict):
     resize_range: list[float] | None
     largest_class: float
     photometric: bool
+    short_sides: list[int] | None
+    crop_short_sides: list[int] | None
+    crop_range: list[int]
 
 
 class Mix(TypedDict):
@@ -184,6 +187,7 @@ class Recipe(TypedDict):
     augment: Augment
     backbone: BackboneOptions
     upernet: UperNet
+    mask_rcnn: MaskRcnn
     mix: NotRequired[Mix]
     holdout: int
     validation: Validation

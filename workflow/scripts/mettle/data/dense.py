@@ -32,6 +32,7 @@ class DenseSet(Dataset):
     stack : the targets of a batch, from those of its images
     change : random changes of an image and its target to the input size
     seed : determines the changes, with the image's id and the epoch, for any number of workers
+    border : per channel, what images are padded with, below and on the right, to the largest of their batch
 
     Raises
     ------
@@ -47,7 +48,9 @@ class DenseSet(Dataset):
         stack: Callable[[list[Any]], Any],
         change: Change | None = None,
         seed: int = 0,
+        border: Sequence[float] = (0, 0, 0),
     ) -> None:
+        self.border = torch.tensor(border, dtype=torch.float32)
         self.store, self.targets, self.change, self.seed, self.epoch = store, TargetStore(store.path), change, seed, 0
         self.read, self.stack = read, stack
         self.arrays: Tensor | None = None
@@ -70,7 +73,14 @@ class DenseSet(Dataset):
             images = self.arrays[indices].permute(0, 3, 1, 2).float() / 255
             return images, self.stack([self.kept[index] for index in indices]), ids
         images, targets = zip(*map(self._changed, indices), strict=True)
-        return torch.stack(images), self.stack(list(targets)), ids
+        return self._joined(images), self.stack(list(targets)), ids
+
+    def _joined(self, images: Sequence[Tensor]) -> Tensor:
+        height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+        joined = self.border.view(1, 3, 1, 1).repeat(len(images), 1, height, width)
+        for place, image in zip(joined, images, strict=True):
+            place[:, : image.shape[1], : image.shape[2]] = image
+        return joined
 
     def _changed(self, index: int) -> tuple[Tensor, Any]:
         image, target = decode_array(self.store.data(index)), self.read(self.targets, index)

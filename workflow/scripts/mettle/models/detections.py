@@ -1,8 +1,7 @@
 """Objects in images as tensors: those that are there, and those that a detector finds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,19 +11,7 @@ from mettle.data.targets import masks_of
 
 
 @dataclass(frozen=True)
-class _Tensors:
-    def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
-        moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return type(self)(**{name: None if value is None else value.to(device) for name, value in moved.items()})
-
-    def __len__(self) -> int:
-        """Number of objects."""
-        return len(self.boxes)
-
-
-@dataclass(frozen=True)
-class Detections(_Tensors):
+class Detections:
     """
     What a detector finds in one image, by falling score.
 
@@ -41,9 +28,13 @@ class Detections(_Tensors):
     labels: Tensor
     masks: Tensor | None = None
 
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.boxes)
+
 
 @dataclass(frozen=True)
-class Annotations(_Tensors):
+class Annotations:
     """
     The objects in one image, from which a detector learns.
 
@@ -53,12 +44,23 @@ class Annotations(_Tensors):
     labels : int64 (k,), class of each
     crowds : bool (k,), which are groups of objects; a detector does not learn from them
     masks : bool (k, h, w), of the image's size; None where an object has none
+    size : height and width of the image, which may be padded to those of a batch below and on the right
     """
 
     boxes: Tensor
     labels: Tensor
     crowds: Tensor
     masks: Tensor | None
+    size: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Number of objects."""
+        return len(self.boxes)
+
+    def to(self, device: torch.device | str) -> "Annotations":
+        """The same on a device."""
+        tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{name: value.to(device, non_blocking=True) for name, value in tensors.items()})
 
 
 def annotations(objects: Sequence[Object], size: tuple[int, int]) -> Annotations:
@@ -69,4 +71,5 @@ def annotations(objects: Sequence[Object], size: tuple[int, int]) -> Annotations
         labels=torch.tensor([one.label for one in objects], dtype=torch.int64),
         crowds=torch.tensor([one.crowd for one in objects], dtype=torch.bool),
         masks=torch.from_numpy(masks_of(list(objects), size)) if masked else None,
+        size=size,
     )

@@ -15,14 +15,16 @@ def check_task(task: str, dataset: DatasetRow, where: str) -> None:
 
 def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     """Raise ValueError for images that are taken as they are but have another size than training takes."""
-    size, stored, resizes = recipe["input"]["size"], dataset["size"], recipe["augment"]["resize_range"]
-    if resizes and not recipe["input"]["scale"]:
+    size, stored, scale = recipe["input"]["size"], dataset["size"], recipe["input"]["scale"]
+    resizes, remedy = recipe["augment"]["resize_range"], "augment.resize_range and input.scale, or input.size"
+    if recipe["task"] == "detection":  # whose images are resized to the scale in training too
+        resizes, remedy = scale, "input.scale, or input.size"
+    if resizes and not scale:
         raise ValueError(f"{where}: augment.resize_range is a factor on input.scale, which is not set")
     if not resizes and (not stored or sides(stored) != sides(size)):
         found = f"{stored} pixels a side" if stored else "different sizes"
         raise ValueError(
-            f"{where}: images of '{dataset['dataset']}' have {found}, but training takes {size_text(size)}: set "
-            "augment.resize_range and input.scale, or input.size"
+            f"{where}: images of '{dataset['dataset']}' have {found}, but training takes {size_text(size)}: set {remedy}"
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mettle.models.adapters import backbone, rcnn
 from mettle.models.adapters.backbone import Backbone
 from mettle.models.adapters.rcnn import Parts
-from mettle.models.adapters.segmenter import scaled
+from mettle.models.adapters.segmenter import resize, scaled
 from mettle.models.classifier import Size
 from mettle.models.detections import Annotations, Detections
 from mettle.units import sides
@@ -57,28 +57,25 @@ class Detector(nn.Module):
         self.neck, self.rpn_head, self.roi_head, self._kept = parts
         self.size, self.scale = sides(size), scale
         self.predicts_masks = self.roi_head.with_mask
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(3, 1, 1))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
 
-    def forward(self, images: Tensor | Sequence[Tensor]) -> list[Detections]:
-        """Detections in images in [0, 1], (n, 3, h, w) or n of (3, h, w), at most 100 each, at their own sizes.
-
-        In evaluation mode.
-        """
-        resized = [self._resized(image) for image in images]
+    def forward(self, images: Tensor) -> list[Detections]:
+        """Detections in images (n, 3, h, w) in [0, 1], at most 100 each, at their own size; in evaluation mode."""
+        size = images.shape[-2:]
+        resized = images if self.scale is None else resize(images, scaled(size, self.scale))
         maps, padded = self._maps(resized)
-        pairs = zip(images, resized, strict=True)
-        samples = [_sample(image.shape[-2:], found.shape[-2:], padded) for image, found in pairs]
-        with _exact(maps):
+        samples = [_sample(size, resized.shape[-2:], padded) for _ in images]
+        with _exact(images):
             proposals = self.rpn_head.predict(maps, samples, rescale=False)
             found = self.roi_head.predict(maps, proposals, samples, rescale=True)
         return [Detections(one.bboxes, one.scores, one.labels, one.get("masks")) for one in found]
 
-    def losses(self, images: Tensor | Sequence[Tensor], targets: Sequence[Annotations]) -> dict[str, Tensor]:
-        """Losses by name, each a mean, of images in [0, 1] and the objects in them, in training mode.
+    def losses(self, images: Tensor, targets: Sequence[Annotations]) -> dict[str, Tensor]:
+        """Losses by name, each a mean, of images (n, 3, h, w) in [0, 1] and the objects in them, in training mode.
 
-        Images are taken as they are, not resized. Samples of anchors and regions are drawn by torch's generator of the
-        CPU.
+        Images are taken as they are, not resized. Those that are smaller than their batch are padded with the mean.
+        Anchors and regions are drawn by torch's generator of the CPU.
 
         Raises
         ------
@@ -90,29 +87,21 @@ class Detector(nn.Module):
                 "the detector predicts masks, but objects of the training images have none: set mask_rcnn.masks of the "
                 "recipe to false"
             )
-        maps, padded = self._maps(list(images))
-        pairs = [(image.shape[-2:], target) for image, target in zip(images, targets, strict=True)]
-        blind = [_annotated(*pair, padded, labels=False, masks=False) for pair in pairs]
-        samples = [_annotated(*pair, padded, labels=True, masks=self.predicts_masks) for pair in pairs]
-        with _exact(maps):
+        maps, padded = self._maps(images)
+        blind = [_annotated(target, padded, labels=False, masks=False) for target in targets]
+        samples = [_annotated(target, padded, labels=True, masks=self.predicts_masks) for target in targets]
+        with _exact(images):
             losses, proposals = self.rpn_head.loss_and_predict(maps, blind, self._kept)
             losses = {name: sum(of_maps) for name, of_maps in losses.items()}
             losses |= self.roi_head.loss(maps, proposals, samples)
         return {name.removeprefix("loss_"): value for name, value in losses.items() if name.startswith("loss_")}
 
-    def _maps(self, images: list[Tensor]) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
+    def _maps(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
         """Maps of the pyramid, and the size to which images were padded, with zeros after normalisation."""
         divisor = math.lcm(_DIVISOR, self.backbone.divisor)
-        height, width = (math.ceil(max(image.shape[side] for image in images) / divisor) * divisor for side in (-2, -1))
-        padded = [F.pad((image - self.mean) / self.std, _border(image, height, width)) for image in images]
-        maps = self.neck(self.backbone(torch.stack(padded)))
-        return tuple(found.float() for found in maps), (height, width)
-
-    def _resized(self, image: Tensor) -> Tensor:
-        if self.scale is None:
-            return image
-        size = scaled(image.shape[-2:], self.scale)
-        return F.interpolate(image[None], size, mode="bilinear", align_corners=False)[0]
+        size = tuple(side + -side % divisor for side in images.shape[-2:])
+        maps = self.neck(self.backbone(_pad((images - self.mean) / self.std, size)))
+        return tuple(found.float() for found in maps), size
 
 
 def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Detector:
@@ -132,8 +121,10 @@ def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Detector
     return Detector(maps, parts, about["mean"], about["std"], about["size"], about["scale"])
 
 
-def _border(image: Tensor, height: int, width: int) -> tuple[int, int, int, int]:
-    return 0, width - image.shape[-1], 0, height - image.shape[-2]
+def _pad(array: Tensor, size: tuple[int, int]) -> Tensor:
+    """An array (..., h, w) with zeros below and on the right."""
+    height, width = size
+    return F.pad(array, (0, width - array.shape[-1], 0, height - array.shape[-2]))
 
 
 def _sample(size: Sequence[int], resized: Sequence[int], padded: Sequence[int]) -> Any:
@@ -145,21 +136,21 @@ def _sample(size: Sequence[int], resized: Sequence[int], padded: Sequence[int]) 
     return DetDataSample(metainfo=shapes | {"pad_shape": tuple(padded), "scale_factor": factor})
 
 
-def _annotated(size: Sequence[int], target: Annotations, padded: Sequence[int], *, labels: bool, masks: bool) -> Any:
+def _annotated(target: Annotations, padded: tuple[int, int], *, labels: bool, masks: bool) -> Any:
     """An image and its objects in mmdetection's record, with their classes or one for all, and their masks."""
     from mmdet.structures.mask import BitmapMasks
     from mmengine.structures import InstanceData
 
-    sample, single = _sample(size, size, padded), ~target.crowds
+    sample, single = _sample(target.size, target.size, padded), ~target.crowds
     sample.ignored_instances = InstanceData(bboxes=target.boxes[target.crowds], labels=target.labels[target.crowds])
     found = InstanceData(bboxes=target.boxes[single], labels=target.labels[single] * int(labels))
     if masks:
-        drawn = F.pad(target.masks[single], _border(target.masks, *padded))
-        found.masks = BitmapMasks(drawn.cpu().numpy().astype("uint8"), *padded)
+        drawn = _pad(target.masks[single].byte(), padded)
+        found.masks = BitmapMasks(drawn.cpu().numpy(), *padded)
     sample.gt_instances = found
     return sample
 
 
-def _exact(maps: Sequence[Tensor]) -> torch.autocast:
+def _exact(images: Tensor) -> torch.autocast:
     """Full precision: the corners of boxes do not fit into half of it, nor do operators take it."""
-    return torch.autocast(maps[0].device.type, enabled=False)
+    return torch.autocast(images.device.type, enabled=False)
