@@ -3,15 +3,17 @@
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from mettle import models, schema
 from mettle.data.item import decode_array
 from mettle.data.streets import street
-from mettle.models.adapters import detector
+from mettle.models.adapters import detector, rcnn
 from mettle.models.detections import Annotations, annotations
 
 SIZE = (96, 96)
@@ -20,12 +22,6 @@ SMALL = {
     **{"anchor_samples": 32, "candidates": [50, 50], "proposals": 24, "rois": 16, "finest_scale": 14},
     **{"sampling_ratio": 1, "box_size": 5, "box_width": 32, "class_agnostic": True, "mask_size": 6},
     **{"mask_convs": 1, "mask_width": 16},
-}
-PAPER = {
-    **{"masks": True, "channels": 256, "norm": "none", "levels": 5, "anchor_scales": [8]},
-    **{"anchor_ratios": [0.5, 1.0, 2.0], "anchor_samples": 256, "candidates": [2000, 1000], "proposals": 1000},
-    **{"rois": 512, "finest_scale": 56, "sampling_ratio": 0, "box_size": 7, "box_width": 1024},
-    **{"class_agnostic": False, "mask_size": 14, "mask_convs": 4, "mask_width": 256},
 }
 ABOUT = {
     **{"arch": "resnet10t_half", "size": 96, "classes": 10, "scale": None, "transfer": "full"},
@@ -153,6 +149,17 @@ def test_a_crowd_is_not_learned(streets):
     assert all(torch.equal(found[0][key], found[1][key]) for key in found[0])
 
 
+def test_saved_weights_give_the_same_detector(trained, streets, tmp_path):
+    about = {"resize": None, "interpolation": "bilinear", "threat": "none", "eps": 0, "task": "detection"}
+    models.save(tmp_path / "weights.safetensors", trained[0].state_dict(), ABOUT | {"mask_rcnn": SMALL} | about)
+    model, found = models.load(tmp_path / "weights.safetensors")
+    assert found["task"] == "detection" and not model.training
+    with torch.no_grad():
+        both = [one(streets[0][:2]) for one in (model, trained[0])]
+    for one, other in zip(*both, strict=True):
+        assert all(torch.equal(getattr(one, part), getattr(other, part)) for part in vars(one))
+
+
 # Without masks
 
 
@@ -194,28 +201,66 @@ def test_autocast_is_for_the_backbone_and_the_pyramid(streets):
 # mmdetection's own detector
 
 
+def told():
+    """mmdetection's own configuration of Mask R-CNN for COCO."""
+    from mmengine.config import Config
+
+    folder = Path(find_spec("mmdet").submodule_search_locations[0]) / ".mim" / "configs" / "_base_" / "models"
+    return Config.fromfile(folder / "mask-rcnn_r50_fpn.py").model
+
+
+def defaults():
+    shape = {"size": 96, "mean": [0.5] * 3, "std": [0.25] * 3}
+    return schema.check({"task": "detection", "input": shape}, "recipe", "a recipe")["mask_rcnn"]
+
+
+def test_defaults_are_those_of_mmdetection_for_coco():
+    from mmdet.registry import MODELS
+
+    expected, maps = told(), SimpleNamespace(channels=[256, 512, 1024, 2048], strides=[4, 8, 16, 32])
+    found = rcnn.parts(maps, defaults(), 80)
+    for part in ("rpn", "rcnn"):
+        head = {"rpn": "rpn_head", "rcnn": "roi_head"}[part]
+        expected[head].update(train_cfg=expected.train_cfg[part], test_cfg=expected.test_cfg[part])
+    assert dict(found.kept) == dict(expected.train_cfg.rpn_proposal)
+    for name in ("neck", "rpn_head", "roi_head"):
+        ours, theirs = getattr(found, name), MODELS.build(expected[name])
+        assert repr(ours) == repr(theirs)
+        for key in ("train_cfg", "test_cfg"):
+            own, other = getattr(ours, key, {}), getattr(theirs, key, {})
+            assert own == {one: value for one, value in other.items() if one in own}
+            assert set(other) - set(own) <= {"debug"}
+    assert found.roi_head.bbox_roi_extractor.finest_scale == 56 and not found.roi_head.bbox_head.reg_class_agnostic
+    assert found.roi_head.bbox_head.bbox_coder.stds == [0.1, 0.1, 0.2, 0.2]
+    assert repr(found.rpn_head.prior_generator) == repr(theirs_prior(expected))
+
+
+def theirs_prior(expected):
+    from mmdet.registry import TASK_UTILS
+
+    return TASK_UTILS.build(expected.rpn_head.anchor_generator)
+
+
 @pytest.fixture(scope="module")
 def official():
     """Ours with the options of the paper, and mmdetection's from its own configuration, with the same weights.
 
     With fewer classes, proposals and regions than the paper's, for speed.
     """
-    about = ABOUT | {"mask_rcnn": PAPER | {"proposals": 60, "rois": 48}, "classes": 8}
+    about = ABOUT | {"mask_rcnn": defaults() | {"proposals": 60, "rois": 48}, "classes": 8}
     about["backbone"] = about["backbone"] | {"strides": [4, 8, 16, 32]}
     ours = detector.create(about, 0)
     from mmdet.models import MaskRCNN
-    from mmengine.config import Config
 
-    folder = Path(find_spec("mmdet").submodule_search_locations[0]) / ".mim" / "configs" / "_base_" / "models"
-    told = Config.fromfile(folder / "mask-rcnn_r50_fpn.py").model
-    told.pop("type")
-    told.roi_head.bbox_head.num_classes = told.roi_head.mask_head.num_classes = 8
-    told.train_cfg.rpn_proposal.max_per_img = told.test_cfg.rpn.max_per_img = 60
-    told.train_cfg.rcnn.sampler.num = 48
-    told.data_preprocessor.type = "mmdet.DetDataPreprocessor"
-    told["backbone"] = {"type": lambda: ours.backbone}
-    told.neck.in_channels = ours.backbone.channels
-    theirs = MaskRCNN(**told)
+    config = told()
+    config.pop("type")
+    config.roi_head.bbox_head.num_classes = config.roi_head.mask_head.num_classes = 8
+    config.train_cfg.rpn_proposal.max_per_img = config.test_cfg.rpn.max_per_img = 60
+    config.train_cfg.rcnn.sampler.num = 48
+    config.data_preprocessor.type = "mmdet.DetDataPreprocessor"
+    config["backbone"] = {"type": lambda: ours.backbone}
+    config.neck.in_channels = ours.backbone.channels
+    theirs = MaskRCNN(**config)
     names = ("neck", "rpn_head", "roi_head")
     for name in names:
         getattr(theirs, name).load_state_dict(getattr(ours, name).state_dict())

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mettle.models.adapters import backbone, rcnn
 from mettle.models.adapters.backbone import Backbone
+from mettle.models.adapters.quiet import quiet
 from mettle.models.adapters.rcnn import Parts
 from mettle.models.adapters.segmenter import resize, scaled
 from mettle.models.classifier import Size
@@ -117,7 +118,8 @@ def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Detector
         torch.manual_seed(seed)
         shape = (about["arch"], about["size"], about["backbone"], about["transfer"], drop_path)
         maps = backbone.create(*shape, about.get("code"))
-        parts = rcnn.parts(maps, about["mask_rcnn"], about["classes"])
+        with quiet():
+            parts = rcnn.parts(maps, about["mask_rcnn"], about["classes"])
     return Detector(maps, parts, about["mean"], about["std"], about["size"], about["scale"])
 
 

@@ -12,7 +12,6 @@ from torch import nn
 
 from mettle.models.adapters import operators
 from mettle.models.adapters.backbone import Backbone
-from mettle.models.adapters.initial import initialise
 from mettle.typed import MaskRcnn
 
 _MOST = 100  # detections in an image
@@ -53,7 +52,7 @@ def parts(maps: Backbone, options: MaskRcnn, classes: int) -> Parts:
     described = (_neck(maps, options), _proposals(maps, options), _regions(maps, options, classes))
     made = [MODELS.build(ConfigDict(one)) for one in described]
     for module in made:
-        initialise(module)
+        module.init_weights()
     return Parts(*made, ConfigDict(_kept(options, options["candidates"][0])))
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mettle.data.dense import Change
 from mettle.models.adapters import operators
+from mettle.models.adapters.quiet import quiet
 from mettle.models.detections import Annotations
 from mettle.typed import Recipe
 
@@ -23,7 +24,9 @@ def detection(recipe: Recipe, ignore: int | None) -> Change | None:
     recipe : the recipe
     ignore : of label maps; detection has none
     """
-    steps = _steps(recipe)
+    operators.register()
+    with quiet():
+        steps = _steps(recipe)
     if not steps:
         return None
 
@@ -39,7 +42,6 @@ def detection(recipe: Recipe, ignore: int | None) -> Change | None:
 
 def _steps(recipe: Recipe) -> list[Step]:
     options, scale = recipe["augment"], recipe["input"]["scale"]
-    operators.register()
     from mmcv.transforms import RandomChoice
     from mmdet.datasets.transforms import RandomCrop, RandomFlip, Resize
 
