@@ -25,6 +25,8 @@ $(READY): requirements.txt requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "mettle needs Python 3.11 or 3.12, $(PYTHON) is %d.%d: make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv .venv
 	$(PIP) requirements.txt
+	@# mmcv asks for the OpenCV with windows, which needs libGL and lies in the same folder: the one without them comes last.
+	@grep ^opencv-python-headless requirements.txt | $(PIP) /dev/stdin --force-reinstall --no-deps
 	@$(BIN)/python -c 'import sys, sysconfig; open(sysconfig.get_path("purelib") + "/mettle.pth", "w").write(sys.argv[1])' "$(CURDIR)/workflow/scripts"
 	@touch $@
 

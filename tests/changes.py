@@ -9,6 +9,7 @@ import yaml
 
 from mettle import schema
 from mettle.plan import Plan
+from mettle.plan.idle import known
 from told import jobs
 
 NAMES = schema.names
@@ -79,7 +80,10 @@ PLAIN = {
 BALL = {"norm": "linf", "eps": "8/255", "steps": 1}
 ROBUST = {"loss": "adversarial", "attack": BALL, "validation": {"every": 1}}
 BARE = {key: value for key, value in PLAIN.items() if key != "mix"}
+DENSE = {key: PLAIN[key] for key in ("epochs", "batch_size", "optimizer", "schedule")}
+DENSE |= {"task": "segmentation", "input": {"size": 64, "mean": [0.5] * 3, "std": [0.25] * 3}}
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "again": BARE, "tough": BARE | ROBUST}
+RECIPES |= {"dense": DENSE}
 DATASETS = """
 dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit
 digits|classification|10|64|digits||||train|test||1|||
@@ -92,9 +96,10 @@ maps|segmentation|5|0|pascal|raw/maps||||test||1||||6|255
 far|depth||0|depth_folder|raw/far||||test||1||||||1|10|0.001
 rooms|depth||0|nyu|raw/nyu||||test||1||||||1|10
 roads|classification, depth|10|96|streets||||train|test||1||||||1|10
+lanes|classification, segmentation|10|64|streets||||train|test||1||||11|255
 """
 MODELS = """
-model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std
+model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer
 resnet8-plain-s0||digits|resnet8|plain|0|train||||
 vgg5-plain-s0||digits|vgg5|plain|0|train||||
 resnet8-robust-s0||digits|resnet8|robust|0|train||||
@@ -107,6 +112,7 @@ resnet18-bare-s1||packed|resnet18|bare|1|raw/a.pt||timm||||||raw/i.pt
 own||photos|raw/net.py:Net|||raw/a.pt||||yes|||||32|40|bilinear|0.5,0.5,0.5|0.25,0.25,0.25
 plugged||photos|net_of_plugin|bare||raw/a.pt||||yes
 trained||photos|net_of_plugin|bare|0|train||||yes
+resnet18-dense-s0||lanes|resnet18|dense|0|train|||resnet18-bare-s0|yes
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -122,6 +128,7 @@ MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
 MORE += [f"results/corrupt/photos/resnet50-bare-s0/{cell}.parquet" for cell in ("some", "some-clean", "kept")]
 MORE += [f"results/represent/photos/natural/{model}.parquet" for model in ("own", "plugged", "trained")]
+MORE += ["results/train/resnet18-dense-s0/weights.safetensors"]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
@@ -232,7 +239,7 @@ def other(value, rules):
     if isinstance(value, bool):
         return not value
     if isinstance(value, list):
-        return value[:-1] if isinstance(value[0], str) else [other(one, rules["items"]) for one in value]
+        return value[:-1] if value and isinstance(value[0], str) else [other(one, rules["items"]) for one in value]
     if "integer" in kind:
         return 1 if value is None else value + 1
     if "number" in kind:
@@ -304,9 +311,15 @@ RECIPE_VALUES = {
     "attack.eps": "4/255",
     "schedule.milestones": [1],
     "augment.auto_augment": "rand-m9-mstd0.5-inc1",
+    "task": "segmentation",
+    "optimizer.no_decay": ["norm"],
+    "input.scale": [80, 64],
+    "input.resize": 48,
+    "augment.resize_range": [0.5, 1.5],
 }
 # Values of other keys beside which a key of a recipe does something, where those of the small tree are not such.
 GROWING = {"attack.schedule.shape": "linear"}
+SEGMENTS = {"task": "segmentation"}
 CROPPED = {"augment.random_resized_crop": True}
 MIXED = {"augment.mixup": 1}
 BESIDE = {
@@ -319,6 +332,11 @@ BESIDE = {
     "schedule.factor": {"schedule.name": "step", "schedule.every": 1},
     "clip_mode": {"clip_norm": 1},
     "augment.color_jitter": {"augment.auto_augment": None},
+    "schedule.power": {"schedule.name": "poly"},
+    "schedule.rise": {"schedule.name": "one_cycle"},
+    "schedule.warmup_ratio": {"schedule.warmup_updates": 2},
+    "augment.largest_class": SEGMENTS | {"input.scale": [80, 64], "augment.resize_range": [0.5, 2]},
+    "augment.resize_range": SEGMENTS | {"input.scale": [80, 64]},
     "augment.erasing_mode": {"augment.erasing": 0.5},
     **dict.fromkeys(("attack.tie_step_size", "attack.schedule.zero_epochs", "attack.schedule.by"), GROWING),
     "attack.schedule.period": GROWING,
@@ -390,7 +408,17 @@ def _with(path):
     """Recipes that can have a key: those with the block that it is in, or with an attack that it is about."""
     if path in OF_ATTACKED or path.startswith("attack."):
         return ["robust", "tough"]
-    return ["plain", "robust"] if path.startswith("mix.") else list(RECIPES)
+    if path.startswith("mix."):
+        return ["plain", "robust"]
+    if path == "input.size":  # images of a dense task are taken as they are
+        return [name for name in RECIPES if name != "dense"]
+    return [name for name in RECIPES if not _idle_for(path, RECIPES[name].get("task", "classification"))]
+
+
+def _idle_for(path, task):
+    """Whether a key does nothing in recipes of a task."""
+    cases = known().get(path, {}).get("idle", [])
+    return any([*case] == ["task"] and task in case["task"] for case in cases)
 
 
 def cell(text, row, column, value):
@@ -431,7 +459,7 @@ DATASET_CELLS = {
 }
 MODEL_CELLS = {
     "label": ("resnet8-robust-s0", "words"),
-    "arch": (("resnet50-bare-s0", "resnet18-bare-s0"), "resnet34"),
+    "arch": (("resnet50-bare-s0", "resnet18-bare-s0", "resnet18-dense-s0"), "resnet34"),
     "recipe": (("resnet50-bare-s0", "resnet18-bare-s0"), "again"),
     "seed": (("resnet50-bare-s0", "resnet18-bare-s0"), "7"),
     "source": ("resnet18-bare-s0", "raw/b.pt"),
@@ -448,6 +476,7 @@ MODEL_CELLS = {
     "interpolation": ("own", "bicubic"),
     "mean": ("own", "0.4,0.5,0.6"),
     "std": ("own", "0.2,0.2,0.2"),
+    "transfer": ("resnet18-dense-s0", "fixed"),
 }
 # Columns that say which model and cells there are; threat and eps follow from the recipe.
 WHICH = ("model", "dataset", "threat", "eps")

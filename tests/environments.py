@@ -144,7 +144,12 @@ def isolate(pinned: dict[str, str], folder: Path) -> Path:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name of a file; a symbolic link, several times slower, where the folders are on two disks."""
+    """A second name of a file; a symbolic link, several times slower, where the folders are on two disks.
+
+    The two packages of OpenCV share a folder, so a file may be there already.
+    """
+    if target.exists():
+        return
     try:
         os.link(source, target)
     except OSError:

@@ -1,5 +1,6 @@
 """Environments: each stage's holds what its scripts import and what that needs, no more, at the pins of the lock."""
 
+import re
 import sys
 
 import pytest
@@ -83,6 +84,13 @@ def test_the_lock_agrees_with_the_requirements():
     lock = requirements("requirements.lock")
     assert {name: (pin, lock.get(name)) for name, pin in requirements().items() if lock.get(name) != pin} == {}
     assert len(lock) > len(requirements())
+
+
+def test_opencv_is_the_one_without_windows():
+    # A compute node has no libGL; both packages lie in one folder, and the one that is installed last is imported.
+    import cv2
+
+    assert re.search(r"GUI: +(\w+)", cv2.getBuildInformation())[1] == "NONE", "make dev"
 
 
 # What `make envs` says of a file that is wrong

@@ -12,7 +12,8 @@ from mettle.models import Classifier, create, frozen
 
 MEAN, STD = [0.3, 0.5, 0.6], [0.2, 0.25, 0.3]
 TIMM = ("resnet18", "densenet121", "mobilenetv3_small_050", "vit_tiny_patch16_224", "convnext_atto", "mixer_s32_224")
-OWN = ("resnet8", "wrn10_1", "vgg5", "densenet10", "xcit_mini", "tiny_vit_5m", "resnet18_gelu", "preact_resnet_18")
+OWN = ("resnet8", "wrn10_1", "vgg5", "densenet10", "xcit_mini", "resnet10t_half", "tiny_vit_5m", "resnet18_gelu")
+OWN += ("preact_resnet_18",)
 TWO_HEADS = ("deit_tiny_distilled_patch16_224", "levit_128s", "efficientformerv2_s0", "pit_ti_distilled_224")
 
 
@@ -59,6 +60,18 @@ def test_last_of_features_is_logits(arch):
         assert torch.equal(model(x), logits)
     assert features.std(0).max() > 0, "features do not depend on the image"
     assert not model.last._forward_pre_hooks
+
+
+def test_a_network_of_half_width_has_half_the_channels_of_each_layer_and_feature_maps():
+    half, full = (models.build(arch, 7, 96) for arch in ("resnet10t_half", "resnet10t"))
+    for (name, part), (other, whole) in zip(half.named_modules(), full.named_modules(), strict=True):
+        assert name == other
+        if isinstance(whole, nn.Conv2d) and name != "conv1.0":  # timm makes that one 3/4 of the stem's width
+            assert 2 * part.out_channels == whole.out_channels and part.stride == whole.stride
+    maps = models.ARCHITECTURES["resnet10t_half"].build(7, 96, features_only=True)
+    assert maps.feature_info.channels() == [32, 32, 64, 128, 256]
+    assert maps.feature_info.reduction() == [2, 4, 8, 16, 32]
+    assert [found.shape[2] for found in maps(torch.rand(1, 3, 96, 96))] == [48, 24, 12, 6, 3]
 
 
 def test_a_convolution_may_be_the_last_layer():

@@ -14,15 +14,13 @@ BASE = {key: PLAIN[key] for key in ("epochs", "batch_size", "optimizer", "schedu
 ROBUST = BASE | {"loss": "adversarial", "attack": BALL}
 # Options that always do something, whatever the others are; an option that is new belongs here or gets `idle`.
 ALWAYS = {
-    "": "extends epochs batch_size accumulate loss label_smoothing precision drop_path ema batch_norm clip_norm "
-    "holdout checkpoints",
+    "": "extends task epochs batch_size precision drop_path clip_norm",
     "optimizer.": "name lr scaling momentum weight_decay",
-    "schedule.": "name by cooldown_epochs warmup_epochs",
+    "schedule.": "name",
     "attack.": "norm eps steps step_size random_start target precision schedule.shape",
-    "input.": "size resize interpolation mean std",
-    "augment.": "random_resized_crop crop_padding horizontal_flip vertical_flip auto_augment rotation lighting erasing",
-    "mix.": "dataset ratio",
-    "validation.": "select",
+    "input.": "size mean std",
+    "augment.": "horizontal_flip",
+    "mix.": "ratio",
 }
 
 
@@ -62,11 +60,21 @@ def _one_of(key, values):
     return "rand-m9-mstd0.5-inc1" if isinstance(values, dict) else values[0]
 
 
+def _task_of(path):
+    """A task for which an option does something."""
+    idle = {task for case in known()[path].get("idle", []) if [*case] == ["task"] for task in case["task"]}
+    return next(task for task in ("classification", "segmentation", "detection") if task not in idle)
+
+
 @pytest.mark.parametrize(("path", "case"), [*cases()], ids=lambda value: value if isinstance(value, str) else "")
 def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
     value = RECIPE_VALUES.get(path) or other(known()[path].get("default"), known()[path])
-    attacked = not (case.get("loss") in ("standard", "bce") or "attack" in case)
+    dense = case.get("task", "") in ("segmentation", "detection")
+    attacked = not (case.get("loss") in ("standard", "bce") or "attack" in case or dense)
     recipe = ROBUST if attacked else BASE
+    if "task" not in case and (of := _task_of(path)) != "classification":
+        recipe, dense = put(BASE, "task", of), True
+    recipe = put(recipe, "input", BASE["input"] | {"resize": None}) if dense else recipe
     if path.startswith("attack.schedule") or "attack.schedule.period" in case:
         recipe = put(recipe, "attack.schedule.shape", "linear")
     beside = {"augment.mixup": 0.8} if path == "augment.epochs_without_mixup" and "augment.mixup" not in case else {}
@@ -85,7 +93,8 @@ def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
 
 @pytest.mark.parametrize("path", sorted(BESIDE.keys() - {"loss_options"}))
 def test_beside_others_it_is_taken(place, path):
-    recipe = ROBUST
+    dense = _task_of(path) != "classification"
+    recipe = put(BASE, "input.resize", None) if dense else ROBUST
     for key, value in BESIDE[path].items():
         recipe = put(recipe, key, value)
     rules = known()[path]

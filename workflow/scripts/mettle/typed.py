@@ -15,6 +15,7 @@ class Optimizer(TypedDict):
     scaling: str
     base_batch: int
     momentum: float
+    no_decay: list[str]
     nesterov: bool
     weight_decay: float
     decay_all: bool
@@ -27,8 +28,12 @@ class Schedule(TypedDict):
     by: str
     cooldown_epochs: int
     warmup_epochs: float
+    warmup_updates: int
+    warmup_ratio: float
     warmup_lr: float
     min_lr: float
+    power: float
+    rise: float
     every: float
     milestones: list[int]
     factor: float
@@ -64,6 +69,7 @@ class Input(TypedDict):
     size: int | list[int]
     resize: int | list[int] | None
     interpolation: str
+    scale: list[int] | None
     mean: list[float]
     std: list[float]
 
@@ -88,6 +94,12 @@ class Augment(TypedDict):
     cutmix: float
     mix_probability: float
     epochs_without_mixup: int
+    resize_range: list[float] | None
+    largest_class: float
+    photometric: bool
+    short_sides: list[int] | None
+    crop_short_sides: list[int] | None
+    crop_range: list[int]
 
 
 class Mix(TypedDict):
@@ -95,6 +107,48 @@ class Mix(TypedDict):
 
     dataset: str
     ratio: float
+
+
+class BackboneOptions(TypedDict):
+    """Block `backbone` of a recipe: the network below the head of a dense task."""
+
+    names: str
+    strides: list[int]
+    frozen_stages: int
+    norm_eval: bool
+
+
+class UperNet(TypedDict):
+    """Block `upernet` of a recipe: the head of segmentation."""
+
+    channels: int
+    pool_scales: list[int]
+    dropout: float
+    auxiliary_weight: float
+    auxiliary_channels: int
+
+
+class MaskRcnn(TypedDict):
+    """Block `mask_rcnn` of a recipe: what a detector has behind its backbone."""
+
+    masks: bool
+    channels: int
+    norm: str
+    levels: int
+    anchor_scales: list[float]
+    anchor_ratios: list[float]
+    anchor_samples: int
+    candidates: list[int]
+    proposals: int
+    rois: int
+    finest_scale: float
+    sampling_ratio: int
+    box_size: int
+    box_width: int
+    class_agnostic: bool
+    mask_size: int
+    mask_convs: int
+    mask_width: int
 
 
 class Validation(TypedDict):
@@ -111,7 +165,9 @@ class Recipe(TypedDict):
     """A training recipe, a file of config/recipes; one for checkpoints only needs no more than `input`."""
 
     extends: NotRequired[str]
+    task: str
     epochs: NotRequired[int]
+    iterations: NotRequired[int]
     batch_size: NotRequired[int]
     accumulate: int
     loss: str
@@ -129,6 +185,9 @@ class Recipe(TypedDict):
     attack: NotRequired[TrainingAttack]
     input: Input
     augment: Augment
+    backbone: BackboneOptions
+    upernet: UperNet
+    mask_rcnn: MaskRcnn
     mix: NotRequired[Mix]
     holdout: int
     validation: Validation
@@ -157,6 +216,7 @@ class ModelRow(TypedDict):
     apart: str
     inverted: NotRequired[str]
     base: NotRequired[str]
+    transfer: str
     mirror: str
     licence: str
     reference: str

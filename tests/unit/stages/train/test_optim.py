@@ -7,7 +7,7 @@ import torch
 from trainings import recipe
 
 from mettle import models
-from mettle.stages.train import optim
+from mettle.models import optim
 
 # Schedule of the light recipe's ImageNet training (Debenedetti et al. 2023).
 LIGHT = {"name": "cosine", "by": "epoch", "warmup_epochs": 10, "warmup_lr": 1e-6, "min_lr": 1e-5, "cooldown_epochs": 10}

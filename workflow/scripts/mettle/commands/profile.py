@@ -25,7 +25,7 @@ from mettle.files import atomic
 from mettle.perturb import Draws
 from mettle.perturb.goal import cross_entropy
 from mettle.perturb.oracle import ascent
-from mettle.stages.train import optim
+from mettle.models import optim
 from mettle.stages.train.losses import LOSSES, Step
 
 Pass = Callable[[Tensor, Tensor], Any]  # of a batch of images and labels

@@ -116,7 +116,7 @@ class ImageSet(Dataset):
         image = self.store.image(index) if self.arrays is None else Image.fromarray(self.arrays[index].numpy())
         if not self.random:
             return self.transform(image)
-        with _seeded(derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))):
+        with seeded(derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))):
             return self.transform(image)
 
 
@@ -194,7 +194,7 @@ def batches(images: Source | Mixture, chosen: Sequence[np.ndarray], workers: int
     for batch in loaded:
         if isinstance(batch[0], np.ndarray):
             _say_that_it_is_full()
-        yield tuple(map(torch.as_tensor, batch))
+        yield tuple(torch.as_tensor(part) if isinstance(part, np.ndarray) else part for part in batch)
 
 
 def split(indices: np.ndarray, batch_size: int) -> list[np.ndarray]:
@@ -226,7 +226,7 @@ def blended(n: int, others: int, batch_size: int, ratio: float, seed: int, epoch
 
 
 @contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Seed the global generators of torch, Python and NumPy, and restore their states afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
@@ -262,7 +262,7 @@ def _sent(batch: Batch) -> Batch | tuple[Tensor | np.ndarray, ...]:
         images.share_memory_()
     except RuntimeError:
         images = images.numpy()
-    return images, *(other.numpy() for other in others)
+    return images, *(other.numpy() if isinstance(other, Tensor) else other for other in others)
 
 
 @cache

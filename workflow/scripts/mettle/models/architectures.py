@@ -29,7 +29,8 @@ class Architecture:
     Attributes
     ----------
     build : (classes, size) to a module that maps normalised images (n, 3, size, size) to logits (n, classes); where
-        the network has drop path, also with the keyword `drop_path_rate`
+        the network has drop path, also with the keyword `drop_path_rate`; where it is timm's, with the others of
+        `timm.create_model`, such as `features_only`
     family : what kind of network it is
     reference : paper
     """
@@ -126,6 +127,10 @@ ARCHITECTURES = {
     "vgg5": Architecture(lambda classes, size: Vgg(classes, [[32], [64, 64], [128]], stride=2), "VGG", _SIMONYAN),
     "densenet10": Architecture(lambda classes, size: DenseNet(classes, 2, growth=16, stride=2), "DenseNet", _HUANG),
     "xcit_mini": Architecture(_xcit, "XCiT", _NOUBY),
+    # For 96x96 images and a CPU: half the channels of timm's network in every layer, and its feature maps.
+    "resnet10t_half": Architecture(
+        _timm("resnet10t", stem_width=16, channels=(32, 64, 128, 256)), "ResNet", "He et al. 2019, arXiv:1812.01187"
+    ),
     # Those of Klabunde et al. 2025 that timm does not have under the names of the published weights.
     "wide_resnet50_4": Architecture(_torchvision("resnet50", width_per_group=256), "wide ResNet", _ZAGORUYKO),
     "vgg16_bn": Architecture(_torchvision("vgg16_bn"), "VGG", _SIMONYAN),
@@ -182,31 +187,35 @@ def build(
     size: int | tuple[int, int],
     drop_path: float = 0.0,
     code: own.Digests | None = None,
+    **options: Any,
 ) -> nn.Module:
     """A network with random weights.
 
     Parameters
     ----------
     name : key of `ARCHITECTURES`, any timm model, or a class or function of a file of the user's, `net.py:MyNet`
-    classes : number of logits
+    classes : number of logits; networks of timm take 0 for none
     size : of the input in pixels, side of a square or (height, width); networks that are bound to a size are built
         for it
     drop_path : probability in [0, 1) to skip a residual branch of an image in training, Huang et al. 2016
         (arXiv:1603.09382); the network decides how it grows with depth
     code : SHA-256 of the files of the user's that it is built from, by path: that of `name`, or plugins that register
         it. They are run if they have it. None runs the file of `name`, whatever it holds
+    options : others that the network's own function takes
 
     Raises
     ------
+    TypeError
+        If it takes no such option.
     ValueError
         If nobody knows the name, the network knows no drop path, or a file of the user's is not there, has changed or
         fails.
     """
     make = _maker(name, code)
     if not drop_path:
-        return make(classes, size)
+        return make(classes, size, **options)
     try:
-        return make(classes, size, drop_path_rate=drop_path)
+        return make(classes, size, drop_path_rate=drop_path, **options)
     except TypeError as error:
         if "drop_path_rate" not in str(error):
             raise

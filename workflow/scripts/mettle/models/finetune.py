@@ -40,7 +40,7 @@ def finetune(model: Classifier, path: str | Path, dataset: str) -> Report:
     old = {key.removeprefix("network."): value for key, value in state.items() if key.startswith("network.")}
     own = model.network.state_dict()
     heads = _heads(model)
-    found = _resized(model.network, old, [key for key in own if key not in heads])
+    found = resized(model.network, old, [key for key in own if key not in heads])
     fresh = heads if about.get("dataset") != dataset else set()
     fits = {key: value for key, value in found.items() if key in own and value.shape == own[key].shape}
     fits = {key: value for key, value in fits.items() if key not in fresh}
@@ -78,10 +78,16 @@ def _heads(model: Classifier) -> set[str]:
     return {f"{name}.{key}" for name in names for key in model.network.get_submodule(name).state_dict()}
 
 
-def _resized(network: nn.Module, old: dict[str, Tensor], keys: list[str]) -> dict[str, Tensor]:
+def resized(network: nn.Module, old: dict[str, Tensor], keys: list[str]) -> dict[str, Tensor]:
     """The old state with everything that depends on the input size interpolated: timm's rule, and position embeddings.
 
-    Only between networks with the same entries, `keys`: timm would take others for files of other projects.
+    Only between networks with the same entries: timm would take others for files of other projects.
+
+    Parameters
+    ----------
+    network : the network that the state is for
+    old : state of one of another input size
+    keys : entries that both have to have
     """
     own = network.state_dict()
     if not all(key in old for key in keys) or all(old[key].shape == own[key].shape for key in keys):

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mettle.files import atomic
+from mettle.models import adapters
 from mettle.models.classifier import Classifier, create
 
 # Metadata that a file must have. `input_range` is always [0, 1]: normalisation is inside the model.
@@ -95,8 +96,8 @@ def _about(file: Any, path: str | Path) -> dict[str, Any]:
     return about
 
 
-def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]:
-    """A classifier in evaluation mode, and its metadata.
+def load(path: str | Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
+    """A model in evaluation mode, and its metadata: a `Classifier`, or what the adapter of its task makes.
 
     Parameters
     ----------
@@ -107,24 +108,32 @@ def load(path: str | Path, **expected: Any) -> tuple[Classifier, dict[str, Any]]
     ------
     ValueError
         With the list of everything that does not fit: metadata, missing and extra keys, shapes; or if a file of the
-        user's that the network is built from is not there or has changed.
+        user's that the network is built from is not there or has changed, or the packages of its task are missing.
     """
     state, about = read(path)
     if wrong := [
         f"{key} {about.get(key)!r} instead of {value!r}" for key, value in expected.items() if about.get(key) != value
     ]:
         raise ValueError(f"{path} holds another model: {', '.join(wrong)}")
-    shape = (about["arch"], about["classes"], about["size"], about["mean"], about["std"])
     try:
-        model = create(*shape, seed=0, code=about.get("code", {}))
+        model = _fresh(about)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     fill(model, state, path)
     for key in ("mean", "std"):
         if not torch.allclose(getattr(model, key).flatten(), torch.tensor(about[key], dtype=torch.float32)):
             raise ValueError(f"{path}: {key} in the weights differs from {about[key]} in the metadata")
-    model.check(path, about["classes"])
+    if isinstance(model, Classifier):
+        model.check(path, about["classes"])
     return model.eval(), about
+
+
+def _fresh(about: dict[str, Any]) -> nn.Module:
+    """A model of the kind that metadata describe, with random weights."""
+    if (task := about.get("task", "classification")) != "classification":
+        return adapters.of(task).create({"code": {}} | about, seed=0)
+    shape = (about["arch"], about["classes"], about["size"], about["mean"], about["std"])
+    return create(*shape, seed=0, code=about.get("code", {}))
 
 
 # BatchNorm's count of batches, which files older than 2018 do not have and which torch does not ask for either.

@@ -8,7 +8,7 @@ from mettle.plan import attacks, classes, corrupted, names
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
-from mettle.plan.sheets import Row, of_grid
+from mettle.plan.sheets import CLASSIFICATION, Row, of_grid
 
 SHARED = "results"  # stores and weights are here, whatever folder the configuration names
 
@@ -59,7 +59,8 @@ class Cells(Groups):
         asked = get(wildcards, "dataset", dataset)
         if asked not in self.datasets or not self.fits(model, asked):
             raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
-        check_fits(self.preprocessing({"model": model}), self.datasets[asked], self.where(model))
+        if self.task_of(model) == CLASSIFICATION:  # others take images of any size
+            check_fits(self.preprocessing({"model": model}), self.datasets[asked], self.where(model))
         return self.store(asked, "test")
 
     def scored_store(self, wildcards: Any) -> list[str]:
@@ -117,8 +118,20 @@ class Cells(Groups):
         return self.above(*(get(wildcards, key) for key in ("model", "set", "dataset")))
 
     def attack(self, wildcards: Any) -> Row:
-        """Options of an attack, defaults filled in, in the ball of the model where it asks for that."""
+        """Options of an attack, defaults filled in, in the ball of the model where it asks for that.
+
+        Raises
+        ------
+        ValueError
+            If the model is no classifier.
+        """
+        self.known_classifier(get(wildcards, "model"))
         return attacks.resolved(self.attacks[get(wildcards, "attack")], self.models[get(wildcards, "model")])
+
+    def known_classifier(self, model: str) -> None:
+        """Raise ValueError for a model of another task than classification."""
+        if (task := self.task_of(model)) != CLASSIFICATION:
+            raise ValueError(f"{self.where(model)}: is a model of {task}, but this is for models of classification")
 
     def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
         """Cells of every model that can be scored on these data sets, under these entries of `attack.attacks`."""

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from mettle import schema
 from mettle.plan import classes
-from mettle.plan.sheets import Row, Sheets
+from mettle.plan.sheets import CLASSIFICATION, Row, Sheets
 
 # The set of the models of one data set, threat and eps: the default that is compared.
 GROUP = "group"
@@ -34,7 +34,16 @@ class Groups(Sheets):
 
     @property
     def trained(self) -> list[str]:
-        """Models that the workflow trains."""
+        """Classifiers that the workflow trains."""
+        return [name for name in self._made_here if self.task_of(name) == CLASSIFICATION]
+
+    @property
+    def transferred(self) -> list[str]:
+        """Models of other tasks that the workflow trains."""
+        return [name for name in self._made_here if self.task_of(name) != CLASSIFICATION]
+
+    @property
+    def _made_here(self) -> list[str]:
         return [name for name, row in self.models.items() if row["source"] == "train"]
 
     @property
@@ -44,8 +53,9 @@ class Groups(Sheets):
 
     @cached_property
     def listed(self) -> list[str]:
-        """Models that figures and tables of all models show: not those of sweeps or with `apart` in their row."""
-        return [name for name, row in self.models.items() if "sweep" not in row and row.get("apart") != "yes"]
+        """Classifiers that figures and tables of all models show: not those of sweeps or with `apart` in their row."""
+        shown = (name for name, row in self.models.items() if "sweep" not in row and row.get("apart") != "yes")
+        return [name for name in shown if self.task_of(name) == CLASSIFICATION]
 
     @cached_property
     def splits(self) -> list[str]:

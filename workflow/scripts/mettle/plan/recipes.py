@@ -194,7 +194,7 @@ def _zero_epochs(schedule: EpsSchedule) -> float:
 
 
 # Keys that training needs and a converted checkpoint does not.
-_TRAINING = ("epochs", "batch_size", "optimizer", "schedule")
+_TRAINING = ("batch_size", "optimizer", "schedule")
 _NEEDS = {
     "adversarial": (True, "an `attack` block"),
     "trades": (True, "an `attack` block"),
@@ -206,10 +206,12 @@ _NEEDS = {
 def _check_training(recipe: Recipe, layers: Layers) -> None:
     """Raise ValueError for a recipe that cannot be trained by, or that has options without effect."""
     where = layers[-1][0]
-    lacking = [key for key in _TRAINING if key not in recipe]
+    lacking = [] if "iterations" in recipe else [key for key in ("epochs",) if key not in recipe]
+    lacking += [key for key in _TRAINING if key not in recipe]
     lacking += ["attack.steps"] if "attack" in recipe and "steps" not in recipe["attack"] else []
     if lacking:
         raise ValueError(f"{where}: key '{lacking[0]}' is missing; without it a recipe is for checkpoints only")
+    check_idle(layers)
     loss, attack = recipe["loss"], recipe.get("attack")
     if loss in _NEEDS and _NEEDS[loss][0] != (attack is not None):
         raise ValueError(f"{where}: loss '{loss}' needs {_NEEDS[loss][1]}")
@@ -218,7 +220,8 @@ def _check_training(recipe: Recipe, layers: Layers) -> None:
             f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' maximises the divergence from "
             "the clean prediction and knows no classes: set it to 'none'"
         )
-    check_idle(layers)
+    if "iterations" in recipe and "epochs" in recipe:
+        raise ValueError(f"{where}: iterations takes the place of epochs: leave one of the two out")
     try:
         check_epochs(recipe)
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mettle import schema
 from mettle.files import in_file
-from mettle.plan import attacks, classes, code, corrupted, names, sources
+from mettle.plan import attacks, classes, code, corrupted, dense, names, sources
 from mettle.plan.recipes import Recipes, check_fits, known
 from mettle.typed import AttackOptions, DatasetRow, ModelRow, Recipe
 from mettle.units import eps_text
@@ -18,6 +18,7 @@ Row = dict[str, Any]
 
 # Names with another meaning: rows of means and of clean images in tables, folders of unfinished jobs.
 _TAKEN = {"all", "natural", "attack", "corrupt", "cross", "download", "effectiveness", "invert"}
+CLASSIFICATION = "classification"  # the task of models whose recipe names none
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5
 
@@ -105,6 +106,10 @@ class Sheets:
         row = self.models[model]
         return f"{self._sheet_of.get(model, 'sweep ' + row.get('sweep', ''))}, row '{model}'"
 
+    def task_of(self, model: str) -> str:
+        """Task that a model is for."""
+        return self.recipes.of(self.models[model], self.where(model)).get("task", CLASSIFICATION)
+
     def _options(self, block: str, kind: str) -> dict[str, Row]:
         """Attacks or measures by name, each checked against the closed schema of its method."""
         found = {}
@@ -169,7 +174,11 @@ class Sheets:
             if not recipe["augment"]["random_resized_crop"]:
                 check_fits(recipe, self.datasets[mixed], in_recipe)
         by = f", recipe '{row['recipe']}'" if row["recipe"] else ""
-        check_fits(recipe, self.datasets[row["dataset"]], f"{where}{by}")
+        dataset, task = self.datasets[row["dataset"]], recipe.get("task", CLASSIFICATION)
+        dense.check_task(task, dataset, f"{where}{by}")
+        (check_fits if task == CLASSIFICATION else dense.check_fits)(recipe, dataset, f"{where}{by}")
+        if task != CLASSIFICATION:
+            dense.check_base(row, self.models.get(row.get("base", "")), where)
         self._fill_ball(row, recipe, where)
 
     def _check_arch(self, arch: str, where: str) -> None:

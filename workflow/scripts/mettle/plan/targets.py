@@ -29,7 +29,7 @@ PATHS = (
     "results/prep/{dataset}/{split}.html",
     "results/train/{model}/weights.safetensors",
     "results/train/{trained}/epochs.parquet",
-    "results/train/{trained}/checkpoints",
+    "results/train/{kept}/checkpoints",
     "results/cards/{model}.md",
     "results/attack/{dataset}/{model}/{attack}.parquet",
     "results/corrupt/{dataset}/{model}/{corruptions}.parquet",
@@ -64,7 +64,7 @@ PATHS = (
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
-_NARROWER |= {"trained": "model", "judged": "model", "compared": "images", "drawn": "figure"}
+_NARROWER |= {"trained": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {
     "--report",
@@ -255,6 +255,13 @@ def _trained(plan: "Plan", named: Names) -> str | None:
     return _of_dataset(plan, name, None)
 
 
+def _kept(plan: "Plan", named: Names) -> str | None:
+    name = named["kept"]
+    if name in plan.transferred:
+        return f"'{name}' is trained for {plan.task_of(name)}, where no weights but the last are kept"
+    return _trained(plan, {"trained": name})
+
+
 def _judged(plan: "Plan", named: Names) -> str | None:
     """For a model whose perturbations have no judges, and as `_model`."""
     cell = {"dataset": named["dataset"], "model": named["judged"]}
@@ -345,6 +352,7 @@ _CHECKS: dict[str, Check] = {
     "model": _member,
     "set": _set,
     "trained": _trained,
+    "kept": _kept,
     "judged": _judged,
     "attack": _attack,
     "corruptions": _corruptions,

@@ -17,6 +17,7 @@ Row = dict[str, Any]
 
 # Images of a split that is not packed yet: as many as ImageNet; a fifth where all have one size, which is small.
 _HELD_OUT, _TRAINING = 50_000, 1_281_167
+_DENSE = 118_287  # training images of COCO
 _SMALL = 5
 _CORRUPT = 5e-8  # seconds for a pixel, mean over the benchmark's corruptions
 
@@ -62,6 +63,14 @@ class Work:
         each = BACK * (1 + recipe.get("attack", {}).get("steps", 0))
         found = self._pass(own, n, each, recipe["batch_size"] / recipe["accumulate"], "training")
         return found + Load(mb=found.mb + mixed + 20 * own.net.parameters)
+
+    def transfer(self, cell: Any) -> Load:
+        """An update per image and epoch, a tenth more for validation; the head takes as much as the backbone."""
+        model, recipe = get(cell, "model"), self.plan.recipe(cell)
+        own = self._images(model, self.plan.models[model]["dataset"], self.plan.train_store(cell), _DENSE)
+        n = recipe["iterations"] * recipe["batch_size"] if "iterations" in recipe else own.n * recipe["epochs"]
+        found = self._pass(own, 1.1 * n, 2 * BACK, 2 * recipe["batch_size"], "training")
+        return found + Load(mb=found.mb + 40 * own.net.parameters)
 
     # Passes through networks
 

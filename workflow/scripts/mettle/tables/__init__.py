@@ -29,6 +29,7 @@ from mettle.tables.cells import (
     REPRESENT,
     SEMANTICS,
     SUBGROUPS,
+    TRANSFER_EPOCHS,
 )
 from mettle.tables.columns import CLASSES, KEYS, RESULT, VECTOR, Column, Table, keys
 from mettle.tables.doubts import FLAGS, doubts, doubts_of, together
@@ -63,6 +64,7 @@ __all__ = [
     "RESULT",
     "SEMANTICS",
     "SUBGROUPS",
+    "TRANSFER_EPOCHS",
     "VECTOR",
     "Column",
     "Table",

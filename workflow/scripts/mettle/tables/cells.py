@@ -119,6 +119,25 @@ EPOCHS = Table(
     },
 )
 
+TRANSFER_EPOCHS = Table(
+    "transfer_epochs",
+    "One row per epoch of a training of segmentation or detection.",
+    keys("model", "measure")
+    | {
+        "epoch": Column(INT, "epoch, from 0"),
+        "updates": Column(INT, "updates up to the end of the epoch"),
+        "lr": Column(FLOAT, "largest learning rate after its last update"),
+        "batch": Column(INT, "nominal images per update, over all processes"),
+        "train_loss": Column(FLOAT, "mean of the sum of all training losses"),
+        "value": Column(FLOAT, "the task's score `measure` on held-out images; null if it was not measured or is undefined", "", True),
+        "test_n": Column(INT, "held-out images that it is computed on", nullable=True),
+        "images_per_second": Column(
+            FLOAT, "training images per second without validation; a measurement, which no seed reproduces", "1/s"
+        ),
+        "n": Column(INT, "training images seen in the epoch"),
+    },
+)
+
 ATTACK = Table(
     "attack",
     "One row per image: the model's prediction before and after an attack.",
@@ -290,6 +309,7 @@ CELLS = [
     INVERTED,
     PERTURBED,
     EPOCHS,
+    TRANSFER_EPOCHS,
     ATTACK,
     EFFECTIVENESS,
     CONVERGENCE,

@@ -27,8 +27,9 @@ class Task:
     goal : ``goal(targets)``, what an untargeted attack maximises and what counts as its success
     aims : by name, how a targeted attack chooses its aim: ``aim(clean outputs, targets, draws)`` gives its goal
     logits : whether outputs (n, classes, ...) are logits, so that probabilities in their place are a mistake
-    answers : ``answers(outputs, targets)``, what a table stores for each image: columns (n,) by name
-    table : the table of attacked images; column `clean_x` is the answer `x` to the clean image
+    answers : ``answers(outputs, targets)``, what a table stores for each image: columns (n, ...) by name
+    table : the table of attacked images; column `clean_x` is the answer `x` to the clean image. None where there is no
+        such table
     score : the number that sums up its answers
     native : whether models take images at their own size and answer at that size
     """
@@ -40,7 +41,7 @@ class Task:
     aims: Mapping[str, Callable[[Tensor, Tensor, Draws], Goal]]
     logits: bool
     answers: Callable[[Tensor, Tensor], dict[str, Tensor]]
-    table: Table
+    table: Table | None
     score: Score
     native: bool = False
 

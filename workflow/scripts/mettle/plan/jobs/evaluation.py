@@ -170,6 +170,7 @@ class Evaluation(Cells):
             If the model cannot be evaluated on them.
         """
         images, dataset, model = (get(wildcards, key) for key in ("images", "dataset", "model"))
+        self.known_classifier(model)
         held_out = self.test_store(wildcards)
         if images == "natural":
             return held_out

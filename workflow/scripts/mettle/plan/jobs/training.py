@@ -63,6 +63,26 @@ class Training(Cells):
         found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
         return found | self._code(row) | self._loss_code(wildcards)
 
+    def train_targets(self, wildcards: Any) -> list[str]:
+        """Targets beside the training images of a model of a dense task."""
+        return self._targets(self.train_store(wildcards))
+
+    def test_targets(self, wildcards: Any) -> list[str]:
+        """Targets beside its held-out images."""
+        return self._targets(self.test_store(wildcards))
+
+    @staticmethod
+    def _targets(store: list[str]) -> list[str]:
+        return [path.replace(".lmdb", ".targets.lmdb") for path in store if path.endswith(".lmdb")]
+
+    def transferred_row(self, wildcards: Any) -> Row:
+        """Columns of its row, and of its data set's, that the weights of a model of a dense task depend on."""
+        row = self.model_row(wildcards)
+        data = self.datasets[row["dataset"]]
+        found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row} | self._code(row)
+        found |= {"transfer": row["transfer"] or "full", "ignore": data.get("ignore")}
+        return found | {"map_classes": data.get("map_classes", data["classes"])}
+
     def converted_row(self, wildcards: Any) -> Row:
         """Columns of its row that the weights of a converted model depend on, or that their metadata contain."""
         row = self.model_row(wildcards)

@@ -8,8 +8,9 @@ from typing import Any
 from mettle.data.store import Store
 from mettle.flow import Job
 from mettle.models.checkpoint import Checkpoint
+from mettle.models import optim
 from mettle.models.own import digested
-from mettle.stages.train import optim, slurm
+from mettle.stages.train import slurm
 from mettle.stages.train.parallel import ALONE, ProcessGroup, launch
 from mettle.stages.train.training import Training, about
 from mettle.typed import ModelRow, Recipe

@@ -17,6 +17,7 @@ from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
 from mettle.files import atomic
 from mettle.flow import Job
+from mettle.models import optim
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.loggers import Logger, open_all, run_of
 from mettle.models.weights import read
@@ -24,7 +25,7 @@ from mettle.perturb import Draws
 from mettle.perturb.watch import NOBODY
 from mettle.plan.recipes import check_epochs
 from mettle.seeds import derive
-from mettle.stages.train import optim, validate
+from mettle.stages.train import validate
 from mettle.stages.train.check import check_statistics, of_recipe
 from mettle.stages.train.ema import Average
 from mettle.stages.train.images import Images

@@ -1,0 +1,216 @@
+"""Means over corruptions and corruption errors; the published ones are made again from their published cells."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imports import ROOT
+from mettle.corruptions import BENCHMARK, GROUPS, SEVERITIES
+from mettle.tasks.scores.robustness import (
+    PRESETS,
+    Grid,
+    corruption_errors,
+    grid,
+    mean,
+    mean_corruption_error,
+    reference,
+    summary,
+)
+
+PUBLISHED = ROOT / "resources" / "published"
+ALEXNET = reference(PUBLISHED / "alexnet_imagenet_c.tsv")
+GROUP_NAMES = ("noise", "blur", "weather", "digital")
+
+
+def published(name):
+    return pd.read_csv(PUBLISHED / f"{name}.tsv", sep="\t", comment="#", dtype={"severity": str})
+
+
+def made_up(draws=3):
+    rng = np.random.default_rng(0)
+    return {(name, severity): rng.uniform(0.1, 0.9, draws) for name in BENCHMARK for severity in SEVERITIES}
+
+
+# Published numbers
+
+
+def coco(measure="ap", **chosen):
+    rows = published("coco_c")
+    chosen = {"dataset": "coco", "kind": "box", "measure": measure} | chosen
+    for key, value in chosen.items():
+        rows = rows[rows[key] == value]
+    return rows
+
+
+def coco_cells():
+    rows = coco(model="Mask R-CNN R50")
+    rows = rows[rows["corruption"] != "clean"]
+    return {(row.corruption, int(row.severity)): np.array([row.value]) for row in rows.itertuples()}
+
+
+def test_means_of_table_7_4_come_from_its_cells():
+    cells = coco_cells()
+    assert len(cells) == 19 * 5
+    found = summary(grid(cells), np.array([0.373]))
+    means = coco("mpc", model="Mask R-CNN R50", severity="1-5").set_index("corruption")["value"]
+    assert found["mpc"] == pytest.approx(means["benchmark"], abs=5e-4)
+    assert [found[f"mpc_{name}"][0] for name in GROUP_NAMES] == pytest.approx(list(means[list(GROUP_NAMES)]), abs=5e-4)
+    assert found["rpc"] == pytest.approx(0.501, abs=1e-3)
+    assert found["mpc"] > found["mpc_blur"] and found["mpc_without_noise"] > found["mpc"]
+
+
+def test_severity_1_of_table_7_4_comes_from_its_cells():
+    found = summary(grid(coco_cells(), severities=PRESETS["yamada"]), np.array([0.373]))
+    rows = coco("mpc", model="Mask R-CNN R50", severity="1")
+    assert found["mpc"] == pytest.approx(rows["value"].item(), abs=5e-4)
+    assert found["rpc"] == pytest.approx(coco("rpc", model="Mask R-CNN R50", severity="1")["value"].item(), abs=2e-3)
+    np.testing.assert_array_equal(found["mpc"], found["mpc_severity_1"])
+
+
+def test_ratios_of_tables_7_3_and_7_4_come_from_their_means():
+    rows = published("coco_c")
+    key = ["dataset", "model", "kind", "source"]
+    clean = rows[rows["severity"] == "0"].set_index(key)["value"]
+    assert clean.index.is_unique
+    shares = rows[rows["measure"] == "rpc"].set_index([*key, "severity"])["value"]
+    means = rows[(rows["measure"] == "mpc") & (rows["corruption"] == "benchmark")].set_index([*key, "severity"])[
+        "value"
+    ]
+    ours = means / clean.reindex(means.index.droplevel("severity")).to_numpy()
+    assert len(shares) > 20
+    assert (ours[shares.index] - shares).abs().max() < 0.002  # all three are rounded to 0.001
+
+
+def test_means_of_groups_give_the_mean_of_table_7_4():
+    rows = coco("mpc", severity="1-5")
+    for model in ("Mask R-CNN R50", "HTC X101-64x4d-DCN"):
+        own = rows[rows["model"] == model].set_index("corruption")["value"]
+        weighted = sum(own[name] * len(GROUPS[name]) for name in GROUP_NAMES) / len(BENCHMARK)
+        assert weighted == pytest.approx(own["benchmark"], abs=1e-3)
+
+
+@pytest.mark.parametrize(("model", "mce"), [("Regular", 0.7670), ("ANT", 0.6251)])
+def test_mce_and_accuracies_of_table_7_5_come_from_its_corruption_errors(model, mce):
+    own = published("imagenet_c").query("model == @model")
+    means = own[own["corruption"].isna()].set_index("measure")["value"]
+    rows = own[own["measure"] == "ce"].set_index("corruption")["value"]
+    assert sorted(rows.index) == sorted(BENCHMARK) and means["mce"] == mce
+    errors = {name: rows[name] * ALEXNET.means[name] for name in BENCHMARK}
+    found = grid({(name, one): [errors[name]] for name in BENCHMARK for one in SEVERITIES})
+    assert mean_corruption_error(found, ALEXNET) == pytest.approx(mce, abs=3e-4)
+    assert 1 - mean(found) == pytest.approx(means["accuracy"], abs=3e-4)
+    quiet = [name for name in BENCHMARK if name not in GROUPS["noise"]]
+    assert 1 - mean(found.only(quiet)) == pytest.approx(means["accuracy_without_noise"], abs=3e-4)
+
+
+def test_means_of_alexnet_come_from_its_cells():
+    for name in BENCHMARK:
+        if name != "jpeg_compression":
+            assert np.mean([ALEXNET.cells[name, one] for one in SEVERITIES]) == pytest.approx(
+                ALEXNET.means[name], abs=1e-6
+            )
+    assert sorted(ALEXNET.means) == sorted(BENCHMARK)
+
+
+@pytest.mark.parametrize("name", ["coco_c", "imagenet_c", "alexnet_imagenet_c"])
+def test_published_numbers_are_fractions_with_a_source(name):
+    rows = published(name)
+    assert rows["source"].notna().all()
+    assert rows["error" if "error" in rows else "value"].between(0, 1).all()
+    assert set(rows["corruption"].dropna()) <= {
+        "clean",
+        "benchmark",
+        *GROUPS,
+        *(one for names in GROUPS.values() for one in names),
+    }
+
+
+# Means
+
+
+def test_a_mean_is_over_corruptions_of_the_mean_over_severities():
+    cells = made_up()
+    assert mean(grid(cells)) == pytest.approx(np.mean(list(cells.values()), axis=0))
+    part = {("fog", 1): [0.2], ("fog", 2): [0.4], ("snow", 1): [0.9]}
+    found = grid(part, ["fog", "snow"], [1, 2], incomplete=True)
+    assert mean(found) == pytest.approx((0.3 + 0.9) / 2)
+
+
+def test_cells_are_found_by_name():
+    cells = made_up()
+    more = {("speckle_noise", severity): np.zeros(3) for severity in SEVERITIES} | {("fog", 0): np.ones(3)}
+    shuffled = more | dict(reversed(cells.items()))
+    assert mean(grid(shuffled)) == pytest.approx(mean(grid(cells)))
+
+
+def test_measures_of_a_grid():
+    cells, clean = made_up(), np.array([0.8, 0.9, 0.0])
+    found = summary(grid(cells), clean)
+    parts = ["", "_without_noise", *(f"_{name}" for name in GROUP_NAMES), *(f"_severity_{one}" for one in SEVERITIES)]
+    assert list(found) == [f"{measure}{part}" for measure in ("mpc", "rpc") for part in parts]
+    np.testing.assert_allclose(found["rpc"][:2], found["mpc"][:2] / clean[:2])
+    assert np.isnan(found["rpc"][2]) and found["mpc"][2] > 0
+    noise = [cells[name, one] for name in GROUPS["noise"] for one in SEVERITIES]
+    np.testing.assert_allclose(found["mpc_noise"], np.mean(noise, axis=0))
+    np.testing.assert_allclose(found["mpc_without_noise"] * 12 + found["mpc_noise"] * 3, found["mpc"] * 15)
+    np.testing.assert_allclose(found["mpc_severity_2"], np.mean([cells[name, 2] for name in BENCHMARK], axis=0))
+
+
+def test_a_grid_of_noise_alone_has_no_mean_without_it():
+    cells = {cell: value for cell, value in made_up().items() if cell[0] in GROUPS["noise"]}
+    found = summary(grid(cells, GROUPS["noise"]), np.ones(3))
+    assert "mpc_noise" in found and "mpc_without_noise" not in found and "mpc_blur" not in found
+
+
+def test_presets_have_the_severities_of_their_papers():
+    assert PRESETS == {"michaelis": (1, 2, 3, 4, 5), "yamada": (1,)}
+
+
+# What is missing
+
+
+def test_an_incomplete_grid_is_refused_or_labelled():
+    cells = {cell: value for cell, value in made_up().items() if cell not in {("fog", 2), ("fog", 5), ("snow", 1)}}
+    with pytest.raises(ValueError, match=r"3 of 75 cells of the grid .* missing: snow at 1; fog at 2, 5: compute them"):
+        grid(cells)
+    found = grid(cells, incomplete=True)
+    assert found.note == "incomplete: without snow at 1; fog at 2, 5"
+    assert len(found.cells) == 72 and found.only(["fog"]).note == found.note
+    assert grid(made_up(), incomplete=True).note is None
+
+
+def test_many_missing_corruptions_are_counted():
+    cells = {("fog", 1): [0.5]}
+    with pytest.raises(ValueError, match=r"motion_blur at 1, 2, 3, 4, 5; .*; and 7 more corruptions: compute them"):
+        grid(cells)
+    with pytest.raises(ValueError, match="75 of 75 cells"):
+        grid({}, incomplete=True)
+
+
+def test_a_mean_over_nothing_is_undefined():
+    assert np.isnan(mean(Grid({})))
+
+
+# Corruption errors
+
+
+def test_alexnet_has_errors_of_one():
+    cells = {(name, one): [ALEXNET.means[name]] for name in BENCHMARK for one in SEVERITIES}
+    found = corruption_errors(grid(cells), ALEXNET)
+    assert list(found) == list(BENCHMARK)
+    assert mean_corruption_error(grid(cells), ALEXNET) == pytest.approx(1)
+    assert mean_corruption_error(grid(cells), ALEXNET, np.array([ALEXNET.clean])) == pytest.approx(1)
+
+
+def test_relative_errors_subtract_the_clean_ones_of_both():
+    found = grid({("fog", 1): [0.5, 0.6], ("fog", 2): [0.7, 0.6]}, ["fog"], [1, 2])
+    theirs = (ALEXNET.cells["fog", 1] + ALEXNET.cells["fog", 2]) / 2
+    np.testing.assert_allclose(corruption_errors(found, ALEXNET)["fog"], 0.6 / theirs)
+    relative = corruption_errors(found, ALEXNET, np.array([0.2, 0.3]))["fog"]
+    np.testing.assert_allclose(relative, np.array([0.4, 0.3]) / (theirs - 0.43478))
+
+
+def test_an_error_that_is_not_published_is_a_sentence():
+    found = grid({("jpeg_compression", 1): [0.5]}, ["jpeg_compression"], [1])
+    with pytest.raises(ValueError, match=r"alexnet_imagenet_c.tsv has no error for jpeg_compression at 1, so"):
+        corruption_errors(found, ALEXNET)

@@ -1,0 +1,42 @@
+"""
+Trains models of segmentation and detection, on the backbone of a classifier or from random weights.
+
+INPUTS:   results/prep/{dataset}/{split}.lmdb, .targets.lmdb and .parquet
+          results/train/{base}/weights.safetensors (models with a base)
+OUTPUTS:  results/train/{model}/weights.safetensors
+          results/train/{model}/epochs.parquet
+"""
+
+
+rule transfer:
+    """Train a model of a dense task from its recipe; a killed job resumes where it was."""
+    input:
+        train=ancient(images_of(PLAN.train_store)),
+        train_targets=ancient(PLAN.train_targets),
+        train_manifest=manifests_of(PLAN.train_store),
+        test=ancient(images_of(PLAN.test_store)),
+        test_targets=ancient(PLAN.test_targets),
+        test_manifest=manifests_of(PLAN.test_store),
+        base=PLAN.base_weights,
+        code=PLAN.code,
+    output:
+        weights="results/train/{model}/weights.safetensors",
+        epochs="results/train/{model}/epochs.parquet",
+    log:
+        "logs/transfer/{model}.log",
+    benchmark:
+        "benchmarks/results/transfer/{model}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.transferred),
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=ASKED.memory("transfer"),
+        runtime=ASKED.minutes("transfer"),
+    params:
+        revision=1,
+        model=PLAN.transferred_row,
+        recipe=PLAN.recipe,
+        resume="results/.resume/{model}",
+    script:
+        "../scripts/transfer.py"

@@ -1,0 +1,230 @@
+"""
+Any classification network as the backbone of segmentation and detection: its feature maps at given strides.
+
+Networks of timm, and ours that are timm's, keep the names of their weights, so that those of a classifier load as they
+are. Networks of mmsegmentation have the names of OpenMMLab's checkpoints.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mettle.models import own, weights
+from mettle.models.adapters import operators
+from mettle.models.adapters.quiet import quiet
+from mettle.models.architectures import build
+from mettle.models.classifier import Size
+from mettle.models.finetune import resized
+from mettle.typed import BackboneOptions
+
+# Options by which networks that are bound to a size take any; the first that a network knows is its own.
+_ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}
+_NORMS = nn.modules.batchnorm._BatchNorm
+# Networks of mmsegmentation by our names: class, options, module of each stage.
+_NATIVE: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "resnet50": ("ResNet", {"depth": 50, "zero_init_residual": False}, [f"layer{k}" for k in range(1, 5)]),
+    "swin_tiny_patch4_window7_224": (
+        "SwinTransformer",
+        {"embed_dims": 96, "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24], "window_size": 7},
+        [f"stages.{k}" for k in range(4)],
+    ),
+}
+
+
+class Backbone(nn.Module):
+    """Feature maps of a network, from normalised images.
+
+    Parameters
+    ----------
+    network : the network, without classifier
+    stages : module that ends each stage, the deepest last
+    options : the recipe's block `backbone`
+    transfer : column of the model's row. With `fixed` the network is in evaluation mode, training or not, and its
+        parameters take no gradients
+
+    Attributes
+    ----------
+    strides : pixels of the image per pixel of each map, ascending
+    channels : channels of each map
+    divisor : sides of images must be multiples of it
+    """
+
+    strides: list[int]
+    channels: list[int]
+    divisor: int
+
+    def __init__(self, network: nn.Module, stages: Sequence[str], options: BackboneOptions, transfer: str) -> None:
+        super().__init__()
+        self.network, self.strides = network, list(options["strides"])
+        self._fixed = transfer == "fixed"
+        still = {network} if self._fixed else set(_front(network, stages[: options["frozen_stages"]]))
+        for module in still:
+            module.requires_grad_(False)
+        norms = (module for module in network.modules() if isinstance(module, _NORMS) and options["norm_eval"])
+        self._still = [*still, *norms]  # in evaluation mode all the time
+
+    def train(self, mode: bool = True) -> "Backbone":
+        """Training mode for all but what is fixed."""
+        super().train(mode)
+        for module in self._still:
+            module.eval()
+        return self
+
+    def load(self, path: str | Path, arch: str) -> dict[str, list[str]]:
+        """Load the weights of a base, all of them but its head; see `finetune.Report` for what is returned.
+
+        Parameters
+        ----------
+        path : file that `save` wrote, of a classifier or a model on a backbone
+        arch : architecture that it must have
+
+        Raises
+        ------
+        ValueError
+            If it has another architecture, or an entry of the network is not in the file.
+        """
+        state, about = weights.read(path)
+        if about["arch"] != arch:
+            raise ValueError(f"{path}: the base has architecture '{about['arch']}', the model has '{arch}'")
+        inner = "network." if about.get("task", "classification") == "classification" else "backbone.network."
+        old = {key.removeprefix(inner): value for key, value in state.items() if key.startswith(inner)}
+        keys = list(self.network.state_dict())
+        found = resized(self.network, old, keys)
+        weights.fill(self.network, {key: found[key] for key in keys if key in found}, path)
+        same = [key for key in keys if key in old and old[key].shape == found[key].shape]
+        return {
+            "loaded": same,
+            "interpolated": [key for key in keys if key not in same],
+            "unexpected": [key for key in found if key not in keys],
+        }
+
+
+class TimmBackbone(Backbone):
+    """Feature maps of a network that has timm's `feature_info` and `forward_intermediates`.
+
+    For each stride the last map of this stride; where the network has none, that of the nearest stride, interpolated.
+    A network whose maps all have one stride, such as a ViT, gives those at equal distances in depth.
+    """
+
+    def __init__(self, network: nn.Module, options: BackboneOptions, transfer: str) -> None:
+        info = getattr(network.feature_info, "info", network.feature_info)
+        reductions = [stage["reduction"] for stage in info]
+        indices = _indices(reductions, options["strides"])
+        super().__init__(network, [info[k]["module"] for k in indices], options, transfer)
+        self._indices = indices
+        self.channels = [info[k]["num_chs"] for k in indices]
+        self.divisor = max(reductions)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps (n, c, h / stride, w / stride) of normalised images (n, 3, h, w), h and w multiples of `divisor`."""
+        taken = sorted(set(self._indices))
+        found = self.network.forward_intermediates(images, indices=taken, intermediates_only=True, stop_early=True)
+        maps = dict(zip(taken, found, strict=True))
+        height, width = images.shape[-2:]
+        sizes = [(math.ceil(height / stride), math.ceil(width / stride)) for stride in self.strides]
+        return tuple(_at(maps[k], size) for k, size in zip(self._indices, sizes, strict=True))
+
+
+class NativeBackbone(Backbone):
+    """Feature maps of a network of mmsegmentation, at strides 4, 8, 16 and 32."""
+
+    def __init__(self, network: nn.Module, stages: Sequence[str], options: BackboneOptions, transfer: str) -> None:
+        super().__init__(network, stages, options, transfer)
+        width = network.num_features if hasattr(network, "num_features") else None
+        self._taken = [stride.bit_length() - 3 for stride in self.strides]
+        self.channels = [width[k] if width else 256 * 2**k for k in self._taken]
+        self.divisor = 1
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps (n, c, h / stride, w / stride), rounded up, of normalised images (n, 3, h, w)."""
+        maps = self.network(images)
+        return tuple(maps[k] for k in self._taken)
+
+
+def create(
+    arch: str,
+    size: Size,
+    options: BackboneOptions,
+    transfer: str = "full",
+    drop_path: float = 0.0,
+    code: own.Digests | None = None,
+) -> Backbone:
+    """A backbone with random weights.
+
+    Parameters
+    ----------
+    arch, drop_path, code : as in `build`
+    size : of training images in pixels, side of a square or (height, width); it takes images of any size
+    options : the recipe's block `backbone`
+    transfer : column of the model's row
+
+    Raises
+    ------
+    ValueError
+        If the network has no feature maps, or no implementation of this kind.
+    """
+    if options["names"] == "native":
+        return _native(arch, options, transfer, drop_path)
+    network = _timm(arch, size, drop_path, code)
+    if not (hasattr(network, "forward_intermediates") and getattr(network, "feature_info", None)):
+        raise ValueError(
+            f"architecture '{arch}' gives no feature maps (timm's forward_intermediates), which a backbone of "
+            "segmentation or detection needs: take one of timm, or resnet10t_half"
+        )
+    return TimmBackbone(network, options, transfer)
+
+
+def _timm(arch: str, size: Size, drop_path: float, code: own.Digests | None) -> nn.Module:
+    bound = size if isinstance(size, int) else tuple(size)
+    for key, value in _ANY_SIZE.items():
+        try:
+            return build(arch, 0, bound, drop_path, code, **{key: value})
+        except TypeError as error:
+            if key not in str(error):
+                raise
+    return build(arch, 0, bound, drop_path, code)
+
+
+def _native(arch: str, options: BackboneOptions, transfer: str, drop_path: float) -> Backbone:
+    if arch not in _NATIVE:
+        raise ValueError(
+            f"backbone.names is 'native', but mmsegmentation has no '{arch}' here; there are {', '.join(_NATIVE)}"
+        )
+    kind, shape, stages = _NATIVE[arch]
+    if drop_path and kind == "ResNet":
+        raise ValueError(f"architecture '{arch}' has no drop path: drop_path must be 0, got {drop_path:g}")
+    more = {"drop_path_rate": drop_path} if kind == "SwinTransformer" else {}
+    operators.register()
+    with quiet():
+        from mmseg.models import backbones
+
+        network = getattr(backbones, kind)(**shape, **more)
+        network.init_weights()
+    return NativeBackbone(network, stages, options, transfer)
+
+
+def _indices(reductions: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """Which of a network's maps to take for each stride."""
+    if len(set(reductions)) == 1:
+        return [math.ceil((k + 1) * len(reductions) / len(strides)) - 1 for k in range(len(strides))]
+    last = {reduction: k for k, reduction in enumerate(reductions)}
+    return [last[min(last, key=lambda found: abs(math.log(found / stride)))] for stride in strides]
+
+
+def _at(found: Tensor, size: tuple[int, int]) -> Tensor:
+    if found.shape[-2:] == size:
+        return found
+    return F.interpolate(found, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def _front(network: nn.Module, stages: Sequence[str]) -> list[nn.Module]:
+    """Modules up to the end of the last of these stages, in the order of registration."""
+    if not stages:
+        return []
+    names = [name for name, module in network.named_modules() if not list(module.children())]
+    end = max(k for k, name in enumerate(names) if f"{name}.".startswith(f"{stages[-1]}."))
+    return [network.get_submodule(name) for name in names[: end + 1]]

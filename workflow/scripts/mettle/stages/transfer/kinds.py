@@ -1,0 +1,76 @@
+"""What training needs to know of each dense task: its models, its targets, and how both change with an image."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mettle.data.dense import Change
+from mettle.data.target_store import TargetStore
+from mettle.models.adapters import detector, segmenter
+from mettle.models.detections import Annotations, annotations
+from mettle.stages.transfer import augment, objects
+from mettle.typed import Recipe
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A dense task, as training sees it.
+
+    Attributes
+    ----------
+    create : (metadata, seed, drop path) to a model with random weights; it has `backbone`, and
+        ``losses(images, targets)``, losses by name whose sum is minimised
+    about : keys of the metadata that such a model is made from
+    read : the target of the image at a position of a store
+    stack : targets of a batch, as `losses` takes them, from those of its images
+    move : the same on a device
+    change : of a recipe, the random changes of an image and its target; None where there are none
+    """
+
+    create: Callable[[dict[str, Any], int, float], nn.Module]
+    about: Sequence[str]
+    read: Callable[[TargetStore, int], Any]
+    stack: Callable[[list[Any]], Any]
+    move: Callable[[Any, torch.device], Any]
+    change: Callable[[Recipe, int | None], Change | None]
+
+
+def _label_map(targets: TargetStore, index: int) -> np.ndarray:
+    return targets.label_map(index)
+
+
+def _label_maps(maps: list[np.ndarray]) -> Tensor:
+    """Classes of pixels (n, h, w), int64."""
+    return torch.from_numpy(np.stack(maps).astype(np.int64))
+
+
+def _objects(targets: TargetStore, index: int) -> Annotations:
+    return annotations(targets.objects(index), tuple(targets.sizes[index].tolist()))
+
+
+def _moved(targets: list[Annotations], device: torch.device) -> list[Annotations]:
+    return [target.to(device) for target in targets]
+
+
+KINDS = {
+    "segmentation": Kind(
+        create=segmenter.create,
+        about=segmenter.ABOUT,
+        read=_label_map,
+        stack=_label_maps,
+        move=lambda targets, device: targets.to(device, non_blocking=True),
+        change=augment.segmentation,
+    ),
+    "detection": Kind(
+        create=detector.create,
+        about=detector.ABOUT,
+        read=_objects,
+        stack=list,
+        move=_moved,
+        change=objects.detection,
+    ),
+}

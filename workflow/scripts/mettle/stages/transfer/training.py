@@ -1,0 +1,174 @@
+"""A running training of a dense task: model, optimiser, progress, and the state that the rest depends on."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mettle import models, tables
+from mettle.data.dense import DenseSet
+from mettle.data.loading import batches, shuffled
+from mettle.data.store import Store
+from mettle.digests import fingerprint, sha256_of
+from mettle.flow import Job
+from mettle.models import optim
+from mettle.models.checkpoint import Checkpoint
+from mettle.models.weights import read
+from mettle.seeds import derive
+from mettle.stages.transfer.kinds import KINDS
+from mettle.stages.transfer.validate import score
+from mettle.tasks.known import TASKS
+from mettle.typed import ModelRow, Recipe
+
+# Columns of the row that are metadata of the weights.
+_OF_ROW = ("model", "dataset", "arch", "classes", "map_classes", "ignore", "threat", "eps", "seed", "recipe", "code")
+
+
+class Training:
+    """Model, optimiser and progress of a training; parameters as those of `transfer`."""
+
+    def __init__(
+        self,
+        row: ModelRow,
+        recipe: Recipe,
+        train: Store,
+        test: Store,
+        job: Job,
+        base: Sequence[str | Path] = (),
+    ) -> None:
+        self.row, self.recipe, self.job, self.seed = row, recipe, job, row["seed"]
+        self.kind, self.task, self.test = KINDS[recipe["task"]], TASKS[recipe["task"]], test
+        self.policy, self.workers = models.policy(job.threads, recipe["precision"], job.needs_cuda), job.threads - 1
+        change = self.kind.change(recipe, row.get("ignore"))
+        reading = (self.kind.read, self.kind.stack, change, self.seed, recipe["input"]["mean"])
+        self.train = DenseSet(train, recipe["input"]["size"], *reading)
+        self.updates = len(self._order(0))
+        self.total = recipe.get("iterations") or recipe["epochs"] * self.updates
+        model = self.kind.create(self.about(), derive(self.seed, "init"), recipe["drop_path"])
+        self.report = self._start(model, base)
+        self.model = self.policy.place(model)
+        self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates, row["transfer"])
+        self.epoch = self.step = 0
+        self.rows: list[dict[str, Any]] = []
+        self.sums = {"loss": 0.0, "n": 0, "seconds": 0.0}
+        parts = [row, recipe, train.digest, test.digest, torch.__version__, self.policy.device.type]
+        self.fingerprint = fingerprint(parts + [sha256_of(path) for path in base])
+
+    def about(self) -> dict[str, Any]:
+        """Metadata of the weights."""
+        row, recipe, shape = self.row, self.recipe, self.recipe["input"]
+        found = {key: row.get(key) for key in _OF_ROW if key in row or key in self.kind.about}
+        found |= {key: shape[key] for key in ("size", "resize", "interpolation", "scale", "mean", "std")}
+        found |= {key: recipe[key] for key in self.kind.about if key in recipe}
+        found |= {"task": recipe["task"], "transfer": row["transfer"], "class_names": self.train.targets.class_names}
+        return found | {"recipe_sha256": fingerprint(recipe), "provenance": self.job.provenance}
+
+    def _start(self, model: torch.nn.Module, base: Sequence[str | Path]) -> dict[str, Any]:
+        if not base:
+            return {}
+        report = model.backbone.load(base[0], self.row["arch"])
+        counts = ", ".join(f"{len(names)} {kind}" for kind, names in report.items())
+        self.job.say(f"the backbone starts from {base[0]}: {counts}")
+        return {"base": str(base[0]), "base_sha256": sha256_of(base[0]), "finetune": report}
+
+    # An epoch
+
+    @property
+    def finished(self) -> bool:
+        """Whether all updates are done."""
+        return self._done >= self.total
+
+    @property
+    def _done(self) -> int:
+        return self.epoch * self.updates + self.step
+
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        return shuffled(len(self.train), self.recipe["batch_size"], self.seed, epoch)
+
+    def one_epoch(self, checkpoint: Checkpoint) -> None:
+        """The rest of the current epoch, and its row."""
+        self.train.epoch = self.epoch
+        if self.recipe["schedule"]["by"] == "epoch":
+            self.scheduler.step(self.epoch)
+        end = min(self.updates, self.total - self.epoch * self.updates)
+        order = self._order(self.epoch)[self.step : end]
+        text = f"{self.row['model']} epoch {self.epoch + 1} of {-(-self.total // self.updates)}"
+        self.model.train()
+        since = time.monotonic()
+        for batch in self.job.progress(batches(self.train, order, self.workers), text, len(order)):
+            self._update(*batch)
+            since, before = time.monotonic(), since
+            self.sums["seconds"] += since - before
+            checkpoint.keep(self.state)
+        self._close_epoch()
+        checkpoint.keep(self.state)
+
+    def _update(self, images: torch.Tensor, targets: Any, ids: torch.Tensor) -> None:
+        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step))  # dropout, sampled proposals
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.policy.autocast():
+            losses = self.model.losses(self.policy.move(images), self.kind.move(targets, self.policy.device))
+            loss = sum(losses.values())
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"training loss of {self.row['model']} is {loss.item()} at epoch {self.epoch}, step {self.step}: "
+                f"lower optimizer.lr ({self.recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}', or clip_norm"
+            )
+        loss.backward()
+        optim.clip(self.model, self.recipe)
+        self.optimizer.step()
+        self.step += 1
+        self.scheduler.step_update(self._done)
+        self.sums["loss"] += loss.item() * len(images)
+        self.sums["n"] += len(images)
+
+    def _close_epoch(self) -> None:
+        rate, sums = max(group["lr"] for group in self.optimizer.param_groups), self.sums
+        every, last = self.recipe["validation"]["every"], self._done >= self.total
+        tested = last or bool(every and (self.epoch + 1) % every == 0)
+        entry = {"model": self.row["model"], "epoch": self.epoch, "updates": self._done, "lr": rate}
+        entry |= {"batch": self.recipe["batch_size"], "train_loss": sums["loss"] / sums["n"]}
+        entry |= {"measure": self.task.score.measure, "value": self._score() if tested else None}
+        entry |= {"test_n": len(self.test) if tested else None, "n": sums["n"]}
+        entry |= {"images_per_second": sums["n"] / max(sums["seconds"], 1e-9)}
+        self.rows.append(entry)
+        self.job.say(_sentence(entry))
+        self.sums = dict.fromkeys(self.sums, 0)
+        self.epoch, self.step = self.epoch + 1, 0
+
+    def _score(self) -> float | None:
+        return score(self.model, self.task, self.test, self.recipe["batch_size"], self.policy, self.job)
+
+    # Its end, and its state
+
+    def write(self, weights: Path, epochs: str | Path) -> None:
+        """Write the outputs of a finished training."""
+        tables.write(epochs, tables.TRANSFER_EPOCHS, self.rows, self.job.provenance)
+        models.save(weights, self.model.state_dict(), self.about() | self.report | {"training": self.fingerprint})
+
+    def is_done(self, weights: str | Path) -> bool:
+        """Whether a file has the weights of exactly this training: recipe, data, seed."""
+        return Path(weights).exists() and read(weights)[1].get("training") == self.fingerprint
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        found = {key: getattr(self, key) for key in ("epoch", "step", "rows", "sums")}
+        return found | {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a saved state."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for key in ("epoch", "step", "rows", "sums"):
+            setattr(self, key, state[key])
+        self.scheduler.step_update(self._done)
+
+
+def _sentence(entry: dict[str, Any]) -> str:
+    """A row in words."""
+    text = f"epoch {entry['epoch'] + 1}: loss {entry['train_loss']:.4f}"
+    text += f", {entry['measure']} {entry['value']:.4f}" if entry["value"] is not None else ""
+    return text + f", learning rate {entry['lr']:.3g}, {entry['images_per_second']:.1f} images/s"
