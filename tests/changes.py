@@ -342,6 +342,8 @@ BESIDE = {
     "attack.schedule.period": GROWING,
     **dict.fromkeys(("augment.scale", "augment.ratio", "augment.interpolation"), CROPPED),
     **dict.fromkeys(("augment.mix_probability", "augment.epochs_without_mixup"), MIXED),
+    **{path: {"augment.prime.width": 3} for path, _ in leaves(schema.load("recipe")) if ".prime." in path},
+    "jsd_weight": {"loss": "jsd"},
 }
 OF_ATTACKED = ("loss", "beta", "validation.every", "validation.steps", "validation.images", "validation.alarm")
 SMALL = {
@@ -408,6 +410,8 @@ def _with(path):
     """Recipes that can have a key: those with the block that it is in, or with an attack that it is about."""
     if path in OF_ATTACKED or path.startswith("attack."):
         return ["robust", "tough"]
+    if path == "jsd_weight":
+        return ["plain", "bare", "again"]
     if path.startswith("mix."):
         return ["plain", "robust"]
     if path == "input.size":  # images of a dense task are taken as they are
@@ -430,6 +434,7 @@ def cell(text, row, column, value):
     for line in lines:
         cells = line.split("|")
         if cells[0] in rows:
+            cells += [""] * (place + 1 - len(cells))
             cells[place] = value
         changed.append("|".join(cells))
     return "\n".join([head, *changed]) + "\n"
@@ -466,6 +471,7 @@ MODEL_CELLS = {
     "sha256": ("resnet18-bare-s0", "0" * 64),
     "format": ("resnet18-bare-s0", "bai"),
     "base": ("resnet50-tough-s0", "resnet18-tough-s0"),
+    "transfer": ("resnet50-tough-s0", "fixed"),
     "apart": ("resnet18-bare-s0", "yes"),
     "mirror": ("resnet18-tough-s0", "https://elsewhere/a.pt"),
     "licence": ("resnet18-tough-s0", "not free"),
@@ -476,7 +482,6 @@ MODEL_CELLS = {
     "interpolation": ("own", "bicubic"),
     "mean": ("own", "0.4,0.5,0.6"),
     "std": ("own", "0.2,0.2,0.2"),
-    "transfer": ("resnet18-dense-s0", "fixed"),
 }
 # Columns that say which model and cells there are; threat and eps follow from the recipe.
 WHICH = ("model", "dataset", "threat", "eps")

@@ -28,6 +28,7 @@ PRIMITIVES = [
     "data",
     "models",
     "perturb",
+    "augment",
     "tasks",
     "evaluation",
     "measures",
@@ -35,6 +36,7 @@ PRIMITIVES = [
 STAGES = [
     "prep",
     "train",
+    "transfer",
     "attack",
     "corrupt",
     "invert",

@@ -15,7 +15,7 @@ from mettle.data.item import Item, png
 from mettle.data.loading import ImageSet, Mixture, batches, evaluation_images, shuffled, split
 from mettle.data.store import Store, write
 
-NONE = {key: rule["default"] for key, rule in schema.load("recipe")["properties"]["augment"]["properties"].items()}
+NONE = schema.filled({"augment": {}}, "recipe")["augment"]
 AUGMENTS = {
     "crop": {"crop_padding": 4},
     "flip": {"horizontal_flip": True},
@@ -455,3 +455,48 @@ def test_the_strongest_level_of_every_policy_works(text):
     change = automatic(text, 32)
     sizes = {change(image).size for _ in range(150)}
     assert sizes == {(32, 32)}
+
+
+# Views
+
+
+AUGMIX = {"crop_padding": 4, "horizontal_flip": True, "auto_augment": "augmix-m3-w3"}
+
+
+def viewed(store, views, seed=0, **changes):
+    return ImageSet(store, 32, None, NONE | AUGMIX | changes, seed, views=views)
+
+
+def test_views_share_all_changes_but_the_automatic_ones(store):
+    images, _, ids = viewed(store, 3).__getitems__(range(9))
+    assert images.shape == (9, 3, 3, 32, 32) and ids.tolist() == list(range(9))
+    plain = ImageSet(store, 32, None, NONE | AUGMIX | {"auto_augment": None}, 0).__getitems__(range(9))[0]
+    assert torch.equal(images[:, 0], plain), "the first view has crop and flip only"
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        assert (images[:, first] != images[:, second]).flatten(1).any(1).all()
+    apart = (images[:, 1:] - images[:, :1]).abs().mean()
+    assert apart < (images[:, 0] - images[:, 0].roll(1, 0)).abs().mean(), "views are of one image"
+
+
+def test_views_depend_on_seed_epoch_and_image_alone(store):
+    images = viewed(store, 3)
+    whole, state = images.__getitems__(range(9))[0], torch.get_rng_state()
+    random.seed(5)
+    np.random.seed(7)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    assert torch.equal(images.__getitems__([7, 2])[0], whole[[7, 2]])
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    assert torch.equal(torch.get_rng_state(), state)
+    for workers in (0, 2):
+        assert same(collected(images, [np.array([4, 1]), np.array([8])], workers), {k: whole[k] for k in (4, 1, 8)})
+    images.epoch = 1
+    assert not torch.equal(images.__getitems__([2])[0], whole[[2]])
+    assert not torch.equal(viewed(store, 3, seed=1).__getitems__([2])[0], whole[[2]])
+
+
+def test_augmix_mixes_an_image_with_chains_of_its_changes(store):
+    # One view; the mixture of uniform grey with its changes that keep colours is grey again.
+    images = viewed(store, 1, crop_padding=0, horizontal_flip=False)
+    made, plain = images.__getitems__(range(9))[0], torch.from_numpy(arrays()).permute(0, 3, 1, 2) / 255
+    assert 0.01 < (made - plain).abs().mean() < 0.4
+    assert 0 <= made.min() <= made.max() <= 1

@@ -20,6 +20,10 @@ ALWAYS = {
     "attack.": "norm eps steps step_size random_start target precision schedule.shape",
     "input.": "size mean std",
     "augment.": "horizontal_flip",
+    "augment.prime.": "width depth random_depth primitives parity",
+    "augment.prime.color.": "cut variance bandwidth",
+    "augment.prime.filter.": "radius sigma off_centre",
+    "augment.prime.diffeomorphism.": "cut_min cut_max alpha",
     "mix.": "ratio",
 }
 
@@ -94,7 +98,7 @@ def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
 @pytest.mark.parametrize("path", sorted(BESIDE.keys() - {"loss_options"}))
 def test_beside_others_it_is_taken(place, path):
     dense = _task_of(path) != "classification"
-    recipe = put(BASE, "input.resize", None) if dense else ROBUST
+    recipe = put(BASE, "input.resize", None) if dense else BASE if path == "jsd_weight" else ROBUST
     for key, value in BESIDE[path].items():
         recipe = put(recipe, key, value)
     rules = known()[path]

@@ -74,6 +74,43 @@ class Input(TypedDict):
     std: list[float]
 
 
+class PrimeColor(TypedDict):
+    """Block `augment.prime.color` of a recipe."""
+
+    cut: int
+    variance: float
+    bandwidth: int | None
+
+
+class PrimeFilter(TypedDict):
+    """Block `augment.prime.filter` of a recipe."""
+
+    radius: int
+    sigma: float
+    off_centre: bool
+
+
+class PrimeDiffeomorphism(TypedDict):
+    """Block `augment.prime.diffeomorphism` of a recipe."""
+
+    cut_min: int
+    cut_max: int
+    alpha: float
+
+
+class Prime(TypedDict):
+    """Block `augment.prime` of a recipe."""
+
+    width: int
+    depth: int
+    random_depth: bool
+    primitives: list[str]
+    color: PrimeColor
+    filter: PrimeFilter
+    diffeomorphism: PrimeDiffeomorphism
+    parity: str
+
+
 class Augment(TypedDict):
     """Block `augment` of a recipe: random changes of training images."""
 
@@ -90,6 +127,7 @@ class Augment(TypedDict):
     lighting: float
     erasing: float
     erasing_mode: str
+    prime: NotRequired[Prime]
     mixup: float
     cutmix: float
     mix_probability: float
@@ -172,6 +210,7 @@ class Recipe(TypedDict):
     accumulate: int
     loss: str
     beta: float
+    jsd_weight: float
     loss_options: dict[str, Any]
     label_smoothing: float
     precision: str
@@ -216,7 +255,7 @@ class ModelRow(TypedDict):
     apart: str
     inverted: NotRequired[str]
     base: NotRequired[str]
-    transfer: str
+    transfer: NotRequired[str]
     mirror: str
     licence: str
     reference: str

@@ -59,7 +59,7 @@ def _listed(values):
 
 @pytest.mark.parametrize(("path", "case"), [*cases()])
 def test_another_value_of_an_option_that_does_nothing_changes_nothing(tmp_path, stores, path, case):
-    clean = case.get("loss") in ("standard", "bce") or "attack" in case
+    clean = case.get("loss") in ("standard", "bce", "jsd") or "attack" in case
     options = BASE if clean else ATTACKED
     if case.get("schedule.name") == "multistep":
         options = put(options, "schedule.milestones", [1])

@@ -24,9 +24,9 @@ def model(seed=0):
     return models.create("resnet8", 10, 32, [0.5] * 3, [0.25] * 3, seed).train()
 
 
-def batch(n=8):
-    generator = torch.Generator().manual_seed(1)
-    return torch.rand(n, 3, 32, 32, generator=generator), torch.randint(10, (n,), generator=generator)
+def batch(n=8, views=1):
+    generator, shape = torch.Generator().manual_seed(1), (n, 3, 32, 32) if views == 1 else (n, views, 3, 32, 32)
+    return torch.rand(shape, generator=generator), torch.randint(10, (n,), generator=generator)
 
 
 def step(seed=3, policy=CPU, beta=6, label_smoothing=0.0, n=8, **attack):
@@ -63,7 +63,7 @@ def test_standard_is_cross_entropy_of_clean_images(smoothing):
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("name", [*LOSSES])
 def test_a_class_is_the_distribution_with_all_mass_there(name, smoothing):
-    (x, y), here = batch(), step(label_smoothing=smoothing)
+    (x, y), here = batch(views=LOSSES[name].views), step(label_smoothing=smoothing)
     found = [LOSSES[name].run(model(), x, given, here)[0] for given in (y, F.one_hot(y, 10).float())]
     torch.testing.assert_close(*found)
 
@@ -74,6 +74,32 @@ def test_bce_in_closed_form():
     chance = clean.sigmoid()
     wanted = torch.full((8, 10), 0.01).scatter(1, y[:, None], 0.91)
     torch.testing.assert_close(loss, -(wanted * chance.log() + (1 - wanted) * (1 - chance).log()).mean())
+
+
+def test_jsd_adds_the_divergence_of_the_views_to_the_cross_entropy_of_the_clean_ones():
+    net, (x, y), here = model(), batch(views=3), step(label_smoothing=0.1)
+    loss, clean, attacked = LOSSES["jsd"].run(copy.deepcopy(net), x, y, here)
+    logits = net(torch.cat([x[:, view] for view in range(3)])).split(8)  # BatchNorm sees all views together
+    torch.testing.assert_close(clean, logits[0])
+    assert attacked is None
+    entropy = lambda p: -(p * p.log()).sum(1)  # noqa: E731
+    chances = [one.softmax(1).double() for one in logits]
+    divergence = entropy(sum(chances) / 3) - sum(map(entropy, chances)) / 3
+    assert (divergence > 1e-4).all()
+    expected = F.cross_entropy(logits[0], y, label_smoothing=0.1) + 12 * divergence.mean()
+    torch.testing.assert_close(loss.double(), expected.double(), atol=1e-5, rtol=1e-5)
+
+
+def test_jsd_of_equal_views_is_cross_entropy_and_certain_views_stay_finite():
+    net, (x, y) = model().eval(), batch()
+    same = x[:, None].expand(-1, 3, -1, -1, -1)
+    torch.testing.assert_close(LOSSES["jsd"].run(net, same, y, step())[0], F.cross_entropy(net(x), y))
+    with torch.no_grad():
+        net.network.fc.weight *= 1e4  # chances of exactly 0 and 1
+    x, y = batch(views=3)
+    loss = LOSSES["jsd"].run(net, x, y, step())[0]
+    loss.backward()
+    assert torch.isfinite(loss) and all(torch.isfinite(p.grad).all() for p in net.parameters())
 
 
 # Attacks
@@ -266,9 +292,10 @@ def test_a_random_start_depends_on_the_draws_alone(name):
 
 
 def test_the_recipe_is_not_changed():
-    (x, y), here = batch(), step(random_start=True, best=False)
+    here = step(random_start=True, best=False)
     before = copy.deepcopy(here.recipe)
     for loss in LOSSES.values():
+        x, y = batch(views=loss.views)
         loss.run(model(), x, y, here)
     assert here.recipe == before
 
@@ -278,7 +305,7 @@ def test_the_recipe_is_not_changed():
 
 @pytest.mark.parametrize("name", [*LOSSES])
 def test_losses_are_fp32_under_bf16(name):
-    net, (x, y) = model(), batch()
+    net, (x, y) = model(), batch(views=LOSSES[name].views)
     loss, clean, attacked = LOSSES[name].run(net, x, y, step(policy=BF16))
     assert loss.dtype == torch.float32
     assert (attacked if clean is None else clean).dtype == torch.float32

@@ -48,6 +48,17 @@ def test_targets_say_how_much_of_each_image_there_is(augment, n):
     assert len(shares) > 20 or n == 1
 
 
+@pytest.mark.parametrize("augment", [MIXUP, CUTMIX])
+def test_views_of_an_image_are_mixed_alike(augment):
+    images, labels = batch()
+    views = torch.stack([images, images**2, 1 - images], 1)
+    for seed in range(5):
+        mixed, targets = mix(views, labels, 5, augment, seed)
+        for view in range(3):
+            alone, same = mix(views[:, view], labels, 5, augment, seed)
+            assert torch.equal(mixed[:, view], alone) and torch.equal(targets, same)
+
+
 def test_cutmix_takes_one_box_from_the_partner():
     images, labels = batch(2, 32)
     for seed in range(30):

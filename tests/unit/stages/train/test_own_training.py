@@ -66,7 +66,7 @@ def test_a_training_goes_on_only_with_the_code_that_it_began_with(tmp_path, stor
 
 def test_a_plugin_that_registers_no_such_loss_is_refused(tmp_path, stores):
     (tmp_path / "loss.py").write_text("# halved")
-    with pytest.raises(ValueError, match=r"^unknown loss 'halved'; known: .*, trades; no file of `plugins` reg"):
+    with pytest.raises(ValueError, match=r"^unknown loss 'halved'; known: .*, jsd; no file of `plugins` reg"):
         train(ROW, options(), *stores, *outputs(tmp_path), Job())
 
 

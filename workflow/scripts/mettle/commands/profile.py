@@ -22,10 +22,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mettle import models, schema, tables
 from mettle.files import atomic
+from mettle.models import optim
 from mettle.perturb import Draws
 from mettle.perturb.goal import cross_entropy
 from mettle.perturb.oracle import ascent
-from mettle.models import optim
 from mettle.stages.train.losses import LOSSES, Step
 
 Pass = Callable[[Tensor, Tensor], Any]  # of a batch of images and labels

@@ -84,7 +84,8 @@ class DenseSet(Dataset):
 
     def _changed(self, index: int) -> tuple[Tensor, Any]:
         image, target = decode_array(self.store.data(index)), self.read(self.targets, index)
-        with seeded(derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))):
+        seed = derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))
+        with seeded(seed, seed):
             return self.change(image, target)
 
     def _keep(self, size: tuple[int, int]) -> None:

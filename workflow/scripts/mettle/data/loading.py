@@ -3,7 +3,7 @@
 import multiprocessing
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, Protocol
@@ -63,6 +63,8 @@ class ImageSet(Dataset):
     augment : the recipe's block, for training images
     seed : determines the augmentation, with the image's id and the epoch, for any number of workers
     interpolation : used by `resize`, `bilinear` or `bicubic`
+    views : of each image: the first without `auto_augment`, the others with different draws of it; all have the other
+        changes in common
     """
 
     def __init__(
@@ -73,8 +75,9 @@ class ImageSet(Dataset):
         augment: Augment | None = None,
         seed: int = 0,
         interpolation: str = "bilinear",
+        views: int = 1,
     ) -> None:
-        self.store, self.seed, self.epoch = store, seed, 0
+        self.store, self.seed, self.epoch, self.views = store, seed, 0, views
         self.arrays = self.transform = None
         self.random = bool(augment) and any(augment[key] for key in _CHANGES)
         if self.random or resize is not None:
@@ -82,6 +85,8 @@ class ImageSet(Dataset):
 
             if self.random:
                 self.transform = transforms.training(augment, size, resize, interpolation)
+                plain = augment | {"auto_augment": None, "color_jitter": 0}
+                self.plain = transforms.training(plain, size, resize, interpolation)
             else:
                 self.transform = transforms.evaluation(size, resize, interpolation)
         if resize is None and not (augment or {}).get("random_resized_crop"):
@@ -105,7 +110,7 @@ class ImageSet(Dataset):
         return self.arrays is not None and self.transform is None
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Images (n, 3, h, w) in [0, 1], labels (n,) and ids (n,) at these positions."""
+        """Images (n, 3, h, w) in [0, 1], or (n, views, 3, h, w), labels (n,) and ids (n,) at these positions."""
         if self.ready:
             images = self.arrays[indices].permute(0, 3, 1, 2).float() / 255
         else:
@@ -116,8 +121,13 @@ class ImageSet(Dataset):
         image = self.store.image(index) if self.arrays is None else Image.fromarray(self.arrays[index].numpy())
         if not self.random:
             return self.transform(image)
-        with seeded(derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))):
-            return self.transform(image)
+        here = self.seed, "augment", self.epoch, int(self.store.ids[index])
+        seed = derive(*here)
+        if self.views == 1:
+            return _drawn(self.transform, image, seed, seed)
+        found = [_drawn(self.plain, image, seed, seed)]
+        found += [_drawn(self.transform, image, seed, derive(*here, view)) for view in range(1, self.views)]
+        return torch.stack(found)
 
 
 class Mixture(Dataset):
@@ -225,14 +235,20 @@ def blended(n: int, others: int, batch_size: int, ratio: float, seed: int, epoch
     return [rng.permutation(np.concatenate([a, b + n])) for a, b in zip(first, second, strict=False)]
 
 
+def _drawn(transform: Callable[[Any], Tensor], image: Any, seed: int, automatic: int) -> Tensor:
+    """The image after a transform; `automatic` is the seed of its `auto_augment`, which is timm's and not torch's."""
+    with seeded(seed, automatic):
+        return transform(image)
+
+
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, Python and NumPy, and restore their states afterwards."""
+def seeded(seed: int, others: int) -> Iterator[None]:
+    """Seed the global generators of torch, and of Python and NumPy, and restore their states afterwards."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
+        random.seed(others)
+        np.random.seed(others % 2**32)
         try:
             yield
         finally:

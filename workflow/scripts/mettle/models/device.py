@@ -59,8 +59,9 @@ class Policy:
         return model.to(self.device, memory_format=self.layout)
 
     def move(self, images: Tensor) -> Tensor:
-        """Images (n, 3, h, w) on the device, in the layout."""
-        return images.to(self.device, memory_format=self.layout, non_blocking=True)
+        """Images (n, 3, h, w) on the device, in the layout; views of them (n, views, 3, h, w) in the usual one."""
+        layout = self.layout if images.ndim == 4 else torch.preserve_format
+        return images.to(self.device, memory_format=layout, non_blocking=True)
 
 
 def policy(threads: int, precision: str = "fp32", needs_cuda: bool = False) -> Policy:

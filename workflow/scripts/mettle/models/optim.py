@@ -10,10 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mettle.models.rates import OneCycle, Warmed
+from mettle.models.transfer import without_rate
 from mettle.typed import Recipe
-
-# Of `fixed_paper`: the part of a parameter's name by which its learning rate becomes 0.
-_BACKBONE = "backbone"
 
 
 def make(
@@ -26,7 +24,7 @@ def make(
     model : the network
     recipe : with the blocks `optimizer` and `schedule`
     updates_per_epoch : optimiser steps in an epoch
-    transfer : column of the model's row
+    transfer : the row's; under `fixed_paper` the backbone has learning rate and weight decay 0
 
     Notes
     -----
@@ -35,11 +33,10 @@ def make(
     options = recipe["optimizer"]
     plain_sgd = options["name"] == "sgd" and not options["nesterov"]
     own = {"momentum": options["momentum"]} if options["name"] == "sgd" else {"betas": (options["momentum"], 0.999)}
-    rate = options["lr"] * scaling(recipe)
     optimizer = create_optimizer_v2(
-        _with_rates(model, recipe, rate, transfer) if _by_name(recipe, transfer) else groups(model, recipe),
+        _still(groups(model, recipe), without_rate(model, transfer), recipe),
         opt="momentum" if plain_sgd else options["name"],
-        lr=rate,
+        lr=options["lr"] * scaling(recipe),
         weight_decay=options["weight_decay"],
         **own,
     )
@@ -97,11 +94,18 @@ def sentence(recipe: Recipe, processes: int) -> str:
 
 
 def groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters with weight decay, and those without: vectors, biases, and what the network itself excludes."""
+    """Parameters with weight decay, and those without: of names in `no_decay`, and unless `decay_all` also vectors,
+    biases, and what the network itself excludes.
+    """
     options = recipe["optimizer"]
-    if options["decay_all"]:
-        return [{"params": list(model.parameters()), "weight_decay": options["weight_decay"]}]
-    return param_groups_weight_decay(model, options["weight_decay"], no_weight_decay_list=_excluded(model))
+    named = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+    excluded = {name for name, _ in named if any(part in name for part in options["no_decay"])}
+    if not options["decay_all"]:
+        excluded |= _excluded(model)
+        return param_groups_weight_decay(model, options["weight_decay"], no_weight_decay_list=excluded)
+    decays = {True: 0.0, False: options["weight_decay"]}  # by whether the name is excluded
+    parts = {apart: [value for name, value in named if (name in excluded) == apart] for apart in decays}
+    return [{"params": parts[apart], "weight_decay": decay} for apart, decay in decays.items() if parts[apart]]
 
 
 def _excluded(model: nn.Module) -> set[str]:
@@ -114,28 +118,20 @@ def _excluded(model: nn.Module) -> set[str]:
     }
 
 
-def _by_name(recipe: Recipe, transfer: str) -> bool:
-    """Whether names of parameters decide about their decay or rate."""
-    return bool(recipe["optimizer"]["no_decay"]) or transfer == "fixed_paper"
+def _still(made: list[dict[str, Any]], still: set[int], recipe: Recipe) -> list[dict[str, Any]]:
+    """Groups of parameters, with those of these identities in last groups of their own, which do not move.
 
-
-def _with_rates(model: nn.Module, recipe: Recipe, rate: float, transfer: str) -> list[dict[str, Any]]:
-    """Parameters in groups by weight decay and learning rate.
-
-    The longest part of `no_decay` that is in a name decides. With `fixed_paper` the backbone's name is such a part, and
-    also sets the learning rate to 0: the rule of OpenMMLab, by which tables of Swin's position biases keep theirs.
+    Under `poly` their rate is 0 at first, but rises to its floor with the others', as it did in the study of transfer.
     """
-    options = recipe["optimizer"]
-    keys = [*options["no_decay"], *([_BACKBONE] if transfer == "fixed_paper" else [])]
-    still = set() if options["decay_all"] else _excluded(model)
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            key = max((key for key in keys if key in name), key=len, default="")
-            decays = not key and name not in still and (options["decay_all"] or parameter.ndim > 1)
-            cell = options["weight_decay"] if decays else 0.0, 0.0 if key == _BACKBONE else rate
-            found.setdefault(cell, []).append(parameter)
-    return [{"params": many, "weight_decay": decay, "lr": lr} for (decay, lr), many in found.items()]
+    rate = {"lr": 0.0} if recipe["schedule"]["name"] == "poly" else {"lr_scale": 0.0}
+    parts = [
+        group
+        | {"params": [value for value in group["params"] if (id(value) in still) == stays]}
+        | ({"weight_decay": 0.0} | rate if stays else {})
+        for stays in (False, True)
+        for group in made
+    ]
+    return [part for part in parts if part["params"]]
 
 
 def clip(model: nn.Module, recipe: Recipe) -> None:

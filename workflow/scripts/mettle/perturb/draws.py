@@ -1,4 +1,7 @@
-"""Random numbers of attacks: a function of (seed, image id, purpose, counter), so batches and order do not matter."""
+"""
+Random numbers of attacks and augmentation: a function of (seed, image id, purpose, counter), so batches and order do
+not matter.
+"""
 
 from collections.abc import Sequence
 

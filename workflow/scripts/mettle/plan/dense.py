@@ -29,9 +29,7 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
 
 
 def check_base(row: ModelRow, base: ModelRow | None, where: str) -> None:
-    """Raise ValueError unless base and transfer of a model go together, and the base is of its architecture."""
-    if row["transfer"] and base is None:
-        raise ValueError(f"{where}: column transfer is '{row['transfer']}', but the row has no base: name one")
+    """Raise ValueError unless the base of a model is of its architecture."""
     if base is not None and base["arch"] != row["arch"]:
         raise ValueError(
             f"{where}: the base '{base['model']}' is of architecture '{base['arch']}', the model of '{row['arch']}': "

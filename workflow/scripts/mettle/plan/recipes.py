@@ -84,7 +84,8 @@ class Recipes:
                 f"'{row['recipe']}': leave one of the two empty"
             )
         if row["recipe"]:
-            return self.get(row["recipe"], where, trains=row["source"] == "train")
+            recipe = self.get(row["recipe"], where, trains=row["source"] == "train")
+            return _with_prime(recipe, where) if row.get("transfer") == "full_prime" else recipe
         if row["model"] not in self._stated:
             self._stated[row["model"]] = {"input": _preprocessing(stated, where)} | _ball(row, where)
         return self._stated[row["model"]]
@@ -118,6 +119,16 @@ class Recipes:
                 row |= {"threat": attack["norm"], "eps": attack["eps"], "source": "train", "base": grid["finetune"]}
                 model = f"{files.in_file(grid['arch'])[1]}-{name}-s{seed}"
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
+
+
+def _with_prime(recipe: Recipe, where: str) -> Recipe:
+    """A recipe with `augment.prime`, its defaults unless it states it; for dense tasks those that move no pixel."""
+    added = schema.filled({"augment": {"prime": {}}}, "recipe")["augment"]["prime"]
+    if recipe["task"] != "classification":
+        added["primitives"] = [name for name in added["primitives"] if name not in _MOVING]
+    found = recipe | {"augment": {"prime": added} | recipe["augment"]}
+    _check_prime(found, f"{where}, transfer 'full_prime'")
+    return found
 
 
 def _preprocessing(stated: Row, where: str) -> Input:
@@ -172,6 +183,8 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
 
 def check_epochs(recipe: Recipe) -> None:
     """Raise ValueError if a recipe names epochs that it does not have, or selects by what it never measures."""
+    if "iterations" in recipe:
+        return
     epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
     drops = recipe["schedule"]["milestones"] if recipe["schedule"]["name"] == "multistep" else []
     for key, wanted in (("checkpoints", recipe["checkpoints"]), ("schedule.milestones", drops)):
@@ -193,6 +206,8 @@ def _zero_epochs(schedule: EpsSchedule) -> float:
     return 0 if schedule["shape"] == "constant" else schedule["zero_epochs"]
 
 
+# Primitives of PRIME after which label maps, boxes and masks no longer fit; a test compares them with `augment`.
+_MOVING = ("diffeomorphism",)
 # Keys that training needs and a converted checkpoint does not.
 _TRAINING = ("batch_size", "optimizer", "schedule")
 _NEEDS = {
@@ -200,6 +215,7 @@ _NEEDS = {
     "trades": (True, "an `attack` block"),
     "standard": (False, "no `attack` block"),
     "bce": (False, "no `attack` block"),
+    "jsd": (False, "no `attack` block"),
 }
 
 
@@ -222,10 +238,33 @@ def _check_training(recipe: Recipe, layers: Layers) -> None:
         )
     if "iterations" in recipe and "epochs" in recipe:
         raise ValueError(f"{where}: iterations takes the place of epochs: leave one of the two out")
+    _check_prime(recipe, where)
     try:
         check_epochs(recipe)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
+
+
+def _check_prime(recipe: Recipe, where: str) -> None:
+    """Raise ValueError for an `augment.prime` that cannot be, or unless one thing makes the views of jsd."""
+    augment = recipe["augment"]
+    if prime := augment.get("prime"):
+        least, most = (prime["diffeomorphism"][key] for key in ("cut_min", "cut_max"))
+        if least >= most:
+            raise ValueError(
+                f"{where}: augment.prime.diffeomorphism.cut_min is {least}, but must be less than cut_max, {most}"
+            )
+        moving = [name for name in prime["primitives"] if name in _MOVING] + ["filter"] * prime["filter"]["off_centre"]
+        if moving and recipe["task"] != "classification":
+            raise ValueError(
+                f"{where}: augment.prime moves pixels by its primitive '{moving[0]}', but the targets of "
+                f"{recipe['task']} stay where they are: take it out of primitives, or set filter.off_centre to false"
+            )
+    if recipe["loss"] == "jsd" and ("prime" in augment) == (augment["auto_augment"] is not None):
+        raise ValueError(
+            f"{where}: loss 'jsd' compares an image with two augmented views of it: let either augment.prime or "
+            "augment.auto_augment make them"
+        )
 
 
 def _nested(dotted: Row) -> Row:

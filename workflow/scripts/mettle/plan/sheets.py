@@ -166,6 +166,7 @@ class Sheets:
         self.known(row["dataset"], self.datasets, "data set", where)
         self._check_arch(row["arch"], where)
         self._check_base(name)
+        _check_transfer(row, where)
         _fill_seed(row, where)
         recipe = self.recipes.of(row, where)
         if "mix" in recipe:
@@ -217,6 +218,20 @@ class Sheets:
         if not classes.alike(self.datasets, row["dataset"], mixed):
             few, many = (self.datasets[name]["classes"] for name in (mixed, row["dataset"]))
             raise ValueError(f"{where}: '{mixed}' has {few} classes, '{row['dataset']}' of the model has {many}")
+
+
+def _check_transfer(row: ModelRow, where: str) -> None:
+    """Raise ValueError for a way to use weights of a base in a row without one, or in one that is not trained."""
+    if "transfer" in row and not row.get("base"):
+        raise ValueError(
+            f"{where}: column transfer is '{row['transfer']}', but column base is empty: name the row whose weights "
+            "training starts from, or leave both empty"
+        )
+    if "transfer" in row and row["source"] != "train":
+        raise ValueError(
+            f"{where}: column transfer is '{row['transfer']}', but nothing is trained, since source is "
+            f"'{row['source']}': leave it empty"
+        )
 
 
 def _fill_seed(row: Row, where: str) -> None:

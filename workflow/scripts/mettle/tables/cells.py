@@ -129,7 +129,12 @@ TRANSFER_EPOCHS = Table(
         "lr": Column(FLOAT, "largest learning rate after its last update"),
         "batch": Column(INT, "nominal images per update, over all processes"),
         "train_loss": Column(FLOAT, "mean of the sum of all training losses"),
-        "value": Column(FLOAT, "the task's score `measure` on held-out images; null if it was not measured or is undefined", "", True),
+        "value": Column(
+            FLOAT,
+            "score `measure` of the task on held-out images; null if not measured or undefined",
+            "",
+            True,
+        ),
         "test_n": Column(INT, "held-out images that it is computed on", nullable=True),
         "images_per_second": Column(
             FLOAT, "training images per second without validation; a measurement, which no seed reproduces", "1/s"

@@ -60,7 +60,7 @@ class Training(Cells):
     def trained_row(self, wildcards: Any) -> Row:
         """Columns of its row that the weights of a trained model depend on, or that their metadata contain."""
         row = self.model_row(wildcards)
-        found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row}
+        found = {key: row[key] for key in (*_OF_WEIGHTS, "base", "transfer") if key in row}
         return found | self._code(row) | self._loss_code(wildcards)
 
     def train_targets(self, wildcards: Any) -> list[str]:
@@ -80,7 +80,7 @@ class Training(Cells):
         row = self.model_row(wildcards)
         data = self.datasets[row["dataset"]]
         found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row} | self._code(row)
-        found |= {"transfer": row["transfer"] or "full", "ignore": data.get("ignore")}
+        found |= {"transfer": row.get("transfer", "full"), "ignore": data.get("ignore")}
         return found | {"map_classes": data.get("map_classes", data["classes"])}
 
     def converted_row(self, wildcards: Any) -> Row:

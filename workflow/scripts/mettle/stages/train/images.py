@@ -18,6 +18,7 @@ class Images:
     recipe : the recipe
     train, test : stores
     mixed : store of the recipe's `mix`
+    views : of each training image
 
     Attributes
     ----------
@@ -33,7 +34,9 @@ class Images:
         of the recipe's `mix` and its store is given.
     """
 
-    def __init__(self, row: ModelRow, recipe: Recipe, train: Store, test: Store, mixed: Store | None) -> None:
+    def __init__(
+        self, row: ModelRow, recipe: Recipe, train: Store, test: Store, mixed: Store | None, views: int = 1
+    ) -> None:
         if recipe["holdout"] >= len(train):
             raise ValueError(f"holdout: {recipe['holdout']} of {len(train)} training images leaves none to train on")
         if ("mix" in recipe) != (mixed is not None):
@@ -49,9 +52,10 @@ class Images:
         self.tested = held if len(held) else np.arange(len(test))
         self.attacked = self.tested[subset(len(self.tested), recipe["validation"]["images"], "validation")]
         self.test = ImageSet(train if len(held) else test, **size)
-        self.train: ImageSet | Mixture = ImageSet(train, **size, augment=recipe["augment"], seed=self.seed)
+        size |= {"augment": recipe["augment"], "seed": self.seed, "views": views}
+        self.train: ImageSet | Mixture = ImageSet(train, **size)
         if mixed is not None:
-            self.train = Mixture(self.train, ImageSet(mixed, **size, augment=recipe["augment"], seed=self.seed))
+            self.train = Mixture(self.train, ImageSet(mixed, **size))
 
     @property
     def digests(self) -> list[str]:

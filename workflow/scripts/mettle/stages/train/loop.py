@@ -7,8 +7,8 @@ from typing import Any
 
 from mettle.data.store import Store
 from mettle.flow import Job
-from mettle.models.checkpoint import Checkpoint
 from mettle.models import optim
+from mettle.models.checkpoint import Checkpoint
 from mettle.models.own import digested
 from mettle.stages.train import slurm
 from mettle.stages.train.parallel import ALONE, ProcessGroup, launch

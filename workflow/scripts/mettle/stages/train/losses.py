@@ -53,10 +53,13 @@ class Loss:
     run : (model, images, targets, step) to (loss, clean logits or None, adversarial logits or None). The targets are
         classes (n,), or distributions (n, classes) of mixed images; the loss is a mean over the images
     reference : paper
+    views : of each image that it compares, the first one without the recipe's `augment.prime` or `auto_augment`; the
+        images that it gets are then (n, views, 3, h, w), in place of (n, 3, h, w)
     """
 
     run: Callable[[nn.Module, Tensor, Tensor, Step], Outcome]
     reference: str
+    views: int = 1
 
 
 def by_epoch(loss: Callable[[nn.Module, Tensor, Tensor, int], Outcome]) -> Callable[..., Outcome]:
@@ -94,6 +97,20 @@ def trades(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Out
     clean, robust = _logits(model, images, step), _logits(model, moved, step)
     apart = F.kl_div(robust.log_softmax(1), clean.softmax(1), reduction="batchmean")
     return cross_entropy(clean, targets, step) + step.recipe["beta"] * apart, clean, robust
+
+
+def jsd(model: nn.Module, images: Tensor, targets: Tensor, step: Step) -> Outcome:
+    """Cross-entropy of clean images, and `jsd_weight` times the divergence of the predictions for all views.
+
+    The Jensen-Shannon divergence: the mean over the views of KL(p(view) || mean p), with the mean clamped to 1e-7 or
+    more, Hendrycks et al. 2020 (arXiv:1912.02781), eq. 1; PRIME trains with the same loss (arXiv:2112.13547).
+    """
+    logits = _logits(model, step.policy.move(images.flatten(0, 1)), step).unflatten(0, images.shape[:2])
+    clean, log = logits[:, 0], logits.log_softmax(2)
+    chances = log.exp()
+    mean = chances.mean(1, keepdim=True).clamp(1e-7, 1).log()
+    apart = (chances * (log - mean)).sum(2).mean()
+    return cross_entropy(clean, targets, step) + step.recipe["jsd_weight"] * apart, clean, None
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, step: Step) -> Tensor:
@@ -158,6 +175,7 @@ LOSSES = {
     "bce": Loss(bce, "Wightman et al. 2021, arXiv:2110.00476"),
     "adversarial": Loss(adversarial, "Madry et al. 2018, arXiv:1706.06083"),
     "trades": Loss(trades, "Zhang et al. 2019, arXiv:1901.08573"),
+    "jsd": Loss(jsd, "Hendrycks et al. 2020, arXiv:1912.02781", views=3),
 }
 check_registry("recipe.loss", LOSSES)
 _OURS = dict(LOSSES)

@@ -12,7 +12,7 @@ def mix(images: Tensor, labels: Tensor, classes: int, augment: Augment, seed: in
 
     Parameters
     ----------
-    images : (n, 3, h, w); image i is mixed with image n - 1 - i
+    images : (n, 3, h, w), or views of them (n, views, 3, h, w); image i is mixed with image n - 1 - i
     labels : (n,) classes
     classes : number of classes
     augment : the recipe's block, of which `mixup`, `cutmix` and `mix_probability` are used here
@@ -20,7 +20,7 @@ def mix(images: Tensor, labels: Tensor, classes: int, augment: Augment, seed: in
 
     Returns
     -------
-    images : (n, 3, h, w)
+    images : of the shape given
     targets : (n, classes) distributions, or the labels if nothing was mixed
     """
     rng = np.random.default_rng(seed)
@@ -30,9 +30,9 @@ def mix(images: Tensor, labels: Tensor, classes: int, augment: Augment, seed: in
     cut = rng.random() < 0.5 if both else augment["cutmix"] > 0
     share = rng.beta(*[augment["cutmix" if cut else "mixup"]] * 2)  # fraction of itself that an image keeps
     if cut:
-        rows, columns, share = _box(*images.shape[2:], share, rng)
+        rows, columns, share = _box(*images.shape[-2:], share, rng)
         images = images.clone()
-        images[:, :, rows, columns] = images.flip(0)[:, :, rows, columns]
+        images[..., rows, columns] = images.flip(0)[..., rows, columns]
     else:
         images = share * images + (1 - share) * images.flip(0)
     targets = F.one_hot(labels, classes).float()

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mettle import models
+from mettle.models import weights
+from mettle.models.transfer import FIXED, MODES, freeze
 from mettle.seeds import derive
 from mettle.typed import ModelRow, Recipe
 
@@ -24,7 +26,8 @@ def start(
     Raises
     ------
     ValueError
-        If the network does not end in a linear layer, or `base` does not fit.
+        If the network does not end in a linear layer, `base` does not fit, or it lacks a part of a backbone that is not
+        to train.
     """
     source, seed = recipe["input"], derive(row["seed"], "init")
     shape = (row["arch"], row["classes"], source["size"], source["mean"], source["std"])
@@ -34,6 +37,15 @@ def start(
         return model, {}
     report = models.finetune(model, base[0], row["dataset"])
     say(f"starts from {base[0]}: {_counts(report)}")
+    how = row.get("transfer", "full")
+    if how in FIXED and report["missing"]:
+        raise ValueError(
+            f"model '{row['model']}': transfer '{how}' trains the head alone, but {base[0]} lacks "
+            f"{weights.shortened(report['missing'], 3)} of the backbone, which would stay random: take a base of the "
+            "same architecture, or transfer 'full'"
+        )
+    freeze(model, how)
+    say(f"transfer {how}: {MODES[how]}")
     return model, {"base": str(base[0]), "finetune": report}
 
 

@@ -17,7 +17,7 @@ from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
 from mettle.files import atomic
 from mettle.flow import Job
-from mettle.models import optim
+from mettle.models import optim, transfer
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.loggers import Logger, open_all, run_of
 from mettle.models.weights import read
@@ -35,13 +35,14 @@ from mettle.stages.train.parallel import ProcessGroup, portion
 from mettle.stages.train.record import Record, scalars, sentence
 from mettle.stages.train.schedules import eps_at
 from mettle.stages.train.start import start
+from mettle.stages.train.views import primed
 from mettle.typed import ModelRow, Recipe
 
 
 def about(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
     """Metadata of a model's weights."""
     found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
-    found |= {"code": row["code"]} if "code" in row else {}
+    found |= {key: row[key] for key in ("code", "transfer") if key in row}
     found |= {key: recipe["input"][key] for key in ("size", "resize", "interpolation", "mean", "std")}
     return found | {"task": "classification", "recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
 
@@ -64,12 +65,15 @@ class Training:
         self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
         threads = max(1, job.threads // self.group.size)
         policy, self.workers = models.policy(threads, recipe["precision"], job.needs_cuda), threads - 1
+        self.transfer = row.get("transfer", "full")
         model, self.report = start(row, recipe, base, self.say)
         self.policy = self.group.suited(model, self.group.policy(policy))
+        self.loss = named(recipe["loss"], row.get("loss_code", {}))
         with of_recipe(row["recipe"]):
             self.group.check(recipe)
             check_epochs(recipe)
-            self.images = Images(row, recipe, train, test, mixed)
+            by_file = 1 if "prime" in recipe["augment"] else self.loss.views
+            self.images = Images(row, recipe, train, test, mixed, by_file)
             order = self.images.order(0)
             smallest = min(order, key=len)  # no batch of any epoch is smaller: if it has a portion for each, all have
             self._parts(smallest)
@@ -79,8 +83,7 @@ class Training:
         self.model = self.group.placed(model, self.policy, self.say)
         if self.average:
             self.average.model = self.group.placed(self.average.model, self.policy, self.say)
-        self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates)
-        self.loss = named(recipe["loss"], row.get("loss_code", {}))
+        self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates, self.transfer)
         self.loggers: list[Logger] = []
         self.pictures = 0  # validation images that loggers show
         self.epoch = self.step = 0
@@ -114,7 +117,7 @@ class Training:
         loaded = batches(self.images.train, [np.concatenate(part) for part in parts], self.workers)
         text = f"{self.row['model']} epoch {self.epoch + 1} of {self.epochs}"
         shown = self.job.progress(loaded, text, len(order)) if self.group.first else loaded
-        self.model.train()
+        transfer.training(self.model, self.transfer)
         since = time.monotonic()
         for batch, part, all_of_it in zip(shown, parts, order, strict=True):
             lengths = [len(positions) for positions in part]
@@ -156,6 +159,8 @@ class Training:
         """Gradients of a part of a batch of n images; its sums of loss, hits, clean hits, images with clean answers."""
         torch.manual_seed(derive(self.seed, "step", self.epoch, self.step, k, self.group.rank))  # dropout
         images, labels = self.policy.move(images), labels.to(self.policy.device)
+        augment, seed = self.recipe["augment"], (self.seed, self.epoch)
+        images = primed(images, ids, augment, self.loss.views, seed, self.policy)
         images, targets = self._mixed(images, labels)
         with self.group.statistics(self.recipe["batch_norm"]):
             loss, clean, attacked = self.loss.run(self.model, images, targets, self._now(ids))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from mettle import models, tables
+from mettle.augment import prime
 from mettle.data.dense import DenseSet
 from mettle.data.loading import batches, shuffled
 from mettle.data.store import Store
@@ -17,6 +18,7 @@ from mettle.flow import Job
 from mettle.models import optim
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.weights import read
+from mettle.perturb import Draws
 from mettle.seeds import derive
 from mettle.stages.transfer.kinds import KINDS
 from mettle.stages.transfer.validate import score
@@ -109,8 +111,11 @@ class Training:
     def _update(self, images: torch.Tensor, targets: Any, ids: torch.Tensor) -> None:
         torch.manual_seed(derive(self.seed, "step", self.epoch, self.step))  # dropout, sampled proposals
         self.optimizer.zero_grad(set_to_none=True)
+        images, targets = self.policy.move(images), self.kind.move(targets, self.policy.device)
+        if options := self.recipe["augment"].get("prime"):
+            images = prime(images, Draws(derive(self.seed, "prime", self.epoch), ids, self.policy.device), options)
         with self.policy.autocast():
-            losses = self.model.losses(self.policy.move(images), self.kind.move(targets, self.policy.device))
+            losses = self.model.losses(images, targets)
             loss = sum(losses.values())
         if not torch.isfinite(loss):
             raise ValueError(
