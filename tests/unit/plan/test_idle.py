@@ -12,6 +12,7 @@ from mettle.plan.recipes import Recipes
 
 BASE = {key: PLAIN[key] for key in ("epochs", "batch_size", "optimizer", "schedule", "input")}
 ROBUST = BASE | {"loss": "adversarial", "attack": BALL}
+PRIMITIVES = schema.names("recipe.augment.prime.primitives")
 # Options that always do something, whatever the others are; an option that is new belongs here or gets `idle`.
 ALWAYS = {
     "": "extends epochs batch_size accumulate loss label_smoothing precision drop_path ema batch_norm clip_norm "
@@ -21,6 +22,7 @@ ALWAYS = {
     "attack.": "norm eps steps step_size random_start target precision schedule.shape",
     "input.": "size resize interpolation mean std",
     "augment.": "random_resized_crop crop_padding horizontal_flip vertical_flip auto_augment rotation lighting erasing",
+    "augment.prime.": "width depth primitives parity",
     "mix.": "dataset ratio",
     "validation.": "select",
 }
@@ -59,7 +61,9 @@ def cases():
 
 
 def _one_of(key, values):
-    return "rand-m9-mstd0.5-inc1" if isinstance(values, dict) else values[0]
+    if isinstance(values, list):
+        return values[0]
+    return [name for name in PRIMITIVES if name != values["lacks"]] if "lacks" in values else "rand-m9-mstd0.5-inc1"
 
 
 @pytest.mark.parametrize(("path", "case"), [*cases()], ids=lambda value: value if isinstance(value, str) else "")
@@ -85,7 +89,7 @@ def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
 
 @pytest.mark.parametrize("path", sorted(BESIDE.keys() - {"loss_options"}))
 def test_beside_others_it_is_taken(place, path):
-    recipe = ROBUST
+    recipe = BASE if BESIDE[path].get("loss") == "jsd" else ROBUST
     for key, value in BESIDE[path].items():
         recipe = put(recipe, key, value)
     rules = known()[path]

@@ -23,8 +23,8 @@ def check(recipe: Recipe, transfer: str = "full") -> None:
     """Raise ValueError for a recipe, or a row's `transfer`, that cannot be trained in shards."""
     if transfer in FIXED:
         raise ValueError(
-            f"transfer '{transfer}' leaves most weights out of training, which strategy 'fsdp' does not support: set the "
-            "configuration's train.strategy to 'ddp'"
+            f"transfer '{transfer}' leaves most weights out of training, which strategy 'fsdp' does not support: set "
+            "the configuration's train.strategy to 'ddp'"
         )
     if recipe["clip_norm"] is not None and recipe["clip_mode"] == "agc":
         raise ValueError(
