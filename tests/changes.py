@@ -343,7 +343,7 @@ BESIDE = {
     **dict.fromkeys(("augment.scale", "augment.ratio", "augment.interpolation"), CROPPED),
     **dict.fromkeys(("augment.mix_probability", "augment.epochs_without_mixup"), MIXED),
     **{path: {"augment.prime.width": 3} for path, _ in leaves(schema.load("recipe")) if ".prime." in path},
-    "jsd_weight": {"loss": "jsd"},
+    "jsd_weight": {"loss": "jsd", "augment.auto_augment": "augmix-m3"},
 }
 OF_ATTACKED = ("loss", "beta", "validation.every", "validation.steps", "validation.images", "validation.alarm")
 SMALL = {

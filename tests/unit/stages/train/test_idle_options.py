@@ -8,7 +8,7 @@ import torch
 from trainings import ATTACK, SGD, one_epoch, recipe, training
 
 from changes import RECIPE_VALUES, at, other, put
-from mettle import models
+from mettle import models, schema
 from mettle.plan.idle import known
 
 BASE = {
@@ -54,7 +54,10 @@ def cases():
 
 
 def _listed(values):
-    return ["rand-m9-mstd0.5-inc1"] if isinstance(values, dict) else values
+    if isinstance(values, list):
+        return values
+    primitives = schema.names("recipe.augment.prime.primitives")
+    return [[name for name in primitives if name != values["lacks"]]] if "lacks" in values else ["rand-m9-mstd0.5-inc1"]
 
 
 @pytest.mark.parametrize(("path", "case"), [*cases()])
