@@ -7,6 +7,7 @@ OUTPUTS:  results/corrupt/{dataset}/{model}/{corruptions}.parquet
           results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.lmdb
           results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.parquet
           results/corrupted/{dataset}/{corruptions}/examples.parquet
+          results/robustness/{dataset}/{model}/{corruptions}.parquet
 """
 
 
@@ -100,3 +101,31 @@ rule examples:
         corruptions=PLAN.exemplified,
     script:
         "../scripts/examples.py"
+
+
+rule robustness:
+    """Score a model under a set of corruptions: each condition, means and ratios, with intervals."""
+    input:
+        cells=PLAN.answers,
+        reference=PLAN.reference,
+    output:
+        "<results>/robustness/{dataset}/{model}/{corruptions}.parquet",
+    log:
+        "<logs>/robustness/{dataset}/{model}/{corruptions}.log",
+    benchmark:
+        "<benchmarks>/robustness/{dataset}/{model}/{corruptions}.tsv"
+    wildcard_constraints:
+        corruptions=PLAN.pattern(PLAN.corruption_sets),
+    conda:
+        "../../envs/tabulate.yaml"
+    resources:
+        mem_mb=ASKED.memory("robustness"),
+        runtime=ASKED.minutes("robustness"),
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        task=PLAN.task,
+        corruptions=PLAN.scored_corruptions,
+        draws=PLAN.config["corrupt"]["draws"],
+    script:
+        "../scripts/robustness.py"

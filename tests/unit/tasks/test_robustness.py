@@ -13,8 +13,9 @@ from mettle.tasks.scores.robustness import (
     grid,
     mean,
     mean_corruption_error,
+    parts,
     reference,
-    summary,
+    relative,
 )
 
 PUBLISHED = ROOT / "resources" / "published"
@@ -29,6 +30,10 @@ def published(name):
 def made_up(draws=3):
     rng = np.random.default_rng(0)
     return {(name, severity): rng.uniform(0.1, 0.9, draws) for name in BENCHMARK for severity in SEVERITIES}
+
+
+def means_of(found):
+    return {part: mean(one) for part, one in parts(found).items()}
 
 
 # Published numbers
@@ -51,20 +56,21 @@ def coco_cells():
 def test_means_of_table_7_4_come_from_its_cells():
     cells = coco_cells()
     assert len(cells) == 19 * 5
-    found = summary(grid(cells), np.array([0.373]))
+    found = means_of(grid(cells))
     means = coco("mpc", model="Mask R-CNN R50", severity="1-5").set_index("corruption")["value"]
-    assert found["mpc"] == pytest.approx(means["benchmark"], abs=5e-4)
-    assert [found[f"mpc_{name}"][0] for name in GROUP_NAMES] == pytest.approx(list(means[list(GROUP_NAMES)]), abs=5e-4)
-    assert found["rpc"] == pytest.approx(0.501, abs=1e-3)
-    assert found["mpc"] > found["mpc_blur"] and found["mpc_without_noise"] > found["mpc"]
+    whole = found["mean", None]
+    assert whole == pytest.approx(means["benchmark"], abs=5e-4)
+    assert [found[name, None][0] for name in GROUP_NAMES] == pytest.approx(list(means[list(GROUP_NAMES)]), abs=5e-4)
+    assert relative(whole, np.array([0.373])) == pytest.approx(0.501, abs=1e-3)
+    assert whole > found["blur", None] and found["without_noise", None] > whole
 
 
 def test_severity_1_of_table_7_4_comes_from_its_cells():
-    found = summary(grid(coco_cells(), severities=PRESETS["yamada"]), np.array([0.373]))
-    rows = coco("mpc", model="Mask R-CNN R50", severity="1")
-    assert found["mpc"] == pytest.approx(rows["value"].item(), abs=5e-4)
-    assert found["rpc"] == pytest.approx(coco("rpc", model="Mask R-CNN R50", severity="1")["value"].item(), abs=2e-3)
-    np.testing.assert_array_equal(found["mpc"], found["mpc_severity_1"])
+    found = means_of(grid(coco_cells(), severities=PRESETS["yamada"]))
+    rows, ratios = (coco(measure, model="Mask R-CNN R50", severity="1") for measure in ("mpc", "rpc"))
+    assert found["mean", None] == pytest.approx(rows["value"].item(), abs=5e-4)
+    assert relative(found["mean", None], np.array([0.373])) == pytest.approx(ratios["value"].item(), abs=2e-3)
+    np.testing.assert_array_equal(found["mean", None], found["mean", 1])
 
 
 def test_ratios_of_tables_7_3_and_7_4_come_from_their_means():
@@ -143,23 +149,27 @@ def test_cells_are_found_by_name():
     assert mean(grid(shuffled)) == pytest.approx(mean(grid(cells)))
 
 
-def test_measures_of_a_grid():
-    cells, clean = made_up(), np.array([0.8, 0.9, 0.0])
-    found = summary(grid(cells), clean)
-    parts = ["", "_without_noise", *(f"_{name}" for name in GROUP_NAMES), *(f"_severity_{one}" for one in SEVERITIES)]
-    assert list(found) == [f"{measure}{part}" for measure in ("mpc", "rpc") for part in parts]
-    np.testing.assert_allclose(found["rpc"][:2], found["mpc"][:2] / clean[:2])
-    assert np.isnan(found["rpc"][2]) and found["mpc"][2] > 0
+def test_parts_of_a_grid():
+    cells = made_up()
+    found = means_of(grid(cells))
+    by_severity = [("mean", one) for one in (None, *SEVERITIES)]
+    assert list(found) == [*by_severity, *((name, None) for name in ("without_noise", *GROUP_NAMES, *BENCHMARK))]
     noise = [cells[name, one] for name in GROUPS["noise"] for one in SEVERITIES]
-    np.testing.assert_allclose(found["mpc_noise"], np.mean(noise, axis=0))
-    np.testing.assert_allclose(found["mpc_without_noise"] * 12 + found["mpc_noise"] * 3, found["mpc"] * 15)
-    np.testing.assert_allclose(found["mpc_severity_2"], np.mean([cells[name, 2] for name in BENCHMARK], axis=0))
+    np.testing.assert_allclose(found["noise", None], np.mean(noise, axis=0))
+    np.testing.assert_allclose(found["without_noise", None] * 12 + found["noise", None] * 3, found["mean", None] * 15)
+    np.testing.assert_allclose(found["mean", 2], np.mean([cells[name, 2] for name in BENCHMARK], axis=0))
+    np.testing.assert_allclose(found["fog", None], np.mean([cells["fog", one] for one in SEVERITIES], axis=0))
+
+
+def test_a_ratio_to_a_clean_score_of_nothing_is_undefined():
+    found = relative(np.array([0.4, 0.3, 0.1]), np.array([0.8, 0.9, 0.0]))
+    np.testing.assert_allclose(found, [0.5, 1 / 3, np.nan])
 
 
 def test_a_grid_of_noise_alone_has_no_mean_without_it():
     cells = {cell: value for cell, value in made_up().items() if cell[0] in GROUPS["noise"]}
-    found = summary(grid(cells, GROUPS["noise"]), np.ones(3))
-    assert "mpc_noise" in found and "mpc_without_noise" not in found and "mpc_blur" not in found
+    found = parts(grid(cells, GROUPS["noise"]))
+    assert ("noise", None) in found and not {("without_noise", None), ("blur", None)} & found.keys()
 
 
 def test_presets_have_the_severities_of_their_papers():

@@ -24,7 +24,7 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     if not resizes and (not stored or sides(stored) != sides(size)):
         found = f"{stored} pixels a side" if stored else "different sizes"
         raise ValueError(
-            f"{where}: images of '{dataset['dataset']}' have {found}, but training takes {size_text(size)}: set {remedy}"
+            f"{where}: images of '{dataset['dataset']}' have {found}, training takes {size_text(size)}: set {remedy}"
         )
 
 

@@ -36,6 +36,7 @@ PATHS = (
     "results/corrupted/{dataset}/{named}/{condition}.lmdb",
     "results/corrupted/{dataset}/{named}/{condition}.parquet",
     "results/corrupted/{dataset}/{named}/examples.parquet",
+    "results/robustness/{dataset}/{model}/{named}.parquet",
     "results/effectiveness/{dataset}/{model}.parquet",
     "results/convergence/{dataset}/{model}.parquet",
     "results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",

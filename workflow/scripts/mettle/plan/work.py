@@ -99,6 +99,11 @@ class Work:
         n = min(n, self.plan.corruption_sets[get(cell, "corruptions")]["images"] or n)
         return Load(seconds=60 + n * (row["size"] or 500) ** 2 * 2 * _CORRUPT, mb=1_000)
 
+    def robustness(self, cell: Any) -> Load:
+        """Reading every cell, and scores of bootstrap samples."""
+        conditions = corrupted.conditions(self.plan.corruption_sets[get(cell, "corruptions")])
+        return Load(seconds=60 + 10 * len(conditions), mb=4_000)
+
     def examples(self, cell: Any) -> Load:
         """Some images corrupted in every way."""
         return Load(seconds=120 * self.config["corrupt"]["examples"], mb=1_000)

@@ -58,6 +58,27 @@ class Evaluation(Cells):
         one = {"types": [get(wildcards, "corruption")], "severities": [int(get(wildcards, "severity"))]}
         return {key: value for key, value in (options | one).items() if key not in ("by_type", "stored")}
 
+    def answers(self, wildcards: Any) -> list[str]:
+        """Cells of a model under a set of corruptions, those of clean images among them."""
+        dataset, model, name = (get(wildcards, key) for key in ("dataset", "model", "corruptions"))
+        return self.corrupt_cells(dataset, name, [model])
+
+    def task(self, wildcards: Any) -> str:
+        """Task of a model."""
+        return self.task_of(get(wildcards, "model"))
+
+    def scored_corruptions(self, wildcards: Any) -> Row:
+        """Types and severities of a set."""
+        options = self.corruption_sets[get(wildcards, "corruptions")]
+        return {key: options[key] for key in ("types", "severities")}
+
+    def reference(self, wildcards: Any) -> list[str]:
+        """Errors to which those of a model of the data set are relative, if there are any."""
+        dataset = get(wildcards, "dataset")
+        table = self.config["corrupt"]["references"].get(dataset)
+        where = f"configuration: corrupt.references.{dataset}"
+        return [str(given.listed(table, where))] if table else []
+
     def exemplified(self, wildcards: Any) -> Row:
         """The same of example images under all corruptions of a set: at every severity, whatever it evaluates."""
         options = self.corruption_sets[get(wildcards, "corruptions")]

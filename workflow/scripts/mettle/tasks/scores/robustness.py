@@ -96,29 +96,33 @@ def mean(found: Grid) -> np.ndarray:
     return np.mean(of_each, axis=0) if of_each else np.array(np.nan)
 
 
-def summary(found: Grid, clean: np.ndarray) -> dict[str, np.ndarray]:
-    """Means over the cells of a grid and their ratios to the clean score, by measure.
+ALL_OF_THEM, WITHOUT_NOISE = "mean", "without_noise"
+Part = tuple[str, int | None]  # which corruptions, and which severity: None for all
 
-    Parameters
-    ----------
-    found : scores of which more is better
-    clean : score of clean images (b,)
+
+def parts(found: Grid) -> dict[Part, Grid]:
+    """The parts of a grid that have means of their own.
 
     Returns
     -------
     dict
-        `mpc`, its ratio to the clean score `rpc` (a fraction, Michaelis et al. 2019, eq. 2), both for all corruptions,
-        `_without_noise`, for a group `_{group}` and for a severity `_severity_{s}`. Parts without a cell are left out.
+        All of it, under `mean`; the same at each severity; and at all severities what is no noise, under
+        `without_noise`, each group and each corruption, by their names. Parts without a cell are left out.
     """
-    quiet = [name for name in found.by_corruption() if name not in GROUPS["noise"]]
-    parts = {"": found, "_without_noise": Grid({}) if not quiet else found.only(quiet)}
-    parts |= {f"_{group}": found.only(names) for group, names in GROUPS.items()}
+    kinds = list(found.by_corruption())
+    quiet = [name for name in kinds if name not in GROUPS["noise"]]
+    chosen = {WITHOUT_NOISE: quiet, **GROUPS, **{name: [name] for name in kinds}}
     severities = sorted({severity for _, severity in found.cells})
-    parts |= {f"_severity_{severity}": found.only(severities=[severity]) for severity in severities}
-    means = {name: mean(part) for name, part in parts.items() if part.cells}
+    made = {(ALL_OF_THEM, None): found}
+    made |= {(ALL_OF_THEM, severity): found.only(severities=[severity]) for severity in severities}
+    made |= {(name, None): found.only(names) for name, names in chosen.items() if names}
+    return {part: one for part, one in made.items() if one.cells}
+
+
+def relative(value: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    """A mean over its clean score, rPC of Michaelis et al. 2019, eq. 2, as a fraction; NaN where the latter is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = {f"rpc{name}": np.where(clean > 0, value / clean, np.nan) for name, value in means.items()}
-    return {f"mpc{name}": value for name, value in means.items()} | ratios
+        return np.where(clean > 0, value / clean, np.nan)
 
 
 # Corruption errors
