@@ -165,9 +165,9 @@ class Cells(Groups):
         asked = [model for model in self.listed if self.scores(model, dataset)] if models is None else models
         return [f"{self.results}/corrupt/{dataset}/{model}/{cell}.parquet" for model in asked for cell in parts]
 
-    def robustness(self, dataset: str, name: str, models: list[str]) -> list[str]:
-        """Scores of models under a set of corruptions."""
-        return [f"{self.results}/robustness/{dataset}/{model}/{name}.parquet" for model in models]
+    def robustness(self, dataset: str, model: str, name: str) -> str:
+        """File with the scores of a model under an entry of `corrupt.corruptions`."""
+        return f"{self.results}/robustness/{dataset}/{model}/{name}.parquet"
 
     def examples(self, dataset: str, name: str) -> str:
         """File with images of a data set under every corruption of an entry of `corrupt.corruptions`."""

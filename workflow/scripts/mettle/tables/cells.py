@@ -300,7 +300,7 @@ COST = Table(
 
 ROBUSTNESS = Table(
     "robustness",
-    "Scores of a model under corruptions. `statistic` is `score`, that of the images under one condition (severity 0 is "
+    "Scores of a model under corruptions. `statistic` is `score`, of the images under one condition (severity 0 is "
     "clean); `mpc`, the mean over corruptions of their means over severities, and `rpc`, its ratio to the clean score "
     "(Michaelis et al. 2019); `ce` and `mce`, errors relative to AlexNet's, and `relative_ce` and `relative_mce`, the "
     "same less the clean errors (Hendrycks & Dietterich 2019). lo and hi are a 95 % bootstrap interval over images.",
