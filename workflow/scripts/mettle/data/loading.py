@@ -78,17 +78,17 @@ class ImageSet(Dataset):
         views: int = 1,
     ) -> None:
         self.store, self.seed, self.epoch, self.views = store, seed, 0, views
-        self.arrays = self.transform = None
+        self.arrays = self.transform = self.plain = None
         self.random = bool(augment) and any(augment[key] for key in _CHANGES)
         if self.random or resize is not None:
             from mettle.data import transforms  # torchvision takes a second to import
 
             if self.random:
                 self.transform = transforms.training(augment, size, resize, interpolation)
-                plain = augment | {"auto_augment": None, "color_jitter": 0}
-                self.plain = transforms.training(plain, size, resize, interpolation)
             else:
                 self.transform = transforms.evaluation(size, resize, interpolation)
+        if views > 1:
+            self.plain = _plain(augment or {}, size, resize, interpolation)
         if resize is None and not (augment or {}).get("random_resized_crop"):
             self.arrays = torch.from_numpy(store.arrays(threads=torch.get_num_threads()))  # (n, h, w, 3)
             if self.arrays.shape[1:3] != sides(size):
@@ -233,6 +233,15 @@ def blended(n: int, others: int, batch_size: int, ratio: float, seed: int, epoch
     second = shuffled(others, take, derive(seed, "mix"), epoch)
     rng = np.random.default_rng(derive(seed, "mix", epoch))
     return [rng.permutation(np.concatenate([a, b + n])) for a, b in zip(first, second, strict=False)]
+
+
+def _plain(augment: Augment, size: Size, resize: Size | None, interpolation: str) -> Callable[[Any], Tensor]:
+    """The changes of the first of several views; ValueError if the others would not differ from it."""
+    if augment.get("auto_augment") is None:
+        raise ValueError("a loss of several views needs augment.auto_augment or augment.prime, which make them differ")
+    from mettle.data import transforms
+
+    return transforms.training(augment | {"auto_augment": None, "color_jitter": 0}, size, resize, interpolation)
 
 
 def _drawn(transform: Callable[[Any], Tensor], image: Any, seed: int, automatic: int) -> Tensor:
