@@ -1,8 +1,8 @@
 """`make bench`: corruptions beside imagecorruptions-imaug, on one core, in one run, equal values first.
 
-What draws nothing has to be within one grey level of the peer; the rest has to change the image as much, within a tenth on
-average. So has zoom blur of rectangles, of which the peer adds only what fits, and frost may differ, whose textures are
-others. Rounds of both alternate, the fastest of each counts.
+What draws nothing has to be within one grey level of the peer. What is drawn has to change the image as much, within a
+tenth on average, and so has zoom blur of rectangles, of which the peer adds only what fits. Frost may differ, since its
+textures are others. Rounds of both alternate, the fastest of each counts.
 """
 
 import warnings
