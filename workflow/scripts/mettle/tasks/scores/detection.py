@@ -110,10 +110,10 @@ def _found(answers: pd.DataFrame, kind: str, area: str, at: Sequence[int]) -> _F
     answers = answers.sort_values("id")
     _check(answers, kind)
     classes, objects = _objects(answers, area)
-    image, label, score = _joined(answers, "labels")[0], *(_joined(answers, name)[1] for name in ("labels", "scores"))
-    order = np.lexsort((-score, label))  # stable: images, and the detections in each, keep their order
+    image, label = _joined(answers, "labels")
+    order = np.lexsort((-_joined(answers, "scores")[1], label))  # stable: images and their detections keep their order
     order = order[np.isin(label[order], classes)]
-    image, label = image[order], label[order]
+    image, label = image[order], label[order].astype(np.int64)
     bits = outcome_bits(area, at)
     hits, ignored = (unpack(_joined(answers, f"{kind}_{name}")[1][order], bits) for name in ("hits", "ignored"))
     bounds = np.searchsorted(label, [*classes, np.inf])
