@@ -96,11 +96,19 @@ def test_without_an_object_of_a_range_its_scores_are_undefined(found):
 
 
 @pytest.mark.parametrize("changed", [{"masks": None}, {"objects": [coco_cases.Object(0, (0.0, 0.0, 9.0, 9.0), 81.0)]}])
-def test_mask_scores_without_masks(found, changed):
+def test_without_masks_their_scores_are_undefined(found, changed):
     answers = rows(found[3:5], **changed)
-    assert DETECTION["box_ap"].value(answers) >= 0
-    with pytest.raises(ValueError, match="scores of masks are asked for, but the model predicts no masks, or objects"):
-        DETECTION["mask_ap"].value(answers)
+    assert (scored(answers, "box")[:3] >= 0).all() and np.isnan(scored(answers, "mask", np.ones((2, 2)))).all()
+
+
+def test_an_undefined_score_comes_with_its_reason():
+    reasons = {name: DETECTION[name].undefined for name in ("box_ap", "box_ar_large", "mask_ap_small")}
+    assert reasons == {
+        "box_ap": "no image has an object",
+        "box_ar_large": "no image has an object of the range 'large' of areas",
+        "mask_ap_small": "the model predicts no masks, objects of the data set have none, or no image has an object of "
+        "the range 'small' of areas",
+    }
 
 
 def test_a_perfect_detector_scores_one_and_a_later_mistake_costs_nothing():

@@ -24,13 +24,13 @@ JOB = types.SimpleNamespace(seed=0, threads=1, needs_cuda=False, progress=lambda
 def test_the_registry_knows_tasks_by_the_names_of_datasets():
     assert set(TASKS) <= {"classification", *KINDS}
     assert {name: task.name for name, task in TASKS.items()} == {name: name for name in TASKS}
-    for task in TASKS.values():
+    for task in (task for task in TASKS.values() if task.table):
         assert {"id", "distance", "queries", "note", *FLAGS} <= set(task.table.columns)
 
 
 def test_a_model_without_a_task_classifies_and_one_of_another_task_is_refused():
     assert task_of({}, "w").name == "classification"
-    expected = r"^w: made for the task 'poetry', but models here are made for: classification$"
+    expected = r"^w: made for the task 'poetry', but models here are made for: classification, segmentation, detection$"
     with pytest.raises(ValueError, match=expected):
         task_of({"task": "poetry"}, "w")
 

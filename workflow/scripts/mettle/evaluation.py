@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """
 
     images: Tensor
-    targets: Tensor
+    targets: Any
     ids: list[int]
 
 
@@ -100,8 +100,9 @@ class Evaluation:
                 f"{self.weights}: {difference} in {store.path}: the model was trained on classes that are numbered "
                 "differently"
             )
-        chosen = policy(self.job.threads, self.precision, self.job.needs_cuda).suited(model)
         task = task_of(about, self.weights)
+        chosen = policy(self.job.threads, self.precision, self.job.needs_cuda)
+        chosen = chosen.suited(model) if task.logits else chosen
         source = taken(store, about, task) if taken else evaluation_images(store, about, uncropped=uncropped)
         return Opened(self, chosen.place(model), source, chosen, task)
 
@@ -159,4 +160,5 @@ class Opened:
         found = self.job.progress(found, doing, len(chosen)) if doing else found
         for positions, (images, _, ids) in zip(chosen, found, strict=True):
             targets = self.task.targets(self.source.store, self.source.at(positions))
-            yield Batch(self.policy.move(images), targets.to(self.policy.device), ids.tolist())
+            targets = targets.to(self.policy.device) if isinstance(targets, Tensor) else targets
+            yield Batch(self.policy.move(images), targets, ids.tolist())

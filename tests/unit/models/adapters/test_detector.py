@@ -298,7 +298,7 @@ def test_losses_are_those_of_mmdetection(official, streets):
     both = [cropped(*one, *size) for one, size in zip(zip(*streets, strict=True), [(80, 96), (96, 70)], strict=False)]
     images, targets = zip(*both, strict=True)
     assert all(len(target) for target in targets)
-    padded = ours.mean.repeat(2, 1, 96, 96)
+    padded = torch.rand(2, 3, 96, 96)  # whatever is beyond an image
     for place, image in zip(padded, images, strict=True):
         place[:, : image.shape[1], : image.shape[2]] = image
     torch.manual_seed(0)
@@ -324,3 +324,23 @@ def test_predictions_are_those_of_mmdetection(official, streets):
     torch.testing.assert_close(found.scores, expected.scores, rtol=1e-3, atol=1e-4)
     assert torch.equal(found.labels, expected.labels)
     assert (found.masks != expected.masks).float().mean() < 1e-3
+
+
+@pytest.mark.parametrize("arch", ["resnet50", "swin_tiny_patch4_window7_224"])
+def test_native_networks_have_the_names_and_shapes_of_openmmlabs_checkpoints(arch):
+    from mmdet.models import MaskRCNN
+    from mmengine.registry import DefaultScope
+
+    backbone = ABOUT["backbone"] | {"strides": [4, 8, 16, 32], "names": "native"}
+    about = ABOUT | {"mask_rcnn": defaults(), "classes": 80, "arch": arch, "backbone": backbone}
+    ours = detector.create(about, 0).state_dict()
+    config = told()
+    del config["type"], config["backbone"]["init_cfg"]
+    if arch.startswith("swin"):
+        config["backbone"] = {"type": "SwinTransformer", "depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24]}
+        config.neck.in_channels = [96, 192, 384, 768]
+    with DefaultScope.overwrite_default_scope("mmdet"):
+        theirs = MaskRCNN(**config).state_dict()
+    shapes = {key.replace("backbone.network.", "backbone."): value.shape for key, value in ours.items()}
+    assert (shapes.pop("mean"), shapes.pop("std")) == ((1, 3, 1, 1), (1, 3, 1, 1))
+    assert shapes == {key: value.shape for key, value in theirs.items()}

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -32,7 +33,6 @@ class DenseSet(Dataset):
     stack : the targets of a batch, from those of its images
     change : random changes of an image and its target to the input size
     seed : determines the changes, with the image's id and the epoch, for any number of workers
-    border : per channel, what images are padded with, below and on the right, to the largest of their batch
 
     Raises
     ------
@@ -48,9 +48,7 @@ class DenseSet(Dataset):
         stack: Callable[[list[Any]], Any],
         change: Change | None = None,
         seed: int = 0,
-        border: Sequence[float] = (0, 0, 0),
     ) -> None:
-        self.border = torch.tensor(border, dtype=torch.float32)
         self.store, self.targets, self.change, self.seed, self.epoch = store, TargetStore(store.path), change, seed, 0
         self.read, self.stack = read, stack
         self.arrays: Tensor | None = None
@@ -67,20 +65,16 @@ class DenseSet(Dataset):
         return self.arrays is not None
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Any, Tensor]:
-        """Images (n, 3, h, w) in [0, 1], targets and ids (n,) at these positions."""
+        """Images (n, 3, h, w) in [0, 1], targets and ids (n,) at these positions.
+
+        Images that are smaller than others are padded with zeros, below and on the right.
+        """
         ids = torch.from_numpy(self.store.ids[indices])
         if self.ready:
             images = self.arrays[indices].permute(0, 3, 1, 2).float() / 255
             return images, self.stack([self.kept[index] for index in indices]), ids
         images, targets = zip(*map(self._changed, indices), strict=True)
-        return self._joined(images), self.stack(list(targets)), ids
-
-    def _joined(self, images: Sequence[Tensor]) -> Tensor:
-        height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
-        joined = self.border.view(1, 3, 1, 1).repeat(len(images), 1, height, width)
-        for place, image in zip(joined, images, strict=True):
-            place[:, : image.shape[1], : image.shape[2]] = image
-        return joined
+        return _joined(images), self.stack(list(targets)), ids
 
     def _changed(self, index: int) -> tuple[Tensor, Any]:
         image, target = decode_array(self.store.data(index)), self.read(self.targets, index)
@@ -98,3 +92,8 @@ class DenseSet(Dataset):
             )
         self.arrays = torch.from_numpy(self.store.arrays(threads=torch.get_num_threads()))
         self.kept = [self.read(self.targets, index) for index in range(len(self))]
+
+
+def _joined(images: Sequence[Tensor]) -> Tensor:
+    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    return torch.stack([F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images])

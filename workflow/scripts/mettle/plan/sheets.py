@@ -179,6 +179,7 @@ class Sheets:
         dense.check_task(task, dataset, f"{where}{by}")
         (check_fits if task == CLASSIFICATION else dense.check_fits)(recipe, dataset, f"{where}{by}")
         if task != CLASSIFICATION:
+            dense.check_levels(recipe, f"{where}{by}")
             dense.check_base(row, self.models.get(row.get("base", "")), where)
         self._fill_ball(row, recipe, where)
 

@@ -65,7 +65,7 @@ class Detector(nn.Module):
         """Detections in images (n, 3, h, w) in [0, 1], at most 100 each, at their own size; in evaluation mode."""
         size = images.shape[-2:]
         resized = images if self.scale is None else resize(images, scaled(size, self.scale))
-        maps, padded = self._maps(resized)
+        maps, padded = self._maps(self._normalised(resized))
         samples = [_sample(size, resized.shape[-2:], padded) for _ in images]
         with _exact(images):
             proposals = self.rpn_head.predict(maps, samples, rescale=False)
@@ -75,8 +75,8 @@ class Detector(nn.Module):
     def losses(self, images: Tensor, targets: Sequence[Annotations]) -> dict[str, Tensor]:
         """Losses by name, each a mean, of images (n, 3, h, w) in [0, 1] and the objects in them, in training mode.
 
-        Images are taken as they are, not resized. Those that are smaller than their batch are padded with the mean.
-        Anchors and regions are drawn by torch's generator of the CPU.
+        Images are taken as they are, not resized. What is beyond the size of a target, in images that are smaller than
+        others of their batch, is replaced by the mean. Anchors and regions are drawn by torch's generator of the CPU.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Detector(nn.Module):
                 "the detector predicts masks, but objects of the training images have none: set mask_rcnn.masks of the "
                 "recipe to false"
             )
-        maps, padded = self._maps(images)
+        maps, padded = self._maps(_blanked(self._normalised(images), [target.size for target in targets]))
         blind = [_annotated(target, padded, labels=False, masks=False) for target in targets]
         samples = [_annotated(target, padded, labels=True, masks=self.predicts_masks) for target in targets]
         with _exact(images):
@@ -97,11 +97,14 @@ class Detector(nn.Module):
             losses |= self.roi_head.loss(maps, proposals, samples)
         return {name.removeprefix("loss_"): value for name, value in losses.items() if name.startswith("loss_")}
 
+    def _normalised(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.std
+
     def _maps(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
-        """Maps of the pyramid, and the size to which images were padded, with zeros after normalisation."""
+        """Maps of the pyramid from normalised images, and the size to which these were padded with zeros."""
         divisor = math.lcm(_DIVISOR, self.backbone.divisor)
         size = tuple(side + -side % divisor for side in images.shape[-2:])
-        maps = self.neck(self.backbone(_pad((images - self.mean) / self.std, size)))
+        maps = self.neck(self.backbone(_pad(images, size)))
         return tuple(found.float() for found in maps), size
 
 
@@ -121,6 +124,14 @@ def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Detector
         with quiet():
             parts = rcnn.parts(maps, about["mask_rcnn"], about["classes"])
     return Detector(maps, parts, about["mean"], about["std"], about["size"], about["scale"])
+
+
+def _blanked(images: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    """Images (n, 3, h, w) with zeros beyond the height and width of each."""
+    for image, (height, width) in zip(images, sizes, strict=True):
+        image[:, height:] = 0
+        image[:, :, width:] = 0
+    return images
 
 
 def _pad(array: Tensor, size: tuple[int, int]) -> Tensor:

@@ -13,7 +13,6 @@ from mettle.tasks.scores import robustness
 from mettle.tasks.scores.robustness import ALL_OF_THEM, Grid, Reference
 
 Row = dict[str, Any]
-_UNDEFINED = "undefined for these images, for example since none has an object of that size"
 
 
 def summarise(
@@ -62,7 +61,7 @@ def summarise(
             values += _errors(whole, before, robustness.reference(reference))
         for (kind, severity, statistic), value in values:
             about = {"corruption": kind, "severity": severity, "measure": score.measure, "statistic": statistic}
-            rows.append(keys | about | scores.result(value, len(clean), _UNDEFINED))
+            rows.append(keys | about | scores.result(value, len(clean), score.undefined))
     return rows
 
 

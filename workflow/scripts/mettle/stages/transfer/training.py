@@ -45,8 +45,7 @@ class Training:
         self.kind, self.task, self.test = KINDS[recipe["task"]], TASKS[recipe["task"]], test
         self.policy, self.workers = models.policy(job.threads, recipe["precision"], job.needs_cuda), job.threads - 1
         change = self.kind.change(recipe, row.get("ignore"))
-        reading = (self.kind.read, self.kind.stack, change, self.seed, recipe["input"]["mean"])
-        self.train = DenseSet(train, recipe["input"]["size"], *reading)
+        self.train = DenseSet(train, recipe["input"]["size"], self.kind.read, self.kind.stack, change, self.seed)
         self.updates = len(self._order(0))
         self.total = recipe.get("iterations") or recipe["epochs"] * self.updates
         model = self.kind.create(self.about(), derive(self.seed, "init"), recipe["drop_path"])

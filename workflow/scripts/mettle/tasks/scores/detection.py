@@ -56,13 +56,10 @@ def average_precision(
     Returns
     -------
     array (b,)
-        In [0, 1]; NaN for a sample without an object that counts.
-
-    Raises
-    ------
-    ValueError
-        If `kind` is mask, and the model or the data set has none.
+        In [0, 1]; NaN for a sample without an object that counts, and of masks where detections or objects have none.
     """
+    if not _has(answers, kind):
+        return np.full(len(weights), np.nan)
     found, weights = _found(answers, kind, area, at), _by_id(answers, weights)
     objects = weights @ found.objects
     values = np.zeros(objects.shape)
@@ -85,13 +82,10 @@ def average_recall(answers: pd.DataFrame, weights: np.ndarray, kind: str, area: 
     Returns
     -------
     array (b,)
-        In [0, 1]; NaN for a sample without an object that counts.
-
-    Raises
-    ------
-    ValueError
-        As `average_precision`.
+        In [0, 1]; NaN where `average_precision` is.
     """
+    if not _has(answers, kind):
+        return np.full(len(weights), np.nan)
     found, weights = _found(answers, kind, area, range(len(THRESHOLDS))), _by_id(answers, weights)
     label = np.repeat(np.arange(found.objects.shape[1]), np.diff(found.bounds))
     first = found.rank < most
@@ -108,24 +102,21 @@ def _by_id(answers: pd.DataFrame, weights: np.ndarray) -> np.ndarray:
 
 def _found(answers: pd.DataFrame, kind: str, area: str, at: Sequence[int]) -> _Found:
     answers = answers.sort_values("id")
-    _check(answers, kind)
     classes, objects = _objects(answers, area)
-    image, label, score = _joined(answers, "labels")[0], *(_joined(answers, name)[1] for name in ("labels", "scores"))
-    order = np.lexsort((-score, label))  # stable: images, and the detections in each, keep their order
+    image, label = _joined(answers, "labels")
+    order = np.lexsort((-_joined(answers, "scores")[1], label))  # stable: images and their detections keep their order
     order = order[np.isin(label[order], classes)]
-    image, label = image[order], label[order]
+    image, label = image[order], label[order].astype(np.int64)
     bits = outcome_bits(area, at)
     hits, ignored = (unpack(_joined(answers, f"{kind}_{name}")[1][order], bits) for name in ("hits", "ignored"))
     bounds = np.searchsorted(label, [*classes, np.inf])
     return _Found(objects, image, bounds, ranks(label * len(answers) + image), hits, ignored)
 
 
-def _check(answers: pd.DataFrame, kind: str) -> None:
-    if any(len(hits) != len(labels) for hits, labels in zip(answers[f"{kind}_hits"], answers["labels"], strict=True)):
-        raise ValueError(
-            "scores of masks are asked for, but the model predicts no masks, or objects of the data set have none: ask "
-            "for scores of boxes"
-        )
+def _has(answers: pd.DataFrame, kind: str) -> bool:
+    """Whether all detections have outcomes by their boxes, or by their masks."""
+    pairs = zip(answers[f"{kind}_hits"], answers["labels"], strict=True)
+    return all(len(hits) == len(labels) for hits, labels in pairs)
 
 
 def _objects(answers: pd.DataFrame, area: str) -> tuple[np.ndarray, np.ndarray]:
@@ -198,15 +189,23 @@ def _scores(kind: str, shapes: str) -> Iterator[Score]:
     every, half, three_quarters = range(len(THRESHOLDS)), [0], [5]
     precisions = {"": ("all", every, "IoU 0.50 to 0.95"), "50": ("all", half, "IoU 0.50")}
     precisions |= {"75": ("all", three_quarters, "IoU 0.75")}
-    precisions |= {f"_{area}": (area, every, f"{area} objects") for area in ("small", "medium", "large")}
+    precisions |= {f"_{area}": (area, every, f"{area} objects") for area in _SIZES}
     for name, (area, at, what) in precisions.items():
         of = partial(average_precision, kind=kind, area=area, at=at)
-        yield Score(f"{kind}_ap{name}", f"average precision of {shapes}, {what}", of)
+        yield Score(f"{kind}_ap{name}", f"average precision of {shapes}, {what}", of, _reason(kind, area))
     recalls = {str(most): ("all", most, f"{most} detections a class and image") for most in (1, 10, MOST)}
-    recalls |= {f"_{area}": (area, MOST, f"{area} objects") for area in ("small", "medium", "large")}
+    recalls |= {f"_{area}": (area, MOST, f"{area} objects") for area in _SIZES}
     for name, (area, most, what) in recalls.items():
         of = partial(average_recall, kind=kind, area=area, most=most)
-        yield Score(f"{kind}_ar{name}", f"average recall of {shapes}, {what}", of)
+        yield Score(f"{kind}_ar{name}", f"average recall of {shapes}, {what}", of, _reason(kind, area))
 
 
+def _reason(kind: str, area: str) -> str:
+    """Why a score may be undefined."""
+    size = "" if area == "all" else f" of the range '{area}' of areas"
+    masks = "the model predicts no masks, objects of the data set have none, or " if kind == "mask" else ""
+    return f"{masks}no image has an object{size}"
+
+
+_SIZES = ("small", "medium", "large")
 DETECTION = {score.measure: score for kind in (("box", "boxes"), ("mask", "masks")) for score in _scores(*kind)}
