@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from sklearn.datasets import load_sample_image
 
-from mettle.corruptions import BENCHMARK, Corrupter
+from mettle.corruptions import BENCHMARK
+from mettle.corruptions.corrupter import Corrupter
 
 SIDE, GAP, TITLE, COLUMNS = 132, 4, 22, 5
 TEXT = (cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 30, 30), 1, cv2.LINE_AA)

@@ -1,5 +1,6 @@
 """Writes docs/tables.md from the tables that stages and figures declare; with --check, says if it is outdated."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def text() -> str:
             kind = (
                 "struct list"
                 if "struct" in str(column.type)
-                else str(column.type).replace("list<item: float>", "float[]")
+                else re.sub(r"list<item: (\w+)>", r"\1[]", str(column.type))
             )
             parts.append(f"| {name} | {kind} | {column.unit} | {'yes' if column.nullable else ''} | {column.text} |\n")
     return "".join(parts)

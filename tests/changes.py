@@ -37,6 +37,12 @@ CONFIG = {
         "convergence": {"steps": [0, 1, 2]},
         "perturbations": {"judges": ["resnet8-plain-s0", "vgg5-plain-s0", "resnet50-bare-s0"]},
     },
+    "corrupt": {
+        "corruptions": {
+            "some": {"types": ["noise"], "severities": [1, 2]},
+            "kept": {"types": ["frost"], "severities": [3], "frosts": "raw/other", "stored": True},
+        }
+    },
     "invert": {"lists": {"packed": {"seeds": "lists/two.txt"}}},
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}, "far": {"method": "jaccard", "k": 9}}},
     "figures": {
@@ -56,6 +62,7 @@ CONFIG = {
         "fig13": PAIRS,
         "fig14": PAIRS | {"measures": ["near", "far"]},
         "fig15": PAIRS | {"measures": ["near", "far"]},
+        "corruptions": {"dataset": "digits", "corruptions": "some"},
         "universality_accuracy": OWN,
         "published": {"attack": "more", "numbers": "published.tsv"},
     },
@@ -76,7 +83,7 @@ BARE = {key: value for key, value in PLAIN.items() if key != "mix"}
 DENSE = {key: PLAIN[key] for key in ("epochs", "batch_size", "optimizer", "schedule")}
 DENSE |= {"task": "segmentation", "input": {"size": 64, "mean": [0.5] * 3, "std": [0.25] * 3}}
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "again": BARE, "tough": BARE | ROBUST}
-RECIPES |= {"dense": DENSE}
+RECIPES |= {"dense": DENSE, "found": DENSE | {"task": "detection"}}
 DATASETS = """
 dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit
 digits|classification|10|64|digits||||train|test||1|||
@@ -89,7 +96,7 @@ maps|segmentation|5|0|pascal|raw/maps||||test||1||||6|255
 far|depth||0|depth_folder|raw/far||||test||1||||||1|10|0.001
 rooms|depth||0|nyu|raw/nyu||||test||1||||||1|10
 roads|classification, depth|10|96|streets||||train|test||1||||||1|10
-lanes|classification, segmentation|10|64|streets||||train|test||1||||11|255
+lanes|classification, segmentation, detection|10|64|streets||||train|test||1||||11|255
 """
 MODELS = """
 model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer
@@ -106,6 +113,7 @@ own||photos|raw/net.py:Net|||raw/a.pt||||yes|||||32|40|bilinear|0.5,0.5,0.5|0.25
 plugged||photos|net_of_plugin|bare||raw/a.pt||||yes
 trained||photos|net_of_plugin|bare|0|train||||yes
 resnet18-dense-s0||lanes|resnet18|dense|0|train|||resnet18-bare-s0|yes
+resnet18-found-s0||lanes|resnet18|found|0|train|||resnet18-bare-s0|yes
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -119,8 +127,9 @@ MORE += ["results/dinov2/photos", "results/mmseg/rooms"]
 MORE += ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
 MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
+MORE += [f"results/corrupt/photos/resnet50-bare-s0/{cell}.parquet" for cell in ("some", "some-clean", "kept")]
 MORE += [f"results/represent/photos/natural/{model}.parquet" for model in ("own", "plugged", "trained")]
-MORE += ["results/train/resnet18-dense-s0/weights.safetensors"]
+MORE += [f"results/train/resnet18-{recipe}-s0/weights.safetensors" for recipe in ("dense", "found")]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
@@ -251,6 +260,8 @@ FIGURES = {
     "fig11.dataset": ({}, {"dataset": "photos", "models": ["resnet18-tough-s0", "resnet50-tough-s0"]}),
     "fig7.dataset": ({}, {"dataset": "part", "models": ["resnet50-bare-s0"]}),
     "fig5.dataset": ({}, {"dataset": "photos"}),
+    "corruptions.dataset": ({}, {"dataset": "photos"}),
+    "corruptions.corruptions": ({}, {"corruptions": "kept"}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
@@ -280,6 +291,7 @@ FIGURES = {
 ENTRIES = {
     "sets": ("two.models", ["resnet8-plain-s0", *TWO]),
     "attack.attacks": ("weak.steps", 7),
+    "corrupt.corruptions": ("some.severities", [1, 3]),
     "compare.measures": ("near.k", 7),
 }
 # Values of other keys that no rule of `other` finds.
@@ -300,11 +312,16 @@ RECIPE_VALUES = {
     "attack.eps": "4/255",
     "schedule.milestones": [1],
     "augment.auto_augment": "rand-m9-mstd0.5-inc1",
-    "task": "segmentation",
+    "task": "detection",
     "optimizer.no_decay": ["norm"],
     "input.scale": [80, 64],
     "input.resize": 48,
     "augment.resize_range": [0.5, 1.5],
+    "augment.short_sides": [48, 64],
+    "augment.crop_short_sides": [70, 80],
+    "augment.crop_range": [40, 60],
+    "mask_rcnn.candidates": [100, 50],
+    "mask_rcnn.norm": "bn",
 }
 # Values of other keys beside which a key of a recipe does something, where those of the small tree are not such.
 GROWING = {"attack.schedule.shape": "linear"}
@@ -326,13 +343,16 @@ BESIDE = {
     "schedule.warmup_ratio": {"schedule.warmup_updates": 2},
     "augment.largest_class": SEGMENTS | {"input.scale": [80, 64], "augment.resize_range": [0.5, 2]},
     "augment.resize_range": SEGMENTS | {"input.scale": [80, 64]},
+    "augment.short_sides": {"input.scale": [80, 64]},
+    "augment.crop_short_sides": {"input.scale": [80, 64], "augment.short_sides": [48]},
+    "augment.crop_range": {"input.scale": [80, 64], "augment.short_sides": [48], "augment.crop_short_sides": [70]},
     "augment.erasing_mode": {"augment.erasing": 0.5},
     **dict.fromkeys(("attack.tie_step_size", "attack.schedule.zero_epochs", "attack.schedule.by"), GROWING),
     "attack.schedule.period": GROWING,
     **dict.fromkeys(("augment.scale", "augment.ratio", "augment.interpolation"), CROPPED),
     **dict.fromkeys(("augment.mix_probability", "augment.epochs_without_mixup"), MIXED),
     **{path: {"augment.prime.width": 3} for path, _ in leaves(schema.load("recipe")) if ".prime." in path},
-    "jsd_weight": {"loss": "jsd"},
+    "jsd_weight": {"loss": "jsd", "augment.auto_augment": "augmix-m3"},
 }
 OF_ATTACKED = ("loss", "beta", "validation.every", "validation.steps", "validation.images", "validation.alarm")
 SMALL = {
@@ -401,10 +421,12 @@ def _with(path):
         return ["robust", "tough"]
     if path == "jsd_weight":
         return ["plain", "bare", "again"]
+    if path == "task":
+        return ["dense"]
     if path.startswith("mix."):
         return ["plain", "robust"]
     if path == "input.size":  # images of a dense task are taken as they are
-        return [name for name in RECIPES if name != "dense"]
+        return [name for name in RECIPES if "task" not in RECIPES[name]]
     return [name for name in RECIPES if not _idle_for(path, RECIPES[name].get("task", "classification"))]
 
 
@@ -453,7 +475,7 @@ DATASET_CELLS = {
 }
 MODEL_CELLS = {
     "label": ("resnet8-robust-s0", "words"),
-    "arch": (("resnet50-bare-s0", "resnet18-bare-s0", "resnet18-dense-s0"), "resnet34"),
+    "arch": (("resnet50-bare-s0", "resnet18-bare-s0", "resnet18-dense-s0", "resnet18-found-s0"), "resnet34"),
     "recipe": (("resnet50-bare-s0", "resnet18-bare-s0"), "again"),
     "seed": (("resnet50-bare-s0", "resnet18-bare-s0"), "7"),
     "source": ("resnet18-bare-s0", "raw/b.pt"),

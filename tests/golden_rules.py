@@ -22,6 +22,8 @@ from mettle.data.item import decode_array
 from mettle.evaluation import Evaluation
 from mettle.stages import compare, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
+from mettle.stages.corrupt import evaluate as corrupted
+from mettle.stages.corrupt import examples, stores
 from mettle.stages.invert import images as inversion
 from mettle.stages.invert import pair
 from mettle.stages.probe import agreement, training
@@ -83,6 +85,7 @@ class Numbers:
         for name, arch in (("a", "resnet8"), ("b", "vgg5")):
             self.convert(name, arch)
         self.attack()
+        self.corrupt()
         self.studies()
         self.train()
         self.invert()
@@ -142,6 +145,19 @@ class Numbers:
             found = evaluate.evaluate(self.evaluation("a"), keys, options, self.path("resume"))
             self.note("attack", f"{method}, loss", found["loss"].mean())
             self.note("attack", f"{method}, distance", found["distance"].mean())
+
+    def corrupt(self):
+        keys = {"dataset": "digits", "split": "test", "model": "a"}
+        chosen = schema.check({"types": ["benchmark"], "severities": [3], "images": 12}, "corruptions", "here")
+        chosen |= {"types": ["gaussian_noise", "glass_blur", "fog", "elastic_transform"]}
+        _, found = corrupted.evaluate(self.evaluation("a"), keys, chosen, self.path("resume"))
+        for kind, rows in pd.DataFrame(found).groupby("corruption", sort=False):
+            self.note("corrupt", f"{kind}, loss", rows["loss"].mean(), 1e-2)
+        made = self.path("corrupted.lmdb")
+        stores.write(self.store.path, made, made.with_suffix(".parquet"), chosen | {"types": ["frost"]}, "digits", 0)
+        self.note("corrupted", "frost", data.Store(made).arrays().mean(), 1e-3)
+        shown = examples.shown(self.store.path, "digits", chosen, 0)
+        self.note("examples", "psnr", np.mean([row["value"] for row in shown if row["value"]]), 1e-3)
 
     def studies(self):
         blocks = schema.check({"figures": {}}, "config", "here")["attack"]

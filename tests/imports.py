@@ -11,6 +11,7 @@ SCRIPTS = ROOT / "workflow" / "scripts"
 # Names under which packages are imported, where they differ from the names they are installed by.
 PACKAGES = {
     "PIL": "pillow",
+    "cv2": "opencv-python-headless",
     "google_crc32c": "google-crc32c",
     "gph": "giotto-ph",
     "huggingface_hub": "huggingface-hub",

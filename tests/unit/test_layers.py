@@ -38,6 +38,7 @@ STAGES = [
     "train",
     "transfer",
     "attack",
+    "corrupt",
     "invert",
     "represent",
     "compare",

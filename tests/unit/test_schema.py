@@ -12,6 +12,7 @@ FREE = {
     "config.sets",
     "config.invert.lists",
     "config.attack.attacks",
+    "config.corrupt.corruptions",
     "config.compare.measures",
     "recipe.loss_options",
     "sweep.grid",
@@ -55,6 +56,7 @@ def test_there_are_the_schemas_that_the_workflow_names():
     assert FILES == [
         "attacks",
         "config",
+        "corruptions",
         "datasets",
         "figures",
         "measures",

@@ -24,6 +24,8 @@ def value(name, column, row):
     """Some value of a column; every other row of a nullable one is null."""
     if column.nullable and row % 2:
         return None
+    if column.ragged:
+        return list(range(row))
     kinds = {pa.string(): f"{name}{row}", pa.int64(): row, pa.float64(): row + 0.1, tables.VECTOR: [row, 0.5, -1e-8]}
     kinds[tables.CLASSES] = [row, 3]
     kinds |= {pa.bool_(): row % 3 == 0, pa.binary(): bytes([row])}

@@ -10,6 +10,7 @@ import mettle
 from environments import requirements
 from imports import ROOT, own_rules, packages
 from mettle import measures, perturb, schema
+from mettle.data.published_corruptions import PUBLISHED
 from mettle.data.readers import READERS
 from mettle.plan.recipes import Recipes
 from mettle.stages import train
@@ -25,6 +26,7 @@ FORBIDDEN = {"run", "shell", "threads", "retries", "message", "priority"}
 GPU = {
     "train",
     "attack",
+    "corrupt",
     "effectiveness",
     "convergence",
     "perturb",
@@ -115,6 +117,9 @@ DRAW = {
     "prep",
     "pair",
     "attack",
+    "corrupt",
+    "corrupted",
+    "examples",
     "effectiveness",
     "convergence",
     "perturb",
@@ -286,7 +291,7 @@ def test_attacks_agree_with_their_schema():
 def test_readers_losses_and_norms_agree_with_the_schemas():
     recipe = schema.load("recipe")["properties"]
     reader = schema.load("datasets")["properties"]["reader"]
-    assert set(reader["else"]["enum"]) == {name for name, about in READERS.items() if not about.example}
+    assert set(reader["else"]["enum"]) == {name for name, about in READERS.items() if not about.example} | {*PUBLISHED}
     assert all(name in recipe["loss"]["description"] for name in train.LOSSES)
     assert {recipe["loss"]["default"], *schema.names("recipe.loss")} == set(train.LOSSES)
     assert set(recipe["attack"]["properties"]["norm"]["enum"]) == set(perturb.NORMS)

@@ -13,8 +13,8 @@ OUTPUTS:  results/pairs/{dataset}.parquet
 rule pair:
     """Draw seeds and targets among the held-out images of a data set, shared by all models."""
     input:
-        images=ancient(images_of(PLAN.pair_store)),
-        manifest=manifests_of(PLAN.pair_store),
+        images=ancient(images_of(PLAN.held_out)),
+        manifest=manifests_of(PLAN.held_out),
     output:
         "<results>/pairs/{dataset}.parquet",
     log:
@@ -41,8 +41,8 @@ rule pair_listed:
     """Take seeds and targets from the lists that published inverted images were made from."""
     input:
         lists=PLAN.pair_lists,
-        images=ancient(images_of(PLAN.pair_store)),
-        manifest=manifests_of(PLAN.pair_store),
+        images=ancient(images_of(PLAN.held_out)),
+        manifest=manifests_of(PLAN.held_out),
     output:
         "<results>/pairs/{dataset}.parquet",
     log:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_sample_images
 
-from mettle.corruptions import BENCHMARK, CORRUPTIONS, FAMILIES, GROUPS, SEVERITIES, Corrupter, Parity
+from mettle.corruptions import ALL, BENCHMARK, GROUPS, SEVERITIES, selected
+from mettle.corruptions.corrupter import CORRUPTIONS, Corrupter, Parity
+from mettle.corruptions.parameters import FAMILIES
 
 PHOTOGRAPH = load_sample_images().images[0]
 SIZES = [(32, 32), (48, 33), (40, 90)]
@@ -15,9 +17,22 @@ def image(height=48, width=64):
 
 
 def test_the_benchmark_has_fifteen_types_in_four_groups():
-    assert len(BENCHMARK) == 15 and len(CORRUPTIONS) == 19
+    assert len(BENCHMARK) == 15 and tuple(CORRUPTIONS) == ALL and len(ALL) == 19
     assert [len(names) for names in GROUPS.values()] == [3, 4, 4, 4, 4]
     assert [name for group in ("noise", "blur", "weather", "digital") for name in GROUPS[group]] == list(BENCHMARK)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        (["benchmark"], BENCHMARK),
+        (["all"], ALL),
+        (["snow", "noise", "shot_noise"], (*GROUPS["noise"], "snow")),
+        (["extra"], GROUPS["extra"]),
+    ],
+)
+def test_a_selection_names_corruptions_and_groups_each_once_in_the_order_of_the_benchmark(chosen, found):
+    assert selected(chosen) == found
     for family in FAMILIES.values():
         assert set(family) == set(CORRUPTIONS)
         assert all(len(values) == 5 for values in family.values())

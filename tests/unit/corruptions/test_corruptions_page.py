@@ -4,7 +4,9 @@ import dataclasses
 import re
 from pathlib import Path
 
-from mettle.corruptions import BENCHMARK, FAMILIES, Parity
+from mettle.corruptions import BENCHMARK
+from mettle.corruptions.corrupter import Parity
+from mettle.corruptions.parameters import FAMILIES
 
 PAGE = (Path(__file__).parents[3] / "docs" / "corruptions.md").read_text()
 

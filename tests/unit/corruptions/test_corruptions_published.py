@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from mettle.corruptions import Corrupter, Parity
+from mettle.corruptions.corrupter import Corrupter, Parity
 
 TABLE = pd.read_parquet(Path(__file__).parents[2] / "golden" / "corruptions.parquet")
 PUBLISHED = Corrupter(parity=Parity(truncated=True, copied_glass=True, corner_zoom=True))

@@ -494,6 +494,14 @@ def test_views_depend_on_seed_epoch_and_image_alone(store):
     assert not torch.equal(viewed(store, 3, seed=1).__getitems__([2])[0], whole[[2]])
 
 
+@pytest.mark.parametrize("changes", [{}, {"horizontal_flip": True}])
+def test_views_that_would_not_differ_are_refused(store, changes):
+    with pytest.raises(
+        ValueError, match=r"^a loss of several views needs augment\.auto_augment or augment\.prime, which"
+    ):
+        ImageSet(store, 32, None, NONE | changes, views=3)
+
+
 def test_augmix_mixes_an_image_with_chains_of_its_changes(store):
     # One view; the mixture of uniform grey with its changes that keep colours is grey again.
     images = viewed(store, 1, crop_padding=0, horizontal_flip=False)

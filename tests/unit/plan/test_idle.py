@@ -12,6 +12,7 @@ from mettle.plan.recipes import Recipes
 
 BASE = {key: PLAIN[key] for key in ("epochs", "batch_size", "optimizer", "schedule", "input")}
 ROBUST = BASE | {"loss": "adversarial", "attack": BALL}
+PRIMITIVES = schema.names("recipe.augment.prime.primitives")
 # Options that always do something, whatever the others are; an option that is new belongs here or gets `idle`.
 ALWAYS = {
     "": "extends task epochs batch_size precision drop_path clip_norm",
@@ -20,10 +21,7 @@ ALWAYS = {
     "attack.": "norm eps steps step_size random_start target precision schedule.shape",
     "input.": "size mean std",
     "augment.": "horizontal_flip",
-    "augment.prime.": "width depth random_depth primitives parity",
-    "augment.prime.color.": "cut variance bandwidth",
-    "augment.prime.filter.": "radius sigma off_centre",
-    "augment.prime.diffeomorphism.": "cut_min cut_max alpha",
+    "augment.prime.": "width depth primitives parity",
     "mix.": "ratio",
 }
 
@@ -61,7 +59,9 @@ def cases():
 
 
 def _one_of(key, values):
-    return "rand-m9-mstd0.5-inc1" if isinstance(values, dict) else values[0]
+    if isinstance(values, list):
+        return values[0]
+    return [name for name in PRIMITIVES if name != values["lacks"]] if "lacks" in values else "rand-m9-mstd0.5-inc1"
 
 
 def _task_of(path):

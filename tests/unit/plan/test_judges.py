@@ -14,7 +14,8 @@ FIG11 = {"dataset": "ten", "models": ["vgg5-plain-s1"], "attack": "weak"}
 
 
 def blocks(judges=(), **figures):
-    return {"attack": {"attacks": {"weak": ATTACK}, "perturbations": {"judges": list(judges)}}, "figures": figures}
+    attack = {"attacks": {"weak": ATTACK}, "perturbations": {"judges": list(judges)}}
+    return {"attack": attack, "corrupt": {"corruptions": {"some": {}}}, "figures": figures}
 
 
 @pytest.fixture
@@ -131,6 +132,9 @@ WILDCARDS = {
     "measure": "near",
     "images": "natural",
     "kind": "perturbation",
+    "corruptions": "some",
+    "corruption": "fog",
+    "severity": "3",
     "file": "",
 }
 

@@ -23,6 +23,9 @@ NAMES = {
     "trained": "vgg5-plain-s0",
     "judged": "vgg5-plain-s0",
     "attack": "weak",
+    "corruptions": "some-clean",
+    "named": "some",
+    "condition": "fog-3",
     "kind": "adversarial",
     "images": "inverted-vgg5-plain-s1",
     "compared": "inverted",
@@ -50,7 +53,9 @@ def plan(tmp_path_factory):
     )
     attacks = {"weak": ATTACK, "many": {"method": "pgd", "norm": "l2", "steps": 1, "grid": {"eps": [1, 2]}}}
     judges = {"judges": ["resnet8-plain-s0"]}
-    return place.plan(attack={"attacks": attacks, "perturbations": judges}, figures=FIGURES)
+    return place.plan(
+        attack={"attacks": attacks, "perturbations": judges}, corrupt={"corruptions": {"some": {}}}, figures=FIGURES
+    )
 
 
 def made():

@@ -71,6 +71,7 @@ def test_the_tree_uses_every_rule(tree):
         ("Sheets of models", "transfer", {"transfer"}),
         ("Recipes", "epochs", {"train", "transfer"}),
         ("Recipes", "upernet.channels", {"transfer"}),
+        ("Recipes", "mask_rcnn.channels", {"transfer"}),
         ("Recipes", "input.size", {"train", "convert"}),
     ],
 )

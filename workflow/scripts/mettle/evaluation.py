@@ -1,6 +1,6 @@
 """The start of every evaluation: a model on its device, and the images of a store as its input, in batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mettle.data.classes import differ
-from mettle.data.loading import ImageSet, batches, evaluation_images, split
+from mettle.data.loading import Source, batches, evaluation_images, split
 from mettle.data.sample import shared
 from mettle.data.store import Store
 from mettle.digests import sha256_of
@@ -18,6 +18,9 @@ from mettle.flow import Job
 from mettle.models import Classifier, Folded, Policy, folded, load, policy
 from mettle.tasks.known import task_of
 from mettle.tasks.task import Task
+
+# Of a store, the metadata of a model's weights and its task, the images as the model's input.
+Taken = Callable[[Store, dict[str, Any], Task], Source]
 
 
 class Batch(NamedTuple):
@@ -31,7 +34,7 @@ class Batch(NamedTuple):
     """
 
     images: Tensor
-    targets: Tensor
+    targets: Any
     ids: list[int]
 
 
@@ -57,10 +60,11 @@ class Evaluation:
 
     @classmethod
     def of(cls, snakemake: Any, job: Job) -> "Evaluation":
-        """The evaluation of a rule with the inputs `weights` and `images` and the params `precision`, `batch_size`."""
+        """The evaluation of a rule with the inputs `weights`, `images` and the params `batch_size`, `precision`."""
         given, told = snakemake.input, snakemake.params
+        precision = told.get("precision", "fp32")
         images = given.images if isinstance(given.images, str) else given.images[0]
-        return cls(given.get("weights"), images, snakemake.wildcards.dataset, told.precision, told.batch_size, job)
+        return cls(given.get("weights"), images, snakemake.wildcards.dataset, precision, told.batch_size, job)
 
     def on(self, weights: str | Path, images: str | Path) -> "Evaluation":
         """The same evaluation of another model or on other images."""
@@ -73,13 +77,15 @@ class Evaluation:
         device = policy(self.job.threads, self.precision, self.job.needs_cuda).device.type
         return [*about, torch.__version__, device, self.job.provenance["revision"]]
 
-    def open(self, *, uncropped: bool = False, scored: bool = True) -> "Opened":
+    def open(self, *, uncropped: bool = False, scored: bool = True, taken: Taken | None = None) -> "Opened":
         """Load the model onto its device in evaluation mode, and open the images as its input.
 
         Parameters
         ----------
         uncropped : see `evaluation_images`
         scored : whether the store's labels are compared with the model's answers
+        taken : of the store, the metadata of the weights and the task, the images as the model's input; by default
+            those of `evaluation_images`
 
         Raises
         ------
@@ -94,9 +100,11 @@ class Evaluation:
                 f"{self.weights}: {difference} in {store.path}: the model was trained on classes that are numbered "
                 "differently"
             )
-        chosen = policy(self.job.threads, self.precision, self.job.needs_cuda).suited(model)
-        source = evaluation_images(store, about, uncropped=uncropped)
-        return Opened(self, chosen.place(model), source, chosen, task_of(about, self.weights))
+        task = task_of(about, self.weights)
+        chosen = policy(self.job.threads, self.precision, self.job.needs_cuda)
+        chosen = chosen.suited(model) if task.logits else chosen
+        source = taken(store, about, task) if taken else evaluation_images(store, about, uncropped=uncropped)
+        return Opened(self, chosen.place(model), source, chosen, task)
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class Opened:
 
     evaluation: Evaluation
     model: Classifier | Folded
-    source: ImageSet
+    source: Source
     policy: Policy
     task: Task
 
@@ -151,5 +159,6 @@ class Opened:
         found = batches(self.source, chosen, self.job.threads - 1)
         found = self.job.progress(found, doing, len(chosen)) if doing else found
         for positions, (images, _, ids) in zip(chosen, found, strict=True):
-            targets = self.task.targets(self.source.store, positions)
-            yield Batch(self.policy.move(images), targets.to(self.policy.device), ids.tolist())
+            targets = self.task.targets(self.source.store, self.source.at(positions))
+            targets = targets.to(self.policy.device) if isinstance(targets, Tensor) else targets
+            yield Batch(self.policy.move(images), targets, ids.tolist())

@@ -135,6 +135,9 @@ class Augment(TypedDict):
     resize_range: list[float] | None
     largest_class: float
     photometric: bool
+    short_sides: list[int] | None
+    crop_short_sides: list[int] | None
+    crop_range: list[int]
 
 
 class Mix(TypedDict):
@@ -162,6 +165,29 @@ class UperNet(TypedDict):
     auxiliary_weight: float
     auxiliary_channels: int
     init_std: float | None
+
+
+class MaskRcnn(TypedDict):
+    """Block `mask_rcnn` of a recipe: what a detector has behind its backbone."""
+
+    masks: bool
+    channels: int
+    norm: str
+    levels: int
+    anchor_scales: list[float]
+    anchor_ratios: list[float]
+    anchor_samples: int
+    candidates: list[int]
+    proposals: int
+    rois: int
+    finest_scale: float
+    sampling_ratio: int
+    box_size: int
+    box_width: int
+    class_agnostic: bool
+    mask_size: int
+    mask_convs: int
+    mask_width: int
 
 
 class Validation(TypedDict):
@@ -201,6 +227,7 @@ class Recipe(TypedDict):
     augment: Augment
     backbone: BackboneOptions
     upernet: UperNet
+    mask_rcnn: MaskRcnn
     mix: NotRequired[Mix]
     holdout: int
     validation: Validation
@@ -288,3 +315,18 @@ class AttackOptions(TypedDict):
     queries: NotRequired[int]
     p_init: NotRequired[float]
     attacks: NotRequired[list[str]]
+
+
+class Corruptions(TypedDict):
+    """An entry of `corrupt.corruptions`: which corruptions, how strong, on which images."""
+
+    types: list[str]
+    severities: list[int]
+    family: str
+    images: int | None
+    resize: int | None
+    crop: int | None
+    parity: list[str]
+    frosts: str | None
+    by_type: bool
+    stored: bool

@@ -175,8 +175,11 @@ def beyond_the_axes(figure):
     return hidden
 
 
+OF_ROBUSTNESS = ("corruptions", "transfer", "prime")  # test_figures_of_robustness.py
+
+
 def test_every_figure_of_the_registry_is_tested():
-    assert {*ROWS, *test_figures.ROWS} == {name for name, about in FIGURES.items() if about.draw}
+    assert {*ROWS, *test_figures.ROWS, *OF_ROBUSTNESS} == {name for name, about in FIGURES.items() if about.draw}
 
 
 @pytest.mark.parametrize("figure", ROWS)

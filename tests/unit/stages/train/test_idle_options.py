@@ -8,7 +8,7 @@ import torch
 from trainings import ATTACK, SGD, one_epoch, recipe, training
 
 from changes import RECIPE_VALUES, at, other, put
-from mettle import models
+from mettle import models, schema
 from mettle.plan.idle import known
 
 BASE = {
@@ -54,7 +54,10 @@ def cases():
 
 
 def _listed(values):
-    return ["rand-m9-mstd0.5-inc1"] if isinstance(values, dict) else values
+    if isinstance(values, list):
+        return values
+    primitives = schema.names("recipe.augment.prime.primitives")
+    return [[name for name in primitives if name != values["lacks"]]] if "lacks" in values else ["rand-m9-mstd0.5-inc1"]
 
 
 @pytest.mark.parametrize(("path", "case"), [*cases()])
@@ -63,6 +66,8 @@ def test_another_value_of_an_option_that_does_nothing_changes_nothing(tmp_path, 
     options = BASE if clean else ATTACKED
     if case.get("schedule.name") == "multistep":
         options = put(options, "schedule.milestones", [1])
+    if case.get("loss") == "jsd":
+        options = put(options, "augment.auto_augment", "augmix-m1-w2")
     for key, value in case.items():
         options = options if key == "attack" else put(options, key, value)
     value = at(options, path, known()[path].get("default"))

@@ -12,7 +12,7 @@ from mettle import models, schema
 from mettle.data.store import Store
 from mettle.models.transfer import MODES
 from mettle.models.weights import read
-from mettle.stages.train import loop, optim, train
+from mettle.stages.train import loop, optim, sharded, train
 
 NORM = {"mean": [0.5] * 3, "std": [0.25] * 3}
 ABOUT = {"size": 32, "resize": None, "interpolation": "bilinear", "threat": "none", "eps": 0.0, "dataset": "other"}
@@ -117,6 +117,15 @@ def test_a_base_without_part_of_the_backbone_is_refused(stores, tmp_path, bases,
     started(stores, tmp_path / "part.safetensors", "full")
     with pytest.raises(ValueError, match=r"swin\.safetensors \(swin_nano\) does not fit ResNet"):
         started(stores, bases["swin"], transfer)
+
+
+@pytest.mark.parametrize("transfer", ["fixed", "fixed_paper"])
+def test_a_fixed_backbone_in_shards_is_refused(transfer):
+    with pytest.raises(
+        ValueError, match=rf"^transfer '{transfer}' leaves most weights out of training, which strategy"
+    ):
+        sharded.check(recipe(), transfer)
+    sharded.check(recipe(), "full")
 
 
 @pytest.mark.parametrize("transfer", MODES)

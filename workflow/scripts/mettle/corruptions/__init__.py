@@ -2,29 +2,10 @@
 Common corruptions of images: 15 types at five severities, and four more that are held out.
 
 Hendrycks & Dietterich 2019 (arXiv:1903.12261); for images of any size, Michaelis et al. 2019 (arXiv:1907.07484).
-NumPy, SciPy, OpenCV and Numba; no torch.
+Their names are here, because plans and tables need them too. `mettle.corruptions.corrupter` applies them, with NumPy,
+SciPy, OpenCV and Numba, and no torch.
 """
 
-from mettle.corruptions.corruption import (
-    BENCHMARK,
-    CORRUPTIONS,
-    GROUPS,
-    SEVERITIES,
-    Corrupter,
-    Corruption,
-    Parity,
-    check,
-)
-from mettle.corruptions.parameters import FAMILIES
+from mettle.corruptions.names import ALL, BENCHMARK, GROUPS, SEVERITIES, selected
 
-__all__ = [
-    "BENCHMARK",
-    "CORRUPTIONS",
-    "FAMILIES",
-    "GROUPS",
-    "SEVERITIES",
-    "Corrupter",
-    "Corruption",
-    "Parity",
-    "check",
-]
+__all__ = ["ALL", "BENCHMARK", "GROUPS", "SEVERITIES", "selected"]

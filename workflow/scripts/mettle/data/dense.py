@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -64,13 +65,16 @@ class DenseSet(Dataset):
         return self.arrays is not None
 
     def __getitems__(self, indices: Sequence[int]) -> tuple[Tensor, Any, Tensor]:
-        """Images (n, 3, h, w) in [0, 1], targets and ids (n,) at these positions."""
+        """Images (n, 3, h, w) in [0, 1], targets and ids (n,) at these positions.
+
+        Images that are smaller than others are padded with zeros, below and on the right.
+        """
         ids = torch.from_numpy(self.store.ids[indices])
         if self.ready:
             images = self.arrays[indices].permute(0, 3, 1, 2).float() / 255
             return images, self.stack([self.kept[index] for index in indices]), ids
         images, targets = zip(*map(self._changed, indices), strict=True)
-        return torch.stack(images), self.stack(list(targets)), ids
+        return _joined(images), self.stack(list(targets)), ids
 
     def _changed(self, index: int) -> tuple[Tensor, Any]:
         image, target = decode_array(self.store.data(index)), self.read(self.targets, index)
@@ -88,3 +92,8 @@ class DenseSet(Dataset):
             )
         self.arrays = torch.from_numpy(self.store.arrays(threads=torch.get_num_threads()))
         self.kept = [self.read(self.targets, index) for index in range(len(self))]
+
+
+def _joined(images: Sequence[Tensor]) -> Tensor:
+    height, width = (max(image.shape[axis] for image in images) for axis in (1, 2))
+    return torch.stack([F.pad(image, (0, width - image.shape[2], 0, height - image.shape[1])) for image in images])

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -36,6 +36,21 @@ _CHANGES = (
 )
 
 
+class Source(Protocol):
+    """Images of a store as network input, by their positions."""
+
+    store: Store
+    ready: bool
+
+    def __len__(self) -> int: ...
+
+    def at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Positions in the store of the images at these positions."""
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Images (n, 3, h, w) in [0, 1], labels (n,) and ids (n,) at these positions."""
+
+
 class ImageSet(Dataset):
     """Images of a store as network input, one batch at a time.
 
@@ -63,17 +78,17 @@ class ImageSet(Dataset):
         views: int = 1,
     ) -> None:
         self.store, self.seed, self.epoch, self.views = store, seed, 0, views
-        self.arrays = self.transform = None
+        self.arrays = self.transform = self.plain = None
         self.random = bool(augment) and any(augment[key] for key in _CHANGES)
         if self.random or resize is not None:
             from mettle.data import transforms  # torchvision takes a second to import
 
             if self.random:
                 self.transform = transforms.training(augment, size, resize, interpolation)
-                plain = augment | {"auto_augment": None, "color_jitter": 0}
-                self.plain = transforms.training(plain, size, resize, interpolation)
             else:
                 self.transform = transforms.evaluation(size, resize, interpolation)
+        if views > 1:
+            self.plain = _plain(augment or {}, size, resize, interpolation)
         if resize is None and not (augment or {}).get("random_resized_crop"):
             self.arrays = torch.from_numpy(store.arrays(threads=torch.get_num_threads()))  # (n, h, w, 3)
             if self.arrays.shape[1:3] != sides(size):
@@ -84,6 +99,10 @@ class ImageSet(Dataset):
 
     def __len__(self) -> int:
         return len(self.store)
+
+    def at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Positions in the store of the images at these positions: the same."""
+        return np.asarray(indices)
 
     @property
     def ready(self) -> bool:
@@ -166,7 +185,7 @@ def evaluation_images(store: Store, about: dict[str, Any], *, uncropped: bool = 
     return ImageSet(store, size, resize, interpolation=about["interpolation"])
 
 
-def batches(images: ImageSet | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:
+def batches(images: Source | Mixture, chosen: Sequence[np.ndarray], workers: int = 0) -> Iterator[Batch]:
     """The batches at these positions, in this order.
 
     Parameters
@@ -214,6 +233,15 @@ def blended(n: int, others: int, batch_size: int, ratio: float, seed: int, epoch
     second = shuffled(others, take, derive(seed, "mix"), epoch)
     rng = np.random.default_rng(derive(seed, "mix", epoch))
     return [rng.permutation(np.concatenate([a, b + n])) for a, b in zip(first, second, strict=False)]
+
+
+def _plain(augment: Augment, size: Size, resize: Size | None, interpolation: str) -> Callable[[Any], Tensor]:
+    """The changes of the first of several views; ValueError if the others would not differ from it."""
+    if augment.get("auto_augment") is None:
+        raise ValueError("a loss of several views needs augment.auto_augment or augment.prime, which make them differ")
+    from mettle.data import transforms
+
+    return transforms.training(augment | {"auto_augment": None, "color_jitter": 0}, size, resize, interpolation)
 
 
 def _drawn(transform: Callable[[Any], Tensor], image: Any, seed: int, automatic: int) -> Tensor:

@@ -125,12 +125,21 @@ class Store:
         """One row per image in the order of the positions, with the columns of `tables.MANIFEST` but `objects`."""
         return _read_manifest(self.path.with_suffix(".parquet"), [*_READ, "source"])
 
+    def sizes(self) -> np.ndarray:
+        """Height and width of every image (n, 2), in pixels; of stores with targets beyond a label."""
+        found = tables.read(self.path.with_suffix(".parquet"), tables.DENSE_MANIFEST, ["height", "width"])
+        return found.to_numpy(np.int64)
+
     def position(self, number: int) -> int:
         """Position of the image with this id; ValueError if there is none."""
         found = np.flatnonzero(self.ids == number)
         if not len(found):
             raise ValueError(f"{self.path} holds no image with id {number}")
         return int(found[0])
+
+    def sha256(self, index: int) -> str:
+        """SHA-256 of the encoded image at a position (not an id)."""
+        return self._sha256[index].decode()
 
     def image(self, index: int) -> Image.Image:
         """The image at a position (not an id), in RGB. Raises what `data` raises."""

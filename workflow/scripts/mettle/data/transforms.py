@@ -29,6 +29,11 @@ def evaluation(size: Size, resize: Size, interpolation: str = "bilinear") -> v2.
     return v2.Compose([*_centre(size, resize, interpolation), *_tensor()])
 
 
+def tensor() -> v2.Compose:
+    """A PIL image as a float tensor (3, h, w) in [0, 1]."""
+    return v2.Compose(_tensor())
+
+
 def training(augment: Augment, size: Size, resize: Size | None, interpolation: str = "bilinear") -> v2.Compose:
     """Random changes of a recipe's `augment` block: crop, flips, colour, rotation, lighting, erasing, in this order.
 

@@ -22,8 +22,8 @@ MODES = {
 check_registry("models.transfer", MODES)
 FIXED = ("fixed", "fixed_paper")  # those under which the head alone is to train
 
-# Under `fixed_paper` these go on training, as they did in the study: the rule of its optimiser for them, no decay,
-# took the place of the rule of the backbone, a learning rate of 0.
+# Under `fixed_paper` these go on training, as they did in the study: there a rule of the optimiser for them (no decay)
+# took the place of the rule of the backbone (a learning rate of 0).
 _LEAKING = ("relative_position_bias_table", "absolute_pos_embed")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mettle import schema
-from mettle.plan import attacks, classes, names
+from mettle.plan import attacks, classes, corrupted, names
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
@@ -84,6 +84,18 @@ class Cells(Groups):
             )
         return held_out
 
+    def clean_store(self, wildcards: Any) -> list[str]:
+        """Held-out clean images that a model is scored on; for a data set of published corrupted ones, the parent's.
+
+        Raises
+        ------
+        ValueError
+            As `scored_store` does.
+        """
+        row = self.datasets[get(wildcards, "dataset")]
+        clean = row["parent"] if row["reader"] in corrupted.PUBLISHED else row["dataset"]
+        return self.scored_store({"model": get(wildcards, "model"), "dataset": clean})
+
     def preprocessing(self, wildcards: Any) -> Row:
         """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
         return {"input": self.recipes.of(self.models[get(wildcards, "model")])["input"]}
@@ -139,6 +151,31 @@ class Cells(Groups):
     def known_attack(self, name: str, where: str) -> None:
         """Raise ValueError for an unknown entry of `attack.attacks`."""
         self.known(name, self.config["attack"]["attacks"], "attack", where)
+
+    def corrupt_cells(self, dataset: str, name: str, models: list[str] | None = None) -> list[str]:
+        """Cells of models under a set of corruptions, those of clean images among them.
+
+        Parameters
+        ----------
+        dataset : whose held-out images are corrupted
+        name : entry of `corrupt.corruptions`
+        models : those that can be scored on the data set; all listed ones by default
+        """
+        parts = corrupted.cells(name, self.corruption_sets[name])
+        asked = [model for model in self.listed if self.scores(model, dataset)] if models is None else models
+        return [f"{self.results}/corrupt/{dataset}/{model}/{cell}.parquet" for model in asked for cell in parts]
+
+    def robustness(self, dataset: str, model: str, name: str) -> str:
+        """File with the scores of a model under an entry of `corrupt.corruptions`."""
+        return f"{self.results}/robustness/{dataset}/{model}/{name}.parquet"
+
+    def examples(self, dataset: str, name: str) -> str:
+        """File with images of a data set under every corruption of an entry of `corrupt.corruptions`."""
+        return f"{self.results}/corrupted/{dataset}/{name}/examples.parquet"
+
+    def known_corruptions(self, name: str, where: str) -> None:
+        """Raise ValueError for an unknown entry of `corrupt.corruptions`."""
+        self.known(name, self.corruption_sets, "set of corruptions", where)
 
     def judges(self, wildcards: Any) -> list[str]:
         """Models that classify the perturbations of a data set's images against a model.

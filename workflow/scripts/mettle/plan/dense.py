@@ -14,15 +14,32 @@ def check_task(task: str, dataset: DatasetRow, where: str) -> None:
 
 
 def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
-    """Raise ValueError for images that are taken as they are but have another size than training takes."""
-    size, stored, resizes = recipe["input"]["size"], dataset["size"], recipe["augment"]["resize_range"]
-    if resizes and not recipe["input"]["scale"]:
-        raise ValueError(f"{where}: augment.resize_range is a factor on input.scale, which is not set")
-    if not resizes and (not stored or sides(stored) != sides(size)):
+    """Raise ValueError for images that are taken as they are but have another size than training takes.
+
+    Images of detection are resized to `input.scale` in training as well, those of segmentation with a range alone.
+    """
+    size, stored, scale = recipe["input"]["size"], dataset["size"], recipe["input"]["scale"]
+    detects = recipe["task"] == "detection"
+    option = "short_sides" if detects else "resize_range"
+    asked = recipe["augment"][option]
+    if asked and not scale:
+        raise ValueError(f"{where}: augment.{option} is relative to input.scale, which is not set")
+    if not (scale if detects else asked) and (not stored or sides(stored) != sides(size)):
         found = f"{stored} pixels a side" if stored else "different sizes"
+        remedy = "input.scale" if detects else "augment.resize_range and input.scale"
         raise ValueError(
-            f"{where}: images of '{dataset['dataset']}' have {found}, but training takes {size_text(size)}: set "
-            "augment.resize_range and input.scale, or input.size"
+            f"{where}: images of '{dataset['dataset']}' have {found}, training takes {size_text(size)}: set {remedy}, "
+            "or input.size"
+        )
+
+
+def check_levels(recipe: Recipe, where: str) -> None:
+    """Raise ValueError if the pyramid of a detector has fewer maps than are taken from its backbone."""
+    levels, strides = recipe["mask_rcnn"]["levels"], recipe["backbone"]["strides"]
+    if recipe["task"] == "detection" and levels < len(strides):
+        raise ValueError(
+            f"{where}: mask_rcnn.levels is {levels}, but backbone.strides takes {len(strides)} maps: raise levels to "
+            f"{len(strides)}, or take fewer strides"
         )
 
 

@@ -138,6 +138,13 @@ def listed(path: str | None, where: str) -> Path | None:
     return place if path else None
 
 
+def folder(path: str, where: str) -> Path:
+    """Path of a folder; ValueError if it does not exist."""
+    if not (place := locate(path)).is_dir():
+        raise ValueError(f"{where}: the folder {path} does not exist")
+    return place
+
+
 def _source(row: DatasetRow, split: str, record: Path, where: str) -> list[str]:
     if row["reader"] in GENERATED:
         return []

@@ -93,7 +93,11 @@ def _why(key: str, full: Row) -> Row | None:
 
 
 def _is_among(value: Any, values: list | Row) -> bool:
-    return value not in values["except"] if isinstance(values, dict) else value in values
+    if isinstance(values, list):
+        return value in values
+    if "lacks" in values:
+        return value is not None and values["lacks"] not in value
+    return value not in values["except"]
 
 
 def _shown(key: str, value: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mettle import schema
 from mettle.files import in_file
-from mettle.plan import attacks, classes, code, dense, names, sources
+from mettle.plan import attacks, classes, code, corrupted, dense, names, sources
 from mettle.plan.recipes import Recipes, check_fits, known
 from mettle.typed import AttackOptions, DatasetRow, ModelRow, Recipe
 from mettle.units import eps_text
@@ -17,7 +17,7 @@ from mettle.units import eps_text
 Row = dict[str, Any]
 
 # Names with another meaning: rows of means and of clean images in tables, folders of unfinished jobs.
-_TAKEN = {"all", "natural", "attack", "cross", "download", "effectiveness", "invert"}
+_TAKEN = {"all", "natural", "attack", "corrupt", "cross", "download", "effectiveness", "invert"}
 CLASSIFICATION = "classification"  # the task of models whose recipe names none
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5
@@ -37,6 +37,8 @@ class Sheets:
     datasets, models, recipes : by name; models of sweeps come after those of the sheets
     left_out : sweeps with rows that do not fit the sheets, and what is wrong with them
     attacks, measures : options by name, cells of grids included
+    corruption_sets : entries of `corrupt.corruptions` by name
+    corruptions : their cells by name, with the corruptions of each
     downloads : downloads of the rule `download`, by name of the file
 
     Raises
@@ -56,6 +58,12 @@ class Sheets:
         self.models = self._read_models()
         self.attacks: dict[str, AttackOptions] = self._options("attack", "attacks")
         self.measures = self._options("compare", "measures")
+        self.corruption_sets = corrupted.entries(self.config)
+        self.corruptions = {
+            cell: options
+            for name, entry in self.corruption_sets.items()
+            for cell, options in corrupted.cells(name, entry).items()
+        }
         for block in ("effectiveness", "convergence"):
             steps = self.config["attack"][block]["steps"]
             if steps != sorted(set(steps)):
@@ -171,6 +179,7 @@ class Sheets:
         dense.check_task(task, dataset, f"{where}{by}")
         (check_fits if task == CLASSIFICATION else dense.check_fits)(recipe, dataset, f"{where}{by}")
         if task != CLASSIFICATION:
+            dense.check_levels(recipe, f"{where}{by}")
             dense.check_base(row, self.models.get(row.get("base", "")), where)
         self._fill_ball(row, recipe, where)
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mettle import schema
+from mettle.corruptions import ALL, SEVERITIES
+from mettle.plan import corrupted
 from mettle.plan.cells import SHARED
 from mettle.plan.figures import FIGURES
 from mettle.plan.limits import check_attack, check_measure
@@ -30,6 +32,11 @@ PATHS = (
     "results/train/{kept}/checkpoints",
     "results/cards/{model}.md",
     "results/attack/{dataset}/{model}/{attack}.parquet",
+    "results/corrupt/{dataset}/{model}/{corruptions}.parquet",
+    "results/corrupted/{dataset}/{named}/{condition}.lmdb",
+    "results/corrupted/{dataset}/{named}/{condition}.parquet",
+    "results/corrupted/{dataset}/{named}/examples.parquet",
+    "results/robustness/{dataset}/{model}/{named}.parquet",
     "results/effectiveness/{dataset}/{model}.parquet",
     "results/convergence/{dataset}/{model}.parquet",
     "results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
@@ -57,6 +64,7 @@ PATHS = (
 )
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
+_NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
 _NARROWER |= {"trained": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {
@@ -71,6 +79,7 @@ _OTHERS = {
     "--default-storage-prefix",
     "--local-storage-prefix",
 }
+_SETS = "sets of corruptions are the entries of corrupt.corruptions"
 _GRAMMAR = [path.split("/")[1:] for path in PATHS]
 _STAGES = {parts[0] for parts in _GRAMMAR}
 
@@ -271,6 +280,24 @@ def _attack(plan: "Plan", named: Names) -> str | None:
     return _name("attack", name, plan.attacks, "attacks are the entries of attack.attacks")
 
 
+def _corruptions(plan: "Plan", named: Names) -> str | None:
+    name = named["corruptions"]
+    if name in plan.corruption_sets and name not in plan.corruptions:
+        parts = corrupted.cells(name, plan.corruption_sets[name])
+        return f"set '{name}' has a cell for each type: name one of {', '.join(parts)}"
+    return _name("set of corruptions", name, plan.corruptions, _SETS)
+
+
+def _named(plan: "Plan", named: Names) -> str | None:
+    return _name("set of corruptions", named["named"], plan.corruption_sets, _SETS)
+
+
+def _condition(plan: "Plan", named: Names) -> str | None:
+    """For a store of images under one corruption."""
+    kind, _, severity = named["condition"].rpartition("-")
+    return _name("corruption", kind, ALL) or _name("severity", severity, map(str, SEVERITIES))
+
+
 def _set(plan: "Plan", named: Names) -> str | None:
     text = _name("set", named["set"], plan.sets, "sets are the entries of `sets`, and 'group'")
     return text or _said(lambda: plan.known_set(named["set"], ""))
@@ -329,6 +356,9 @@ _CHECKS: dict[str, Check] = {
     "kept": _kept,
     "judged": _judged,
     "attack": _attack,
+    "corruptions": _corruptions,
+    "named": _named,
+    "condition": _condition,
     "kind": _one_of("kind", "kind", "perturbation", "adversarial"),
     "images": _images,
     "compared": _one_of("image set", "compared", "natural", "inverted"),

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mettle.plan import costs
+from mettle.plan import corrupted, costs
 from mettle.plan.cells import get
 from mettle.plan.loads import BACK, Images, Load, count, mb, passes
 from mettle.units import sides
@@ -18,6 +19,7 @@ Row = dict[str, Any]
 _HELD_OUT, _TRAINING = 50_000, 1_281_167
 _DENSE = 118_287  # training images of COCO
 _SMALL = 5
+_CORRUPT = 5e-8  # seconds for a pixel, mean over the benchmark's corruptions
 
 
 class Work:
@@ -80,6 +82,31 @@ class Work:
     def perturb(self, cell: Any) -> Load:
         """An attack on some images."""
         return self._attacked(cell, passes(self.plan.attack(cell)), self.config["attack"]["perturbations"]["images"])
+
+    def corrupt(self, cell: Any) -> Load:
+        """Every image corrupted in every way, and a pass of each."""
+        options = self.plan.corruptions[get(cell, "corruptions")]
+        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.clean_store(cell), _HELD_OUT)
+        n = min(held.n, options["images"] or held.n) * len(corrupted.conditions(options))
+        found = self._pass(replace(held, kept=False), n, 1, self.config["corrupt"]["batch_size"])
+        area = math.prod(sides(self._input(get(cell, "model"))["size"]))
+        return found + Load(seconds=0 if options["stored"] else n * area * _CORRUPT, mb=found.mb + 500)
+
+    def corrupted(self, cell: Any) -> Load:
+        """Every image corrupted in one way and written."""
+        row = self.plan.datasets[get(cell, "dataset")]
+        n = count(self.plan.held_out(cell), _HELD_OUT // _SMALL if row["size"] else _HELD_OUT)
+        n = min(n, self.plan.corruption_sets[get(cell, "corruptions")]["images"] or n)
+        return Load(seconds=60 + n * (row["size"] or 500) ** 2 * 2 * _CORRUPT, mb=1_000)
+
+    def robustness(self, cell: Any) -> Load:
+        """Reading every cell, and scores of bootstrap samples."""
+        conditions = corrupted.conditions(self.plan.corruption_sets[get(cell, "corruptions")])
+        return Load(seconds=60 + 10 * len(conditions), mb=4_000)
+
+    def examples(self, cell: Any) -> Load:
+        """Some images corrupted in every way."""
+        return Load(seconds=120 * self.config["corrupt"]["examples"], mb=1_000)
 
     def effectiveness(self, cell: Any) -> Load:
         """PGD with every number of steps and every seed, and Auto-PGD, on every checkpoint."""

@@ -1,6 +1,25 @@
 """Answers of models to an image by task, from which scores are computed without the model."""
 
+import pyarrow as pa
+
 from mettle.tables.columns import CLASSES, FLOAT, INT, Column, Table, keys
+
+
+def _lists(of: pa.DataType, text: str, unit: str = "") -> Column:
+    return Column(pa.list_(of), text, unit, ragged=True)
+
+
+_BITS = "bit 10 a + t for range a of areas (all, small, medium, large), threshold t of IoU (0.50, 0.55, ...)"
+
+
+def _outcomes(kind: str) -> dict[str, Column]:
+    """What became of detections by their boxes or masks; those of masks are empty where a model or object has none."""
+    return {
+        f"{kind}_areas": _lists(pa.float32(), f"area of its {kind}", "pixels"),
+        f"{kind}_hits": _lists(pa.int64(), f"where its {kind} finds an object that counts: {_BITS}"),
+        f"{kind}_ignored": _lists(pa.int64(), "where it is neither right nor wrong: bits alike"),
+    }
+
 
 ANSWERS: dict[str, dict[str, Column]] = {
     "classification": {
@@ -14,6 +33,16 @@ ANSWERS: dict[str, dict[str, Column]] = {
         "intersection": Column(CLASSES, "pixels of each class that are predicted as such", "pixels"),
         "predicted": Column(CLASSES, "pixels that are predicted as each class", "pixels"),
         "true": Column(CLASSES, "pixels of each class", "pixels"),
+    },
+    "detection": {
+        "labels": _lists(pa.int32(), "class of each detection, by falling score; 100 of a class at most"),
+        "scores": _lists(pa.float32(), "its score"),
+        **_outcomes("box"),
+        **_outcomes("mask"),
+        "true_labels": _lists(pa.int32(), "class of each object"),
+        "true_ranges": _lists(
+            pa.int8(), "ranges of areas in which it counts (bits: all, small, medium, large); 0 for a crowd"
+        ),
     },
 }
 # Tables of corrupted images by task; severity 0 is the clean image.

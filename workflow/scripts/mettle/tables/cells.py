@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from mettle.tables.answers import CORRUPT
-from mettle.tables.columns import BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
+from mettle.tables.columns import BINARY, BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
 from mettle.tables.doubts import FLAGS
 
 _BOX = pa.struct(
@@ -298,6 +298,34 @@ COST = Table(
     },
 )
 
+ROBUSTNESS = Table(
+    "robustness",
+    "Scores of a model under corruptions. `statistic` is `score`, of the images under one condition (severity 0 is "
+    "clean); `mpc`, the mean over corruptions of their means over severities, and `rpc`, its ratio to the clean score "
+    "(Michaelis et al. 2019); `ce` and `mce`, errors relative to AlexNet's, and `relative_ce` and `relative_mce`, the "
+    "same less the clean errors (Hendrycks & Dietterich 2019). lo and hi are a 95 % bootstrap interval over images.",
+    keys("dataset", "split", "model", "task", "corruption")
+    | {
+        "corruption": Column(
+            STR,
+            "type; `clean`; or of a mean: `mean` for all types of the set, a group of them, or `without_noise`",
+        ),
+        "severity": Column(INT, "severity; 0 for clean images; null for the mean over all of the set", nullable=True),
+        "measure": Column(STR, "score of the task, as accuracy or miou"),
+        "statistic": Column(STR, "what was made of it"),
+    }
+    | RESULT,
+)
+
+EXAMPLES = Table(
+    "examples",
+    "Held-out images under every corruption at every severity, and clean (severity 0); `value` is the peak "
+    "signal-to-noise ratio to the clean image in dB.",
+    keys("dataset", "corruption", "severity", "measure", "id")
+    | RESULT
+    | {"image": Column(BINARY, "PNG, reduced where the longer side exceeds 256 pixels")},
+)
+
 CELLS = [
     MANIFEST,
     DENSE_MANIFEST,
@@ -312,4 +340,4 @@ CELLS = [
     SEMANTICS,
     REPRESENT,
 ]
-CELLS += [*CORRUPT.values(), COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]
+CELLS += [*CORRUPT.values(), ROBUSTNESS, EXAMPLES, COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]

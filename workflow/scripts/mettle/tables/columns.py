@@ -8,17 +8,27 @@ import pyarrow as pa
 
 @dataclass(frozen=True)
 class Column:
-    """Type and meaning of a column; `unit` is empty for names and plain counts."""
+    """Type and meaning of a column.
+
+    Attributes
+    ----------
+    type : of its cells
+    text : what they mean
+    unit : empty for names and plain counts
+    nullable : whether a cell may be null
+    ragged : whether its lists differ in length
+    """
 
     type: pa.DataType
     text: str
     unit: str = ""
     nullable: bool = False
+    ragged: bool = False
 
     @property
     def is_vector(self) -> bool:
         """Whether all rows have as many numbers as the first; stored as a fixed-size list."""
-        return pa.types.is_list(self.type) and pa.types.is_primitive(self.type.value_type)
+        return pa.types.is_list(self.type) and pa.types.is_primitive(self.type.value_type) and not self.ragged
 
 
 @dataclass(frozen=True)

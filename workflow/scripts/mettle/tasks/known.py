@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mettle.tasks.classification import CLASSIFICATION
+from mettle.tasks.detection import DETECTION
 from mettle.tasks.segmentation import SEGMENTATION
 from mettle.tasks.task import Task
 
-TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION)}
+TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION)}
 
 
 def task_of(about: Mapping[str, Any], path: object) -> Task:

@@ -122,7 +122,7 @@ class TimmBackbone(Backbone):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Maps (n, c, h / stride, w / stride) of normalised images (n, 3, h, w), h and w multiples of `divisor`."""
         taken = sorted(set(self._indices))
-        found = self.network.forward_intermediates(images, indices=taken, intermediates_only=True)
+        found = self.network.forward_intermediates(images, indices=taken, intermediates_only=True, stop_early=True)
         maps = dict(zip(taken, found, strict=True))
         height, width = images.shape[-2:]
         sizes = [(math.ceil(height / stride), math.ceil(width / stride)) for stride in self.strides]

@@ -56,11 +56,11 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, map_classes, h, w) of images (n, 3, h, w) in [0, 1] at their own size."""
-        found = images if self.scale is None else _resize(images, scaled(images.shape[-2:], self.scale))
+        found = images if self.scale is None else resize(images, scaled(images.shape[-2:], self.scale))
         padded = self._padded(found)
-        logits = _resize(self.decode_head(self.backbone(padded)), padded.shape[-2:])
+        logits = resize(self.decode_head(self.backbone(padded)), padded.shape[-2:])
         height, width = found.shape[-2:]
-        return _resize(logits[..., :height, :width], images.shape[-2:])
+        return resize(logits[..., :height, :width], images.shape[-2:])
 
     def losses(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Losses by name, each a mean over all pixels, of images (n, 3, h, w) in [0, 1] and label maps (n, h, w).
@@ -142,7 +142,8 @@ def _samples(targets: Tensor) -> list[Any]:
     return [SegDataSample(gt_sem_seg=PixelData(data=target[None])) for target in targets]
 
 
-def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Images or maps (n, c, h, w) at another height and width, bilinear."""
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)

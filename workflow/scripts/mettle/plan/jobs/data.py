@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mettle.plan import classes, extras, given, sources
+from mettle.plan import classes, corrupted, extras, given, sources
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
 from mettle.typed import DatasetRow
@@ -137,6 +137,11 @@ class Data(Cells):
     def test_split(self, wildcards: Any) -> str:
         """Name of the held-out split of a data set."""
         return self.datasets[get(wildcards, "dataset")]["test"]
+
+    def clean_split(self, wildcards: Any) -> str:
+        """Name of the held-out split whose images are corrupted: of published ones, the parent's."""
+        row = self.dataset_row(wildcards)
+        return self.datasets[row["parent"]]["test"] if row["reader"] in corrupted.PUBLISHED else row["test"]
 
     def prep_row(self, wildcards: Any) -> Row:
         """Row of datasets.tsv with what else decides its labels."""

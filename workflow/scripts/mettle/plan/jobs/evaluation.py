@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from mettle.plan import extras, given
+from mettle import schema
+from mettle.corruptions import ALL, SEVERITIES
+from mettle.plan import corrupted, extras, given
 from mettle.plan.cells import Cells, get
 from mettle.plan.sheets import Row
 
@@ -30,12 +32,90 @@ class Evaluation(Cells):
         return {key: self.attack(wildcards)[key] for key in ("norm", "eps")}
 
     @property
+    def corruption_types(self) -> tuple[str, ...]:
+        """Names of all corruptions."""
+        return ALL
+
+    def corrupted(self, wildcards: Any) -> Row:
+        """Which corruptions a cell has, and on which images, as far as its numbers depend on it."""
+        options, row = self.corruptions[get(wildcards, "corruptions")], self.datasets[get(wildcards, "dataset")]
+        if row["reader"] in corrupted.PUBLISHED:
+            corrupted.check_published(row, options, f"{self.config['datasets']}, row '{row['dataset']}'")
+            kept = {key: options[key] for key in ("types", "severities", "images")}
+            return schema.filled(kept, "corruptions") | {"reader": row["reader"]}
+        return {key: value for key, value in options.items() if key not in ("by_type", "stored")}
+
+    def published_images(self, wildcards: Any) -> list[str]:
+        """Folder with the corrupted images of a cell, if its data set has them as published."""
+        row, options = self.datasets[get(wildcards, "dataset")], self.corruptions[get(wildcards, "corruptions")]
+        if row["reader"] not in corrupted.PUBLISHED or options["types"] == [corrupted.CLEAN]:
+            return []
+        return [row["source"]]
+
+    def corruption(self, wildcards: Any) -> Row:
+        """The same of a store of images under one corruption."""
+        options = self.corruption_sets[get(wildcards, "corruptions")]
+        one = {"types": [get(wildcards, "corruption")], "severities": [int(get(wildcards, "severity"))]}
+        return {key: value for key, value in (options | one).items() if key not in ("by_type", "stored")}
+
+    def answers(self, wildcards: Any) -> list[str]:
+        """Cells of a model under a set of corruptions, those of clean images among them."""
+        dataset, model, name = (get(wildcards, key) for key in ("dataset", "model", "corruptions"))
+        return self.corrupt_cells(dataset, name, [model])
+
+    def task(self, wildcards: Any) -> str:
+        """Task of a model."""
+        return self.task_of(get(wildcards, "model"))
+
+    def scored_corruptions(self, wildcards: Any) -> Row:
+        """Types and severities of a set."""
+        options = self.corruption_sets[get(wildcards, "corruptions")]
+        return {key: options[key] for key in ("types", "severities")}
+
+    def reference(self, wildcards: Any) -> list[str]:
+        """Errors to which those of a model of the data set are relative, if there are any."""
+        dataset = get(wildcards, "dataset")
+        table = self.config["corrupt"]["references"].get(dataset)
+        where = f"configuration: corrupt.references.{dataset}"
+        return [str(given.listed(table, where))] if table else []
+
+    def exemplified(self, wildcards: Any) -> Row:
+        """The same of example images under all corruptions of a set: at every severity, whatever it evaluates."""
+        options = self.corruption_sets[get(wildcards, "corruptions")]
+        shown = {"severities": list(SEVERITIES), "images": self.config["corrupt"]["examples"]}
+        return {key: value for key, value in (options | shown).items() if key not in ("by_type", "stored")}
+
+    def frosts(self, wildcards: Any) -> list[str]:
+        """Folder with the user's textures of frost, if a cell needs one."""
+        name = get(wildcards, "corruptions")
+        options = (self.corruptions | self.corruption_sets)[name]
+        if not options["frosts"] or "frost" not in options["types"]:
+            return []
+        return [str(given.folder(options["frosts"], f"configuration: corrupt.corruptions.{name}.frosts"))]
+
+    def corrupted_stores(self, wildcards: Any) -> list[str]:
+        """Stores and manifests of the corrupted images of a cell, if its set stores them."""
+        dataset, cell = get(wildcards, "dataset"), get(wildcards, "corruptions")
+        options = self.corruptions[cell]
+        if not options["stored"] or self.datasets[dataset]["reader"] in corrupted.PUBLISHED:
+            return []
+        name = next(name for name in self.corruption_sets if cell in corrupted.cells(name, self.corruption_sets[name]))
+        folder = f"{self.results}/corrupted/{dataset}/{name}"
+        found = [f"{folder}/{kind}-{severity}" for kind, severity in corrupted.conditions(options)]
+        return [f"{path}.{ending}" for path in found for ending in ("lmdb", "parquet")]
+
+    def seed_of_corruption(self, wildcards: Any) -> int | None:
+        """The seed, if images or corruptions of a cell are drawn."""
+        options = self.corruptions[get(wildcards, "corruptions")]
+        return self.config["seed"] if options["images"] or options["types"] != [corrupted.CLEAN] else None
+
+    @property
     def image_sets(self) -> str:
         """Regular expression of the image sets that models are represented on."""
         return f"natural|train|inverted-(?:{self.pattern(self.models)})"
 
-    def pair_store(self, wildcards: Any) -> list[str]:
-        """Held-out images of a data set, from which seeds and targets of inversion are drawn."""
+    def held_out(self, wildcards: Any) -> list[str]:
+        """Held-out images of a data set."""
         return self.store(get(wildcards, "dataset"), "test")
 
     @property

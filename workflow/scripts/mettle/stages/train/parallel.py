@@ -98,12 +98,12 @@ class ProcessGroup:
         say(sharded.sentence(model))
         return model
 
-    def check(self, recipe: Recipe) -> None:
-        """Raise ValueError for a recipe that weights in shards do not support."""
+    def check(self, recipe: Recipe, transfer: str = "full") -> None:
+        """Raise ValueError for a recipe, or a way to use a base, that weights in shards do not support."""
         if self.sharded:
             from mettle.stages.train import sharded
 
-            sharded.check(recipe)
+            sharded.check(recipe, transfer)
 
     def load(self, target: nn.Module | Optimizer, state: dict[str, Any]) -> None:
         """Load a full state into a model or an optimiser, in shards or not."""

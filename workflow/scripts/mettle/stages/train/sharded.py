@@ -15,11 +15,17 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from mettle.models import Classifier, frozen
+from mettle.models.transfer import FIXED
 from mettle.typed import Recipe
 
 
-def check(recipe: Recipe) -> None:
-    """Raise ValueError for a recipe that cannot be trained in shards."""
+def check(recipe: Recipe, transfer: str = "full") -> None:
+    """Raise ValueError for a recipe, or a row's `transfer`, that cannot be trained in shards."""
+    if transfer in FIXED:
+        raise ValueError(
+            f"transfer '{transfer}' leaves most weights out of training, which strategy 'fsdp' does not support: set "
+            "the configuration's train.strategy to 'ddp'"
+        )
     if recipe["clip_norm"] is not None and recipe["clip_mode"] == "agc":
         raise ValueError(
             "clip_mode 'agc' needs full weights, which 'fsdp' does not have: set clip_mode to 'norm' or 'value', "

@@ -70,7 +70,7 @@ class Training:
         self.policy = self.group.suited(model, self.group.policy(policy))
         self.loss = named(recipe["loss"], row.get("loss_code", {}))
         with of_recipe(row["recipe"]):
-            self.group.check(recipe)
+            self.group.check(recipe, self.transfer)
             check_epochs(recipe)
             by_file = 1 if "prime" in recipe["augment"] else self.loss.views
             self.images = Images(row, recipe, train, test, mixed, by_file)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from mettle.data.dense import Change
 from mettle.data.target_store import TargetStore
-from mettle.models.adapters import segmenter
-from mettle.stages.transfer import augment
+from mettle.models.adapters import detector, segmenter
+from mettle.models.detections import Annotations, annotations
+from mettle.stages.transfer import augment, objects
 from mettle.typed import Recipe
 
 
@@ -47,6 +48,14 @@ def _label_maps(maps: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(maps).astype(np.int64))
 
 
+def _objects(targets: TargetStore, index: int) -> Annotations:
+    return annotations(targets.objects(index), tuple(targets.sizes[index].tolist()))
+
+
+def _moved(targets: list[Annotations], device: torch.device) -> list[Annotations]:
+    return [target.to(device) for target in targets]
+
+
 KINDS = {
     "segmentation": Kind(
         create=segmenter.create,
@@ -55,5 +64,13 @@ KINDS = {
         stack=_label_maps,
         move=lambda targets, device: targets.to(device, non_blocking=True),
         change=augment.segmentation,
+    ),
+    "detection": Kind(
+        create=detector.create,
+        about=detector.ABOUT,
+        read=_objects,
+        stack=list,
+        move=_moved,
+        change=objects.detection,
     ),
 }

@@ -41,7 +41,7 @@ def score(model: nn.Module, task: Task, store: Store, batch: int, policy: Policy
             targets = task.targets(store, positions)
             targets = targets.to(policy.device) if isinstance(targets, torch.Tensor) else targets
             task.check(outputs, targets, store.ids[positions].tolist())
-            found.append(task.answers(outputs, targets))
+            found.append({"id": store.ids[positions]} | task.answers(outputs, targets))
     value = task.score.value(_frame(found))
     return None if math.isnan(value) else value
 

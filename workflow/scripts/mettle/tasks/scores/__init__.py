@@ -5,10 +5,15 @@ Scores of tasks and their confidence intervals, computed from the answers in tab
 """
 
 from mettle.tasks.scores.classification import CLASSIFICATION, accuracy
+from mettle.tasks.scores.detection import DETECTION
 from mettle.tasks.scores.score import Result, Score, clean, interval, result, samples
 from mettle.tasks.scores.segmentation import SEGMENTATION
 
-SCORES: dict[str, dict[str, Score]] = {"classification": CLASSIFICATION, "segmentation": SEGMENTATION}
+SCORES: dict[str, dict[str, Score]] = {
+    "classification": CLASSIFICATION,
+    "segmentation": SEGMENTATION,
+    "detection": DETECTION,
+}
 
 
 def main(task: str) -> Score:

@@ -21,11 +21,13 @@ class Score:
     about : what it is, in a few words
     of : ``of(answers, weights)``: from the answers, one row per image, and how often each image counts in each of b
         samples (b, n), to the values (b,); NaN where the value is undefined
+    undefined : why it may be, for notes
     """
 
     measure: str
     about: str
     of: Callable[[pd.DataFrame, np.ndarray], np.ndarray]
+    undefined: str = "undefined for these images"
 
     def value(self, answers: pd.DataFrame) -> float:
         """The score of the answers, each image counted once; NaN if it is undefined."""

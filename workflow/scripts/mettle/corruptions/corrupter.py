@@ -10,12 +10,12 @@ import numpy as np
 
 from mettle import schema
 from mettle.corruptions import blur, digital, noise, weather
+from mettle.corruptions.names import SEVERITIES
 from mettle.corruptions.parameters import FAMILIES
 from mettle.corruptions.textures import textures
 from mettle.seeds import derive
 
 SMALLEST = 32  # pixels a side
-SEVERITIES = (1, 2, 3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -25,41 +25,35 @@ class Corruption:
     Attributes
     ----------
     run : of (float32 image (h, w, 3) in [0, 1], generator, parameters of the severity), the corrupted image
-    group : noise, blur, weather, digital, or extra, those that the benchmark holds out
     draws : whether anything is drawn
     """
 
     run: Callable[..., np.ndarray]
-    group: str
     draws: bool = True
 
 
 CORRUPTIONS = {
-    "gaussian_noise": Corruption(noise.gaussian_noise, "noise"),
-    "shot_noise": Corruption(noise.shot_noise, "noise"),
-    "impulse_noise": Corruption(noise.impulse_noise, "noise"),
-    "defocus_blur": Corruption(blur.defocus_blur, "blur", draws=False),
-    "glass_blur": Corruption(blur.glass_blur, "blur"),
-    "motion_blur": Corruption(blur.motion_blur, "blur"),
-    "zoom_blur": Corruption(blur.zoom_blur, "blur", draws=False),
-    "snow": Corruption(weather.snow, "weather"),
-    "frost": Corruption(weather.frost, "weather"),
-    "fog": Corruption(weather.fog, "weather"),
-    "brightness": Corruption(digital.brightness, "weather", draws=False),
-    "contrast": Corruption(digital.contrast, "digital", draws=False),
-    "elastic_transform": Corruption(digital.elastic_transform, "digital"),
-    "pixelate": Corruption(digital.pixelate, "digital", draws=False),
-    "jpeg_compression": Corruption(digital.jpeg_compression, "digital", draws=False),
-    "speckle_noise": Corruption(noise.speckle_noise, "extra"),
-    "gaussian_blur": Corruption(blur.gaussian_blur, "extra", draws=False),
-    "spatter": Corruption(weather.spatter, "extra"),
-    "saturate": Corruption(digital.saturate, "extra", draws=False),
+    "gaussian_noise": Corruption(noise.gaussian_noise),
+    "shot_noise": Corruption(noise.shot_noise),
+    "impulse_noise": Corruption(noise.impulse_noise),
+    "defocus_blur": Corruption(blur.defocus_blur, draws=False),
+    "glass_blur": Corruption(blur.glass_blur),
+    "motion_blur": Corruption(blur.motion_blur),
+    "zoom_blur": Corruption(blur.zoom_blur, draws=False),
+    "snow": Corruption(weather.snow),
+    "frost": Corruption(weather.frost),
+    "fog": Corruption(weather.fog),
+    "brightness": Corruption(digital.brightness, draws=False),
+    "contrast": Corruption(digital.contrast, draws=False),
+    "elastic_transform": Corruption(digital.elastic_transform),
+    "pixelate": Corruption(digital.pixelate, draws=False),
+    "jpeg_compression": Corruption(digital.jpeg_compression, draws=False),
+    "speckle_noise": Corruption(noise.speckle_noise),
+    "gaussian_blur": Corruption(blur.gaussian_blur, draws=False),
+    "spatter": Corruption(weather.spatter),
+    "saturate": Corruption(digital.saturate, draws=False),
 }
-BENCHMARK = tuple(name for name, found in CORRUPTIONS.items() if found.group != "extra")
-GROUPS = {
-    group: tuple(name for name, found in CORRUPTIONS.items() if found.group == group)
-    for group in ("noise", "blur", "weather", "digital", "extra")
-}
+schema.check_registry("corruptions.types", CORRUPTIONS)
 # Other operators than those of images of any size.
 _VARIANTS: dict[str, dict[str, Callable[..., np.ndarray]]] = {
     "imagecorruptions": {},
