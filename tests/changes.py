@@ -409,6 +409,8 @@ def of_recipe(tree):
         value = RECIPE_VALUES.get(path) or other(at(filled, path), sub)
         for name in _with(path):
             recipes[name] = put(recipes[name], path, value)
+            if path == "iterations":
+                recipes[name].pop("epochs")  # in place of them
         if path in ("attack.eps", "attack.norm"):
             attack = recipes["robust"]["attack"]
             models = models.replace("|linf|8/255|", f"|{attack['norm']}|{attack['eps']}|")
@@ -425,9 +427,15 @@ def _with(path):
         return ["dense"]
     if path.startswith("mix."):
         return ["plain", "robust"]
+    if path == "task":
+        return ["dense"]
     if path == "input.size":  # images of a dense task are taken as they are
         return [name for name in RECIPES if "task" not in RECIPES[name]]
-    return [name for name in RECIPES if not _idle_for(path, RECIPES[name].get("task", "classification"))]
+    if path.startswith("augment.prime."):  # by default with a primitive that dense tasks do not take
+        return ["plain", "robust", "bare", "again", "tough"]
+    keys = [path, *BESIDE.get(path, {})]
+    tasks = {name: recipe.get("task", "classification") for name, recipe in RECIPES.items()}
+    return [name for name, task in tasks.items() if not any(_idle_for(key, task) for key in keys)]
 
 
 def _idle_for(path, task):
@@ -482,7 +490,7 @@ MODEL_CELLS = {
     "sha256": ("resnet18-bare-s0", "0" * 64),
     "format": ("resnet18-bare-s0", "bai"),
     "base": ("resnet50-tough-s0", "resnet18-tough-s0"),
-    "transfer": ("resnet50-tough-s0", "fixed"),
+    "transfer": (("resnet50-tough-s0", "resnet18-dense-s0"), "fixed"),
     "apart": ("resnet18-bare-s0", "yes"),
     "mirror": ("resnet18-tough-s0", "https://elsewhere/a.pt"),
     "licence": ("resnet18-tough-s0", "not free"),
