@@ -98,7 +98,8 @@ def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
 @pytest.mark.parametrize("path", sorted(BESIDE.keys() - {"loss_options"}))
 def test_beside_others_it_is_taken(place, path):
     dense = _task_of(path) != "classification"
-    recipe = put(BASE, "input.resize", None) if dense else BASE if path == "jsd_weight" else ROBUST
+    viewed = BASE | {"augment": PLAIN["augment"]}
+    recipe = put(BASE, "input.resize", None) if dense else viewed if path == "jsd_weight" else ROBUST
     for key, value in BESIDE[path].items():
         recipe = put(recipe, key, value)
     rules = known()[path]

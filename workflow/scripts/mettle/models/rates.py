@@ -26,7 +26,7 @@ class OneCycle(Scheduler):
 
     def _get_lr(self, t: int) -> list[float]:
         if t <= self.top:
-            first, last, done = 1 / _START, 1.0, t / self.top
+            first, last, done = 1 / _START, 1.0, t / self.top if self.top else 1.0
         else:
             first, last, done = 1.0, 1 / _START / _END, min(1.0, (t - self.top) / (self.end - self.top))
         factor = last + (first - last) * (1 + math.cos(math.pi * done)) / 2

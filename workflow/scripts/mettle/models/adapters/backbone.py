@@ -198,6 +198,8 @@ def _native(arch: str, options: BackboneOptions, transfer: str, drop_path: float
     if drop_path and kind == "ResNet":
         raise ValueError(f"architecture '{arch}' has no drop path: drop_path must be 0, got {drop_path:g}")
     more = {"drop_path_rate": drop_path} if kind == "SwinTransformer" else {}
+    if others := [stride for stride in options["strides"] if stride not in (4, 8, 16, 32)]:
+        raise ValueError(f"strides are 4, 8, 16 and 32 where backbone.names is 'native', got {others[0]}")
     operators.register()
     with quiet():
         from mmseg.models import backbones

@@ -29,7 +29,8 @@ def segmentation(recipe: Recipe, ignore: int | None) -> Change | None:
     recipe : the recipe
     ignore : value of ignored pixels in label maps; None where there is none
     """
-    steps, ignore = _steps(recipe, IGNORED if ignore is None else ignore), IGNORED if ignore is None else ignore
+    ignored = IGNORED if ignore is None else ignore
+    steps = _steps(recipe, ignored)
     if not steps:
         return None
     size, mean = sides(recipe["input"]["size"]), torch.tensor(recipe["input"]["mean"]).view(3, 1, 1)
@@ -40,10 +41,9 @@ def segmentation(recipe: Recipe, ignore: int | None) -> Change | None:
         found |= {"gt_seg_map": labels, "seg_fields": ["gt_seg_map"]}
         for step in steps:
             found = step(found)
-        pixels = np.ascontiguousarray(found["img"][..., ::-1].transpose(2, 0, 1))
-        made = torch.from_numpy(pixels).float() / 255 - mean
-        both = _padded(made, size, 0) + mean, _padded(torch.from_numpy(found["gt_seg_map"]), size, ignore).numpy()
-        return both
+        pixels = torch.from_numpy(np.ascontiguousarray(found["img"][..., ::-1].transpose(2, 0, 1)))
+        classes = torch.from_numpy(np.ascontiguousarray(found["gt_seg_map"]))
+        return _padded(pixels.float() / 255 - mean, size, 0) + mean, _padded(classes, size, ignored).numpy()
 
     return change
 

@@ -48,6 +48,7 @@ class Training:
         self.train = DenseSet(train, recipe["input"]["size"], self.kind.read, self.kind.stack, change, self.seed)
         self.updates = len(self._order(0))
         self.total = recipe.get("iterations") or recipe["epochs"] * self.updates
+        self.epochs = -(-self.total // self.updates)
         model = self.kind.create(self.about(), derive(self.seed, "init"), recipe["drop_path"])
         self.report = self._start(model, base)
         self.model = self.policy.place(model)
@@ -79,8 +80,8 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether all updates are done."""
-        return self._done >= self.total
+        """Whether all epochs have their row."""
+        return self.epoch == self.epochs
 
     @property
     def _done(self) -> int:
@@ -96,7 +97,7 @@ class Training:
             self.scheduler.step(self.epoch)
         end = min(self.updates, self.total - self.epoch * self.updates)
         order = self._order(self.epoch)[self.step : end]
-        text = f"{self.row['model']} epoch {self.epoch + 1} of {-(-self.total // self.updates)}"
+        text = f"{self.row['model']} epoch {self.epoch + 1} of {self.epochs}"
         self.model.train()
         since = time.monotonic()
         for batch in self.job.progress(batches(self.train, order, self.workers), text, len(order)):
@@ -131,7 +132,7 @@ class Training:
 
     def _close_epoch(self) -> None:
         rate, sums = max(group["lr"] for group in self.optimizer.param_groups), self.sums
-        every, last = self.recipe["validation"]["every"], self._done >= self.total
+        every, last = self.recipe["validation"]["every"], self.epoch + 1 == self.epochs
         tested = last or bool(every and (self.epoch + 1) % every == 0)
         entry = {"model": self.row["model"], "epoch": self.epoch, "updates": self._done, "lr": rate}
         entry |= {"batch": self.recipe["batch_size"], "train_loss": sums["loss"] / sums["n"]}

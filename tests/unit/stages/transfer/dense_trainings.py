@@ -1,0 +1,94 @@
+"""Small trainings of segmentation: stores, bases, recipes, jobs, and what comes out."""
+
+import pandas as pd
+import torch
+
+from mettle import models, schema, tables
+from mettle.data import streets, write
+from mettle.data.store import Store
+from mettle.data.targets import Expected
+from mettle.stages.transfer import transfer
+from mettle.stages.transfer.training import Training
+
+SMALL = streets.Difficulty(size=32, crop=(16, 64), edge=(28, 10))
+NORM = {"mean": [0.5] * 3, "std": [0.25] * 3}
+RECIPE = {
+    "task": "segmentation",
+    "epochs": 2,
+    "batch_size": 4,
+    "optimizer": {"name": "adamw", "lr": 0.003, "weight_decay": 0.05},
+    "schedule": {"name": "one_cycle"},
+    "input": {"size": 32, **NORM},
+    "upernet": {"channels": 8, "pool_scales": [1, 2], "auxiliary_channels": 8},
+}
+ARCH = "resnet10t_half"
+
+
+def store(folder, split, n, difficulty=SMALL):
+    items = [streets.street(0, split, index, difficulty) for index in range(n)]
+    paths = folder / f"{split}.lmdb", folder / f"{split}.parquet"
+    expected = Expected(("label_map", "objects"), classes=10, map_classes=11)
+    write(*paths, items, table=tables.DENSE_MANIFEST, expected=expected, provenance={"class_names": ["a", "b"]})
+    return paths[0]
+
+
+def base(folder):
+    about = {"size": 32, "resize": None, "interpolation": "bilinear", "threat": "none", "eps": 0.0, "dataset": "other"}
+    path = folder / "base.safetensors"
+    models.save(path, models.create(ARCH, 7, 32, **NORM, seed=5), about | NORM | {"arch": ARCH, "classes": 7})
+    return path
+
+
+def recipe(**other):
+    return schema.check(RECIPE | other, "recipe", "here")
+
+
+def row(seed=0, **other):
+    found = {"model": f"upernet-tiny-s{seed}", "dataset": "streets", "arch": ARCH, "recipe": "tiny", "seed": seed}
+    found |= {"threat": "none", "eps": 0.0, "classes": 10, "map_classes": 11, "ignore": None, "transfer": "full"}
+    return found | other
+
+
+class Job:
+    """Keeps what is said; does something before a given step, counted over the whole run."""
+
+    def __init__(self, at=None, what=None, threads=1):
+        self.seed, self.threads, self.provenance = 0, threads, {"rule": "transfer"}
+        self.waited, self.needs_cuda = False, False
+        self.said, self.at, self.what, self.steps = [], at, what, 0
+
+    def say(self, text):
+        self.said.append(text)
+
+    def progress(self, items, text, total=None):
+        for item in items:
+            if "epoch" in text:
+                if self.steps == self.at:
+                    self.what()
+                self.steps += 1
+            yield item
+
+
+def outputs(folder):
+    return folder / "weights.safetensors", folder / "epochs.parquet", folder / "resume"
+
+
+def run(folder, stores, options, seed=0, job=None, start=(), **cells):
+    job = job or Job()
+    transfer(row(seed, **cells), options, *stores, *outputs(folder), job, base=start, checkpoint_seconds=0)
+    return result(folder), job
+
+
+def result(folder):
+    weights, epochs, _ = outputs(folder)
+    return models.load(weights)[0].state_dict(), tables.read(epochs, tables.TRANSFER_EPOCHS)
+
+
+def equal(first, second):
+    decided = [frame.drop(columns="images_per_second") for frame in (first[1], second[1])]  # a seed decides no speed
+    pd.testing.assert_frame_equal(*decided, check_exact=True)
+    return [key for key in first[0] if not torch.equal(first[0][key], second[0][key])] == []
+
+
+def training(stores, options, start=(), job=None, **cells):
+    return Training(row(**cells), options, *map(Store, stores), job or Job(), start)
