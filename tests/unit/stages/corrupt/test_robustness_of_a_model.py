@@ -66,9 +66,7 @@ def test_answers_to_other_images_are_refused(cells, tmp_path):
 
 
 def test_a_missing_condition_is_named(cells):
-    with pytest.raises(
-        ValueError, match=r"1 of 4 cells of the grid of corruptions are missing: fog at 3: compute"
-    ):
+    with pytest.raises(ValueError, match=r"1 of 4 cells of the grid of corruptions are missing: fog at 3: compute"):
         summarise([*cells[:3], cells[-1]])
 
 
