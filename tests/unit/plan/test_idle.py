@@ -99,7 +99,8 @@ def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
 def test_beside_others_it_is_taken(place, path):
     dense = _task_of(path) != "classification"
     viewed = BASE | {"augment": PLAIN["augment"]}
-    recipe = put(BASE, "input.resize", None) if dense else viewed if path == "jsd_weight" else ROBUST
+    recipe = put(put(BASE, "input.resize", None), "task", _task_of(path)) if dense else ROBUST
+    recipe = viewed if path == "jsd_weight" else recipe
     for key, value in BESIDE[path].items():
         recipe = put(recipe, key, value)
     rules = known()[path]
