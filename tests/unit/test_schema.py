@@ -13,6 +13,7 @@ FREE = {
     "config.invert.lists",
     "config.attack.attacks",
     "config.corrupt.corruptions",
+    "config.corrupt.references",
     "config.compare.measures",
     "recipe.loss_options",
     "sweep.grid",

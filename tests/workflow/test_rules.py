@@ -14,6 +14,7 @@ from mettle.data.published_corruptions import PUBLISHED
 from mettle.data.readers import READERS
 from mettle.plan.recipes import Recipes
 from mettle.stages import train
+from mettle.units import sides
 
 SNAKEFILE = ROOT / "workflow" / "Snakefile"
 FOLDER = ROOT / "workflow" / "rules"
@@ -25,6 +26,7 @@ FORBIDDEN = {"run", "shell", "threads", "retries", "message", "priority"}
 
 GPU = {
     "train",
+    "transfer",
     "attack",
     "corrupt",
     "effectiveness",
@@ -120,6 +122,7 @@ DRAW = {
     "corrupt",
     "corrupted",
     "examples",
+    "robustness",
     "effectiveness",
     "convergence",
     "perturb",
@@ -306,7 +309,8 @@ RECIPES = ROOT / "config" / "recipes"
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_loads_and_says_where_it_is_from(path):
-    assert Recipes(RECIPES).get(path.stem, trains=not path.stem.startswith("timm_224"))["input"]["size"] >= 32
+    recipe = Recipes(RECIPES).get(path.stem, trains=not path.stem.startswith("timm_224"))
+    assert min(sides(recipe["input"]["size"])) >= 32
     assert path.read_text().startswith("# ")
 
 

@@ -21,6 +21,7 @@ NAMES = {
     "split": "test",
     "model": "vgg5-plain-s0",
     "trained": "vgg5-plain-s0",
+    "kept": "vgg5-plain-s0",
     "judged": "vgg5-plain-s0",
     "attack": "weak",
     "corruptions": "some-clean",

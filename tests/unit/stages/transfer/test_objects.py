@@ -30,7 +30,7 @@ def item():
 
 
 def changed(options, item, seed=0):
-    with seeded(seed):
+    with seeded(seed, seed):
         return detection(options, None)(*item)
 
 

@@ -61,7 +61,8 @@ def evaluate(
 
     opened = evaluation.open(taken=taken)
     n = len(opened.source.positions)
-    chosen = [start + part for start in range(0, n * len(asked), n) for part in opened.split(_alike(opened))]
+    pieces = [piece for alike in _alike(opened) for piece in opened.split(alike)]
+    chosen = [start + piece for start in range(0, n * len(asked), n) for piece in pieces]
     parts = Parts(resume, [*evaluation.made_from, options], len(chosen))
     if parts.done:
         job.say(f"resuming: {len(parts.done)} of {len(chosen)} batches are done")
@@ -76,12 +77,13 @@ def evaluate(
     return CORRUPT[opened.task.name], {key: [value] * len(order) for key, value in keys.items()} | columns
 
 
-def _alike(opened: Opened) -> np.ndarray:
-    """Positions 0 to n - 1 in an order that puts images of one size side by side, for models that take any."""
+def _alike(opened: Opened) -> list[np.ndarray]:
+    """Positions 0 to n - 1, by size of the image for models that take any: a batch has one."""
     source = opened.source
     if not opened.task.native:
-        return np.arange(len(source.positions))
-    return np.lexsort(source.store.sizes()[source.positions].T)
+        return [np.arange(len(source.positions))]
+    _, group = np.unique(source.store.sizes()[source.positions], axis=0, return_inverse=True)
+    return [np.flatnonzero(group == size) for size in range(group.max() + 1)]
 
 
 @torch.no_grad()
