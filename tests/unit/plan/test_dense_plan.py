@@ -97,6 +97,11 @@ def test_epochs_and_iterations_exclude_each_other(plan):
     refused(plan, told, recipe={"iterations": 5})
 
 
+def test_a_rate_that_changes_with_every_update_cannot_stay_for_an_epoch(plan):
+    told = r"dense.yaml: schedule.by is 'epoch', but poly changes with every update: leave it out"
+    refused(plan, told, recipe={"schedule": {"name": "poly", "by": "epoch"}})
+
+
 @pytest.mark.parametrize(
     ("key", "recipe"),
     [("label_smoothing", {"label_smoothing": 0.1}), ("input.resize", {"input": DENSE["input"] | {"resize": 70}})],

@@ -17,7 +17,7 @@ PRIMITIVES = schema.names("recipe.augment.prime.primitives")
 ALWAYS = {
     "": "extends task epochs batch_size precision drop_path clip_norm",
     "optimizer.": "name lr scaling momentum weight_decay",
-    "schedule.": "name",
+    "schedule.": "name by",
     "attack.": "norm eps steps step_size random_start target precision schedule.shape",
     "input.": "size mean std",
     "augment.": "horizontal_flip",

@@ -48,7 +48,8 @@ def plan(tmp_path, monkeypatch):
 
 def test_a_row_says_how_images_reach_the_network(plan):
     found = plan(threat="linf", eps="8/255")
-    shape = {"size": 32, "resize": None, "interpolation": "bilinear", "mean": [0.5] * 3, "std": [64 / 255, 0.2, 0.2]}
+    shape = {"size": 32, "resize": None, "interpolation": "bilinear", "scale": None}
+    shape |= {"mean": [0.5] * 3, "std": [64 / 255, 0.2, 0.2]}
     assert found.preprocessing(CELL) == {"input": shape}
     told = found.converted_row(CELL)
     assert (told["threat"], told["eps"], told["seed"], told["recipe"]) == ("linf", 8 / 255, 0, "")

@@ -24,9 +24,9 @@ class Net(nn.Module):
         self.decode_head = nn.Linear(3, 2)
 
 
-def made(updates=10, transfer="full", **options):
+def made(updates=10, transfer="full", total=None, **options):
     net = Net()
-    return net, *optim.make(net, recipe(**(DENSE | {"optimizer": SGD} | options)), updates, transfer)
+    return net, *optim.make(net, recipe(**(DENSE | {"optimizer": SGD} | options)), updates, transfer, total)
 
 
 def rates(total, scheduler, optimizer, group=0):
@@ -39,7 +39,7 @@ def rates(total, scheduler, optimizer, group=0):
 
 def test_poly_falls_to_its_floor_by_its_power():
     schedule = {"name": "poly", "min_lr": 1e-4}
-    _, optimizer, scheduler = made(schedule=schedule, iterations=80)
+    _, optimizer, scheduler = made(schedule=schedule, total=80)
     expected = [1e-4 + (0.01 - 1e-4) * (1 - t / 80) ** 0.9 for t in range(80)]
     assert rates(80, scheduler, optimizer) == pytest.approx(expected, rel=1e-12)
 

@@ -45,7 +45,7 @@ def found(tmp_path_factory, streets_stores):
 
 def test_weights_and_epochs_of_a_detector(found):
     folder, (_, frame) = found
-    assert frame["measure"].tolist() == ["box_ap"] * 2 and frame["value"].between(0, 1).all()
+    assert frame["measure"].tolist() == ["box_ap"] * 2 and frame["score"].between(0, 1).all()
     assert frame["n"].tolist() == [12, 12] and (frame["train_loss"] > 0).all()
     model, about = models.load(outputs(folder)[0])
     assert about["task"] == "detection" and model.predicts_masks and about["mask_rcnn"]["channels"] == 8
@@ -115,4 +115,4 @@ def test_objects_without_masks_train_no_masks(tmp_path_factory, tmp_path):
         run(tmp_path / "masks", stores, detection())
     head = {key: value for key, value in HEAD.items() if not key.startswith("mask")} | {"masks": False}
     (_, frame), _ = run(tmp_path / "boxes", stores, detection(mask_rcnn=head))
-    assert frame["value"].iloc[-1] is not None
+    assert frame["score"].iloc[-1] is not None

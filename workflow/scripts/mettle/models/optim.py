@@ -15,7 +15,7 @@ from mettle.typed import Recipe
 
 
 def make(
-    model: nn.Module, recipe: Recipe, updates_per_epoch: int, transfer: str = "full"
+    model: nn.Module, recipe: Recipe, updates_per_epoch: int, transfer: str = "full", total: int | None = None
 ) -> tuple[Optimizer, Scheduler | Warmed]:
     """Optimiser and its schedule, per epoch or per update.
 
@@ -25,6 +25,7 @@ def make(
     recipe : with the blocks `optimizer` and `schedule`
     updates_per_epoch : optimiser steps in an epoch
     transfer : the row's; under `fixed_paper` the backbone has learning rate and weight decay 0
+    total : updates; those of all epochs by default
 
     Notes
     -----
@@ -40,12 +41,11 @@ def make(
         weight_decay=options["weight_decay"],
         **own,
     )
-    return optimizer, _schedule(optimizer, recipe, updates_per_epoch)
+    return optimizer, _schedule(optimizer, recipe, updates_per_epoch, total or recipe["epochs"] * updates_per_epoch)
 
 
-def _schedule(optimizer: Optimizer, recipe: Recipe, updates_per_epoch: int) -> Scheduler | Warmed:
+def _schedule(optimizer: Optimizer, recipe: Recipe, updates_per_epoch: int, total: int) -> Scheduler | Warmed:
     schedule = recipe["schedule"]
-    total = recipe.get("iterations") or recipe["epochs"] * updates_per_epoch
     if schedule["name"] == "poly":
         limits = {"power": schedule["power"], "lr_min": schedule["min_lr"]}
         found = PolyLRScheduler(optimizer, total, t_in_epochs=False, **limits)
@@ -53,7 +53,7 @@ def _schedule(optimizer: Optimizer, recipe: Recipe, updates_per_epoch: int) -> S
         found = OneCycle(optimizer, total, schedule["rise"])
     else:
         found = _of_timm(optimizer, recipe, updates_per_epoch, math.ceil(total / updates_per_epoch))
-    updates = schedule["warmup_updates"]
+    updates = schedule["warmup_updates"] if schedule["by"] == "update" else 0
     return Warmed(found, updates, schedule["warmup_ratio"]) if updates else found
 
 

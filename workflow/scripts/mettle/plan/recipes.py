@@ -238,6 +238,11 @@ def _check_training(recipe: Recipe, layers: Layers) -> None:
         )
     if "iterations" in recipe and "epochs" in recipe:
         raise ValueError(f"{where}: iterations takes the place of epochs: leave one of the two out")
+    schedule = recipe["schedule"]
+    if schedule["name"] in ("poly", "one_cycle") and schedule["by"] == "epoch":
+        raise ValueError(
+            f"{where}: schedule.by is 'epoch', but {schedule['name']} changes with every update: leave it out"
+        )
     _check_prime(recipe, where)
     try:
         check_epochs(recipe)

@@ -52,7 +52,7 @@ class Training:
         model = self.kind.create(self.about(), derive(self.seed, "init"), recipe["drop_path"])
         self.report = self._start(model, base)
         self.model = self.policy.place(model)
-        self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates, row["transfer"])
+        self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates, row["transfer"], self.total)
         self.epoch = self.step = 0
         self.rows: list[dict[str, Any]] = []
         self.sums = {"loss": 0.0, "n": 0, "seconds": 0.0}
