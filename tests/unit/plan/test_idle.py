@@ -97,10 +97,10 @@ def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
 
 @pytest.mark.parametrize("path", sorted(BESIDE.keys() - {"loss_options"}))
 def test_beside_others_it_is_taken(place, path):
-    dense = _task_of(path) != "classification"
+    task = _task_of(path)
+    dense = put(put(BASE, "input.resize", None), "task", task) if task != "classification" else None
     viewed = BASE | {"augment": PLAIN["augment"]}
-    recipe = put(put(BASE, "input.resize", None), "task", _task_of(path)) if dense else ROBUST
-    recipe = viewed if path == "jsd_weight" else recipe
+    recipe = dense or (viewed if path == "jsd_weight" else ROBUST)
     for key, value in BESIDE[path].items():
         recipe = put(recipe, key, value)
     rules = known()[path]

@@ -12,7 +12,7 @@ from mettle.stages.transfer.augment import segmentation
 def changed(image, labels, seed=0, size=32, scale=(64, 64), ignore=None, **augment):
     shape = RECIPE["input"] | {"size": size, "scale": list(scale)}
     change = segmentation(recipe(input=shape, augment=augment), ignore)
-    with seeded(seed, seed):
+    with seeded(seed):
         return change(image, labels)
 
 

@@ -35,7 +35,7 @@ def test_epochs_have_a_row_each(trained):
     _, (_, frame), job = trained
     assert frame["epoch"].tolist() == [0, 1] and frame["updates"].tolist() == [3, 6]
     assert frame["n"].tolist() == [12, 12] and frame["test_n"].tolist() == [5, 5]
-    assert frame["measure"].tolist() == ["miou"] * 2 and frame["value"].between(0, 1).all()
+    assert frame["measure"].tolist() == ["miou"] * 2 and frame["score"].between(0, 1).all()
     assert frame["lr"].iloc[1] == pytest.approx(0.003 / 25 / 1e4)
     assert any("batch 4 (accumulate 1, processes 1), peak learning rate 0.003" in said for said in job.said)
     assert any(said.startswith("epoch 2: loss") and "miou" in said for said in job.said)
@@ -49,7 +49,7 @@ def test_the_score_is_that_of_the_weights(trained, streets_stores):
     with torch.no_grad():
         answers = SEGMENTATION.answers(model(images), SEGMENTATION.targets(test, np.arange(5)))
     value = SEGMENTATION.score.value(pd.DataFrame({key: list(found.numpy()) for key, found in answers.items()}))
-    assert frame["value"].iloc[-1] == pytest.approx(value, abs=1e-6)
+    assert frame["score"].iloc[-1] == pytest.approx(value, abs=1e-6)
     assert score(model, SEGMENTATION, test, 2, models.policy(1), job) == pytest.approx(value, abs=1e-6)
 
 
@@ -90,7 +90,7 @@ def test_iterations_end_within_a_pass(tmp_path, streets_stores):
     options = {key: value for key, value in RECIPE.items() if key != "epochs"} | {"iterations": 4}
     (_, frame), _ = run(tmp_path, streets_stores, recipe(**options) | {"epochs": None})
     assert frame["updates"].tolist() == [3, 4] and frame["n"].tolist() == [12, 4]
-    assert frame["value"].isna().tolist() == [True, False]  # without `every`, in the end alone
+    assert frame["score"].isna().tolist() == [True, False]  # without `every`, in the end alone
 
 
 def test_steps_by_epoch_change_the_rate_between_epochs(tmp_path, streets_stores):
@@ -203,7 +203,7 @@ CROPPED = {
 
 def test_images_of_several_sizes_are_cropped_in_training_and_scored_at_their_own(tmp_path, mixed):
     (_, frame), _ = run(tmp_path, (mixed, mixed), recipe(**CROPPED, epochs=1))
-    assert frame["test_n"].iloc[-1] == 6 and frame["value"].iloc[-1] >= 0
+    assert frame["test_n"].iloc[-1] == 6 and frame["score"].iloc[-1] >= 0
 
 
 def test_worker_processes_decide_nothing(mixed):

@@ -78,8 +78,7 @@ class DenseSet(Dataset):
 
     def _changed(self, index: int) -> tuple[Tensor, Any]:
         image, target = decode_array(self.store.data(index)), self.read(self.targets, index)
-        seed = derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))
-        with seeded(seed, seed):
+        with seeded(derive(self.seed, "augment", self.epoch, int(self.store.ids[index]))):
             return self.change(image, target)
 
     def _keep(self, size: tuple[int, int]) -> None:

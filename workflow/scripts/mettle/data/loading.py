@@ -251,8 +251,15 @@ def _drawn(transform: Callable[[Any], Tensor], image: Any, seed: int, automatic:
 
 
 @contextmanager
-def seeded(seed: int, others: int) -> Iterator[None]:
-    """Seed the global generators of torch, and of Python and NumPy, and restore their states afterwards."""
+def seeded(seed: int, others: int | None = None) -> Iterator[None]:
+    """Seed the global generators of torch, Python and NumPy, and restore their states afterwards.
+
+    Parameters
+    ----------
+    seed : of torch's
+    others : of Python's and NumPy's; the same by default
+    """
+    others = seed if others is None else others
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

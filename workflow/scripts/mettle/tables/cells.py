@@ -129,9 +129,9 @@ TRANSFER_EPOCHS = Table(
         "lr": Column(FLOAT, "largest learning rate after its last update"),
         "batch": Column(INT, "nominal images per update, over all processes"),
         "train_loss": Column(FLOAT, "mean of the sum of all training losses"),
-        "value": Column(
+        "score": Column(
             FLOAT,
-            "score `measure` of the task on held-out images; null if not measured or undefined",
+            "`measure` on held-out images; null if not measured or undefined",
             "",
             True,
         ),

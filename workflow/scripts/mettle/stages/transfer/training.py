@@ -136,7 +136,7 @@ class Training:
         tested = last or bool(every and (self.epoch + 1) % every == 0)
         entry = {"model": self.row["model"], "epoch": self.epoch, "updates": self._done, "lr": rate}
         entry |= {"batch": self.recipe["batch_size"], "train_loss": sums["loss"] / sums["n"]}
-        entry |= {"measure": self.task.score.measure, "value": self._score() if tested else None}
+        entry |= {"measure": self.task.score.measure, "score": self._score() if tested else None}
         entry |= {"test_n": len(self.test) if tested else None, "n": sums["n"]}
         entry |= {"images_per_second": sums["n"] / max(sums["seconds"], 1e-9)}
         self.rows.append(entry)
@@ -175,5 +175,5 @@ class Training:
 def _sentence(entry: dict[str, Any]) -> str:
     """A row in words."""
     text = f"epoch {entry['epoch'] + 1}: loss {entry['train_loss']:.4f}"
-    text += f", {entry['measure']} {entry['value']:.4f}" if entry["value"] is not None else ""
+    text += f", {entry['measure']} {entry['score']:.4f}" if entry["score"] is not None else ""
     return text + f", learning rate {entry['lr']:.3g}, {entry['images_per_second']:.1f} images/s"
