@@ -63,6 +63,9 @@ CONFIG = {
         "fig14": PAIRS | {"measures": ["near", "far"]},
         "fig15": PAIRS | {"measures": ["near", "far"]},
         "corruptions": {"dataset": "digits", "corruptions": "some"},
+        "robustness": {"datasets": ["digits"], "corruptions": "some", "models": TWO},
+        "transfer": {"datasets": ["lanes"], "corruptions": "some"},
+        "prime": {"datasets": ["lanes"], "corruptions": "some"},
         "universality_accuracy": OWN,
         "published": {"attack": "more", "numbers": "published.tsv"},
     },
@@ -112,8 +115,8 @@ resnet18-bare-s1||packed|resnet18|bare|1|raw/a.pt||timm||||||raw/i.pt
 own||photos|raw/net.py:Net|||raw/a.pt||||yes|||||32|40|bilinear|0.5,0.5,0.5|0.25,0.25,0.25
 plugged||photos|net_of_plugin|bare||raw/a.pt||||yes
 trained||photos|net_of_plugin|bare|0|train||||yes
-resnet18-dense-s0||lanes|resnet18|dense|0|train|||resnet18-bare-s0|yes
-resnet18-found-s0||lanes|resnet18|found|0|train|||resnet18-bare-s0|yes
+resnet18-dense-s0||lanes|resnet18|dense|0|train|||resnet18-bare-s0|yes||||||||||full
+resnet18-found-s0||lanes|resnet18|found|0|train|||resnet18-bare-s0|yes||||||||||full
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -262,6 +265,14 @@ FIGURES = {
     "fig5.dataset": ({}, {"dataset": "photos"}),
     "corruptions.dataset": ({}, {"dataset": "photos"}),
     "corruptions.corruptions": ({}, {"corruptions": "kept"}),
+    **{f"{figure}.corruptions": ({}, {"corruptions": "kept"}) for figure in ("robustness", "transfer", "prime")},
+    "robustness.datasets": ({"models": None}, {"models": None, "datasets": ["photos"]}),
+    "robustness.models": ({}, {"models": ["resnet8-plain-s0"]}),
+    "robustness.numbers": ({}, {"numbers": "published2.tsv"}),
+    **{f"{figure}.datasets": ({}, {"datasets": ["lanes", "digits"]}) for figure in ("transfer", "prime")},
+    **{f"{figure}.models": ({}, {"models": ["resnet18-dense-s0"]}) for figure in ("transfer", "prime")},
+    "transfer.modes": ({}, {"modes": ["full"]}),
+    "prime.modes": ({}, {"modes": ["full"]}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
@@ -303,6 +314,7 @@ VALUES = {
     "recipes": "again/recipes",
     "expected": ["published2.tsv"],
     "sweeps": ["wide", "grid"],
+    "corrupt.references": {"digits": "published2.tsv"},
     "attack.perturbations.judges": ["resnet8-plain-s0", "resnet50-bare-s0"],
 }
 RECIPE_VALUES = {
@@ -409,8 +421,8 @@ def of_recipe(tree):
         value = RECIPE_VALUES.get(path) or other(at(filled, path), sub)
         for name in _with(path):
             recipes[name] = put(recipes[name], path, value)
-            if path == "iterations":
-                recipes[name].pop("epochs")  # in place of them
+            if path == "iterations":  # which take the place of epochs
+                del recipes[name]["epochs"]
         if path in ("attack.eps", "attack.norm"):
             attack = recipes["robust"]["attack"]
             models = models.replace("|linf|8/255|", f"|{attack['norm']}|{attack['eps']}|")
@@ -421,18 +433,14 @@ def _with(path):
     """Recipes that can have a key: those with the block that it is in, or with an attack that it is about."""
     if path in OF_ATTACKED or path.startswith("attack."):
         return ["robust", "tough"]
-    if path == "jsd_weight":
+    if path in ("jsd_weight", "loss_options"):
         return ["plain", "bare", "again"]
     if path == "task":
         return ["dense"]
     if path.startswith("mix."):
         return ["plain", "robust"]
-    if path == "task":
-        return ["dense"]
-    if path == "input.size":  # images of a dense task are taken as they are
+    if path == "input.size" or path.startswith("augment.prime"):  # pixels of a dense task stay where they are
         return [name for name in RECIPES if "task" not in RECIPES[name]]
-    if path.startswith("augment.prime."):  # by default with a primitive that dense tasks do not take
-        return ["plain", "robust", "bare", "again", "tough"]
     keys = [path, *BESIDE.get(path, {})]
     tasks = {name: recipe.get("task", "classification") for name, recipe in RECIPES.items()}
     return [name for name, task in tasks.items() if not any(_idle_for(key, task) for key in keys)]
@@ -490,7 +498,7 @@ MODEL_CELLS = {
     "sha256": ("resnet18-bare-s0", "0" * 64),
     "format": ("resnet18-bare-s0", "bai"),
     "base": ("resnet50-tough-s0", "resnet18-tough-s0"),
-    "transfer": (("resnet50-tough-s0", "resnet18-dense-s0"), "fixed"),
+    "transfer": ("resnet50-tough-s0", "fixed"),
     "apart": ("resnet18-bare-s0", "yes"),
     "mirror": ("resnet18-tough-s0", "https://elsewhere/a.pt"),
     "licence": ("resnet18-tough-s0", "not free"),

@@ -15,6 +15,9 @@ import pandas as pd
 import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "workflow" / "scripts"))
+sys.path.append(str(Path(__file__).parent / "unit" / "stages" / "transfer"))
+
+import dense_trainings
 
 from mettle import data, models, schema, tables
 from mettle.data import digits, scenes, streets
@@ -23,7 +26,7 @@ from mettle.evaluation import Evaluation
 from mettle.stages import compare, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
 from mettle.stages.corrupt import evaluate as corrupted
-from mettle.stages.corrupt import examples, stores
+from mettle.stages.corrupt import examples, robustness, stores
 from mettle.stages.invert import images as inversion
 from mettle.stages.invert import pair
 from mettle.stages.probe import agreement, training
@@ -86,6 +89,7 @@ class Numbers:
             self.convert(name, arch)
         self.attack()
         self.corrupt()
+        self.transfer()
         self.studies()
         self.train()
         self.invert()
@@ -150,7 +154,17 @@ class Numbers:
         keys = {"dataset": "digits", "split": "test", "model": "a"}
         chosen = schema.check({"types": ["benchmark"], "severities": [3], "images": 12}, "corruptions", "here")
         chosen |= {"types": ["gaussian_noise", "glass_blur", "fog", "elastic_transform"]}
-        _, found = corrupted.evaluate(self.evaluation("a"), keys, chosen, self.path("resume"))
+        table, found = corrupted.evaluate(self.evaluation("a"), keys, chosen, self.path("resume"))
+        clean = schema.check({"images": 12}, "corruptions", "here") | {"types": ["clean"], "severities": [0]}
+        _, before = corrupted.evaluate(self.evaluation("a"), keys, clean, self.path("resume"))
+        for name, columns in (("corrupt", found), ("clean", before)):
+            tables.write(self.path(f"{name}.parquet"), table, columns)
+        cells = [self.path("corrupt.parquet"), self.path("clean.parquet")]
+        given = "classification", chosen["types"], chosen["severities"]
+        for row in robustness.summarise(cells, *given, draws=200, seed=0):
+            if (row["corruption"], row["measure"]) == ("mean", "accuracy") and row["severity"] is None:
+                for key in ("value", "lo", "hi"):
+                    self.note("robustness", f"{row['statistic']}, {key}", row[key], 5e-2)
         for kind, rows in pd.DataFrame(found).groupby("corruption", sort=False):
             self.note("corrupt", f"{kind}, loss", rows["loss"].mean(), 1e-2)
         made = self.path("corrupted.lmdb")
@@ -158,6 +172,12 @@ class Numbers:
         self.note("corrupted", "frost", data.Store(made).arrays().mean(), 1e-3)
         shown = examples.shown(self.store.path, "digits", chosen, 0)
         self.note("examples", "psnr", np.mean([row["value"] for row in shown if row["value"]]), 1e-3)
+
+    def transfer(self):
+        folder = self.path("transfer")
+        stores = [dense_trainings.store(folder, split, n) for split, n in (("train", 8), ("test", 4))]
+        (_, epochs), _ = dense_trainings.run(folder, stores, dense_trainings.recipe(epochs=1, validation={"every": 1}))
+        self.note("transfer", "loss", epochs["train_loss"].iloc[-1], 1e-2)
 
     def studies(self):
         blocks = schema.check({"figures": {}}, "config", "here")["attack"]
