@@ -498,7 +498,7 @@ MODEL_CELLS = {
     "sha256": ("resnet18-bare-s0", "0" * 64),
     "format": ("resnet18-bare-s0", "bai"),
     "base": ("resnet50-tough-s0", "resnet18-tough-s0"),
-    "transfer": ("resnet50-tough-s0", "fixed"),
+    "transfer": (("resnet50-tough-s0", "resnet18-dense-s0"), "fixed"),
     "apart": ("resnet18-bare-s0", "yes"),
     "mirror": ("resnet18-tough-s0", "https://elsewhere/a.pt"),
     "licence": ("resnet18-tough-s0", "not free"),

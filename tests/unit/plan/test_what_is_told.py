@@ -68,7 +68,7 @@ def test_the_tree_uses_every_rule(tree):
         ("Configuration", "train.devices", set()),
         ("Configuration", "figures.FIGURE.*", {"tabulate_figure"}),
         ("Configuration", "attack.attacks.NAME.*", {"attack", "perturb"}),
-        ("Sheets of models", "transfer", {"train", "transfer"}),
+        ("Sheets of models", "transfer", {"tabulate_figure", "train", "transfer"}),
         ("Recipes", "epochs", {"train", "transfer"}),
         ("Recipes", "upernet.channels", {"transfer"}),
         ("Recipes", "mask_rcnn.channels", {"transfer"}),
