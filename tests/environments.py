@@ -135,12 +135,17 @@ def isolate(pinned: dict[str, str], folder: Path) -> Path:
     for name, pin in pinned.items():
         if (version := metadata.version(name)) != pin.strip("="):
             raise ValueError(f"{name} {version} is installed, the pin is {pin}: make dev")
-        files = {file for file in metadata.files(name) if ".." not in file.parts and file.suffix not in (".h", ".pyi")}
+        files = {file for file in metadata.files(name) if ".." not in file.parts and _runs(file)}
         for parent in {file.parent for file in files}:
             (site / parent).mkdir(parents=True, exist_ok=True)
         for file in files:
             _link(file.locate(), site / file)
     return folder / "bin" / "python"
+
+
+def _runs(file: Path) -> bool:
+    """Whether a file is for running code: no header, no stub but those that lazy_loader reads."""
+    return file.suffix != ".h" and (file.suffix != ".pyi" or file.stem == "__init__")
 
 
 def _link(source: Path, target: Path) -> None:

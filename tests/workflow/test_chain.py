@@ -15,6 +15,9 @@ pytestmark = pytest.mark.workflow
 CONFIG = {
     "seed": 0,
     "attack": {"attacks": {"pgd2": {"method": "pgd", "norm": "l2", "eps": 0.5, "steps": 2}}},
+    "corrupt": {
+        "corruptions": {"few": {"types": ["fog", "contrast"], "severities": [3], "images": 12, "stored": True}}
+    },
     "invert": {"images": 12, "steps": 3},
     "represent": {"sample": 100},
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}, "draws": 2},
