@@ -139,6 +139,22 @@ def test_dry_runs_of_the_universality_figures_at_paper_scale(tree, figure, expec
     assert found["tabulate_figure"] == found["figure"] == 1 and "subgroups" not in found
 
 
+def test_dry_run_of_the_transfer_study_at_paper_scale(tree):
+    asked = [f"results/figures/{name}.pdf" for name in ("transfer", "prime", "corruptions")]
+    asked += ["results/tables/robustness.html"]
+    answer = snakemake(tree, *asked, "-n", "--quiet", "rules", "--configfile", "config/paper.yaml")
+    assert answer.returncode == 0, said(answer)
+    found, models, backbones = counts(answer), 51, 12
+    cells = models + backbones
+    assert {rule: found[rule] for rule in ("convert", "train", "transfer")} == {
+        "convert": backbones,
+        "train": models // 3,
+        "transfer": models - models // 3,
+    }
+    assert found["robustness"] == cells and found["corrupt"] == cells * (15 + 1)
+    assert (found["prep_dense"], found["examples"], found["figure"], found["tabulate_figure"]) == (4, 1, 3, 4)
+
+
 def test_dry_run_of_one_cell(tree):
     cell = "results/compare/imagenet/group/natural/cka/resnet50-imagenet_eps0-s0.parquet"
     answer = snakemake(tree, "-n", cell, "--config", "models=config/models/universality.tsv")

@@ -454,6 +454,50 @@ def test_networks_of_timm(tmp_path, name, form):
     assert found.normaliser.mean == MEAN.tolist()
 
 
+# The backbones of Yamada & Otani 2022: ResNet-50 as their authors saved it, here with few channels
+
+TRANSFERRED = {
+    "torchvision": (lambda s: OrderedDict(s), ""),
+    "ANT": (lambda s: {"model_state_dict": s, "optimizer_state_dict": trained(), "epoch": 120}, "model_state_dict"),
+    "DeepAugment and AugMix": (
+        lambda s: {
+            "epoch": 29,
+            "arch": "resnet50",
+            "best_acc1": torch.tensor(75.8),
+            "state_dict": prefixed(s, "module."),
+            "optimizer": trained(),
+        },
+        "state_dict",
+    ),
+    "PRIME": (lambda s: prefixed(s, "module."), ""),
+    "PRIME, flat": (lambda s: s, ""),
+    "PRIME, in its file": (lambda s: {"model": prefixed(s, "module."), "step": 9}, "model"),
+    "PRIME with its normalisation": (
+        lambda s: {"state_dict": {"module.mean": MEAN, "module.std": STD} | prefixed(s, "module.net.")},
+        "state_dict",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TRANSFERRED)
+@pytest.mark.parametrize("form", ["", "timm"])
+def test_resnets_of_the_transfer_study(tmp_path, kind, form):
+    import torchvision
+
+    torch.manual_seed(0)
+    theirs = torchvision.models.ResNet(torchvision.models.resnet.Bottleneck, [1, 1, 1, 1], 5, width_per_group=4).eval()
+    with torch.no_grad():
+        theirs.train()(torch.rand(4, 3, 64, 64))  # statistics that are not those of a new network
+    whole, label = TRANSFERRED[kind]
+    ours = timm.models.resnet.ResNet(timm.models.resnet.Bottleneck, (1, 1, 1, 1), 5, base_width=4).eval()
+    found = read(saved(tmp_path / "c.pth", whole(theirs.state_dict())), ours, form)
+    assert (found.label, found.normaliser is None) == (label, "normalisation" not in kind)
+    ours.load_state_dict(found.state)
+    x = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(x), theirs.eval()(x), rtol=1e-4, atol=1e-5)
+
+
 # Bai et al. 2021: eight ghost batch normalisations and an affine map, written here as the paper's network has them
 
 

@@ -197,6 +197,22 @@ def test_position_embeddings_come_to_its_size(base):
     assert report["interpolated"] == ["pos_embed"] and "blocks.0.attn.qkv.weight" in report["loaded"]
 
 
+@torch.no_grad()
+def test_a_native_swin_starts_from_a_classifier_with_timms_names(base):
+    model, path = base(SWIN, 224)
+    made = create(SWIN, 224, names="native")
+    report = made.load(path, SWIN)
+    assert sorted(report["unexpected"]) == ["head.fc.bias", "head.fc.weight"]
+    assert {name.rpartition(".")[2] for name in report["missing"]} == {"weight", "bias", "relative_position_index"}
+    assert all(name.startswith(("norm0.", "norm1.", "norm2.", "stages.")) for name in report["missing"])
+    assert {*report["loaded"], *report["missing"]} == set(made.network.state_dict()) and report["interpolated"] == []
+    images = noise(224, 224, 1)
+    theirs = model.network.eval().forward_intermediates(images, intermediates_only=True)
+    for stage, (ours, raw) in enumerate(zip(made.eval()(images)[:3], theirs[:3], strict=True)):
+        norm = getattr(made.network, f"norm{stage}")
+        torch.testing.assert_close(ours, norm(raw.permute(0, 2, 3, 1)).permute(0, 3, 1, 2), rtol=1e-3, atol=1e-4)
+
+
 def test_another_architecture_is_refused(base):
     with pytest.raises(ValueError, match="the base has architecture 'resnet10t_half', the model has 'test_resnet'"):
         create("test_resnet").load(base()[1], "test_resnet")

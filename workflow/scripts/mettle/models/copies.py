@@ -51,9 +51,10 @@ def one(copies: dict[str, State], needed: Set[str]) -> str:
     raise ValueError(f"it has several copies of the network, after {shown}: save the weights of one of them alone")
 
 
-def nearest(state: State, needed: Set[str]) -> str:
-    """The prefix that most names of a network come after."""
-    return max(_prefixes(state, 1), key=lambda prefix: len(needed & behind(state, prefix).keys()))
+def nearest(state: State, needed: Set[str], rename: Callable[[State], State]) -> State:
+    """What comes after the prefix that most names of a network come after, renamed."""
+    found = (rename(behind(state, prefix)) for prefix in _prefixes(state, 1))
+    return max(found, key=lambda under: len(needed & under.keys()))
 
 
 def behind(state: State, prefix: str) -> State:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mettle.models import copies, normaliser, renamed, unpickled
+from mettle.models import copies, normaliser, renamed, swin, unpickled
 from mettle.models.normaliser import Normaliser
 from mettle.models.weights import COUNTER
 from mettle.schema import check_registry
@@ -40,6 +40,8 @@ FORMATS = {
     "timm": Format(dict, "names of timm's and torchvision's networks, or of your own"),
     "madry": Format(renamed.madry, "names of MadryLab's `robustness` library"),
     "bai": Format(renamed.bai, "names of the GELU ResNet-50 of Bai et al. 2021"),
+    "swin": Format(swin.official, "names of the Swin Transformer's authors"),
+    "openmmlab": Format(swin.openmmlab, "names of OpenMMLab's Swin Transformer"),
 }
 check_registry("models.format", FORMATS)
 
@@ -89,8 +91,7 @@ def _found(content: Any, names: Set[str], forms: list[str]) -> Published:
     label = _chosen(sets, needed, forms) if sets else _refuse(content)
     form, state, fits = _fitting(sets[label], needed, forms)
     if not fits:
-        nearest = copies.behind(state, copies.nearest(state, needed))
-        return Published(FORMATS[form].rename(nearest), None, label, "nothing")
+        return Published(copies.nearest(state, needed, FORMATS[form].rename), None, label, "nothing")
     prefix = copies.one(fits, needed)
     spare = {f"{prefix}{name}": value for name, value in fits[prefix].items() if name not in names}
     beside = {name: value for name, value in state.items() if not name.startswith(tuple(fits))}

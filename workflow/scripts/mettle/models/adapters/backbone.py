@@ -6,6 +6,7 @@ are. Networks of mmsegmentation have the names of OpenMMLab's checkpoints.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mettle.models import own, weights
+from mettle.models import own, swin, weights
 from mettle.models.adapters import operators
 from mettle.models.adapters.quiet import quiet
 from mettle.models.architectures import build
 from mettle.models.classifier import Size
 from mettle.models.finetune import resized
 from mettle.typed import BackboneOptions
+
+State = dict[str, Tensor]
 
 # Options by which networks that are bound to a size take any; the first that a network knows is its own.
 _ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}
@@ -51,11 +54,13 @@ class Backbone(nn.Module):
     strides : pixels of the image per pixel of each map, ascending
     channels : channels of each map
     divisor : sides of images must be multiples of it
+    beside : names of entries that no classifier has, and that then stay as they are
     """
 
     strides: list[int]
     channels: list[int]
     divisor: int
+    beside: re.Pattern[str] | None = None
 
     def __init__(self, network: nn.Module, stages: Sequence[str], options: BackboneOptions, transfer: str) -> None:
         super().__init__()
@@ -85,22 +90,30 @@ class Backbone(nn.Module):
         Raises
         ------
         ValueError
-            If it has another architecture, or an entry of the network is not in the file.
+            If it has another architecture, or an entry of the network is not in the file and not in `beside`.
         """
         state, about = weights.read(path)
         if about["arch"] != arch:
             raise ValueError(f"{path}: the base has architecture '{about['arch']}', the model has '{arch}'")
         inner = "network." if about.get("task", "classification") == "classification" else "backbone.network."
-        old = {key.removeprefix(inner): value for key, value in state.items() if key.startswith(inner)}
-        keys = list(self.network.state_dict())
+        old = self.renamed({key.removeprefix(inner): value for key, value in state.items() if key.startswith(inner)})
+        own = self.network.state_dict()
+        fresh = [key for key in own if key not in old and self.beside and self.beside.match(key)]
+        keys = [key for key in own if key not in fresh]
         found = resized(self.network, old, keys)
-        weights.fill(self.network, {key: found[key] for key in keys if key in found}, path)
+        kept = {key: own[key] for key in fresh}
+        weights.fill(self.network, kept | {key: found[key] for key in keys if key in found}, path)
         same = [key for key in keys if key in old and old[key].shape == found[key].shape]
         return {
             "loaded": same,
             "interpolated": [key for key in keys if key not in same],
+            "missing": fresh,
             "unexpected": [key for key in found if key not in keys],
         }
+
+    def renamed(self, state: State) -> State:
+        """Entries of a classifier, or of a backbone, under the names of the network."""
+        return state
 
 
 class TimmBackbone(Backbone):
@@ -132,6 +145,8 @@ class TimmBackbone(Backbone):
 class NativeBackbone(Backbone):
     """Feature maps of a network of mmsegmentation, at strides 4, 8, 16 and 32."""
 
+    beside = swin.BESIDE
+
     def __init__(self, network: nn.Module, stages: Sequence[str], options: BackboneOptions, transfer: str) -> None:
         super().__init__(network, stages, options, transfer)
         width = network.num_features if hasattr(network, "num_features") else None
@@ -143,6 +158,10 @@ class NativeBackbone(Backbone):
         """Maps (n, c, h / stride, w / stride), rounded up, of normalised images (n, 3, h, w)."""
         maps = self.network(images)
         return tuple(maps[k] for k in self._taken)
+
+    def renamed(self, state: State) -> State:
+        """Entries of a Swin Transformer of timm under OpenMMLab's names; any other state as it is."""
+        return swin.to_openmmlab(state) if "layers.0.blocks.0.attn.qkv.weight" in state else state
 
 
 def create(
