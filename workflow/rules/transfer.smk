@@ -64,7 +64,7 @@ rule convert_dense:
     params:
         revision=1,
         model=PLAN.converted_dense_row,
-        recipe=PLAN.recipe,
+        recipe=PLAN.dense_network,
         sha256=uncounted(PLAN.sha256),
         said=uncounted(PLAN.said),
     script:

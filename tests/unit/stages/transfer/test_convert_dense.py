@@ -14,7 +14,7 @@ from mettle.models.adapters.quiet import quiet
 from mettle.models.adapters.segmenter import resize
 from mettle.plan.recipes import Recipes
 from mettle.stages.transfer import convert
-from mettle.stages.transfer.convert import _as_published
+from mettle.stages.transfer.convert import as_published
 from mettle.stages.transfer.kinds import KINDS
 
 SWIN = "swin_tiny_patch4_window7_224"
@@ -33,7 +33,7 @@ def recipe(task, **other):
 def released(task, arch, options, seed=0):
     """A model as its framework makes it, with the names of OpenMMLab's checkpoints."""
     about = row() | {"arch": arch, "size": 64, "scale": None, "mean": [0.5] * 3, "std": [0.5] * 3} | options
-    return _as_published(KINDS[task].create(about, seed, 0.0))
+    return as_published(KINDS[task].create(about, seed, 0.0))
 
 
 def saved(path, state):
@@ -55,7 +55,7 @@ def test_every_entry_arrives_and_the_recipe_says_how_images_come(tmp_path, task,
     convert(told, options, target, job, said={"licence": "MIT"})
     model, about = models.load(target, task=task, arch=arch)
     assert (about["source"], about["licence"], about["mean"]) == (source, "MIT", [0.4, 0.5, 0.6])
-    found, state = _as_published(model).state_dict(), theirs.state_dict()
+    found, state = as_published(model).state_dict(), theirs.state_dict()
     assert found.keys() == state.keys() and all(torch.equal(found[name], value) for name, value in state.items())
     assert job.said[-1] == "takes `state_dict`; mean and std of the recipe or row"
     if task == "segmentation":
@@ -135,7 +135,7 @@ def test_recipes_make_the_networks_of_the_configurations(name):
     options = Recipes(ROOT / "config" / "recipes").get(name, trains=False)
     task, arch = options["task"], SWIN if "swin" in name else "resnet50"
     about = row(arch=arch, classes=80, map_classes=150, ignore=255) | options["input"] | options
-    ours = _as_published(KINDS[task].create(about, 0, 0.0))
+    ours = as_published(KINDS[task].create(about, 0, 0.0))
     with DefaultScope.overwrite_default_scope(package), quiet():
         theirs = import_module(f"{package}.registry").MODELS.build(config())
     shapes = [{key: value.shape for key, value in one.state_dict().items()} for one in (ours, theirs)]

@@ -41,7 +41,7 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
     model = KINDS[recipe["task"]].create(about, 0, 0.0)
     file = fetched(row, job)
     with archives.taken(file.path, file.member) as checkpoint:
-        found = published.read(checkpoint, _as_published(model), row["format"])
+        found = published.read(checkpoint, as_published(model), row["format"])
     normalisation = {key: value for key, value in model.named_buffers() if "." not in key}
     state = {re.sub(r"^backbone\.", "backbone.network.", key): value for key, value in found.state.items()}
     weights.fill(model, normalisation | state, file.path)
@@ -49,6 +49,6 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
     models.save(target, model, about | {"source": row["source"], "sha256": file.sha256} | (said or {}))
 
 
-def _as_published(model: nn.Module) -> nn.Module:
+def as_published(model: nn.Module) -> nn.Module:
     """The parts of a model under the names that OpenMMLab gives them, without normalisation of the input."""
     return nn.ModuleDict({name: getattr(part, "network", part) for name, part in model.named_children()})
