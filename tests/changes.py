@@ -117,6 +117,8 @@ plugged||photos|net_of_plugin|bare||raw/a.pt||||yes
 trained||photos|net_of_plugin|bare|0|train||||yes
 resnet18-dense-s0||lanes|resnet18|dense|0|train|||resnet18-bare-s0|yes||||||||||full
 resnet18-found-s0||lanes|resnet18|found|0|train|||resnet18-bare-s0|yes||||||||||full
+resnet18-given-s0||lanes|resnet18|dense|0|raw/a.pt||timm||yes
+resnet18-given-s1||lanes|resnet18|found|0|raw/a.pt||timm||yes
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -133,6 +135,7 @@ MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
 MORE += [f"results/corrupt/photos/resnet50-bare-s0/{cell}.parquet" for cell in ("some", "some-clean", "kept")]
 MORE += [f"results/represent/photos/natural/{model}.parquet" for model in ("own", "plugged", "trained")]
 MORE += [f"results/train/resnet18-{recipe}-s0/weights.safetensors" for recipe in ("dense", "found")]
+MORE += [f"results/train/resnet18-given-s{seed}/weights.safetensors" for seed in (0, 1)]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
@@ -489,14 +492,15 @@ DATASET_CELLS = {
     "depth_max": ("far", "9"),
     "depth_unit": ("far", "0.002"),
 }
+OF_LANES = ("resnet18-dense-s0", "resnet18-found-s0", "resnet18-given-s0", "resnet18-given-s1")
 MODEL_CELLS = {
     "label": ("resnet8-robust-s0", "words"),
-    "arch": (("resnet50-bare-s0", "resnet18-bare-s0", "resnet18-dense-s0", "resnet18-found-s0"), "resnet34"),
+    "arch": (("resnet50-bare-s0", "resnet18-bare-s0", *OF_LANES), "resnet34"),
     "recipe": (("resnet50-bare-s0", "resnet18-bare-s0"), "again"),
     "seed": (("resnet50-bare-s0", "resnet18-bare-s0"), "7"),
-    "source": ("resnet18-bare-s0", "raw/b.pt"),
-    "sha256": ("resnet18-bare-s0", "0" * 64),
-    "format": ("resnet18-bare-s0", "bai"),
+    "source": (("resnet18-bare-s0", "resnet18-given-s0"), "raw/b.pt"),
+    "sha256": (("resnet18-bare-s0", "resnet18-given-s0"), "0" * 64),
+    "format": (("resnet18-bare-s0", "resnet18-given-s0"), "bai"),
     "base": ("resnet50-tough-s0", "resnet18-tough-s0"),
     "transfer": (("resnet50-tough-s0", "resnet18-dense-s0"), "fixed"),
     "apart": ("resnet18-bare-s0", "yes"),

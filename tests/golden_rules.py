@@ -30,6 +30,9 @@ from mettle.stages.corrupt import examples, robustness, stores
 from mettle.stages.invert import images as inversion
 from mettle.stages.invert import pair
 from mettle.stages.probe import agreement, training
+from mettle.stages.transfer.convert import as_published, convert
+from mettle.stages.transfer.kinds import KINDS
+from mettle.stages.transfer.training import described
 
 TABLE = Path(__file__).parent / "golden" / "rules.csv"
 N, BATCH = 48, 16
@@ -178,6 +181,16 @@ class Numbers:
         stores = [dense_trainings.store(folder, split, n) for split, n in (("train", 8), ("test", 4))]
         (_, epochs), _ = dense_trainings.run(folder, stores, dense_trainings.recipe(epochs=1, validation={"every": 1}))
         self.note("transfer", "loss", epochs["train_loss"].iloc[-1], 1e-2)
+        self.convert_dense(folder)
+
+    def convert_dense(self, folder):
+        source, target, recipe = folder / "released.pt", folder / "released.safetensors", dense_trainings.recipe()
+        row = dense_trainings.row(source=str(source), format="")
+        made = KINDS["segmentation"].create(described(row, recipe, self.job), 1, 0.0)
+        torch.save({"state_dict": as_published(made).state_dict()}, source)
+        convert(row, recipe, target, self.job)
+        state = models.load(target)[0].state_dict()
+        self.note("convert_dense", "upernet", sum(value.double().abs().sum() for value in state.values()))
 
     def studies(self):
         blocks = schema.check({"figures": {}}, "config", "here")["attack"]

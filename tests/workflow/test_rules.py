@@ -220,12 +220,12 @@ def test_every_rule_of_a_profile_exists():
 
 @pytest.mark.parametrize("name", ["slurm", "local"])
 def test_the_rules_that_use_a_gpu_get_one_and_no_others(name):
-    # `convert` and `card` import torch too, but only move and describe weights.
+    # `convert`, `convert_dense` and `card` import torch too, but only move and describe weights.
     resources = profile(name)["set-resources"]
     given = {rule for rule, values in resources.items() if "gpu" in values}
     able = {rule for rule, about in RULES.items() if "torch" in packages(about.file_of("script"))}
     of_their_own = {rule for rule, about in DERIVED.items() if "conda" in about.parts}
-    assert given == (able - {"convert", "card"}) | of_their_own == GPU
+    assert given == (able - {"convert", "convert_dense", "card"}) | of_their_own == GPU
     assert all(resources[rule]["gpu"] == 1 for rule in given)
     assert not any("gpus" in values for values in resources.values())
 

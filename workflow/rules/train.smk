@@ -57,7 +57,7 @@ rule convert:
     benchmark:
         "benchmarks/results/convert/{model}.tsv"
     wildcard_constraints:
-        model=PLAN.pattern(PLAN.published),
+        model=PLAN.pattern(PLAN.converted),
     conda:
         "../../envs/train.yaml"
     resources:

@@ -1,8 +1,9 @@
 """
-Trains models of segmentation and detection, on the backbone of a classifier or from random weights.
+Trains models of segmentation and detection, on the backbone of a classifier or from random weights; or converts published ones.
 
 INPUTS:   results/prep/{dataset}/{split}.lmdb, .targets.lmdb and .parquet
           results/train/{base}/weights.safetensors (models with a base)
+          published checkpoints (column source of the models' sheet)
 OUTPUTS:  results/train/{model}/weights.safetensors
           results/train/{model}/epochs.parquet
 """
@@ -40,3 +41,31 @@ rule transfer:
         resume="results/.resume/{model}",
     script:
         "../scripts/transfer.py"
+
+
+rule convert_dense:
+    """Convert a published segmenter or detector to weights with metadata."""
+    input:
+        PLAN.model_source,
+        code=PLAN.code,
+    output:
+        weights=update("results/train/{model}/weights.safetensors"),
+    log:
+        "logs/convert_dense/{model}.log",
+    benchmark:
+        "benchmarks/results/convert_dense/{model}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.converted_dense),
+    conda:
+        "../../envs/transfer.yaml"
+    resources:
+        mem_mb=ASKED.memory("convert"),
+        runtime=ASKED.minutes("convert"),
+    params:
+        revision=1,
+        model=PLAN.converted_dense_row,
+        recipe=PLAN.dense_network,
+        sha256=uncounted(PLAN.sha256),
+        said=uncounted(PLAN.said),
+    script:
+        "../scripts/convert_dense.py"

@@ -6,7 +6,7 @@ from imports import ROOT
 from mettle import schema
 from mettle.plan import Plan, overlay, sources
 
-ARCHS = {"swin_t": "swin_tiny_patch4_window7_224"}
+ARCHS = {"swin_t": "swin_tiny_patch4_window7_224", "": "resnet50"}
 BASES = {name: f"resnet50_{name}" for name in ("regular", "ant", "deepaug_augmix", "prime")} | {
     "swin_t": "swin_t_microsoft"
 }
@@ -76,3 +76,35 @@ def test_backbones_are_published_checkpoints_with_licence_and_reference(plan):
 def test_figures_show_the_grid(plan):
     assert len(plan.cells("transfer")) == 39 and len(plan.cells("prime")) == 27
     assert len(plan.cells("robustness")) == 12
+
+
+# The released models
+
+KINDS = {"fixedfeature": FOUR, "fullnetwork": FOUR, "primefinetune": GRID["full_prime"]}
+TOKENS = {"deepaug_augmix": "deepaugaugmix", "swin_t": "swinT"}
+FILES = {"cocodetect": ("coco", "epoch_24"), "ade20k": ("ade20k", "iter_80000")}
+RELEASE = "https://github.com/runopti/RobustDownstreamTransfer/releases/download/v1.0.0"
+
+
+def test_the_24_released_models_are_there_under_the_names_of_their_files(plan):
+    found = schema.read_sheet(ROOT / "config" / "models" / "transfer_published.tsv", "models")
+    tokens = [(kind, TOKENS.get(name, name)) for kind, names in KINDS.items() for name in sorted(names)]
+    expected = {f"{kind}_{task}_{token}" for kind, token in tokens for task in FILES}
+    assert found.keys() == expected and len(found) == 24
+    for name, row in found.items():
+        data, end = FILES[name.split("_")[1]]
+        assert (row["dataset"], row["source"]) == (data, f"{RELEASE}/{name}_{end}.pth")
+        recipe = plan.recipe({"model": name})
+        assert (recipe["task"], recipe["backbone"]["names"]) == (TASKS[data], "native")
+        assert row["arch"] == ARCHS["swin_t" if name.endswith("swinT") else ""]
+        told = plan.converted_dense_row({"model": name})
+        maps = {"coco": (80, None), "ade20k": (150, 255)}[data]
+        assert (told["transfer"], told["map_classes"], told["ignore"]) == ("full", *maps)
+    assert set(plan.converted_dense) == expected and expected.isdisjoint(plan.converted)
+
+
+def test_one_of_them_was_trained_on_pixels_without_normalisation(plan):
+    inputs = {name: plan.recipe({"model": name})["input"] for name in plan.converted_dense}
+    raw = [name for name, shape in inputs.items() if shape["mean"] == [0, 0, 0]]
+    assert raw == ["primefinetune_ade20k_swinT"] and inputs[raw[0]]["std"] == [1 / 255] * 3
+    assert all(inputs[name]["mean"] == [0.485, 0.456, 0.406] for name in inputs if name not in raw)

@@ -100,6 +100,11 @@ class Cells(Groups):
         """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
         return {"input": self.recipes.of(self.models[get(wildcards, "model")])["input"]}
 
+    def dense_network(self, wildcards: Any) -> Row:
+        """The same for a converted model of a dense task: its network, and how images reach it."""
+        recipe = self.recipe(wildcards)
+        return {key: recipe[key] for key in ("task", "input", "backbone", "upernet", "mask_rcnn")}
+
     def represented(self, wildcards: Any) -> list[str]:
         """Inputs of the pairs of a cell, a model and those before it in a set.
 

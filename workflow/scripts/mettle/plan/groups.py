@@ -51,6 +51,16 @@ class Groups(Sheets):
         """Models whose weights come from a published checkpoint."""
         return [name for name, row in self.models.items() if row["source"] != "train"]
 
+    @property
+    def converted(self) -> list[str]:
+        """Classifiers among them."""
+        return [name for name in self.published if self.task_of(name) == CLASSIFICATION]
+
+    @property
+    def converted_dense(self) -> list[str]:
+        """Models of other tasks among them."""
+        return [name for name in self.published if self.task_of(name) != CLASSIFICATION]
+
     @cached_property
     def listed(self) -> list[str]:
         """Classifiers that figures and tables of all models show: not those of sweeps or with `apart` in their row."""

@@ -78,15 +78,22 @@ class Training(Cells):
     def transferred_row(self, wildcards: Any) -> Row:
         """Columns of its row, and of its data set's, that the weights of a model of a dense task depend on."""
         row = self.model_row(wildcards)
-        data = self.datasets[row["dataset"]]
         found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row} | self._code(row)
-        found |= {"transfer": row.get("transfer", "full"), "ignore": data.get("ignore")}
-        return found | {"map_classes": data.get("map_classes", data["classes"])}
+        return found | {"transfer": row.get("transfer", "full")} | self._of_maps(row)
+
+    def _of_maps(self, row: ModelRow) -> Row:
+        """Cells of its data set that a model of label maps depends on."""
+        data = self.datasets[row["dataset"]]
+        return {"ignore": data.get("ignore"), "map_classes": data.get("map_classes", data["classes"])}
 
     def converted_row(self, wildcards: Any) -> Row:
         """Columns of its row that the weights of a converted model depend on, or that their metadata contain."""
         row = self.model_row(wildcards)
         return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")} | self._code(row)
+
+    def converted_dense_row(self, wildcards: Any) -> Row:
+        """The same of a model of a dense task; it is made as one whose backbone trained."""
+        return self.converted_row(wildcards) | {"transfer": "full"} | self._of_maps(self.model_row(wildcards))
 
     def sha256(self, wildcards: Any) -> str | None:
         """SHA-256 that the row of a converted model states, or None."""

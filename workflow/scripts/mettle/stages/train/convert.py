@@ -5,11 +5,10 @@ from typing import Any
 
 from mettle import models
 from mettle.data import archives
-from mettle.digests import sha256_of, verify
+from mettle.data.checkpoints import Fetched, fetched
 from mettle.flow import Job
 from mettle.models import normaliser, published, weights
 from mettle.models.own import digested
-from mettle.plan.sources import Source, parse
 from mettle.stages.train.loop import about
 from mettle.typed import ModelRow, Recipe
 
@@ -37,29 +36,23 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
         If the source does not exist.
     """
     row = digested(row)
-    origin = parse(row["source"], f"row '{row['model']}' of the models")
-    path = _local(origin, row["model"], job)
-    verify(path, row.get("sha256"))
-    digest = row.get("sha256") or sha256_of(path)
-    if not row.get("sha256"):
-        where = f"column `sha256` of row '{row['model']}'"
-        job.say(f"{path} has SHA-256 {digest}: put it into {where} to have it checked, or run `make checksums`")
-    model, source = _network(row, recipe["input"], path, origin.member, job)
-    origin_of = {"source": row["source"], "sha256": digest} | (said or {})
+    file = fetched(row, job)
+    model, source = _network(row, recipe["input"], file, job)
+    origin_of = {"source": row["source"], "sha256": file.sha256} | (said or {})
     models.save(target, model, about(row, {"input": source}, job) | origin_of)
 
 
 def _network(
-    row: ModelRow, source: dict[str, Any], path: Path, member: str, job: Job
+    row: ModelRow, source: dict[str, Any], file: Fetched, job: Job
 ) -> tuple[models.Classifier, dict[str, Any]]:
     """The network with the checkpoint's weights, and how images reach it."""
     mean, std = source["mean"], source["std"]
     where = f"recipe '{row['recipe']}'" if row["recipe"] else f"row '{row['model']}' of the models"
     shape = (row["arch"], row["classes"], source["size"], mean, std)
     network = models.create(*shape, seed=0, code=row.get("code", {})).network
-    with archives.taken(path, member) as checkpoint:
+    with archives.taken(file.path, file.member) as checkpoint:
         found = published.read(checkpoint, network, row["format"])
-    weights.fill(network, found.state, f"{path} (`{found.label}`)" if found.label else path)
+    weights.fill(network, found.state, f"{file.path} (`{found.label}`)" if found.label else file.path)
     if found.normaliser:
         mean, std = found.normaliser.mean, found.normaliser.std
     normaliser.check(mean, std, f"{where}: input")
@@ -72,16 +65,3 @@ def _network(
 
 def _shown(values: list[float]) -> str:
     return ", ".join(f"{value:.4g}" for value in values)
-
-
-def _local(source: Source, model: str, job: Job) -> Path:
-    """The file of a source; one on Hugging Face, which has no plugin, comes into the cache of its own client."""
-    if source.scheme == "hf":
-        from huggingface_hub import hf_hub_download
-
-        owner, repository, name = source.address.removeprefix("hf://").split("/", 2)
-        job.say(f"downloads {name} from {owner}/{repository}")
-        return Path(hf_hub_download(f"{owner}/{repository}", name))
-    if not source.path.exists():
-        raise FileNotFoundError(f"{source.path} does not exist: fill column `source` of row '{model}' of the models")
-    return source.path

@@ -1,5 +1,6 @@
-"""Transfer stage: from images, their dense targets and the weights of a classifier to a segmenter or detector."""
+"""Transfer stage: segmenters and detectors, trained on the weights of classifiers or from published weights."""
 
+from mettle.stages.transfer.convert import convert
 from mettle.stages.transfer.loop import transfer
 
-__all__ = ["transfer"]
+__all__ = ["convert", "transfer"]

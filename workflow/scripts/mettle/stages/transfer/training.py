@@ -29,6 +29,16 @@ from mettle.typed import ModelRow, Recipe
 _OF_ROW = ("model", "dataset", "arch", "classes", "map_classes", "ignore", "threat", "eps", "seed", "recipe", "code")
 
 
+def described(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
+    """Metadata of a model's weights, from its row, with `transfer`, and recipe."""
+    shape, asked = recipe["input"], KINDS[recipe["task"]].about
+    found = {key: row.get(key) for key in _OF_ROW if key in row or key in asked}
+    found |= {key: shape[key] for key in ("size", "resize", "interpolation", "scale", "mean", "std")}
+    found |= {key: recipe[key] for key in asked if key in recipe}
+    found |= {"task": recipe["task"], "transfer": row["transfer"]}
+    return found | {"recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
+
+
 class Training:
     """Model, optimiser and progress of a training; parameters as those of `transfer`."""
 
@@ -61,12 +71,7 @@ class Training:
 
     def about(self) -> dict[str, Any]:
         """Metadata of the weights."""
-        row, recipe, shape = self.row, self.recipe, self.recipe["input"]
-        found = {key: row.get(key) for key in _OF_ROW if key in row or key in self.kind.about}
-        found |= {key: shape[key] for key in ("size", "resize", "interpolation", "scale", "mean", "std")}
-        found |= {key: recipe[key] for key in self.kind.about if key in recipe}
-        found |= {"task": recipe["task"], "transfer": row["transfer"], "class_names": self.train.targets.class_names}
-        return found | {"recipe_sha256": fingerprint(recipe), "provenance": self.job.provenance}
+        return described(self.row, self.recipe, self.job) | {"class_names": self.train.targets.class_names}
 
     def _start(self, model: torch.nn.Module, base: Sequence[str | Path]) -> dict[str, Any]:
         if not base:
