@@ -299,7 +299,7 @@ COST = Table(
 )
 
 ROBUSTNESS = Table(
-    "robustness",
+    "robustness_scores",
     "Scores of a model under corruptions. `statistic` is `score`, of the images under one condition (severity 0 is "
     "clean); `mpc`, the mean over corruptions of their means over severities, and `rpc`, its ratio to the clean score "
     "(Michaelis et al. 2019); `ce` and `mce`, errors relative to AlexNet's, and `relative_ce` and `relative_mce`, the "

@@ -115,8 +115,8 @@ FIGURES = {
         _check(_scored),
         made_from=ROBUSTNESS,
         table=Table(
-            "robustness_scores",
-            "Scores of models under corruptions, beside published ones (see `source`), in the terms of `robustness`.",
+            "robustness",
+            "Scores of models under corruptions, beside published ones (see `source`), as in `robustness_scores`.",
             _COLUMNS
             | {"n": replace(RESULT["n"], nullable=True)}
             | {"source": Column(STR, "source of a published number; null for ours", nullable=True)},
@@ -128,7 +128,7 @@ FIGURES = {
     "transfer": _figure(
         "clean and corrupted quality after transfer",
         "transfer",
-        "Quality of models that stand on others, clean and under corruptions, in the terms of `robustness`: the main "
+        "Quality of models that stand on others, clean and under corruptions, as in `robustness_scores`: the main "
         "score of each task, its means (`mpc`) and their ratios to the clean score (`rpc`).",
         "robustness.transfer",
         "transfer",

@@ -24,7 +24,7 @@ def summarise(
     seed: int,
     reference: str | Path | None = None,
 ) -> list[Row]:
-    """Rows of the table `robustness`.
+    """Rows of the table `robustness_scores`.
 
     The bootstrap draws images, the same ones for every condition: intervals of means and ratios take into account that
     conditions share images.

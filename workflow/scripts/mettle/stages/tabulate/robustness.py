@@ -20,7 +20,7 @@ def scores(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row
 
     Parameters
     ----------
-    cells : rows of the table `robustness`
+    cells : rows of the table `robustness_scores`
     options : of the table, with `rows`, the label, mode and backbone of every model
     beside : table of published scores
     """
