@@ -59,8 +59,8 @@ rule convert_dense:
     conda:
         "../../envs/transfer.yaml"
     resources:
-        mem_mb=ASKED.memory("convert"),
-        runtime=ASKED.minutes("convert"),
+        mem_mb=ASKED.memory("convert_dense"),
+        runtime=ASKED.minutes("convert_dense"),
     params:
         revision=1,
         model=PLAN.converted_dense_row,

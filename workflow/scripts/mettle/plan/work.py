@@ -47,6 +47,10 @@ class Work:
         """The checkpoint and the network side by side."""
         return Load(seconds=200, mb=10 * self._network(get(cell, "model")).parameters)
 
+    def convert_dense(self, cell: Any) -> Load:
+        """The same; heads weigh up to twice as much as the backbone, and their packages are imported too."""
+        return Load(seconds=300, mb=1_000 + 30 * self._network(get(cell, "model")).parameters)
+
     def card(self, cell: Any) -> Load:
         """The metadata of a file, and its SHA-256."""
         return Load(seconds=60)
