@@ -31,7 +31,8 @@ from mettle.flow.progress import Speaker
 _PACKAGES = (
     *("torch", "torchvision", "timm", "lightning-fabric", "safetensors", "numpy", "scipy", "scikit-learn", "numba"),
     *("pandas", "pyarrow", "lmdb", "pillow", "simplejpeg", "pycocotools", "tensorflow-datasets", "array-record"),
-    *("pyautoattack", "ripser", "ripserplusplus", "giotto-ph", "pot"),
+    *("pyautoattack", "ripser", "ripserplusplus", "giotto-ph", "pot", "opencv-python-headless"),
+    *(f"onedl-{name}" for name in ("mmengine", "mmcv", "mmsegmentation", "mmdetection")),
 )
 _RESOURCES = {"gpus": ("gpu", 0), "tasks": ("tasks", 1), "nodes": ("nodes", 1)}
 _SIGNALS = {130: "Ctrl-C", 143: "SIGTERM, as scancel, preemption and limits of time send it"}  # by exit status
