@@ -47,11 +47,17 @@ def pixelate(image: Image, rng: np.random.Generator, scale: float, *, boxed: boo
     small = eight_bits(_boxed(eight_bits(_boxed(image, 1, int(width * scale))), 0, int(height * scale)))
     if boxed:
         return _boxed(eight_bits(_boxed(small, 1, width)), 0, height)
-    rows, columns = (
-        ((np.arange(side) + 0.5) * there / side).astype(int)
-        for side, there in zip((height, width), small.shape[:2], strict=True)
-    )
+    rows, columns = (_nearest(*sides) for sides in zip((height, width), small.shape[:2], strict=True))
     return small[rows][:, columns]
+
+
+def _nearest(side: int, there: int) -> np.ndarray:
+    """Pixels, of so many, that an axis of this length is enlarged from, (side,).
+
+    Positions are summed up as Pillow does it, whose rounding decides where one lies between two pixels.
+    """
+    step = there / side
+    return np.add.accumulate(np.concatenate([[step / 2], np.full(side - 1, step)])).astype(int)
 
 
 def eight_bits(image: np.ndarray) -> np.ndarray:
