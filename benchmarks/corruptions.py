@@ -1,7 +1,7 @@
 """`make bench`: corruptions beside imagecorruptions-imaug, on one core, in one run, equal values first.
 
 What draws nothing has to be within one grey level of the peer, but for one pixel in 10,000. What is drawn has to
-change the image as much, within a tenth on average, and so has zoom blur of rectangles, of which the peer adds only
+change the image as much, within a fifth on average, and so has zoom blur of rectangles, of which the peer adds only
 what fits. Frost may differ, since its textures are others. Rounds of both alternate, the fastest of each counts.
 """
 
@@ -56,7 +56,7 @@ def compared(name: str, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         assert not exact or (abs(found.astype(int) - expected) > 1).mean() < FEW, (name, severity)
         times += np.array([ours, theirs]) * 1000 / len(SEVERITIES)
         changes += [abs(one.astype(int) - image).mean() / len(SEVERITIES) for one in (found, expected)]
-    assert name == "frost" or abs(changes[0] / changes[1] - 1) < 0.1, (name, changes)
+    assert name == "frost" or abs(changes[0] / changes[1] - 1) < 0.2, (name, changes)
     return times, changes
 
 
