@@ -55,5 +55,6 @@ wildcard_constraints:
     images=PLAN.image_sets,
     groups="agreement|correctness|confidence",
     attack=PLAN.pattern(PLAN.attacks),
+    drift=PLAN.pattern(PLAN.drifts),
     kind="perturbation|adversarial",
     measure=PLAN.pattern(PLAN.measures),

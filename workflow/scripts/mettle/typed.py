@@ -330,3 +330,42 @@ class Corruptions(TypedDict):
     frosts: str | None
     by_type: bool
     stored: bool
+
+
+class FeatureAttack(TypedDict):
+    """An entry of `drift.attacks`, or the block `attack` of a recipe of kind tokens."""
+
+    through: str
+    similarity: str
+    norm: str
+    eps: float
+    steps: int
+    step_size: float | None
+    restarts: int
+    rounding: bool
+    max_mse: float | None
+
+
+class TokensOptimizer(TypedDict):
+    """Block `optimizer` of a recipe of kind tokens."""
+
+    name: str
+    lr: float
+    decay: str
+    warmup_steps: int
+
+
+class TokensRecipe(TypedDict):
+    """A recipe of kind tokens."""
+
+    kind: str
+    extends: NotRequired[str]
+    n: int
+    position: str
+    init_std: float
+    steps: int
+    batch_size: int
+    invariance: float
+    precision: str
+    optimizer: TokensOptimizer
+    attack: FeatureAttack

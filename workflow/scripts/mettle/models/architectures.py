@@ -131,6 +131,11 @@ ARCHITECTURES = {
     "resnet10t_half": Architecture(
         _timm("resnet10t", stem_width=16, channels=(32, 64, 128, 256)), "ResNet", "He et al. 2019, arXiv:1812.01187"
     ),
+    "vit_mini": Architecture(
+        _timm("vit_tiny_patch16_224", patch_size=8, embed_dim=128, depth=6, num_heads=4),
+        "ViT",
+        "Dosovitskiy et al. 2021, arXiv:2010.11929",
+    ),
     # Those of Klabunde et al. 2025 that timm does not have under the names of the published weights.
     "wide_resnet50_4": Architecture(_torchvision("resnet50", width_per_group=256), "wide ResNet", _ZAGORUYKO),
     "vgg16_bn": Architecture(_torchvision("vgg16_bn"), "VGG", _SIMONYAN),

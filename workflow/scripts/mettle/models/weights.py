@@ -12,12 +12,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mettle.digests import sha256_of
 from mettle.files import atomic
-from mettle.models import adapters
+from mettle.models import adapters, tokens
 from mettle.models.classifier import Classifier, create
 
 # Metadata that a file must have. `input_range` is always [0, 1]: normalisation is inside the model.
 REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std", "input_range", "threat", "eps")
+TOKENS = "tokens"  # kind of files that hold robustness tokens alone, and name of their entry
 # Metadata without effect on results: an existing file with other values of them is kept.
 SAID = ("provenance", "mirror", "licence", "reference", "expected")
 
@@ -115,6 +117,8 @@ def load(path: str | Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
         f"{key} {about.get(key)!r} instead of {value!r}" for key, value in expected.items() if about.get(key) != value
     ]:
         raise ValueError(f"{path} holds another model: {', '.join(wrong)}")
+    if about.get("kind") == TOKENS:
+        return _hardened(Path(path), state, about), about
     try:
         model = _fresh(about)
     except ValueError as error:
@@ -126,6 +130,23 @@ def load(path: str | Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
     if isinstance(model, Classifier):
         model.check(path, about["classes"])
     return model.eval(), about
+
+
+def _hardened(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> nn.Module:
+    """The model of a file of robustness tokens: that of the base, which is beside it, with the tokens."""
+    base = path.parents[1] / about["base"] / path.name
+    if not base.exists():
+        raise ValueError(f"{path}: its tokens are for '{about['base']}', but {base} does not exist: make it first")
+    if sha256_of(base) != about["base_sha256"]:
+        raise ValueError(f"{path}: its tokens are for other weights than {base} has now: train the tokens again")
+    if [*state] != [TOKENS]:
+        raise ValueError(f"{path}: holds {', '.join(state) or 'nothing'} instead of tokens")
+    model, _ = load(base)
+    try:
+        tokens.attach(model.network, state[TOKENS], about["position"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return model.eval()
 
 
 def _fresh(about: dict[str, Any]) -> nn.Module:

@@ -37,7 +37,16 @@ class Cells(Groups):
 
     def recipe(self, wildcards: Any) -> Row:
         """Training recipe of a model, defaults filled in."""
-        return self.recipes.of(self.models[get(wildcards, "model")])
+        return self.recipe_of(get(wildcards, "model"))
+
+    def stands_on(self, wildcards: Any) -> list[str]:
+        """Weights without which those of a model are of no use: of the network that its tokens are for; none for most."""
+        model = get(wildcards, "model")
+        return [weights_of(self.foundation(model))] if self.has_tokens(model) else []
+
+    def foundation(self, model: str) -> str:
+        """The model whose network a model has: that which its tokens are for, or itself."""
+        return self.models[model]["base"] if self.has_tokens(model) else model
 
     def store(self, dataset: str, key: str) -> list[str]:
         """Store and manifest of the `train` or `test` split of a data set."""
@@ -98,7 +107,7 @@ class Cells(Groups):
 
     def preprocessing(self, wildcards: Any) -> Row:
         """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
-        return {"input": self.recipes.of(self.models[get(wildcards, "model")])["input"]}
+        return {"input": self.recipe(wildcards)["input"]}
 
     def dense_network(self, wildcards: Any) -> Row:
         """The same for a converted model of a dense task: its network, and how images reach it."""
@@ -205,7 +214,7 @@ class Cells(Groups):
 
     def weights_of_judges(self, wildcards: Any) -> list[str]:
         """Weights of the models of `judges`, in their order."""
-        return [f"results/train/{judge}/weights.safetensors" for judge in self.judges(wildcards)]
+        return [weights_of(judge) for judge in self.judges(wildcards)]
 
     def keys_of(self, model: str) -> Row:
         """Norm and eps of a model, as keys of a table."""
@@ -225,6 +234,11 @@ class Cells(Groups):
             if "autoattack" in row and not {"norm", "eps"} <= row.keys():
                 raise ValueError(f"{sheet}, row '{row['model']}': an accuracy under AutoAttack needs norm and eps")
         return rows
+
+
+def weights_of(model: str) -> str:
+    """File with the weights of a model."""
+    return f"{SHARED}/train/{model}/weights.safetensors"
 
 
 def get(wildcards: Any, name: str, default: str = "") -> str:

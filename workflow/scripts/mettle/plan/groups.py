@@ -38,13 +38,19 @@ class Groups(Sheets):
         return [name for name in self._made_here if self.task_of(name) == CLASSIFICATION]
 
     @property
+    def hardened(self) -> list[str]:
+        """Models of robustness tokens, which the workflow trains."""
+        return [name for name, row in self.models.items() if row["source"] == "train" and self.has_tokens(name)]
+
+    @property
     def transferred(self) -> list[str]:
         """Models of other tasks that the workflow trains."""
         return [name for name in self._made_here if self.task_of(name) != CLASSIFICATION]
 
     @property
     def _made_here(self) -> list[str]:
-        return [name for name, row in self.models.items() if row["source"] == "train"]
+        """Models whose every weight the workflow trains."""
+        return [name for name, row in self.models.items() if row["source"] == "train" and not self.has_tokens(name)]
 
     @property
     def published(self) -> list[str]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from mettle import files, schema
-from mettle.plan import code, names
+from mettle.plan import code, hardened, names
 from mettle.plan.idle import Layers, at, check_idle, merge, merged
 from mettle.typed import DatasetRow, EpsSchedule, Input, ModelRow, Recipe
 from mettle.units import eps_text, sides, size_text
 
 Row = dict[str, Any]
 
+TOKENS = "tokens"  # kind of the recipes of robustness tokens; those of kind train need not say so
 # Columns by which the row of a checkpoint says itself how images reach the network.
 PREPROCESSING = ("size", "resize", "interpolation", "mean", "std")
 
@@ -60,7 +61,7 @@ class Recipes:
             self._found[name] = self._checked(layers), layers
         recipe, layers = self._found[name]
         if trains and name not in self._fit:
-            _check_training(recipe, layers)
+            (hardened.check_recipe if is_tokens(recipe) else _check_training)(recipe, layers)
             self._fit.add(name)
         return recipe
 
@@ -92,8 +93,10 @@ class Recipes:
 
     def _checked(self, layers: Layers) -> Recipe:
         """A recipe with defaults."""
-        where = layers[-1][0]
-        recipe = schema.check(merged(layers), "recipe", where)
+        where, written = layers[-1][0], merged(layers)
+        if is_tokens(written):
+            return schema.check(written, "tokens", where)
+        recipe = schema.check(written, "recipe", where)
         if not self.plugins.naming(recipe["loss"]):
             known(recipe["loss"], schema.names("recipe.loss"), "loss", where)
         _check_covers(recipe["input"], where, "input.")
@@ -119,6 +122,11 @@ class Recipes:
                 row |= {"threat": attack["norm"], "eps": attack["eps"], "source": "train", "base": grid["finetune"]}
                 model = f"{files.in_file(grid['arch'])[1]}-{name}-s{seed}"
                 self.rows[model] = {"model": model, "sweep": sweep, "cell": varied} | row
+
+
+def is_tokens(recipe: Row) -> bool:
+    """Whether a recipe is one of robustness tokens."""
+    return recipe.get("kind") == TOKENS
 
 
 def _with_prime(recipe: Recipe, where: str) -> Recipe:

@@ -9,9 +9,9 @@ from typing import Any
 
 from mettle import schema
 from mettle.files import in_file
-from mettle.plan import attacks, classes, code, corrupted, dense, names, sources
-from mettle.plan.recipes import Recipes, check_fits, known
-from mettle.typed import AttackOptions, DatasetRow, ModelRow, Recipe
+from mettle.plan import attacks, classes, code, corrupted, dense, drift, hardened, names, sources
+from mettle.plan.recipes import Recipes, check_fits, is_tokens, known
+from mettle.typed import AttackOptions, DatasetRow, FeatureAttack, ModelRow, Recipe, TokensRecipe
 from mettle.units import eps_text
 
 Row = dict[str, Any]
@@ -39,6 +39,7 @@ class Sheets:
     attacks, measures : options by name, cells of grids included
     corruption_sets : entries of `corrupt.corruptions` by name
     corruptions : their cells by name, with the corruptions of each
+    drifts : entries of `drift.attacks` by name
     downloads : downloads of the rule `download`, by name of the file
 
     Raises
@@ -64,6 +65,7 @@ class Sheets:
             for name, entry in self.corruption_sets.items()
             for cell, options in corrupted.cells(name, entry).items()
         }
+        self.drifts: dict[str, FeatureAttack] = drift.entries(self.config, self.models)
         for block in ("effectiveness", "convergence"):
             steps = self.config["attack"][block]["steps"]
             if steps != sorted(set(steps)):
@@ -106,9 +108,22 @@ class Sheets:
         row = self.models[model]
         return f"{self._sheet_of.get(model, 'sweep ' + row.get('sweep', ''))}, row '{model}'"
 
+    def recipe_of(self, model: str) -> Recipe | TokensRecipe:
+        """The recipe of a model, or what its row states in place of one; for tokens with task and input of the base."""
+        row = self.models[model]
+        own = self.recipes.of(row, self.where(model))
+        if not is_tokens(own):
+            return own
+        base = self.recipe_of(row["base"])
+        return own | {key: base[key] for key in ("task", "input") if key in base}
+
     def task_of(self, model: str) -> str:
         """Task that a model is for."""
-        return self.recipes.of(self.models[model], self.where(model)).get("task", CLASSIFICATION)
+        return self.recipe_of(model).get("task", CLASSIFICATION)
+
+    def has_tokens(self, model: str) -> bool:
+        """Whether a row is one of robustness tokens."""
+        return is_tokens(self.recipes.of(self.models[model]))
 
     def _options(self, block: str, kind: str) -> dict[str, Row]:
         """Attacks or measures by name, each checked against the closed schema of its method."""
@@ -169,6 +184,11 @@ class Sheets:
         _check_transfer(row, where)
         _fill_seed(row, where)
         recipe = self.recipes.of(row, where)
+        if is_tokens(recipe):
+            base = self.models.get(row.get("base", ""))
+            hardened.check_row(row, base, bool(base) and self.has_tokens(base["model"]), where)
+            self._fill_ball(row, recipe, where)
+            return
         if "mix" in recipe:
             mixed, in_recipe = recipe["mix"]["dataset"], f"recipe '{row['recipe']}'"
             self._check_mix(row, mixed, f"{in_recipe}: mix.dataset")

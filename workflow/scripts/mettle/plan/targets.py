@@ -29,9 +29,11 @@ PATHS = (
     "results/prep/{dataset}/{split}.html",
     "results/train/{model}/weights.safetensors",
     "results/train/{trained}/epochs.parquet",
+    "results/train/{hardened}/steps.parquet",
     "results/train/{kept}/checkpoints",
     "results/cards/{model}.md",
     "results/attack/{dataset}/{model}/{attack}.parquet",
+    "results/drift/{dataset}/{model}/{drift}.parquet",
     "results/corrupt/{dataset}/{model}/{corruptions}.parquet",
     "results/corrupted/{dataset}/{named}/{condition}.lmdb",
     "results/corrupted/{dataset}/{named}/{condition}.parquet",
@@ -65,7 +67,7 @@ PATHS = (
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
-_NARROWER |= {"trained": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
+_NARROWER |= {"trained": "model", "hardened": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {
     "--report",
@@ -253,7 +255,17 @@ def _trained(plan: "Plan", named: Names) -> str | None:
     name = named["trained"]
     if name in plan.published:
         return f"'{name}' is converted, not trained: it has weights only"
+    if name in plan.hardened:
+        return f"'{name}' has robustness tokens, which are trained by steps: results/train/{name}/steps.parquet"
     return _of_dataset(plan, name, None)
+
+
+def _hardened(plan: "Plan", named: Names) -> str | None:
+    """For a model that is unknown, or has no tokens."""
+    name = named["hardened"]
+    if (text := _of_dataset(plan, name, None)) or name in plan.hardened:
+        return text
+    return f"'{name}' has no robustness tokens: its training is in results/train/{name}/epochs.parquet"
 
 
 def _kept(plan: "Plan", named: Names) -> str | None:
@@ -278,6 +290,10 @@ def _attack(plan: "Plan", named: Names) -> str | None:
     if name in schema.load("attacks")["$defs"]:
         return f"'{name}' is a method: add an entry with `method: {name}` to attack.attacks, and name the entry"
     return _name("attack", name, plan.attacks, "attacks are the entries of attack.attacks")
+
+
+def _drift(plan: "Plan", named: Names) -> str | None:
+    return _name("attack", named["drift"], plan.drifts, "attacks on features are the entries of drift.attacks")
 
 
 def _corruptions(plan: "Plan", named: Names) -> str | None:
@@ -354,6 +370,8 @@ _CHECKS: dict[str, Check] = {
     "set": _set,
     "trained": _trained,
     "kept": _kept,
+    "hardened": _hardened,
+    "drift": _drift,
     "judged": _judged,
     "attack": _attack,
     "corruptions": _corruptions,

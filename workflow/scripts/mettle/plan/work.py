@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mettle.plan import corrupted, costs
 from mettle.plan.cells import get
 from mettle.plan.loads import BACK, Images, Load, count, mb, passes
+from mettle.typed import FeatureAttack
 from mettle.units import sides
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ _HELD_OUT, _TRAINING = 50_000, 1_281_167
 _DENSE = 118_287  # training images of COCO
 _SMALL = 5
 _CORRUPT = 5e-8  # seconds for a pixel, mean over the benchmark's corruptions
+
+
+def _felt(options: FeatureAttack) -> float:
+    """Forward passes that an attack on features is worth per image."""
+    return options["restarts"] * (BACK * options["steps"] + 1) + 2
 
 
 class Work:
@@ -76,7 +82,23 @@ class Work:
         found = self._pass(own, 1.1 * n, 2 * BACK, 2 * recipe["batch_size"], "training")
         return found + Load(mb=found.mb + 40 * own.net.parameters)
 
+    def tokens(self, cell: Any) -> Load:
+        """An attack on features, an update through the network twice, and features without tokens twice."""
+        model, recipe = get(cell, "model"), self.plan.tokens_recipe(cell)
+        own = self._images(model, self.plan.models[model]["dataset"], self.plan.train_store(cell), _TRAINING)
+        n = recipe["steps"] * recipe["batch_size"]
+        return self._pass(own, n, _felt(recipe["attack"]) + 2 * BACK + 2, recipe["batch_size"], "gradient")
+
     # Passes through networks
+
+    def drift(self, cell: Any) -> Load:
+        """An attack on features, and passes of three models that compare them."""
+        images, options = self.config["drift"]["images"], self.plan.drifts[get(cell, "drift")]
+        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.test_store(cell), _HELD_OUT)
+        found = self._pass(
+            held, min(held.n, images or held.n), _felt(options) + 5, self.config["drift"]["batch_size"], "gradient"
+        )
+        return found + Load(mb=found.mb + 24 * held.net.parameters)
 
     def attack(self, cell: Any) -> Load:
         """The attack, and the passes that judge its result."""

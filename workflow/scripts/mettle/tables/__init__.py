@@ -16,6 +16,7 @@ from mettle.tables.cells import (
     CONVERGENCE,
     COST,
     DENSE_MANIFEST,
+    DRIFT,
     EFFECTIVENESS,
     EPOCHS,
     EXAMPLES,
@@ -30,6 +31,7 @@ from mettle.tables.cells import (
     ROBUSTNESS,
     SEMANTICS,
     SUBGROUPS,
+    TOKENS_STEPS,
     TRANSFER_EPOCHS,
 )
 from mettle.tables.columns import CLASSES, KEYS, RESULT, VECTOR, Column, Table, keys
@@ -49,6 +51,7 @@ __all__ = [
     "CORRUPT",
     "COST",
     "DENSE_MANIFEST",
+    "DRIFT",
     "EFFECTIVENESS",
     "EPOCHS",
     "EXAMPLES",
@@ -66,6 +69,7 @@ __all__ = [
     "ROBUSTNESS",
     "SEMANTICS",
     "SUBGROUPS",
+    "TOKENS_STEPS",
     "TRANSFER_EPOCHS",
     "VECTOR",
     "Column",

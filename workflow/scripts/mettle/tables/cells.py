@@ -143,6 +143,49 @@ TRANSFER_EPOCHS = Table(
     },
 )
 
+TOKENS_STEPS = Table(
+    "tokens_steps",
+    "One row per update of a training of robustness tokens. Similarities are of features with tokens to those of the "
+    "clean image without tokens, before the update, mean over the images of the batch.",
+    keys("model")
+    | {
+        "step": Column(INT, "update, from 0"),
+        "lr": Column(FLOAT, "learning rate of the update"),
+        "invariance": Column(FLOAT, "similarity on clean images", "cosine"),
+        "adversarial": Column(FLOAT, "similarity on attacked images", "cosine"),
+        "plain": Column(FLOAT, "similarity on attacked images without tokens", "cosine"),
+        "image_mse": Column(FLOAT, "mean squared error of attacked images", "pixel range [0, 1], squared"),
+        "n": Column(INT, "images"),
+    },
+)
+
+
+def _alike(prefix: str, of: str, to: str) -> dict[str, Column]:
+    """How alike features are to others."""
+    where = f"features of the {of} to those of the {to}"
+    return {
+        f"{prefix}channels": Column(FLOAT, f"{where}: cosine over channels, mean over tokens", "cosine"),
+        f"{prefix}tokens": Column(FLOAT, f"{where}: cosine over tokens, mean over channels", "cosine"),
+        f"{prefix}class_token": Column(FLOAT, f"{where}: cosine of the class tokens", "cosine"),
+        f"{prefix}mse": Column(FLOAT, f"{where}: mean squared error"),
+    }
+
+
+DRIFT = Table(
+    "drift",
+    "One row per image: how alike features of a model are before and after an attack on features. `base` is the model "
+    "without robustness tokens, for a model that has none itself.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "id")
+    | {"through": Column(STR, "model whose features the attack changed")}
+    | _alike("", "attacked image", "clean image")
+    | _alike("base_", "attacked image", "clean image by the base")
+    | _alike("clean_", "clean image", "clean image by the base")
+    | {
+        "distance": Column(FLOAT, "distance between attacked and clean image in `norm`", "pixel range [0, 1]"),
+        "queries": Column(INT, "forward passes of the attack for the image"),
+    },
+)
+
 ATTACK = Table(
     "attack",
     "One row per image: the model's prediction before and after an attack.",
@@ -334,6 +377,8 @@ CELLS = [
     PERTURBED,
     EPOCHS,
     TRANSFER_EPOCHS,
+    TOKENS_STEPS,
+    DRIFT,
     ATTACK,
     EFFECTIVENESS,
     CONVERGENCE,

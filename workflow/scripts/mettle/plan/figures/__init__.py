@@ -1,8 +1,14 @@
 """Every figure and summary table by name."""
 
-from mettle.plan.figures import accuracy, light_recipe, robustness, universality
+from mettle.plan.figures import accuracy, light_recipe, robustness, tokens, universality
 from mettle.plan.figures.figure import Figure
 
-FIGURES: dict[str, Figure] = {**accuracy.FIGURES, **universality.FIGURES, **light_recipe.FIGURES, **robustness.FIGURES}
+FIGURES: dict[str, Figure] = {
+    **accuracy.FIGURES,
+    **universality.FIGURES,
+    **light_recipe.FIGURES,
+    **robustness.FIGURES,
+    **tokens.FIGURES,
+}
 
 __all__ = ["FIGURES", "Figure"]

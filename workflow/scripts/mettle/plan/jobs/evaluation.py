@@ -4,8 +4,8 @@ from typing import Any
 
 from mettle import schema
 from mettle.corruptions import ALL, SEVERITIES
-from mettle.plan import corrupted, extras, given
-from mettle.plan.cells import Cells, get
+from mettle.plan import corrupted, extras, given, hardened
+from mettle.plan.cells import Cells, get, weights_of
 from mettle.plan.sheets import Row
 
 
@@ -113,6 +113,39 @@ class Evaluation(Cells):
     def image_sets(self) -> str:
         """Regular expression of the image sets that models are represented on."""
         return f"natural|train|inverted-(?:{self.pattern(self.models)})"
+
+    def drift(self, wildcards: Any) -> Row:
+        """Options of an attack on features, as far as numbers depend on them."""
+        return {key: value for key, value in self.drifts[get(wildcards, "drift")].items() if key != "through"}
+
+    def attacked_through(self, wildcards: Any) -> str:
+        """Model whose features an attack on a model's features changes."""
+        model, through = get(wildcards, "model"), self.drifts[get(wildcards, "drift")]["through"]
+        if through == hardened.SELF:
+            return model
+        return through if through != hardened.BASE else self.foundation(model)
+
+    def foundation_weights(self, wildcards: Any) -> list[str]:
+        """Weights of the network that a model has, without tokens."""
+        return [weights_of(self.foundation(get(wildcards, "model")))]
+
+    def through_weights(self, wildcards: Any) -> list[str]:
+        """Weights of the model that an attack on features goes through, and what they stand on.
+
+        Raises
+        ------
+        ValueError
+            If the attack goes through a model with another input than the model's.
+        """
+        model, through = get(wildcards, "model"), self.attacked_through(wildcards)
+        own, other = (self.preprocessing({"model": name})["input"] for name in (model, through))
+        for key in ("size", "resize", "interpolation"):
+            if own[key] != other[key]:
+                raise ValueError(
+                    f"configuration: drift.attacks.{get(wildcards, 'drift')}.through: '{through}' takes images with "
+                    f"{key} {other[key]}, '{model}' with {own[key]}: name a model with the same input"
+                )
+        return [weights_of(through), *self.stands_on({"model": through})]
 
     def held_out(self, wildcards: Any) -> list[str]:
         """Held-out images of a data set."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from mettle import files, schema
 from mettle.plan import given
-from mettle.plan.cells import Cells, get
+from mettle.plan.cells import Cells, get, weights_of
 from mettle.plan.sheets import Row
 from mettle.typed import ModelRow
 
@@ -50,7 +50,7 @@ class Training(Cells):
     def base_weights(self, wildcards: Any) -> list[str]:
         """Weights that the training of a model starts from; none for most."""
         base = self.models[get(wildcards, "model")].get("base")
-        return [f"results/train/{base}/weights.safetensors"] if base else []
+        return [weights_of(base)] if base else []
 
     def model_row(self, wildcards: Any) -> ModelRow:
         """Row of a model with the number of classes of its data set."""
@@ -62,6 +62,15 @@ class Training(Cells):
         row = self.model_row(wildcards)
         found = {key: row[key] for key in (*_OF_WEIGHTS, "base", "transfer") if key in row}
         return found | self._code(row) | self._loss_code(wildcards)
+
+    def tokens_row(self, wildcards: Any) -> Row:
+        """Columns of its row that robustness tokens depend on, or that their metadata contain."""
+        row = self.models[get(wildcards, "model")]
+        return {key: row[key] for key in ("model", "base", "recipe", "threat", "eps", "seed")}
+
+    def tokens_recipe(self, wildcards: Any) -> Row:
+        """Their recipe."""
+        return self.recipes.of(self.models[get(wildcards, "model")])
 
     def train_targets(self, wildcards: Any) -> list[str]:
         """Targets beside the training images of a model of a dense task."""

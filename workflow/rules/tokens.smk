@@ -1,0 +1,71 @@
+"""
+Trains robustness tokens for frozen networks, and measures how far attacks move features.
+
+INPUTS:   results/train/{model}/weights.safetensors (of the base, for tokens)
+          results/prep/{dataset}/{split}.lmdb (and .parquet)
+OUTPUTS:  results/train/{model}/weights.safetensors
+          results/train/{model}/steps.parquet
+          results/drift/{dataset}/{model}/{drift}.parquet
+"""
+
+
+rule tokens:
+    """Train robustness tokens for the frozen network of a base; a killed job resumes where it was."""
+    input:
+        train=ancient(images_of(PLAN.train_store)),
+        train_manifest=manifests_of(PLAN.train_store),
+        base=PLAN.base_weights,
+    output:
+        weights="results/train/{model}/weights.safetensors",
+        steps="results/train/{model}/steps.parquet",
+    log:
+        "logs/tokens/{model}.log",
+    benchmark:
+        "benchmarks/results/tokens/{model}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.hardened),
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("tokens"),
+        runtime=ASKED.minutes("tokens"),
+    params:
+        revision=1,
+        model=PLAN.tokens_row,
+        recipe=PLAN.tokens_recipe,
+        resume="results/.resume/{model}",
+    script:
+        "../scripts/tokens.py"
+
+
+rule drift:
+    """Attack the features of held-out images, and compare them with those of clean images, one row per image."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        through=PLAN.through_weights,
+        base=PLAN.foundation_weights,
+        images=ancient(images_of(PLAN.test_store)),
+        manifest=manifests_of(PLAN.test_store),
+    output:
+        "<results>/drift/{dataset}/{model}/{drift}.parquet",
+    log:
+        "<logs>/drift/{dataset}/{model}/{drift}.log",
+    benchmark:
+        "<benchmarks>/drift/{dataset}/{model}/{drift}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("drift"),
+        runtime=ASKED.minutes("drift"),
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        split=PLAN.test_split,
+        through=PLAN.attacked_through,
+        attack=PLAN.drift,
+        sample=PLAN.config["drift"]["images"],
+        precision=PLAN.config["precision"],
+        batch_size=uncounted(PLAN.config["drift"]["batch_size"]),
+        resume=PLAN.state("drift/{dataset}/{model}/{drift}"),
+    script:
+        "../scripts/drift.py"

@@ -1,0 +1,28 @@
+"""Attacks on features: the entries of `drift.attacks`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mettle import schema
+from mettle.plan import hardened
+from mettle.typed import FeatureAttack, ModelRow
+
+
+def entries(config: Mapping[str, Any], models: Mapping[str, ModelRow]) -> dict[str, FeatureAttack]:
+    """The entries of `drift.attacks` by name, checked, with defaults.
+
+    Raises
+    ------
+    ValueError
+        For an entry that is wrong, or goes through a model that is unknown.
+    """
+    found = {}
+    for name, content in config["drift"]["attacks"].items():
+        where = f"configuration: drift.attacks.{name}"
+        options = schema.check(content, "feature_attack", where)
+        hardened.check_attack(options, f"{where}.")
+        known = {hardened.BASE, hardened.SELF, *models}
+        if (through := options["through"]) not in known:
+            raise ValueError(f"{where}.through: unknown model '{through}'{schema.suggest(through, known)}")
+        found[name] = options
+    return found

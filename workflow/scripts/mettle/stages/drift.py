@@ -1,0 +1,89 @@
+"""
+How far attacks move features: those of attacked images beside those of clean ones, and beside those of the base.
+
+Pulfer, Belousov & Voloshynovskiy 2024 (arXiv:2503.10191); what training of tokens raises, on held-out images.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mettle.digests import sha256_of
+from mettle.evaluation import Batch, Evaluation, Opened
+from mettle.flow.parts import Parts
+from mettle.models.features import Features
+from mettle.perturb import Draws, norm
+from mettle.perturb.features import LIKENESS, attack, of_class_token
+from mettle.typed import FeatureAttack
+
+
+def drift(
+    evaluation: Evaluation,
+    weights: dict[str, str | Path],
+    keys: dict[str, Any],
+    options: FeatureAttack,
+    sample: int | None,
+    resume: str | Path,
+) -> dict[str, Any]:
+    """Columns of the table of drift.
+
+    Parameters
+    ----------
+    evaluation : the model and the held-out images
+    weights : of the model that the attack goes through (`through`) and of the one without tokens (`base`)
+    keys : dataset, split, model, attack, through
+    options : of the attack, with defaults filled in
+    sample : images, the same for every model; None for all
+    resume : folder for the answers to finished batches; a killed job resumes from them with the same result
+
+    Returns
+    -------
+    dict
+        One entry per image, in the order of the store.
+    """
+    opened, job = evaluation.open(scored=False), evaluation.job
+    own, through, base = (_features(evaluation, opened, path) for path in (None, weights["through"], weights["base"]))
+    chosen = opened.split(opened.sample(sample))
+    parts = Parts(resume, [*evaluation.made_from, options, *map(sha256_of, weights.values())], len(chosen))
+    if parts.done:
+        job.say(f"resuming: {len(parts.done)} of {len(chosen)} batches are done")
+    opened.say(sum(map(len, chosen)))
+    left = opened.batches([chosen[i] for i in parts.left], "attack")
+    for number, batch in zip(parts.left, left, strict=True):
+        parts.save(number, _batch(opened, batch, (own, through, base), options))
+    columns = parts.collect()
+    n = len(columns["id"])
+    constant = keys | {"norm": options["norm"], "eps": float(options["eps"])}
+    return {key: [value] * n for key, value in constant.items()} | columns
+
+
+def _features(evaluation: Evaluation, opened: Opened, path: str | Path | None) -> nn.Module:
+    model = opened.model if path is None else evaluation.on(path, evaluation.images).open(scored=False).model
+    return opened.policy.place(Features(model)).eval()
+
+
+@torch.no_grad()
+def _batch(
+    opened: Opened, batch: Batch, three: tuple[nn.Module, nn.Module, nn.Module], options: FeatureAttack
+) -> dict[str, np.ndarray]:
+    """Columns of one batch; features are compared in fp32."""
+    own, through, base = three
+    draws = Draws(opened.job.seed, batch.ids, opened.policy.device)
+    seen = through(batch.images)
+    images, queries = attack(through, batch.images, seen, options, draws, opened.policy)
+    clean, attacked, plain = own(batch.images), own(images), base(batch.images)
+    found = compared(attacked, clean, "") | compared(attacked, plain, "base_") | compared(clean, plain, "clean_")
+    distance = norm(options["norm"]).distance(images.double() - batch.images.double())
+    columns = {"id": torch.tensor(batch.ids)} | found | {"distance": distance, "queries": queries}
+    return {key: value.cpu().numpy() for key, value in columns.items()}
+
+
+def compared(features: Tensor, others: Tensor, prefix: str) -> dict[str, Tensor]:
+    """How alike features (n, tokens, d) are to others, each (n,): cosines by axis, of the class token, squared error."""
+    features, others = features.double(), others.double()
+    found = {name: likeness(features, others) for name, likeness in LIKENESS.items()}
+    found |= {"class_token": of_class_token(features, others), "mse": (features - others).square().mean((1, 2))}
+    return {prefix + key: value for key, value in found.items()}

@@ -1,0 +1,69 @@
+"""Rows of the figures of robustness tokens."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mettle.seeds import derive
+from mettle.tasks.scores.score import result, samples
+
+Row = dict[str, Any]
+
+# Measures of the table of features by the column of `drift` that they are the mean of.
+_OF = {"base": "base_", "own": "", "clean": "clean_"}
+_AXES = {"": "channels", "_tokens": "tokens", "_class_token": "class_token"}
+_DRAWS = 1000
+
+
+def training(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Similarities by step, and published ones behind them.
+
+    Parameters
+    ----------
+    cells : rows of the table `tokens_steps`
+    options : of the figure, with `rows`, the label and number of tokens of every model
+    beside : table of published objectives, or none
+    """
+    cells = cells.assign(objective=cells["invariance"] + cells["adversarial"])
+    columns = ["invariance", "adversarial", "plain", "objective"]
+    long = cells.melt(["model", "step"], columns, var_name="measure")
+    ours = [row | {"source": None} | _named(options, row["model"]) for row in long.to_dict("records")]
+    published = [row for path in beside for row in pd.read_csv(path, sep="\t", comment="#").to_dict("records")]
+    return ours + [row | {"measure": "objective", "label": f"{row['model']} (published)"} for row in published]
+
+
+def features(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Means over images with intervals, by model and attack.
+
+    Parameters
+    ----------
+    cells : rows of the table `drift`
+    options : of the figure, with `seed`, and `rows`, about every model
+    beside : nothing
+    """
+    found = []
+    keys = ["dataset", "split", "model", "attack", "norm", "eps", "through"]
+    for key, rows in cells.groupby(keys, sort=False):
+        told, model = dict(zip(keys, key, strict=True)), key[2]
+        told |= _named(options, model) | {"trained": options["rows"][model]["steps"]}
+        plain = cells[(cells["model"] == options["rows"][model]["base"]) & (cells["attack"] == told["attack"])]
+        found += [told | {"measure": measure} | value for measure, value in _measured(rows, plain, options["seed"])]
+    return found
+
+
+def _named(options: Row, model: str) -> Row:
+    return {key: options["rows"][model][key] for key in ("label", "n_tokens")}
+
+
+def _measured(rows: pd.DataFrame, plain: pd.DataFrame, seed: int) -> list[tuple[str, Row]]:
+    """Measures of a cell and their results; the same images are drawn for every model."""
+    weights = samples(len(rows), _DRAWS, np.random.default_rng(derive(seed, "tokens_features")))
+    values = {f"{name}{axis}": rows[f"{of}{column}"] for name, of in _OF.items() for axis, column in _AXES.items()}
+    paired = rows.merge(plain, on="id", suffixes=("", "_plain"), validate="one_to_one")
+    values |= {
+        f"gain{axis}": paired[f"base_{column}"] - paired[f"base_{column}_plain"] for axis, column in _AXES.items()
+    }
+    means = {name: weights @ value.to_numpy() / len(rows) for name, value in values.items()}
+    return [(name, result(mean, len(rows), "")) for name, mean in means.items()]

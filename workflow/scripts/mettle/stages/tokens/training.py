@@ -1,0 +1,178 @@
+"""A running training of robustness tokens: tokens, optimiser, progress, and the state that the rest depends on."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mettle import models, tables
+from mettle.data.loading import batches, evaluation_images, shuffled
+from mettle.data.store import Store
+from mettle.digests import fingerprint, sha256_of
+from mettle.flow import Job
+from mettle.models import tokens
+from mettle.models.checkpoint import Checkpoint
+from mettle.models.features import Features
+from mettle.models.weights import REQUIRED, TOKENS, read
+from mettle.perturb import Draws
+from mettle.perturb.features import LIKENESS, attack
+from mettle.seeds import derive
+from mettle.typed import ModelRow, TokensOptimizer, TokensRecipe
+
+# Metadata of the base that its tokens have too, where it has them.
+_OF_BASE = (*REQUIRED, "task", "dataset", "class_names", "code")
+
+
+class Training:
+    """Tokens, optimiser and progress of a training; parameters as those of `harden`."""
+
+    def __init__(self, row: ModelRow, recipe: TokensRecipe, images: Store, base: str | Path, job: Job) -> None:
+        self.row, self.recipe, self.job, self.seed = row, recipe, job, row["seed"]
+        self.policy = models.policy(job.threads, recipe["precision"], job.needs_cuda)
+        model, self.base_about = models.load(base)
+        self.base_sha256 = sha256_of(base)
+        self.images = evaluation_images(images, self.base_about)
+        model.requires_grad_(False)
+        self.tokens = tokens.attach(model.network, self._initial(model.network), recipe["position"])
+        self.model = self.policy.place(Features(model)).eval()
+        self.optimizer = _optimizer([self.tokens], recipe["optimizer"])
+        self.step = 0
+        self.rows: list[dict[str, Any]] = []
+        parts = [row, recipe, images.digest, self.base_sha256, torch.__version__, self.policy.device.type]
+        self.fingerprint = fingerprint(parts)
+
+    def _initial(self, network: torch.nn.Module) -> Tensor:
+        generator = torch.Generator().manual_seed(derive(self.seed, "init"))
+        shape = (1, self.recipe["n"], tokens.width_of(network))
+        return self.recipe["init_std"] * torch.randn(shape, generator=generator)
+
+    # Steps
+
+    def finish(self, checkpoint: Checkpoint) -> None:
+        """The remaining steps."""
+        left = list(itertools.islice(self._order(), self.step, self.recipe["steps"]))
+        found = batches(self.images, left, self.job.threads - 1)
+        text = f"{self.row['model']}, {self.recipe['n']} tokens"
+        for images, _, ids in self.job.progress(found, text, len(left)):
+            self._update(self.policy.move(images), ids)
+            checkpoint.keep(self.state)
+
+    def _order(self) -> Iterator[np.ndarray]:
+        """Batches without end: every image once, in an order of its own, then again."""
+        size = self.recipe["batch_size"]
+        for epoch in itertools.count():
+            yield from shuffled(len(self.images), size, self.seed, epoch)
+
+    def _update(self, images: Tensor, ids: Tensor) -> None:
+        recipe, likeness = self.recipe, LIKENESS[self.recipe["attack"]["similarity"]]
+        with tokens.without(self.model.model.network), torch.no_grad(), self.policy.autocast():
+            clean = self.model(images).float()
+        attacked = self._attacked(images, clean, ids)
+        rate = self._set_rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.policy.autocast():
+            invariance = likeness(self.model(images).float(), clean).mean()
+            adversarial = likeness(self.model(attacked).float(), clean).mean()
+        loss = -(recipe["invariance"] * invariance + adversarial)
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"tokens of {self.row['model']}: the loss is {loss.item()} at step {self.step}: lower optimizer.lr "
+                f"({recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}'"
+            )
+        if self.tokens.numel():
+            loss.backward()
+            self.optimizer.step()
+        with tokens.without(self.model.model.network), torch.no_grad(), self.policy.autocast():
+            plain = likeness(self.model(attacked).float(), clean).mean()
+        self._add_row(rate, invariance, adversarial, plain, (attacked - images).square().mean(), len(images))
+
+    def _attacked(self, images: Tensor, clean: Tensor, ids: Tensor) -> Tensor:
+        """Attacked images, through the network without tokens or with them as they are now."""
+        options = self.recipe["attack"]
+        draws = Draws(derive(self.seed, "attack", self.step), ids, images.device)
+        if options["through"] == "self":
+            return attack(self.model, images, clean, options, draws, self.policy)[0]
+        with tokens.without(self.model.model.network):
+            return attack(self.model, images, clean, options, draws, self.policy)[0]
+
+    def _set_rate(self) -> float:
+        rate = rate_at(self.step, self.recipe["steps"], self.recipe["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def _add_row(self, rate: float, *found: Any) -> None:
+        invariance, adversarial, plain, error, n = found
+        entry = {"model": self.row["model"], "step": self.step, "lr": rate}
+        entry |= {"invariance": invariance.item(), "adversarial": adversarial.item(), "plain": plain.item()}
+        self.rows.append(entry | {"image_mse": error.item(), "n": n})
+        self.step += 1
+        if self.step % 50 == 0:
+            self.job.say(sentence(self.rows[-50:]))
+
+    # Its end, and its state
+
+    def write(self, weights: Path, steps: str | Path) -> None:
+        """Write the outputs of a finished training."""
+        tables.write(steps, tables.TOKENS_STEPS, self.rows, self.job.provenance)
+        models.save(weights, {TOKENS: self.tokens}, self._about())
+
+    def _about(self) -> dict[str, Any]:
+        found = {key: self.base_about[key] for key in _OF_BASE if key in self.base_about}
+        found |= {key: self.row[key] for key in ("model", "base", "recipe", "threat", "eps", "seed")}
+        found |= {"kind": TOKENS, "n": self.recipe["n"], "position": self.recipe["position"]}
+        found |= {"width": self.tokens.shape[-1], "base_sha256": self.base_sha256}
+        found |= {"similarity": self.recipe["attack"]["similarity"], "recipe_sha256": fingerprint(self.recipe)}
+        return found | {"training": self.fingerprint, "provenance": self.job.provenance}
+
+    def is_done(self, weights: str | Path) -> bool:
+        """Whether a file has the tokens of exactly this training: recipe, data, base, seed."""
+        return Path(weights).exists() and read(weights)[1].get("training") == self.fingerprint
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        found = {"step": self.step, "rows": self.rows, "tokens": self.tokens.detach()}
+        return found | {"optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a saved state."""
+        with torch.no_grad():
+            self.tokens.copy_(state["tokens"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.rows = state["step"], state["rows"]
+
+
+def _optimizer(parameters: list[Tensor], options: TokensOptimizer) -> torch.optim.Optimizer:
+    kinds = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+    return kinds[options["name"]](parameters, lr=options["lr"])
+
+
+def rate_at(step: int, steps: int, options: TokensOptimizer) -> float:
+    """Learning rate of an update.
+
+    Parameters
+    ----------
+    step : number of the update, from 0
+    steps : number of updates
+    options : lr, decay, warmup_steps
+    """
+    warm = options["warmup_steps"]
+    if step < warm:
+        return options["lr"] * (step + 1) / warm
+    if options["decay"] == "none":
+        return options["lr"]
+    return options["lr"] * (1 + math.cos(math.pi * (step - warm) / (steps - warm))) / 2
+
+
+def sentence(rows: list[dict[str, Any]]) -> str:
+    """Means over some steps in words."""
+    mean = {key: sum(row[key] for row in rows) / len(rows) for key in ("invariance", "adversarial", "plain")}
+    return (
+        f"step {rows[-1]['step'] + 1}: similarity to clean features without tokens {mean['invariance']:.3f} on clean "
+        f"images, {mean['adversarial']:.3f} on attacked ones ({mean['plain']:.3f} without tokens)"
+    )
