@@ -256,7 +256,8 @@ def test_drop_path_is_refused_by_networks_without(arch):
 
 # Width of the penultimate vector and millions of parameters, as published: He et al. 2016, Zagoruyko & Komodakis 2016,
 # Huang et al. 2017, Xie et al. 2017, Simonyan & Zisserman 2015, Wu et al. 2022; Salman et al. 2020 for wide_resnet50_4;
-# El-Nouby et al. 2021, Touvron et al. 2021, Liu et al. 2022, and RobustBench for the wide ResNets of 10 classes.
+# El-Nouby et al. 2021, Touvron et al. 2021, Liu et al. 2022, and RobustBench for the wide ResNets of 10 classes; of
+# DINOv2 the authors' files, with a head of 1000 classes.
 PAPER = {
     "resnet18": (512, 11.7),
     "resnet50": (2048, 25.6),
@@ -278,6 +279,14 @@ PAPER = {
     "resnext152_32x8d": (2048, 119.97),
     "convnext_tiny": (768, 28.59),
     "deit_small_patch16_224": (384, 22.05),
+    "dinov2_vits14": (384, 22.44),
+    "dinov2_vitb14": (768, 87.35),
+    "dinov2_vitl14": (1024, 305.39),
+    "dinov2_vitg14": (1536, 1138.02),
+    "dinov2_vits14_reg": (384, 22.44),
+    "dinov2_vitb14_reg": (768, 87.35),
+    "dinov2_vitl14_reg": (1024, 305.40),
+    "dinov2_vitg14_reg": (1536, 1138.02),
 }
 CIFAR = {
     "xcit_small_12_p8_32": (384, 25.87),

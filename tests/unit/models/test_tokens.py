@@ -107,7 +107,7 @@ def test_only_tokens_get_gradients_from_a_frozen_network():
     ("build", "given", "message"),
     [
         (lambda: network("vit_tiny_patch16_224"), values(width=16), r"^tokens of width 16 do not fit VisionTransformer of width 32$"),
-        (lambda: models.build("resnet8", 5, 32), values(), r"^CifarResNet is no Vision Transformer of timm, so it takes"),
+        (lambda: models.build("resnet8", 5, 32), values(), r"^CifarResNet is no vision transformer of timm, so it has no class token and patch tokens: choose "),
         (lambda: network(ROTARY), values(), r"^Eva rotates all tokens but the first .*: set position to registers"),
     ],
     ids=["width", "not a ViT", "rotary"],

@@ -102,6 +102,15 @@ def _xcit_32(stride: int, **width: int) -> Build:
     return _timm("xcit_small_12_p16_224", partial(restride, stride=stride), **width)
 
 
+def _dinov2(kind: str, registers: bool = False) -> Build:
+    def build(classes: int, size: int | tuple[int, int], **options: Any) -> nn.Module:
+        from mettle.models import dinov2
+
+        return dinov2.create(kind, classes, size, registers=registers, **options)
+
+    return build
+
+
 def _wrn(blocks: int, factor: int) -> Build:
     return lambda classes, size: WideResNet(classes, blocks, factor)
 
@@ -112,6 +121,8 @@ _SIMONYAN = "Simonyan & Zisserman 2015, arXiv:1409.1556"
 _ZAGORUYKO = "Zagoruyko & Komodakis 2016, arXiv:1605.07146"
 _NOUBY = "El-Nouby et al. 2021, arXiv:2106.09681"
 _LIGHT = "Debenedetti et al. 2023, arXiv:2209.07399"
+_OQUAB = "Oquab et al. 2023, arXiv:2304.07193"
+_DARCET = "Darcet et al. 2023, arXiv:2309.16588"
 _BAI = "Bai et al. 2021, arXiv:2111.05464"
 # Width of XCiT-M and -L; timm has -S of depth 12 only.
 _M, _L = {"embed_dim": 512}, {"embed_dim": 768, "num_heads": 16}
@@ -182,6 +193,9 @@ ARCHITECTURES = {
         "pre-activation ResNet",
         "He et al. 2016, arXiv:1603.05027",
     ),
+    # Frozen backbones: timm's weights, with the authors' position embeddings.
+    **{f"dinov2_vit{kind}14": Architecture(_dinov2(kind), "ViT", _OQUAB) for kind in "sblg"},
+    **{f"dinov2_vit{kind}14_reg": Architecture(_dinov2(kind, registers=True), "ViT", _DARCET) for kind in "sblg"},
 }
 schema.check_registry("models.arch", ARCHITECTURES)
 

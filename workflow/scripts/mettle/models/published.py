@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mettle.models import copies, normaliser, renamed, swin, unpickled
+from mettle.models import copies, dinov2_names, normaliser, renamed, swin, unpickled
 from mettle.models.normaliser import Normaliser
 from mettle.models.weights import COUNTER
 from mettle.schema import check_registry
@@ -42,6 +42,7 @@ FORMATS = {
     "bai": Format(renamed.bai, "names of the GELU ResNet-50 of Bai et al. 2021"),
     "swin": Format(swin.official, "names of the Swin Transformer's authors"),
     "openmmlab": Format(swin.openmmlab, "names of OpenMMLab's Swin Transformer"),
+    "dinov2": Format(dinov2_names.to_timm, "names of DINOv2's authors"),
 }
 check_registry("models.format", FORMATS)
 
@@ -76,11 +77,14 @@ def read(path: str | Path, network: nn.Module, form: str = "") -> Published:
     Raises
     ------
     ValueError
-        If the file is not a complete checkpoint, or it is unclear which entries are the weights and the normaliser.
+        If the file is not a complete checkpoint, it is unclear which entries are the weights and the normaliser, or the
+        network has another number of registers.
     """
     content = _opened(path)
     try:
-        return _found(content, network.state_dict().keys(), [form] if form else list(FORMATS))
+        found = _found(content, network.state_dict().keys(), [form] if form else list(FORMATS))
+        dinov2_names.check_registers(found.state, network)
+        return found
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -91,7 +95,7 @@ def _found(content: Any, names: Set[str], forms: list[str]) -> Published:
     label = _chosen(sets, needed, forms) if sets else _refuse(content)
     form, state, fits = _fitting(sets[label], needed, forms)
     if not fits:
-        return Published(copies.nearest(state, needed, FORMATS[form].rename), None, label, "nothing")
+        return Published(_nearest(state, needed, forms), None, label, "nothing")
     prefix = copies.one(fits, needed)
     spare = {f"{prefix}{name}": value for name, value in fits[prefix].items() if name not in names}
     beside = {name: value for name, value in state.items() if not name.startswith(tuple(fits))}
@@ -106,13 +110,23 @@ def _found(content: Any, names: Set[str], forms: list[str]) -> Published:
 
 
 def _fitting(state: State, needed: Set[str], forms: list[str]) -> tuple[str, State, dict[str, State]]:
-    """The first format under whose names the network is there, the state, and its copies by prefix, or no copies."""
+    """The format under whose names the network is there, the state, and its copies by prefix, or no copies.
+
+    Of several formats, the first of those that leave the fewest entries over.
+    """
     state = copies.plain(state)
     for names in (state, copies.plain(state, "module")):  # a part of the network alone may be data-parallel
-        for form in forms:
-            if fits := copies.find(names, needed, FORMATS[form].rename):
-                return form, names, fits
+        found = {form: fits for form in forms if (fits := copies.find(names, needed, FORMATS[form].rename))}
+        if found:
+            form = min(found, key=lambda form: min(len(under) for under in found[form].values()))
+            return form, names, found[form]
     return forms[0], state, {}
+
+
+def _nearest(state: State, needed: Set[str], forms: list[str]) -> State:
+    """What a state has of a network, under the names of the first format that leaves the fewest lacking and over."""
+    found = [copies.nearest(state, needed, FORMATS[form].rename) for form in forms]
+    return max(found, key=lambda under: (len(needed & under.keys()), -len(under)))
 
 
 def _sentence(label: str, prefix: str, form: str, normal: Normaliser | None, left: list[str]) -> str:

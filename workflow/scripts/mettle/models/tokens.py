@@ -1,5 +1,5 @@
 """
-Robustness tokens: extra tokens, the same for every image, that a frozen Vision Transformer sees beside its own.
+Robustness tokens: extra tokens, the same for every image, that a frozen vision transformer sees beside its own.
 
 Pulfer, Belousov & Voloshynovskiy 2024 (arXiv:2503.10191).
 """
@@ -10,12 +10,11 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-# Where tokens stand in the sequence of a block; attention does not depend on it.
-POSITIONS = ("end", "registers")
+from mettle.models import features
 
 
 def attach(network: nn.Module, values: Tensor, position: str = "end") -> nn.Parameter:
-    """Let every block of a Vision Transformer see tokens; what comes out of it has none.
+    """Let every block of a vision transformer see tokens; what comes out of it has none.
 
     They enter before the first block, after position embeddings and after the normalisation that CLIP has there, and
     get no position embedding. Nothing but the blocks sees them, so pooling, heads and `forward_intermediates` of timm
@@ -23,7 +22,7 @@ def attach(network: nn.Module, values: Tensor, position: str = "end") -> nn.Para
 
     Parameters
     ----------
-    network : a Vision Transformer of timm
+    network : a vision transformer of timm
     values : tokens (1, n, width)
     position : `end`, after all others, or `registers`, behind the class token and registers
 
@@ -35,35 +34,27 @@ def attach(network: nn.Module, values: Tensor, position: str = "end") -> nn.Para
     Raises
     ------
     ValueError
-        If the network is no Vision Transformer, has tokens already, or is of another width.
+        If the network is no vision transformer, has tokens already, or is of another width.
     """
-    blocks = blocks_of(network)
+    features.check(network)
     if hasattr(network, "robustness"):
         raise ValueError("the network has robustness tokens already: name as base the row that has none")
     name, width = type(network).__name__, width_of(network)
     if values.shape[-1] != width:
         raise ValueError(f"tokens of width {values.shape[-1]} do not fit {name} of width {width}")
-    if position == "end" and any(_rotated(block) for block in blocks):
+    if position == "end" and any(_rotated(block) for block in network.blocks):
         raise ValueError(
             f"{name} rotates all tokens but the first by their position in the image: set position to registers, so "
             "that robustness tokens are among the first"
         )
     network.robustness = Tokens(values, network.num_prefix_tokens if position == "registers" else None)
-    network.robustness.watch(blocks)
+    network.robustness.watch(network.blocks)
     return network.robustness.tokens
 
 
-def blocks_of(network: nn.Module) -> Sequence[nn.Module]:
-    """The blocks of a Vision Transformer of timm; ValueError for any other network."""
-    blocks = getattr(network, "blocks", None)
-    if not isinstance(blocks, nn.Sequential | nn.ModuleList) or not hasattr(network, "num_prefix_tokens"):
-        raise ValueError(f"{type(network).__name__} is no Vision Transformer of timm, so it takes no robustness tokens")
-    return blocks
-
-
 def width_of(network: nn.Module) -> int:
-    """Width of the tokens that a Vision Transformer of timm takes; ValueError for any other network."""
-    blocks_of(network)
+    """Width of the tokens that a vision transformer of timm takes; ValueError for any other network."""
+    features.check(network)
     return network.embed_dim
 
 
