@@ -18,6 +18,7 @@ rule attack:
     """Attack a model on the held-out images of its data set, one row per image."""
     input:
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
@@ -48,6 +49,7 @@ rule effectiveness:
     """Attack the checkpoints of a training by PGD with few and with many steps, and by Auto-PGD."""
     input:
         weights=PLAN.kept_weights,
+        base=PLAN.stands_on,
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
@@ -77,6 +79,7 @@ rule convergence:
     """Follow the loss of single images over the steps and random starts of PGD."""
     input:
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
@@ -105,6 +108,7 @@ rule perturb:
     """Store the perturbations of held-out images by an attack, or the attacked images, as an image store."""
     input:
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:
@@ -134,6 +138,7 @@ rule semantics:
     """Classify the perturbations against one model by other models."""
     input:
         judges=PLAN.weights_of_judges,
+        base=PLAN.bases_of_judges,
         images=ancient("<results>/perturb/perturbation/{dataset}/{model}/{attack}.lmdb"),
         manifest="<results>/perturb/perturbation/{dataset}/{model}/{attack}.parquet",
     output:

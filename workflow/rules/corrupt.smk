@@ -15,6 +15,7 @@ rule corrupt:
     """Evaluate a model on held-out images under a set of corruptions, one row per image, type and severity."""
     input:
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         images=ancient(images_of(PLAN.clean_store)),
         manifest=manifests_of(PLAN.clean_store),
         corrupted=ancient(images_of(PLAN.corrupted_stores)),

@@ -68,6 +68,7 @@ rule invert:
     """Invert a model: from each seed to an image that it represents like the target."""
     input:
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         pairs="<results>/pairs/{dataset}.parquet",
         images=ancient(images_of(PLAN.test_store)),
         manifest=manifests_of(PLAN.test_store),
@@ -101,6 +102,7 @@ rule take_inverted:
     input:
         source=PLAN.inverted_source,
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         pairs="<results>/pairs/{dataset}.parquet",
         images=ancient(images_of(PLAN.test_store)),
         manifest=manifests_of(PLAN.test_store),

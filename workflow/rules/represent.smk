@@ -14,6 +14,7 @@ rule represent:
     """Extract logits, predictions and penultimate features of a model on an image set."""
     input:
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         images=ancient(images_of(PLAN.image_set)),
         manifest=manifests_of(PLAN.image_set),
     output:
@@ -41,9 +42,11 @@ rule cross:
     """Extract the same of a model and each model before it in a set, each on images inverted through the other."""
     input:
         weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
         images=ancient("<results>/invert/{dataset}/{model}.lmdb"),
         manifest="<results>/invert/{dataset}/{model}.parquet",
         seen="<results>/represent/{dataset}/inverted-{model}/{model}.parquet",
+        bases_above=PLAN.bases_above,
         weights_above=PLAN.each_above("results/train/{model}/weights.safetensors"),
         images_above=ancient(PLAN.each_above("<results>/invert/{dataset}/{model}.lmdb")),
         manifests_above=PLAN.each_above("<results>/invert/{dataset}/{model}.parquet"),

@@ -3,8 +3,10 @@ Trains robustness tokens for frozen networks, and measures how far attacks move 
 
 INPUTS:   results/train/{model}/weights.safetensors (of the base, for tokens)
           results/prep/{dataset}/{split}.lmdb (and .parquet)
+          published tokens (column source of the models' sheet)
 OUTPUTS:  results/train/{model}/weights.safetensors
           results/train/{model}/steps.parquet
+          results/train/{model}/dinov2.pth (and .yaml)
           results/drift/{dataset}/{model}/{drift}.parquet
 """
 
@@ -36,6 +38,59 @@ rule tokens:
         resume="results/.resume/{model}",
     script:
         "../scripts/tokens.py"
+
+
+rule convert_tokens:
+    """Convert published robustness tokens to weights with metadata."""
+    input:
+        source=PLAN.model_source,
+        base=PLAN.base_weights,
+    output:
+        weights=update("results/train/{model}/weights.safetensors"),
+    log:
+        "logs/convert_tokens/{model}.log",
+    benchmark:
+        "benchmarks/results/convert_tokens/{model}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.converted_tokens),
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("convert_tokens"),
+        runtime=ASKED.minutes("convert_tokens"),
+    params:
+        revision=1,
+        model=PLAN.published_tokens_row,
+        recipe=PLAN.tokens_recipe,
+        sha256=uncounted(PLAN.sha256),
+        said=uncounted(PLAN.said),
+    script:
+        "../scripts/convert_tokens.py"
+
+
+rule registers:
+    """Write DINOv2 with robustness tokens as its authors' checkpoint, in which the tokens are registers."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        base=PLAN.base_weights,
+    output:
+        weights="results/train/{model}/dinov2.pth",
+        config="results/train/{model}/dinov2.yaml",
+    log:
+        "logs/registers/{model}.log",
+    benchmark:
+        "benchmarks/results/registers/{model}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.with_registers),
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("registers"),
+        runtime=ASKED.minutes("registers"),
+    params:
+        revision=1,
+    script:
+        "../scripts/registers.py"
 
 
 rule drift:

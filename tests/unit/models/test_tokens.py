@@ -176,5 +176,5 @@ def test_tokens_of_another_base_are_refused(files, state, changed, message):
 
 def test_a_file_of_tokens_with_something_else_is_refused(files):
     _, save = files
-    with pytest.raises(ValueError, match=r": holds tokens, more instead of tokens$"):
+    with pytest.raises(ValueError, match=r": holds more, tokens instead of tokens$"):
         models.load(save({TOKENS: values(width=128), "more": torch.ones(1)}))

@@ -241,6 +241,7 @@ class ModelRow(TypedDict):
     label: NotRequired[str]
     dataset: str
     arch: str
+    task: str
     recipe: str
     size: NotRequired[int | list[int]]
     resize: NotRequired[int | list[int]]

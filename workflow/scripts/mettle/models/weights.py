@@ -19,6 +19,7 @@ from mettle.models.classifier import Classifier, create
 
 # Metadata that a file must have. `input_range` is always [0, 1]: normalisation is inside the model.
 REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std", "input_range", "threat", "eps")
+PLAIN = ("classification", "features")  # tasks of networks without adapter; those of features have no head
 TOKENS = "tokens"  # kind of files that hold robustness tokens alone, and name of their entry
 # Metadata without effect on results: an existing file with other values of them is kept.
 SAID = ("provenance", "mirror", "licence", "reference", "expected")
@@ -127,7 +128,7 @@ def load(path: str | Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
     for key in ("mean", "std"):
         if not torch.allclose(getattr(model, key).flatten(), torch.tensor(about[key], dtype=torch.float32)):
             raise ValueError(f"{path}: {key} in the weights differs from {about[key]} in the metadata")
-    if isinstance(model, Classifier):
+    if isinstance(model, Classifier) and about["classes"]:
         model.check(path, about["classes"])
     return model.eval(), about
 
@@ -151,7 +152,7 @@ def _hardened(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> nn
 
 def _fresh(about: dict[str, Any]) -> nn.Module:
     """A model of the kind that metadata describe, with random weights."""
-    if (task := about.get("task", "classification")) != "classification":
+    if (task := about.get("task", "classification")) not in PLAIN:
         return adapters.of(task).create({"code": {}} | about, seed=0)
     shape = (about["arch"], about["classes"], about["size"], about["mean"], about["std"])
     return create(*shape, seed=0, code=about.get("code", {}))

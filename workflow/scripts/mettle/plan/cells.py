@@ -1,6 +1,6 @@
 """Cells: the files of models, data sets and attacks, and which of them can exist."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mettle import schema
@@ -8,7 +8,7 @@ from mettle.plan import attacks, classes, corrupted, names
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
-from mettle.plan.sheets import CLASSIFICATION, Row, of_grid
+from mettle.plan.sheets import CLASSIFICATION, FEATURES, PLAIN, Row, of_grid
 
 SHARED = "results"  # stores and weights are here, whatever folder the configuration names
 
@@ -44,6 +44,18 @@ class Cells(Groups):
         model = get(wildcards, "model")
         return [weights_of(self.foundation(model))] if self.has_tokens(model) else []
 
+    def bases_of(self, models: Iterable[str]) -> list[str]:
+        """The same of several models."""
+        return list(dict.fromkeys(path for model in models for path in self.stands_on({"model": model})))
+
+    def bases_above(self, wildcards: Any) -> list[str]:
+        """The same of the models that the model of a cell is compared with."""
+        return self.bases_of(self.names_above(wildcards))
+
+    def bases_of_judges(self, wildcards: Any) -> list[str]:
+        """The same of the models of `judges`."""
+        return self.bases_of(self.judges(wildcards))
+
     def foundation(self, model: str) -> str:
         """The model whose network a model has: that which its tokens are for, or itself."""
         return self.models[model]["base"] if self.has_tokens(model) else model
@@ -68,7 +80,7 @@ class Cells(Groups):
         asked = get(wildcards, "dataset", dataset)
         if asked not in self.datasets or not self.fits(model, asked):
             raise ValueError(f"{self.where(model)}: is a model of '{dataset}', not of '{asked}'")
-        if self.task_of(model) == CLASSIFICATION:  # others take images of any size
+        if self.task_of(model) in PLAIN:  # others take images of any size
             check_fits(self.preprocessing({"model": model}), self.datasets[asked], self.where(model))
         return self.store(asked, "test")
 
@@ -78,9 +90,11 @@ class Cells(Groups):
         Raises
         ------
         ValueError
-            If the labels are not those of the model's classes.
+            If the labels are not those of the model's classes, or it has none.
         """
         model = get(wildcards, "model")
+        if self.task_of(model) == FEATURES:
+            raise ValueError(f"{self.where(model)}: has no head, so it has no answers that can be scored")
         own = self.models[model]["dataset"]
         asked = get(wildcards, "dataset", own)
         held_out = self.test_store(wildcards)

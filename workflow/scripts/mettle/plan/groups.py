@@ -5,7 +5,7 @@ from functools import cached_property
 
 from mettle import schema
 from mettle.plan import classes
-from mettle.plan.sheets import CLASSIFICATION, Row, Sheets
+from mettle.plan.sheets import CLASSIFICATION, PLAIN, Row, Sheets
 
 # The set of the models of one data set, threat and eps: the default that is compared.
 GROUP = "group"
@@ -43,9 +43,20 @@ class Groups(Sheets):
         return [name for name, row in self.models.items() if row["source"] == "train" and self.has_tokens(name)]
 
     @property
+    def converted_tokens(self) -> list[str]:
+        """Models of robustness tokens from a published file."""
+        return [name for name in self._found_elsewhere if self.has_tokens(name)]
+
+    @property
+    def with_registers(self) -> list[str]:
+        """Models of robustness tokens for DINOv2, in whose own format they can be written."""
+        dinov2 = (name for name, row in self.models.items() if row["arch"].startswith("dinov2_vit"))
+        return [name for name in dinov2 if self.has_tokens(name)]
+
+    @property
     def transferred(self) -> list[str]:
         """Models of other tasks that the workflow trains."""
-        return [name for name in self._made_here if self.task_of(name) != CLASSIFICATION]
+        return [name for name in self._made_here if self.task_of(name) not in PLAIN]
 
     @property
     def _made_here(self) -> list[str]:
@@ -54,18 +65,22 @@ class Groups(Sheets):
 
     @property
     def published(self) -> list[str]:
-        """Models whose weights come from a published checkpoint."""
+        """Models whose every weight comes from a published checkpoint."""
+        return [name for name in self._found_elsewhere if not self.has_tokens(name)]
+
+    @property
+    def _found_elsewhere(self) -> list[str]:
         return [name for name, row in self.models.items() if row["source"] != "train"]
 
     @property
     def converted(self) -> list[str]:
-        """Classifiers among them."""
-        return [name for name in self.published if self.task_of(name) == CLASSIFICATION]
+        """Classifiers among them, and networks without a head."""
+        return [name for name in self.published if self.task_of(name) in PLAIN]
 
     @property
     def converted_dense(self) -> list[str]:
         """Models of other tasks among them."""
-        return [name for name in self.published if self.task_of(name) != CLASSIFICATION]
+        return [name for name in self.published if self.task_of(name) not in PLAIN]
 
     @cached_property
     def listed(self) -> list[str]:

@@ -84,11 +84,17 @@ class Recipes:
                 f"{where}: column {next(iter(stated))} is for checkpoints without recipe, but the row names recipe "
                 f"'{row['recipe']}': leave one of the two empty"
             )
+        if row["recipe"] and row.get("task"):
+            raise ValueError(
+                f"{where}: column task is for checkpoints without recipe, but the row names recipe '{row['recipe']}': "
+                "leave one of the two empty"
+            )
         if row["recipe"]:
             recipe = self.get(row["recipe"], where, trains=row["source"] == "train")
             return _with_prime(recipe, where) if row.get("transfer") == "full_prime" else recipe
         if row["model"] not in self._stated:
-            self._stated[row["model"]] = {"input": _preprocessing(stated, where)} | _ball(row, where)
+            task = {"task": row["task"]} if row.get("task") else {}
+            self._stated[row["model"]] = {"input": _preprocessing(stated, where)} | _ball(row, where) | task
         return self._stated[row["model"]]
 
     def _checked(self, layers: Layers) -> Recipe:

@@ -19,6 +19,8 @@ Row = dict[str, Any]
 # Names with another meaning: rows of means and of clean images in tables, folders of unfinished jobs.
 _TAKEN = {"all", "natural", "attack", "corrupt", "cross", "download", "effectiveness", "invert"}
 CLASSIFICATION = "classification"  # the task of models whose recipe names none
+FEATURES = "features"  # the task of networks without a head
+PLAIN = (CLASSIFICATION, FEATURES)  # tasks whose models take images of one size, as classifiers do
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5
 
@@ -196,9 +198,10 @@ class Sheets:
                 check_fits(recipe, self.datasets[mixed], in_recipe)
         by = f", recipe '{row['recipe']}'" if row["recipe"] else ""
         dataset, task = self.datasets[row["dataset"]], recipe.get("task", CLASSIFICATION)
-        dense.check_task(task, dataset, f"{where}{by}")
-        (check_fits if task == CLASSIFICATION else dense.check_fits)(recipe, dataset, f"{where}{by}")
-        if task != CLASSIFICATION:
+        if task != FEATURES:
+            dense.check_task(task, dataset, f"{where}{by}")
+        (check_fits if task in PLAIN else dense.check_fits)(recipe, dataset, f"{where}{by}")
+        if task not in PLAIN:
             dense.check_levels(recipe, f"{where}{by}")
             dense.check_base(row, self.models.get(row.get("base", "")), where)
         self._fill_ball(row, recipe, where)

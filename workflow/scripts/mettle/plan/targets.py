@@ -30,6 +30,8 @@ PATHS = (
     "results/train/{model}/weights.safetensors",
     "results/train/{trained}/epochs.parquet",
     "results/train/{hardened}/steps.parquet",
+    "results/train/{registered}/dinov2.pth",
+    "results/train/{registered}/dinov2.yaml",
     "results/train/{kept}/checkpoints",
     "results/cards/{model}.md",
     "results/attack/{dataset}/{model}/{attack}.parquet",
@@ -67,7 +69,7 @@ PATHS = (
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
-_NARROWER |= {"trained": "model", "hardened": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
+_NARROWER |= {"trained": "model", "hardened": "model", "registered": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {
     "--report",
@@ -253,7 +255,7 @@ def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
 
 def _trained(plan: "Plan", named: Names) -> str | None:
     name = named["trained"]
-    if name in plan.published:
+    if name in plan.published or name in plan.converted_tokens:
         return f"'{name}' is converted, not trained: it has weights only"
     if name in plan.hardened:
         return f"'{name}' has robustness tokens, which are trained by steps: results/train/{name}/steps.parquet"
@@ -266,6 +268,14 @@ def _hardened(plan: "Plan", named: Names) -> str | None:
     if (text := _of_dataset(plan, name, None)) or name in plan.hardened:
         return text
     return f"'{name}' has no robustness tokens: its training is in results/train/{name}/epochs.parquet"
+
+
+def _registered(plan: "Plan", named: Names) -> str | None:
+    """For a model that is unknown, or has no registers to make of tokens."""
+    name = named["registered"]
+    if (text := _of_dataset(plan, name, None)) or name in plan.with_registers:
+        return text
+    return f"'{name}' is no row of robustness tokens for DINOv2, the only networks that have this format"
 
 
 def _kept(plan: "Plan", named: Names) -> str | None:
@@ -371,6 +381,7 @@ _CHECKS: dict[str, Check] = {
     "trained": _trained,
     "kept": _kept,
     "hardened": _hardened,
+    "registered": _registered,
     "drift": _drift,
     "judged": _judged,
     "attack": _attack,

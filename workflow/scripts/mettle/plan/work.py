@@ -57,6 +57,14 @@ class Work:
         """The same; heads weigh up to twice as much as the backbone, and their packages are imported too."""
         return Load(seconds=300, mb=1_000 + 30 * self._network(get(cell, "model")).parameters)
 
+    def convert_tokens(self, cell: Any) -> Load:
+        """The network of the base, into which the tokens have to fit."""
+        return self.convert(cell)
+
+    def registers(self, cell: Any) -> Load:
+        """The network, and a copy of its state."""
+        return self.convert(cell)
+
     def card(self, cell: Any) -> Load:
         """The metadata of a file, and its SHA-256."""
         return Load(seconds=60)

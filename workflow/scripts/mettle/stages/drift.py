@@ -54,8 +54,9 @@ def drift(
     left = opened.batches([chosen[i] for i in parts.left], "attack")
     for number, batch in zip(parts.left, left, strict=True):
         parts.save(number, _batch(opened, batch, (own, through, base), options))
-    columns = parts.collect()
+    columns = {key: None if np.isnan(value).all() else value for key, value in parts.collect().items()}
     n = len(columns["id"])
+    columns = {key: [None] * n if value is None else value for key, value in columns.items()}
     constant = keys | {"norm": options["norm"], "eps": float(options["eps"])}
     return {key: [value] * n for key, value in constant.items()} | columns
 
@@ -75,15 +76,27 @@ def _batch(
     seen = through(batch.images)
     images, queries = attack(through, batch.images, seen, options, draws, opened.policy)
     clean, attacked, plain = own(batch.images), own(images), base(batch.images)
-    found = compared(attacked, clean, "") | compared(attacked, plain, "base_") | compared(clean, plain, "clean_")
+    pairs = {"": (attacked, clean), "base_": (attacked, plain), "clean_": (clean, plain)}
+    class_token = own.model.network.cls_token is not None
+    found: dict[str, Tensor] = {}
+    for prefix, (one, other) in pairs.items():
+        found |= compared(one, other, prefix, class_token=class_token)
     distance = norm(options["norm"]).distance(images.double() - batch.images.double())
     columns = {"id": torch.tensor(batch.ids)} | found | {"distance": distance, "queries": queries}
     return {key: value.cpu().numpy() for key, value in columns.items()}
 
 
-def compared(features: Tensor, others: Tensor, prefix: str) -> dict[str, Tensor]:
-    """How alike features (n, tokens, d) are to others, each (n,): cosines by axis, of the class token, squared error."""
+def compared(features: Tensor, others: Tensor, prefix: str, *, class_token: bool = True) -> dict[str, Tensor]:
+    """How alike features (n, tokens, d) are to others, each (n,): cosines by axis, of the class token, squared error.
+
+    Parameters
+    ----------
+    features, others : to compare
+    prefix : of the names
+    class_token : whether the first token is one; its cosine is NaN without
+    """
     features, others = features.double(), others.double()
     found = {name: likeness(features, others) for name, likeness in LIKENESS.items()}
-    found |= {"class_token": of_class_token(features, others), "mse": (features - others).square().mean((1, 2))}
+    of_class = of_class_token(features, others) if class_token else torch.full((len(features),), torch.nan)
+    found |= {"class_token": of_class, "mse": (features - others).square().mean((1, 2))}
     return {prefix + key: value for key, value in found.items()}

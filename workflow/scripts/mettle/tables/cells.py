@@ -166,7 +166,7 @@ def _alike(prefix: str, of: str, to: str) -> dict[str, Column]:
     return {
         f"{prefix}channels": Column(FLOAT, f"{where}: cosine over channels, mean over tokens", "cosine"),
         f"{prefix}tokens": Column(FLOAT, f"{where}: cosine over tokens, mean over channels", "cosine"),
-        f"{prefix}class_token": Column(FLOAT, f"{where}: cosine of the class tokens", "cosine"),
+        f"{prefix}class_token": Column(FLOAT, f"{where}: cosine of the class tokens; null without", "cosine", True),
         f"{prefix}mse": Column(FLOAT, f"{where}: mean squared error"),
     }
 

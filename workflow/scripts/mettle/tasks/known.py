@@ -5,10 +5,11 @@ from typing import Any
 
 from mettle.tasks.classification import CLASSIFICATION
 from mettle.tasks.detection import DETECTION
+from mettle.tasks.features import FEATURES
 from mettle.tasks.segmentation import SEGMENTATION
 from mettle.tasks.task import Task
 
-TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION)}
+TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION, FEATURES)}
 
 
 def task_of(about: Mapping[str, Any], path: object) -> Task:

@@ -30,7 +30,7 @@ class Task:
     answers : ``answers(outputs, targets)``, what a table stores for each image: columns (n, ...) by name
     table : the table of attacked images; column `clean_x` is the answer `x` to the clean image. None where there is no
         such table
-    score : the number that sums up its answers
+    score : the number that sums up its answers; None where there are none
     native : whether models take images at their own size and answer at that size
     """
 
@@ -42,7 +42,7 @@ class Task:
     logits: bool
     answers: Callable[[Tensor, Tensor], dict[str, Tensor]]
     table: Table | None
-    score: Score
+    score: Score | None
     native: bool = False
 
     def attacked(self, clean: Tensor, outputs: Tensor, targets: Tensor) -> dict[str, Any]:

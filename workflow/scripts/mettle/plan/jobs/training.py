@@ -7,7 +7,7 @@ from typing import Any
 from mettle import files, schema
 from mettle.plan import given
 from mettle.plan.cells import Cells, get, weights_of
-from mettle.plan.sheets import Row
+from mettle.plan.sheets import FEATURES, Row
 from mettle.typed import ModelRow
 
 # Columns that the weights of a model depend on, or that their metadata contain.
@@ -55,7 +55,8 @@ class Training(Cells):
     def model_row(self, wildcards: Any) -> ModelRow:
         """Row of a model with the number of classes of its data set."""
         row = self.models[get(wildcards, "model")]
-        return row | {"classes": self.datasets[row["dataset"]].get("classes")}
+        headless = self.task_of(row["model"]) == FEATURES
+        return row | {"classes": 0 if headless else self.datasets[row["dataset"]].get("classes")}
 
     def trained_row(self, wildcards: Any) -> Row:
         """Columns of its row that the weights of a trained model depend on, or that their metadata contain."""
@@ -67,6 +68,10 @@ class Training(Cells):
         """Columns of its row that robustness tokens depend on, or that their metadata contain."""
         row = self.models[get(wildcards, "model")]
         return {key: row[key] for key in ("model", "base", "recipe", "threat", "eps", "seed")}
+
+    def published_tokens_row(self, wildcards: Any) -> Row:
+        """The same of published tokens."""
+        return self.tokens_row(wildcards) | {"source": self.models[get(wildcards, "model")]["source"]}
 
     def tokens_recipe(self, wildcards: Any) -> Row:
         """Their recipe."""

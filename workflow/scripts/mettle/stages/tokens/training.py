@@ -18,14 +18,12 @@ from mettle.flow import Job
 from mettle.models import tokens
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.features import Features
-from mettle.models.weights import REQUIRED, TOKENS, read
+from mettle.models.weights import TOKENS, read
 from mettle.perturb import Draws
 from mettle.perturb.features import LIKENESS, attack
 from mettle.seeds import derive
+from mettle.stages.tokens.record import described
 from mettle.typed import ModelRow, TokensOptimizer, TokensRecipe
-
-# Metadata of the base that its tokens have too, where it has them.
-_OF_BASE = (*REQUIRED, "task", "dataset", "class_names", "code")
 
 
 class Training:
@@ -120,15 +118,9 @@ class Training:
     def write(self, weights: Path, steps: str | Path) -> None:
         """Write the outputs of a finished training."""
         tables.write(steps, tables.TOKENS_STEPS, self.rows, self.job.provenance)
-        models.save(weights, {TOKENS: self.tokens}, self._about())
-
-    def _about(self) -> dict[str, Any]:
-        found = {key: self.base_about[key] for key in _OF_BASE if key in self.base_about}
-        found |= {key: self.row[key] for key in ("model", "base", "recipe", "threat", "eps", "seed")}
-        found |= {"kind": TOKENS, "n": self.recipe["n"], "position": self.recipe["position"]}
-        found |= {"width": self.tokens.shape[-1], "base_sha256": self.base_sha256}
-        found |= {"similarity": self.recipe["attack"]["similarity"], "recipe_sha256": fingerprint(self.recipe)}
-        return found | {"training": self.fingerprint, "provenance": self.job.provenance}
+        width = self.tokens.shape[-1]
+        about = described(self.row, self.recipe, self.base_about, self.base_sha256, width, self.job)
+        models.save(weights, {TOKENS: self.tokens}, about | {"training": self.fingerprint})
 
     def is_done(self, weights: str | Path) -> bool:
         """Whether a file has the tokens of exactly this training: recipe, data, base, seed."""

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor, nn
+
 from mettle import models
 from mettle.data import archives
 from mettle.data.checkpoints import Fetched, fetched
@@ -52,15 +54,26 @@ def _network(
     network = models.create(*shape, seed=0, code=row.get("code", {})).network
     with archives.taken(file.path, file.member) as checkpoint:
         found = published.read(checkpoint, network, row["format"])
-    weights.fill(network, found.state, f"{file.path} (`{found.label}`)" if found.label else file.path)
+    state, taken = (found.state, found.taken) if row["classes"] else _headless(found, network)
+    weights.fill(network, state, f"{file.path} (`{found.label}`)" if found.label else file.path)
     if found.normaliser:
         mean, std = found.normaliser.mean, found.normaliser.std
     normaliser.check(mean, std, f"{where}: input")
     normaliser.once(network.state_dict(), mean, std, where)
     model = models.Classifier(network, mean, std, source["size"])
-    model.check(f"architecture '{row['arch']}'", row["classes"])
-    job.say(f"{found.taken}: mean {_shown(mean)}, std {_shown(std)}")
+    if row["classes"]:
+        model.check(f"architecture '{row['arch']}'", row["classes"])
+    job.say(f"{taken}: mean {_shown(mean)}, std {_shown(std)}")
     return model, source | {"mean": mean, "std": std}
+
+
+def _headless(found: published.Published, network: nn.Module) -> tuple[dict[str, Tensor], str]:
+    """The state of a network without a head, and what was taken in words."""
+    names = (getattr(network, "pretrained_cfg", None) or {}).get("classifier") or ()
+    heads = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
+    extra = [name for name in found.state if heads and name.startswith(heads) and name not in network.state_dict()]
+    kept = {name: value for name, value in found.state.items() if name not in extra}
+    return kept, found.taken + (f"; leaves out the head, {', '.join(extra)}" if extra else "")
 
 
 def _shown(values: list[float]) -> str:

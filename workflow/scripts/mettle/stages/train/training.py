@@ -44,7 +44,8 @@ def about(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
     found = {key: row[key] for key in ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")}
     found |= {key: row[key] for key in ("code", "transfer") if key in row}
     found |= {key: recipe["input"][key] for key in ("size", "resize", "interpolation", "mean", "std")}
-    return found | {"task": "classification", "recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
+    task = "classification" if row["classes"] else "features"
+    return found | {"task": task, "recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
 
 
 class Training:
