@@ -276,6 +276,7 @@ FIGURES = {
     **{f"{figure}.models": ({}, {"models": ["resnet18-dense-s0"]}) for figure in ("transfer", "prime")},
     "transfer.modes": ({}, {"modes": ["full"]}),
     "prime.modes": ({}, {"modes": ["full"]}),
+    **{f"{figure}.detection": ({}, {"detection": "mask_ap"}) for figure in ("transfer", "prime")},
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
