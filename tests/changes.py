@@ -362,6 +362,7 @@ BESIDE = {
     "augment.short_sides": {"input.scale": [80, 64]},
     "augment.crop_short_sides": {"input.scale": [80, 64], "augment.short_sides": [48]},
     "augment.crop_range": {"input.scale": [80, 64], "augment.short_sides": [48], "augment.crop_short_sides": [70]},
+    **{key: {"upernet.inference": "slide"} for key in ("upernet.crop", "upernet.stride")},
     "augment.erasing_mode": {"augment.erasing": 0.5},
     **dict.fromkeys(("attack.tie_step_size", "attack.schedule.zero_epochs", "attack.schedule.by"), GROWING),
     "attack.schedule.period": GROWING,
