@@ -1,8 +1,8 @@
 """`make bench`: corruptions beside imagecorruptions-imaug, on one core, in one run, equal values first.
 
-What draws nothing has to be within one grey level of the peer, but for one pixel in 10,000. What is drawn has to
-change the image as much, within a fifth on average, and so has zoom blur of rectangles, of which the peer adds only
-what fits. Frost may differ, since its textures are others. Rounds of both alternate, the fastest of each counts.
+What draws nothing has to be within one grey level of the peer. What is drawn has to change the image as much, within a
+tenth on average, of fog over several draws, and so has zoom blur of rectangles, of which the peer adds only what fits.
+Frost may differ, since its textures are others. Rounds of both alternate, the fastest of each counts.
 """
 
 import warnings
@@ -22,13 +22,14 @@ COLUMNS = ["corruption", "size", "ours, ms", "peer, ms", "ratio", "ours changes 
 SIZES = [(224, 224), (480, 640)]
 PUBLISHED = Corrupter(parity=Parity(truncated=True, copied_glass=True, corner_zoom=True))
 ROUNDS = 3
-FEW = 1e-4  # pixels that may be more than a grey level from the peer's
+DRAWS = {"fog": 20}  # of which the mean change is taken: whole clouds are drawn, few pixels at a time elsewhere
 
 
 def main() -> None:
     parser = record.arguments(__doc__)
     options = parser.parse_args()
     cv2.setNumThreads(1)
+    np.random.seed(0)  # the peer draws from NumPy's global generator
     with record.table("corruptions", COLUMNS, options, 1, ["numpy", "imagecorruptions-imaug"]) as add:
         for size in SIZES:
             image = photograph(*size)
@@ -53,11 +54,20 @@ def compared(name: str, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for severity in SEVERITIES:
         runs = partial(PUBLISHED, image, name, severity, 0), partial(peer, image, name, severity)
         (ours, found), (theirs, expected) = race(ROUNDS, *runs)
-        assert not exact or (abs(found.astype(int) - expected) > 1).mean() < FEW, (name, severity)
+        assert not exact or abs(found.astype(int) - expected).max() <= 1, (name, severity)
         times += np.array([ours, theirs]) * 1000 / len(SEVERITIES)
-        changes += [abs(one.astype(int) - image).mean() / len(SEVERITIES) for one in (found, expected)]
-    assert name == "frost" or abs(changes[0] / changes[1] - 1) < 0.2, (name, changes)
+        changes += changed(name, image, severity, found, expected)
+    changes /= len(SEVERITIES)
+    assert name == "frost" or abs(changes[0] / changes[1] - 1) < 0.1, (name, changes)
     return times, changes
+
+
+def changed(name: str, image: np.ndarray, severity: int, *first: np.ndarray) -> np.ndarray:
+    """Mean change of pixels in grey levels by ours and by the peer, given the first draw of each."""
+    draws = [first]
+    for key in range(1, DRAWS.get(name, 1)):
+        draws.append((PUBLISHED(image, name, severity, key), peer(image, name, severity)))
+    return np.mean([[abs(one.astype(int) - image).mean() for one in draw] for draw in draws], axis=0)
 
 
 def peer(image: np.ndarray, name: str, severity: int) -> np.ndarray:

@@ -276,6 +276,7 @@ FIGURES = {
     **{f"{figure}.models": ({}, {"models": ["resnet18-dense-s0"]}) for figure in ("transfer", "prime")},
     "transfer.modes": ({}, {"modes": ["full"]}),
     "prime.modes": ({}, {"modes": ["full"]}),
+    **{f"{figure}.detection": ({}, {"detection": "mask_ap"}) for figure in ("transfer", "prime")},
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
@@ -361,6 +362,7 @@ BESIDE = {
     "augment.short_sides": {"input.scale": [80, 64]},
     "augment.crop_short_sides": {"input.scale": [80, 64], "augment.short_sides": [48]},
     "augment.crop_range": {"input.scale": [80, 64], "augment.short_sides": [48], "augment.crop_short_sides": [70]},
+    **{key: {"upernet.inference": "slide"} for key in ("upernet.crop", "upernet.stride")},
     "augment.erasing_mode": {"augment.erasing": 0.5},
     **dict.fromkeys(("attack.tie_step_size", "attack.schedule.zero_epochs", "attack.schedule.by"), GROWING),
     "attack.schedule.period": GROWING,

@@ -36,7 +36,7 @@ rule corrupt:
         mem_mb=ASKED.memory("corrupt"),
         runtime=ASKED.minutes("corrupt"),
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.seed_of_corruption,
         split=PLAN.clean_split,
         corruptions=PLAN.corrupted,
@@ -70,7 +70,7 @@ rule corrupted:
         mem_mb=ASKED.memory("corrupted"),
         runtime=ASKED.minutes("corrupted"),
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         corruption=PLAN.corruption,
     script:
@@ -97,7 +97,7 @@ rule examples:
         mem_mb=ASKED.memory("examples"),
         runtime=ASKED.minutes("examples"),
     params:
-        revision=1,
+        revision=2,
         seed=PLAN.config["seed"],
         corruptions=PLAN.exemplified,
     script:

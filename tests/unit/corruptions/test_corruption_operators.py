@@ -2,14 +2,16 @@
 
 import colorsys
 import io
+import math
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from scipy import ndimage
 from test_corruptions import image
 
-from mettle.corruptions import blur, digital, noise, weather
+from mettle.corruptions import blur, digital, kernels, noise, weather
 from mettle.corruptions.parameters import FAMILIES
 
 X = image().astype(np.float32) / 255
@@ -142,18 +144,26 @@ def test_saturate_changes_the_saturation(gain, offset):
 def test_jpeg_is_that_of_pillow(quality):
     file = io.BytesIO()
     Image.fromarray(image()).save(file, "JPEG", quality=quality)
-    expected = np.asarray(Image.open(file)).astype(int)
-    assert abs(np.rint(digital.jpeg_compression(X, rng(), quality) * 255) - expected).max() <= 1
+    assert np.array_equal(np.rint(digital.jpeg_compression(X, rng(), quality) * 255), np.asarray(Image.open(file)))
 
 
-@pytest.mark.parametrize("scale", [*PARAMETERS["pixelate"], *FAMILIES["cifar_c"]["pixelate"]])
+@pytest.mark.parametrize("size", [(427, 640), (375, 500), (333, 500), (224, 224), (33, 47)])
 @pytest.mark.parametrize("boxed", [False, True])
-def test_pixelate_is_that_of_pillow(scale, boxed):
-    height, width = X.shape[:2]
-    small = Image.fromarray(image()).resize((int(width * scale), int(height * scale)), Image.Resampling.BOX)
-    large = small.resize((width, height), Image.Resampling.BOX if boxed else Image.Resampling.NEAREST)
-    found = np.rint(digital.pixelate(X, rng(), scale, boxed=boxed) * 255)
-    assert abs(found - np.asarray(large).astype(int)).max() <= 1
+def test_pixelate_is_that_of_pillow(size, boxed):
+    height, width = size
+    pixels = rng().integers(0, 256, (height, width, 3), np.uint8)
+    for scale in {*PARAMETERS["pixelate"], *FAMILIES["cifar_c"]["pixelate"]}:
+        small = Image.fromarray(pixels).resize((int(width * scale), int(height * scale)), Image.Resampling.BOX)
+        large = small.resize((width, height), Image.Resampling.BOX if boxed else Image.Resampling.NEAREST)
+        found = digital.pixelate(pixels.astype(np.float32) / 255, rng(), scale, boxed=boxed)
+        assert np.array_equal(np.rint(found * 255), np.asarray(large))
+
+
+def test_pixelate_is_the_mean_of_cells():
+    cells = X[:32, :48].reshape(16, 2, 24, 2, 3).mean(axis=(1, 3))
+    expected = cells.repeat(2, axis=0).repeat(2, axis=1)
+    found = digital.pixelate(X[:32, :48], rng(), 0.5)
+    np.testing.assert_allclose(found, expected, atol=1.01 / 255)  # rounded after each axis
 
 
 def test_a_displacement_is_smoothed_as_scipy_does():
@@ -179,9 +189,30 @@ def test_frost_is_a_weighted_sum_with_a_piece_of_a_texture():
         assert weather.frost(flat, rng(), 1, 1, textures=[texture]).shape == flat.shape
 
 
+@pytest.mark.parametrize(("scale", "size"), [(1.1, (40, 60)), (1.0, (40, 60)), (1.1, (70, 50))])
+def test_frost_is_enlarged_as_opencv_does(scale, size):
+    texture = rng().random((50, 70, 3), np.float32)
+    sides = [math.ceil(side * scale * max(size[0] / 50, 1)) for side in (70, 50)]
+    large = cv2.resize(texture, sides, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+    drawn = rng()
+    drawn.integers(1)
+    top, left = drawn.integers(sides[1] - size[0] + 1), drawn.integers(sides[0] - size[1] + 1)
+    found = weather.frost(np.zeros((*size, 3), np.float32), rng(), 0, 1, textures=[texture], scale=scale)
+    np.testing.assert_allclose(found, large[top : top + size[0], left : left + size[1]], atol=1e-5)
+
+
 def test_fog_keeps_the_brightest_pixel_within_range():
     found = weather.fog(X, rng(), 2.0, 2.0)
     assert found.min() >= 0 and found.max() <= X.max() + 1e-6
+
+
+def test_snow_mixes_in_a_bright_grey_image_and_adds_flakes_twice():
+    flakes = rng().random(X.shape[:2], np.float32)
+    grey = (X @ [0.299, 0.587, 0.114])[..., None]
+    white = 0.7 * X + 0.3 * np.maximum(X, 1.5 * grey + 0.5)
+    found = np.empty_like(X)
+    kernels.whiten(X, flakes, np.float32(0.7), found)
+    np.testing.assert_allclose(found, white + (flakes + flakes[::-1, ::-1])[..., None], atol=1e-5)
 
 
 def test_snow_whitens_and_spatter_leaves_the_rest_alone():

@@ -1,10 +1,12 @@
 """What of a detector's row, recipe and data set does not fit, before any job starts."""
 
 import pytest
+import test_dense_plan
+import yaml
 
 from imports import ROOT
 from mettle import schema
-from mettle.plan import dense
+from mettle.plan import Plan, dense
 from mettle.plan.recipes import Recipes
 
 SHAPE = {"mean": [0.5] * 3, "std": [0.25] * 3}
@@ -40,6 +42,34 @@ def test_a_pyramid_has_a_map_for_each_of_the_backbone():
 def test_a_data_set_without_objects_is_refused():
     with pytest.raises(ValueError, match="trains for detection, but data set 'd' has targets of depth alone"):
         dense.check_task("detection", {"dataset": "d", "task": ["depth"]}, "here")
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_average_precision_of_masks_is_refused_where_a_detector_predicts_none(masks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipes").mkdir()
+    detector = test_dense_plan.PLAIN | {"task": "detection", "mask_rcnn": {"masks": masks}}
+    for name, content in (("plain", test_dense_plan.PLAIN), ("found", detector)):
+        (tmp_path / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    rows = [test_dense_plan.BASE, test_dense_plan.ROW | {"model": "boxes", "recipe": "found", "transfer": "full"}]
+    lines = ["\t".join(one.get(column, "") for column in test_dense_plan.HEAD.split()) for one in rows]
+    (tmp_path / "models.tsv").write_text(test_dense_plan.HEAD + "\n".join(lines) + "\n")
+    sheet = test_dense_plan.DATASETS.replace("classification, segmentation", "classification, segmentation, detection")
+    (tmp_path / "datasets.tsv").write_text(sheet)
+    figures = {"transfer": {"datasets": ["lanes"], "corruptions": "some", "detection": "mask_ap"}}
+    figures["prime"] = figures["transfer"] | {"modes": ["full"], "detection": "box_ap"}
+    sheets = {"models": "models.tsv", "datasets": "datasets.tsv", "recipes": "recipes"}
+    found = Plan(sheets | {"corrupt": {"corruptions": {"some": {}}}, "figures": figures})
+    assert found.cells("prime") == [cell := "results/robustness/lanes/boxes/some.parquet"]
+    if masks:
+        assert found.cells("transfer") == [cell]
+        return
+    with pytest.raises(
+        ValueError,
+        match=r"^configuration: figures.transfer.detection is mask_ap, but 'boxes' predicts no masks: set "
+        r"mask_rcnn.masks of recipe 'found' to true, or name only models with masks in its `models`$",
+    ):
+        found.cells("transfer")
 
 
 # The recipes of the study, to the digit

@@ -165,6 +165,9 @@ class UperNet(TypedDict):
     auxiliary_weight: float
     auxiliary_channels: int
     init_std: float | None
+    inference: str
+    crop: int | list[int]
+    stride: int | list[int]
 
 
 class MaskRcnn(TypedDict):

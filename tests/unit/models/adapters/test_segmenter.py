@@ -7,7 +7,7 @@ from dense_models import NORM, about, segmenting
 
 from mettle import models
 from mettle.models import adapters
-from mettle.models.adapters import operators, segmenter
+from mettle.models.adapters import dense, operators, segmenter
 from mettle.models.adapters.quiet import quiet
 
 
@@ -141,7 +141,7 @@ def test_images_are_resized_as_in_mmcv(size):
     from mmcv.image import rescale_size
 
     width, height = rescale_size(size[::-1], (2048, 512))
-    assert segmenter.scaled(size, [2048, 512]) == (height, width)
+    assert dense.scaled(size, [2048, 512]) == (height, width)
 
 
 @torch.no_grad()
@@ -153,7 +153,90 @@ def test_resizing_is_inside_the_model():
     torch.testing.assert_close(model(given), expected)
 
 
+# Windows
+
+SLIDE = {"inference": "slide", "crop": [40, 32], "stride": 24}
+
+
+@pytest.mark.parametrize("size", [(64, 96), (40, 32), (41, 33), (100, 71), (20, 200), (64, 56)])
+def test_windows_cover_an_image_and_end_flush_with_it(size):
+    found, seen = segmenter.windows(size, (40, 32), (24, 24)), torch.zeros(size)
+    for rows, columns in found:
+        assert rows.stop - rows.start == 40 and columns.stop - columns.start == 32
+        assert min(rows.start, columns.start) >= 0
+        assert all(of.stop <= side for of, side in zip((rows, columns), size, strict=True) if of.start)
+        seen[rows, columns] += 1
+    assert seen.min() == 1 and len(set(map(str, found))) == len(found)
+
+
+@pytest.mark.parametrize("scale", [None, [96, 80]])
+@torch.no_grad()
+def test_logits_of_a_pixel_are_the_mean_of_those_of_all_windows_with_it(model, scale):
+    slow, given = segmenting(scale=None).eval(), images(70, 60, 1)
+    resized = given if scale is None else dense.resize(given, dense.scaled((70, 60), scale))
+    height, width = resized.shape[-2:]
+    starts = [
+        sorted({min(step, side - crop) for step in range(0, side, 24)}) for side, crop in ((height, 40), (width, 32))
+    ]
+    logits = {(y, x): slow(resized[..., y : y + 40, x : x + 32]) for y in starts[0] for x in starts[1]}
+    expected = torch.empty(1, 5, height, width)
+    for row in range(height):
+        for column in range(width):
+            over = [(y, x) for y, x in logits if y <= row < y + 40 and x <= column < x + 32]
+            pixel = [logits[y, x][0, :, row - y, column - x] for y, x in over]
+            expected[0, :, row, column] = torch.stack(pixel).mean(0)
+    found = segmenting(head=SLIDE, scale=scale).eval()(given)
+    torch.testing.assert_close(found, dense.resize(expected, (70, 60)), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_an_image_that_is_smaller_than_a_window_is_taken_whole(model):
+    slides = segmenting(head=SLIDE | {"crop": 80}).eval()
+    torch.testing.assert_close(slides(images(50, 70)), model(images(50, 70)))
+    torch.testing.assert_close(segmenting(head=SLIDE | {"crop": 64}).eval()(images(64, 64)), model(images(64, 64)))
+
+
+@torch.no_grad()
+def test_windows_are_those_of_mmsegmentation(pair, monkeypatch):
+    from mmengine.config import ConfigDict
+
+    ours, theirs = (model.eval() for model in pair)
+    monkeypatch.setattr(ours, "windows", ((64, 32), (40, 24)))
+    monkeypatch.setattr(theirs, "test_cfg", ConfigDict(mode="slide", crop_size=(64, 32), stride=(40, 24)))
+    given = images(150, 100)
+    metas = [{"ori_shape": (150, 100), "img_shape": (150, 100), "pad_shape": (150, 100), "padding_size": [0] * 4}] * 2
+    expected = theirs.inference((given - ours.mean) / ours.std, metas)
+    torch.testing.assert_close(ours(given), expected, atol=5e-5, rtol=1e-4)
+
+
+def test_the_gradient_flows_through_all_windows():
+    model = segmenting(head=SLIDE, scale=[80, 70]).double().eval()
+    image, aim = images(40, 48, 1).double().requires_grad_(), torch.randn(1, 5, 40, 48).double()
+    value = lambda x: (model(x) * aim).sum()  # noqa: E731
+    (gradient,) = torch.autograd.grad(value(image), image)
+    step = torch.randn(image.shape, generator=torch.Generator().manual_seed(2)).double()
+    with torch.no_grad():
+        difference = (value(image + 1e-6 * step) - value(image - 1e-6 * step)) / 2e-6
+    assert (gradient * step).sum().item() == pytest.approx(difference.item(), rel=1e-4)
+
+
+def test_training_takes_images_whole():
+    whole, slides = segmenting(head={"dropout": 0}), segmenting(head=SLIDE | {"dropout": 0})
+    first, second = (model.eval().losses(images(), labels()) for model in (whole, slides))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
 # On disk
+
+
+@pytest.mark.parametrize("head", [SLIDE, {}])
+def test_a_file_says_whether_images_are_taken_in_windows(tmp_path, model, head):
+    said = about(head=head)
+    if not head:  # as files that were written before there were windows
+        said["upernet"] = {key: value for key, value in said["upernet"].items() if key not in SLIDE}
+    models.save(tmp_path / "a.safetensors", model.state_dict(), said)
+    found, _ = models.load(tmp_path / "a.safetensors")
+    assert found.windows == (((40, 32), (24, 24)) if head else None)
 
 
 def test_it_is_the_same_again_from_its_file(tmp_path, model):

@@ -37,9 +37,10 @@ def scores(modes, tasks=TASKS):
     return cells, about
 
 
-def table(folder, figure, cells, about):
+def table(folder, figure, cells, about, **options):
+    options = {"detection": "box_ap"} | options
     tables.write(folder / "cells.parquet", tables.ROBUSTNESS, cells)
-    made = robustness.transfer(tables.read(folder / "cells.parquet", tables.ROBUSTNESS), {"rows": about}, [])
+    made = robustness.transfer(tables.read(folder / "cells.parquet", tables.ROBUSTNESS), {"rows": about} | options, [])
     tables.write(folder / f"{figure}.parquet", FIGURES[figure].table, made)
     return tables.read(folder / f"{figure}.parquet", FIGURES[figure].table)
 
@@ -140,6 +141,14 @@ def test_a_mode_that_is_missing_for_a_backbone_leaves_a_gap(tmp_path, drawn):
     part = whole[~((whole["mode"] == "full_prime") & (whole["backbone"] == "AugMix"))]
     drawn(prime, part)
     drawn(transfer, part[part["task"] == "segmentation"])
+
+
+def test_detectors_are_scored_by_their_masks_on_request(tmp_path, drawn):
+    cells, about = scores(MODES["transfer"], ("detection",))
+    masks = [row | {"measure": "mask_ap", "value": row["value"] / 2, "lo": None, "hi": None} for row in cells]
+    whole = table(tmp_path, "transfer", cells + masks, about, detection="mask_ap")
+    assert list(whole["value"]) == [row["value"] for row in masks] and set(whole["measure"]) == {"mask_ap"}
+    assert drawn(transfer, whole).axes[0].get_xlabel() == "clean mask AP"
 
 
 def test_published_scores_stand_behind_ours(tmp_path):

@@ -10,8 +10,8 @@ from dense_trainings import Job, row
 
 from imports import ROOT
 from mettle import models, schema
+from mettle.models.adapters.dense import resize
 from mettle.models.adapters.quiet import quiet
-from mettle.models.adapters.segmenter import resize
 from mettle.plan.recipes import Recipes
 from mettle.stages.transfer import convert
 from mettle.stages.transfer.convert import as_published

@@ -1,9 +1,12 @@
 """Digital: contrast, colour, elastic deformation, pixelation, compression."""
 
+import io
 from functools import lru_cache
 
 import cv2
 import numpy as np
+import PIL.Image
+from PIL.Image import Resampling
 from scipy.fft import dctn, idctn
 
 from mettle.corruptions.kernels import change_saturation, raise_value
@@ -13,8 +16,11 @@ Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
 
 def contrast(image: Image, rng: np.random.Generator, factor: float) -> Image:
     """Each channel drawn towards its mean by this factor."""
-    means = image.mean(axis=(0, 1), dtype=np.float64).astype(np.float32)
-    return (image - means) * np.float32(factor) + means
+    height, width, _ = image.shape
+    means = np.array(cv2.sumElems(image)[:3]) / (height * width)
+    row = np.tile(means.astype(np.float32), width)  # NumPy is slow where the last axis has three entries
+    found = (image.reshape(height, -1) - row) * np.float32(factor) + row
+    return found.reshape(image.shape)
 
 
 def brightness(image: Image, rng: np.random.Generator, more: float) -> Image:
@@ -33,53 +39,30 @@ def saturate(image: Image, rng: np.random.Generator, gain: float, offset: float)
 
 def jpeg_compression(image: Image, rng: np.random.Generator, quality: int) -> Image:
     """Through a JPEG file of this quality, 4:2:0."""
-    pixels = np.rint(image * 255).astype(np.uint8)
-    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    file = io.BytesIO()
+    _picture(image).save(file, "JPEG", quality=quality)
+    return _unit(PIL.Image.open(file))
 
 
 def pixelate(image: Image, rng: np.random.Generator, scale: float, *, boxed: bool = False) -> Image:
     """Reduced to `scale` of its sides by the mean of each cell, and enlarged again by the nearest pixel.
 
-    `boxed` enlarges by means of cells, too, as ImageNet-C does: a pixel between two cells is their mean.
+    By Pillow, as published: its rounding decides which cell a pixel between two belongs to. `boxed` enlarges by means
+    of cells, too, as ImageNet-C does: a pixel between two cells is their mean.
     """
     height, width = image.shape[:2]
-    small = eight_bits(_boxed(eight_bits(_boxed(image, 1, int(width * scale))), 0, int(height * scale)))
-    if boxed:
-        return _boxed(eight_bits(_boxed(small, 1, width)), 0, height)
-    rows, columns = (_nearest(*sides) for sides in zip((height, width), small.shape[:2], strict=True))
-    return small[rows][:, columns]
+    small = _picture(image).resize((int(width * scale), int(height * scale)), Resampling.BOX)
+    return _unit(small.resize((width, height), Resampling.BOX if boxed else Resampling.NEAREST))
 
 
-def _nearest(side: int, there: int) -> np.ndarray:
-    """Pixels, of so many, that an axis of this length is enlarged from, (side,).
-
-    Positions are summed up as Pillow does it, whose rounding decides where one lies between two pixels.
-    """
-    step = there / side
-    return np.add.accumulate(np.concatenate([[step / 2], np.full(side - 1, step)])).astype(int)
+def _picture(image: Image) -> PIL.Image.Image:
+    """The image in 8 bits."""
+    return PIL.Image.fromarray(np.rint(image * 255).astype(np.uint8))
 
 
-def eight_bits(image: np.ndarray) -> np.ndarray:
-    """Rounded to the grey levels of 8 bits."""
-    return np.rint(image * 255) / np.float32(255)
-
-
-def _boxed(image: Image, axis: int, count: int) -> Image:
-    """Means of `count` cells along an axis; a cell holds the pixels whose centres lie in it, or the nearest one."""
-    weights = _cells(image.shape[axis], count)
-    return np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis)
-
-
-@lru_cache(maxsize=32)  # up to a megabyte each, and photographs differ in size
-def _cells(side: int, count: int) -> np.ndarray:
-    """Weights (count, side) of the pixels of each cell, float32."""
-    scale = side / count
-    reach = max(scale, 1.0)  # cells that are smaller than a pixel reach as far as one
-    centres = (np.arange(count)[:, None] + 0.5) * scale
-    offset = (np.arange(side) - centres + 0.5) / reach
-    weights = ((offset > -0.5) & (offset <= 0.5)).astype(np.float32)
-    return weights / weights.sum(axis=1, keepdims=True)
+def _unit(picture: PIL.Image.Image) -> Image:
+    """The image in [0, 1]."""
+    return np.asarray(picture).astype(np.float32) / 255
 
 
 def elastic_transform(image: Image, rng: np.random.Generator, gain: float) -> Image:

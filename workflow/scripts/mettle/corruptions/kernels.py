@@ -86,6 +86,66 @@ def add_zoomed(image: np.ndarray, rows: np.ndarray, columns: np.ndarray, total: 
 
 
 @partial(compiled, fastmath=True)
+def resample(
+    image: np.ndarray,
+    rows: np.ndarray,
+    row_weights: np.ndarray,
+    columns: np.ndarray,
+    column_weights: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Weighted sums of pixels along both axes, into `out`.
+
+    Parameters
+    ----------
+    image : float32 (h, w, 3)
+    rows, columns : (height, taps), (width, taps), the pixels of each sum, rows in ascending order
+    row_weights, column_weights : float32, as they
+    out : float32 (height, width, 3)
+    """
+    height, width, taps = len(rows), len(columns), rows.shape[1]
+    first, last = rows[0, 0], rows[-1, -1]
+    between = np.zeros((last - first + 1, 3 * width), np.float32)
+    for row in range(first, last + 1):
+        for column in range(width):
+            for tap in range(taps):
+                place, weight = columns[column, tap], column_weights[column, tap]
+                for channel in range(3):
+                    between[row - first, 3 * column + channel] += weight * image[row, place, channel]
+    flat = out.reshape(height, 3 * width)
+    for row in range(height):
+        target = flat[row]
+        target[:] = 0
+        for tap in range(taps):
+            source, weight = between[rows[row, tap] - first], row_weights[row, tap]
+            for index in range(3 * width):
+                target[index] += weight * source[index]
+
+
+@compiled
+def whiten(image: np.ndarray, flakes: np.ndarray, kept: np.float32, out: np.ndarray) -> None:
+    """An image mixed with a brighter, grey one, plus flakes and the same flakes turned by 180 degrees, into `out`.
+
+    Parameters
+    ----------
+    image, out : float32 (h, w, 3)
+    flakes : float32 (h, w)
+    kept : weight of the image
+    """
+    height, width = flakes.shape
+    for row in range(height):
+        for column in range(width):
+            red, green, blue = image[row, column]
+            grey = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+            bright = np.float32(1.5) * grey + np.float32(0.5)
+            fallen = flakes[row, column] + flakes[height - 1 - row, width - 1 - column]
+            for channel in range(3):
+                value = image[row, column, channel]
+                mixed = kept * value + (np.float32(1) - kept) * max(value, bright)
+                out[row, column, channel] = mixed + fallen
+
+
+@partial(compiled, fastmath=True)
 def add_shifted(
     padded: np.ndarray, weights: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.ndarray
 ) -> None:

@@ -7,11 +7,9 @@ import cv2
 import numpy as np
 
 from mettle.corruptions.blur import dragged, grid, smoothed
-from mettle.corruptions.digital import eight_bits
-from mettle.corruptions.kernels import add_zoomed
+from mettle.corruptions.kernels import add_zoomed, resample, whiten
 
 Image = np.ndarray  # float32 (h, w, 3) in [0, 1]
-_GREY = np.float32([0.299, 0.587, 0.114])
 _WATER = np.float32([175, 238, 238]) / 255
 _MUD = np.float32([63, 42, 20]) / 255
 
@@ -45,11 +43,16 @@ def snow(
     grown = np.zeros((*shape, 3), np.float32)
     add_zoomed(np.repeat(noise[..., None], 3, axis=2), *(grid(side, zoom, True) for side in shape), grown)
     flakes = np.where(grown[..., 0] < threshold, np.float32(0), np.clip(grown[..., 0], 0, 1))
-    flakes = eight_bits(flakes) if rounded_first else flakes
-    flakes = eight_bits(dragged(flakes, radius, sigma, rng.uniform(-135, -45)))[..., None]
-    grey = (image @ _GREY)[..., None] * 1.5 + 0.5
-    white = np.float32(kept) * image + np.float32(1 - kept) * np.maximum(image, grey)
-    return white + flakes + flakes[::-1, ::-1]
+    flakes = _eight_bits(flakes) if rounded_first else flakes
+    flakes = _eight_bits(dragged(flakes, radius, sigma, rng.uniform(-135, -45)))
+    white = np.empty_like(image)
+    whiten(image, flakes, np.float32(kept), white)
+    return white
+
+
+def _eight_bits(image: np.ndarray) -> np.ndarray:
+    """Rounded to the grey levels of 8 bits."""
+    return np.rint(image * 255) / np.float32(255)
 
 
 def frost(
@@ -70,10 +73,28 @@ def frost(
     needed = max(height / rows, width / columns)
     factor = max(scale * max(needed, 1), needed)
     size = math.ceil(columns * factor), math.ceil(rows * factor)
-    large = cv2.resize(texture, size, interpolation=cv2.INTER_CUBIC)
-    top, left = (rng.integers(there - here + 1) for there, here in zip(large.shape, image.shape[:2], strict=False))
-    piece = large[top : top + height, left : left + width]
+    top, left = rng.integers(size[1] - height + 1), rng.integers(size[0] - width + 1)
+    piece = np.empty_like(image)
+    down, across = _taps(rows, size[1], top, height), _taps(columns, size[0], left, width)
+    resample(texture, *down, *across, piece)
     return np.float32(kept) * image + np.float32(weight) * np.clip(piece, 0, 1)
+
+
+def _taps(side: int, there: int, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels and weights of cubic interpolation, as OpenCV enlarges an axis, each (count, 4).
+
+    Parameters
+    ----------
+    side, there : pixels before and after
+    first, count : those after it that are wanted
+    """
+    places = (np.arange(first, first + count) + 0.5) * (side / there) - 0.5
+    below = np.floor(places)
+    distance = abs(places[:, None] - below[:, None] - np.arange(-1, 3))
+    near = (1.25 * distance - 2.25) * distance**2 + 1
+    far = ((-0.75 * distance + 3.75) * distance - 6) * distance + 3
+    pixels = np.clip(below[:, None] + np.arange(-1, 3), 0, side - 1).astype(np.int64)
+    return pixels, np.where(distance <= 1, near, far).astype(np.float32)
 
 
 def fog(image: Image, rng: np.random.Generator, amount: float, decay: float, *, least: int = 1) -> Image:

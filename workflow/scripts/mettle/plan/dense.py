@@ -1,6 +1,6 @@
 """Models of segmentation and detection: what of their rows and recipes fits, and what does not."""
 
-from mettle.typed import DatasetRow, ModelRow, Recipe
+from mettle.typed import DatasetRow, ModelRow, Recipe, UperNet
 from mettle.units import sides, size_text
 
 
@@ -17,7 +17,9 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     """Raise ValueError for images that are taken as they are but have another size than training takes.
 
     Images of detection are resized to `input.scale` in training as well, those of segmentation with a range alone.
+    So it does for windows of segmentation that would leave parts of an image out.
     """
+    _check_windows(recipe["upernet"], where)
     size, stored, scale = recipe["input"]["size"], dataset["size"], recipe["input"]["scale"]
     detects = recipe["task"] == "detection"
     option = "short_sides" if detects else "resize_range"
@@ -30,6 +32,15 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
         raise ValueError(
             f"{where}: images of '{dataset['dataset']}' have {found}, training takes {size_text(size)}: set {remedy}, "
             "or input.size"
+        )
+
+
+def _check_windows(options: UperNet, where: str) -> None:
+    crop, stride = options["crop"], options["stride"]
+    if any(step > side for step, side in zip(sides(stride), sides(crop), strict=True)):
+        raise ValueError(
+            f"{where}: upernet.stride is {stride}, more than upernet.crop {crop}, and windows would leave parts of an "
+            f"image out: set it to {crop} or less"
         )
 
 

@@ -11,61 +11,44 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from mettle.models.adapters import backbone, rcnn
+from mettle.models.adapters import rcnn
 from mettle.models.adapters.backbone import Backbone
+from mettle.models.adapters.dense import Dense, backbone_of, seeded
 from mettle.models.adapters.quiet import quiet
-from mettle.models.adapters.rcnn import Parts
-from mettle.models.adapters.segmenter import resize, scaled
-from mettle.models.classifier import Size
 from mettle.models.detections import Annotations, Detections
-from mettle.units import sides
 
 # Metadata from which a detector is made, besides mean and std.
 ABOUT = ("arch", "size", "classes", "backbone", "mask_rcnn", "scale", "transfer")
 _DIVISOR = 32  # sides of padded images are multiples of it, and of the backbone's
 
 
-class Detector(nn.Module):
+class Detector(Dense):
     """A backbone and mmdetection's heads, with normalisation and resizing inside.
 
     Parameters
     ----------
     maps : the backbone
-    parts : what comes after it
-    mean, std : per channel, in pixel range [0, 1]
-    size : side of the training images in pixels, or [height, width]
-    scale : [longer, shorter side] into which an image is resized before the network, its aspect kept; None for images
-        as they are
+    about : metadata, `ABOUT` with mean and std
 
     Attributes
     ----------
     predicts_masks : whether detections have masks
     """
 
-    def __init__(
-        self,
-        maps: Backbone,
-        parts: Parts,
-        mean: Sequence[float],
-        std: Sequence[float],
-        size: Size,
-        scale: Sequence[int] | None,
-    ) -> None:
-        super().__init__()
-        self.backbone = maps
+    def __init__(self, maps: Backbone, about: dict[str, Any]) -> None:
+        super().__init__(maps, about)
+        with quiet():
+            parts = rcnn.parts(maps, about["mask_rcnn"], about["classes"])
         self.neck, self.rpn_head, self.roi_head, self._kept = parts
-        self.size, self.scale = sides(size), scale
         self.predicts_masks = self.roi_head.with_mask
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> list[Detections]:
         """Detections in images (n, 3, h, w) in [0, 1], at most 100 each, at their own size; in evaluation mode."""
         size = images.shape[-2:]
-        resized = images if self.scale is None else resize(images, scaled(size, self.scale))
-        maps, padded = self._maps(self._normalised(resized))
+        resized = self.resized(images)
+        maps, padded = self._maps(self.normalised(resized))
         samples = [_sample(size, resized.shape[-2:], padded) for _ in images]
         with _exact(images):
             proposals = self.rpn_head.predict(maps, samples, rescale=False)
@@ -88,7 +71,7 @@ class Detector(nn.Module):
                 "the detector predicts masks, but objects of the training images have none: set mask_rcnn.masks of the "
                 "recipe to false"
             )
-        maps, padded = self._maps(_blanked(self._normalised(images), [target.size for target in targets]))
+        maps, padded = self._maps(_blanked(self.normalised(images), [target.size for target in targets]))
         blind = [_annotated(target, padded, labels=False, masks=False) for target in targets]
         samples = [_annotated(target, padded, labels=True, masks=self.predicts_masks) for target in targets]
         with _exact(images):
@@ -96,9 +79,6 @@ class Detector(nn.Module):
             losses = {name: sum(of_maps) for name, of_maps in losses.items()}
             losses |= self.roi_head.loss(maps, proposals, samples)
         return {name.removeprefix("loss_"): value for name, value in losses.items() if name.startswith("loss_")}
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        return (images - self.mean) / self.std
 
     def _maps(self, images: Tensor) -> tuple[tuple[Tensor, ...], tuple[int, int]]:
         """Maps of the pyramid from normalised images, and the size to which these were padded with zeros."""
@@ -117,13 +97,8 @@ def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Detector
     seed : of the weights
     drop_path : rate of the backbone's stochastic depth
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        shape = (about["arch"], about["size"], about["backbone"], about["transfer"], drop_path)
-        maps = backbone.create(*shape, about.get("code"))
-        with quiet():
-            parts = rcnn.parts(maps, about["mask_rcnn"], about["classes"])
-    return Detector(maps, parts, about["mean"], about["std"], about["size"], about["scale"])
+    with seeded(seed):
+        return Detector(backbone_of(about, drop_path), about)
 
 
 def _blanked(images: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:

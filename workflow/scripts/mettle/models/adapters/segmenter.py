@@ -8,14 +8,13 @@ here, in one module from images in [0, 1] to logits, through which gradients flo
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mettle.models.adapters import backbone, operators
+from mettle.models.adapters import operators
 from mettle.models.adapters.backbone import Backbone
+from mettle.models.adapters.dense import Dense, backbone_of, resize, seeded
 from mettle.models.adapters.quiet import quiet
-from mettle.models.classifier import Size
 from mettle.typed import UperNet
 from mettle.units import sides
 
@@ -24,43 +23,48 @@ IGNORED = 255  # in label maps of data sets that ignore nothing, for mmsegmentat
 ABOUT = ("arch", "size", "map_classes", "ignore", "backbone", "upernet", "scale", "transfer")
 
 
-class Segmenter(nn.Module):
+class Segmenter(Dense):
     """A backbone and mmsegmentation's heads, with normalisation and resizing inside.
 
     Parameters
     ----------
     maps : the backbone
-    head : decode head, from maps to logits
-    auxiliary : further head, whose loss is added in training; None for none
-    mean, std : per channel, in pixel range [0, 1]
-    size : side of the training images in pixels, or [height, width]
-    scale : [longer, shorter side] into which an image is resized before the network, its aspect kept; None for images
-        as they are
+    about : metadata, `ABOUT` with mean and std
+
+    Attributes
+    ----------
+    windows : height and width of the windows that an image is cut into after resizing, and of the steps between them,
+        in pixels; None for images that are taken whole
     """
 
-    def __init__(
-        self,
-        maps: Backbone,
-        head: nn.Module,
-        auxiliary: nn.Module | None,
-        mean: Sequence[float],
-        std: Sequence[float],
-        size: Size,
-        scale: Sequence[int] | None,
-    ) -> None:
-        super().__init__()
-        self.backbone, self.decode_head, self.auxiliary_head = maps, head, auxiliary
-        self.size, self.scale = sides(size), scale
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1))
+    def __init__(self, maps: Backbone, about: dict[str, Any]) -> None:
+        super().__init__(maps, about)
+        options = about["upernet"]
+        with quiet():
+            self.decode_head, self.auxiliary_head = _heads(maps, options, about["map_classes"], about["ignore"])
+        slides = options.get("inference") == "slide"  # a key that older files lack
+        self.windows = (sides(options["crop"]), sides(options["stride"])) if slides else None
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, map_classes, h, w) of images (n, 3, h, w) in [0, 1] at their own size."""
-        found = images if self.scale is None else resize(images, scaled(images.shape[-2:], self.scale))
-        padded = self._padded(found)
+        found = self.resized(images)
+        logits = self._whole(found) if self.windows is None else self._slid(found, *self.windows)
+        return resize(logits, images.shape[-2:])
+
+    def _whole(self, images: Tensor) -> Tensor:
+        """Logits of images or windows of them, at their size."""
+        padded = self._padded(images)
         logits = resize(self.decode_head(self.backbone(padded)), padded.shape[-2:])
-        height, width = found.shape[-2:]
-        return resize(logits[..., :height, :width], images.shape[-2:])
+        return logits[..., : images.shape[-2], : images.shape[-1]]
+
+    def _slid(self, images: Tensor, crop: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+        """Logits of images, where windows overlap the mean of theirs."""
+        (n, _, height, width), classes = images.shape, self.decode_head.num_classes
+        total, count = images.new_zeros(n, classes, height, width), images.new_zeros(height, width)
+        for place in windows((height, width), crop, stride):
+            total[..., *place] += self._whole(images[..., *place])
+            count[place] += 1
+        return total / count
 
     def losses(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Losses by name, each a mean over all pixels, of images (n, 3, h, w) in [0, 1] and label maps (n, h, w).
@@ -77,7 +81,7 @@ class Segmenter(nn.Module):
 
     def _padded(self, images: Tensor) -> Tensor:
         """Normalised images, padded with zeros."""
-        return self._pad((images - self.mean) / self.std, 0)
+        return self._pad(self.normalised(images), 0)
 
     def _pad(self, images: Tensor, value: int) -> Tensor:
         """Images (n, ..., h, w), padded below and on the right to multiples of what the backbone asks for."""
@@ -94,19 +98,25 @@ def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Segmente
     seed : of the weights
     drop_path : rate of the backbone's stochastic depth
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        shape = (about["arch"], about["size"], about["backbone"], about["transfer"], drop_path)
-        maps = backbone.create(*shape, about.get("code"))
-        with quiet():
-            heads = _heads(maps, about["upernet"], about["map_classes"], about["ignore"])
-    return Segmenter(maps, *heads, about["mean"], about["std"], about["size"], about["scale"])
+    with seeded(seed):
+        return Segmenter(backbone_of(about, drop_path), about)
 
 
-def scaled(size: Sequence[int], scale: Sequence[int]) -> tuple[int, int]:
-    """Height and width of an image resized into [longer, shorter side], its aspect kept."""
-    factor = min(max(scale) / max(size), min(scale) / min(size))
-    return tuple(int(side * factor + 0.5) for side in size)
+def windows(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[tuple[slice, slice]]:
+    """Rows and columns of windows that cover an image, the last flush with its border.
+
+    Parameters
+    ----------
+    size, crop, stride : height and width of the image, of a window, and of the steps between windows
+    """
+    firsts = [_firsts(*of) for of in zip(size, crop, stride, strict=True)]
+    return [(slice(y, y + crop[0]), slice(x, x + crop[1])) for y in firsts[0] for x in firsts[1]]
+
+
+def _firsts(side: int, crop: int, stride: int) -> list[int]:
+    """Where windows begin along a side."""
+    last = max(side - crop, 0)
+    return [*range(0, last, stride), last]
 
 
 def _heads(maps: Backbone, options: UperNet, classes: int, ignore: int | None) -> tuple[nn.Module, nn.Module | None]:
@@ -140,10 +150,3 @@ def _samples(targets: Tensor) -> list[Any]:
     from mmseg.structures import SegDataSample
 
     return [SegDataSample(gt_sem_seg=PixelData(data=target[None])) for target in targets]
-
-
-def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Images or maps (n, c, h, w) at another height and width, bilinear."""
-    if tuple(maps.shape[-2:]) == tuple(size):
-        return maps
-    return F.interpolate(maps, tuple(size), mode="bilinear", align_corners=False)

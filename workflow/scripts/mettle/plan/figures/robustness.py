@@ -63,8 +63,20 @@ def _check(of: Chosen) -> Callable[[Cells, Options, str], None]:
             raise ValueError(
                 f"{where}: the sheets have no model{modes} that can be scored on {', '.join(options['datasets'])}"
             )
+        if options.get("detection") == "mask_ap":
+            _check_masks(sheets, [model for _, model in of(sheets, options)], where)
 
     return check
+
+
+def _check_masks(sheets: Cells, models: list[str], where: str) -> None:
+    """Raise ValueError for a detector that predicts no masks."""
+    for model in models:
+        if sheets.task_of(model) == "detection" and not sheets.recipe({"model": model})["mask_rcnn"]["masks"]:
+            raise ValueError(
+                f"{where}.detection is mask_ap, but '{model}' predicts no masks: set mask_rcnn.masks of recipe "
+                f"'{sheets.models[model]['recipe']}' to true, or name only models with masks in its `models`"
+            )
 
 
 def _told(of: Chosen) -> Callable[[Cells, Options], Options]:
@@ -129,7 +141,8 @@ FIGURES = {
         "clean and corrupted quality after transfer",
         "transfer",
         "Quality of models that stand on others, clean and under corruptions, as in `robustness_scores`: the main "
-        "score of each task, its means (`mpc`) and their ratios to the clean score (`rpc`).",
+        "score of each task, of detectors `detection` of the figure, its means (`mpc`) and their ratios to the clean "
+        "score (`rpc`).",
         "robustness.transfer",
         "transfer",
     ),
