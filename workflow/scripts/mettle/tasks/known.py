@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mettle.tasks.classification import CLASSIFICATION
+from mettle.tasks.depth import DEPTH
 from mettle.tasks.detection import DETECTION
 from mettle.tasks.segmentation import SEGMENTATION
 from mettle.tasks.task import Task
 
-TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION)}
+TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION, DEPTH)}
 
 
 def task_of(about: Mapping[str, Any], path: object) -> Task:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mettle.tasks.scores import SCORES, main
+from mettle.tasks.scores import SCORES, share
 
 Row = dict[str, Any]
 
@@ -37,8 +37,8 @@ def _published(row: Row) -> Row:
 
 
 def transfer(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """The main score of every task, clean and under each corruption, its means and ratios."""
-    chosen = [main(task).measure for task in SCORES]
+    """A score of every task of which more is better, clean and under each corruption, its means and ratios."""
+    chosen = [share(task).measure for task in SCORES]
     return _described(cells[cells["measure"].isin(chosen)], options["rows"])
 
 
