@@ -88,7 +88,7 @@ DENSE |= {"task": "segmentation", "input": {"size": 64, "mean": [0.5] * 3, "std"
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "again": BARE, "tough": BARE | ROBUST}
 RECIPES |= {"dense": DENSE, "found": DENSE | {"task": "detection"}}
 DATASETS = """
-dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit
+dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit|depth_crop
 digits|classification|10|64|digits||||train|test||1|||
 scenes|classification|10|64|scenes||||train|test||1|||
 photos|classification|5|64|folder|raw/photos|lists/two.txt|lists/names.txt|train|test||1|free||somewhere
@@ -493,6 +493,7 @@ DATASET_CELLS = {
     "depth_min": ("far", "2"),
     "depth_max": ("far", "9"),
     "depth_unit": ("far", "0.002"),
+    "depth_crop": ("far", "0,2,0,3"),
 }
 OF_LANES = ("resnet18-dense-s0", "resnet18-found-s0", "resnet18-given-s0", "resnet18-given-s1")
 MODEL_CELLS = {

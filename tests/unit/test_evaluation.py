@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mettle import models
-from mettle.data.item import Item, png
+from mettle import models, tables
+from mettle.data.item import Item, Targets, png
 from mettle.data.loading import evaluation_images
 from mettle.data.store import Store, write
+from mettle.data.targets import Expected
 from mettle.evaluation import Evaluation
 from mettle.models.small import CifarResNet
 
@@ -69,3 +70,25 @@ def test_labels_are_scored_only_for_the_classes_that_the_model_was_trained_on(tm
     with pytest.raises(ValueError, match=message):
         Evaluation(path, store.path, "d", "fp32", 4, JOB).open()
     Evaluation(path, store.path, "d", "fp32", 4, JOB).open(scored=False)
+
+
+def test_models_of_maps_take_images_at_their_own_size_and_a_batch_has_one(tmp_path, monkeypatch):
+    sizes = [(8, 6), (4, 6), (8, 6), (8, 6), (4, 6)]
+    rng, items = np.random.default_rng(0), []
+    for k, size in enumerate(sizes):
+        targets = Targets(np.full(size, k % 3, np.uint8))
+        items.append(Item(png(rng.integers(0, 256, (*size, 3), np.uint8)), None, "", f"made {k}", targets=targets))
+    paths = tmp_path / "m.lmdb", tmp_path / "m.parquet"
+    write(*paths, items, table=tables.DENSE_MANIFEST, expected=Expected(("label_map",), map_classes=3))
+    net = torch.nn.Conv2d(3, 3, 1)
+    net.size = (8, 8)
+    monkeypatch.setattr("mettle.evaluation.load", lambda path: (net, {"task": "segmentation"}))
+    opened = Evaluation(tmp_path / "w", paths[0], "d", "fp32", 2, JOB).open()
+    assert [part.tolist() for part in opened.split(np.arange(5))] == [[1, 4], [0, 2], [3]]
+    assert [part.tolist() for part in opened.split(np.array([0, 1, 3]))] == [[1], [0, 3]]
+    (batch,) = opened.batches([np.array([0, 3])])
+    assert batch.images.shape == (2, 3, 8, 6) and batch.ids == [0, 3] and batch.targets[:, 0, 0].tolist() == [0, 0]
+    expected = np.stack([np.asarray(opened.source.store.image(k)) for k in (0, 3)])
+    assert ((batch.images * 255).round().permute(0, 2, 3, 1).numpy() == expected).all()
+    with pytest.raises(ValueError, match=r"images differ in size, \(8, 6\) and \(4, 6\) for example"):
+        opened.source.__getitems__([0, 1])

@@ -126,7 +126,7 @@ rule perturb:
     params:
         revision=2,
         seed=PLAN.config["seed"],
-        attack=PLAN.attack,
+        attack=PLAN.attack_on_classifier,
         sample=PLAN.config["attack"]["perturbations"]["images"],
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),

@@ -122,6 +122,16 @@ def test_what_does_not_fit_names_its_image(made, message):
     assert str(caught.value).startswith(f"a.jpg: {message}")
 
 
+def test_a_depth_map_without_a_distance_in_range_names_it():
+    far = replace(EVERYTHING, depth_range=(0.001, 5.0))
+    targets.check(FULL, far, SIZE, "a.jpg")
+    made = wrong(depth=np.where(DEPTH, 6000, 0).astype(np.uint16))
+    message = r"^a.jpg: its depth map has distances from 6 to 6 m, none of them from 0.001 to 5: leave the image"
+    with pytest.raises(ValueError, match=message):
+        targets.check(made, far, SIZE, "a.jpg")
+    targets.check(made, replace(far, depth_range=(0.001, 6.0)), SIZE, "a.jpg")
+
+
 def test_a_label_out_of_range_says_where_to_look():
     with pytest.raises(ValueError, match=r"classes in config/datasets.tsv, or name the value of ignored pixels in"):
         targets.check(FULL, replace(EVERYTHING, ignore=None), SIZE, "a.jpg")

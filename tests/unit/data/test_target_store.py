@@ -172,3 +172,26 @@ def test_a_file_without_a_kind_is_told(paths, tmp_path):
     other[0].with_suffix(".targets.lmdb").replace(paths[0].with_suffix(".targets.lmdb"))
     with pytest.raises(ValueError, match=r"test\.targets\.lmdb holds no label maps"):
         TargetStore(paths[0])
+
+
+def test_which_distances_count_is_in_the_manifest(paths):
+    made = [replace(item, targets=Targets(depth=item.targets.depth)) for item in items(2)]
+    put(paths, made, Expected(("depth",), depth_range=(0.5, 2), depth_crop=(0, 2, 1, 7)))
+    frame = tables.read(paths[1], tables.DENSE_MANIFEST)
+    assert frame["depth_min"].tolist() == [0.5] * 2 and frame["depth_max"].tolist() == [2.0] * 2
+    assert frame["depth_crop"][1].tolist() == [0, 2, 1, 7]
+    assert (TargetStore(paths[0]).scored_depth(1) > 0).sum() == 2 * 6
+    put(paths, made, Expected(("depth",)))
+    assert tables.read(paths[1], tables.DENSE_MANIFEST)[["depth_min", "depth_crop"]].isna().all(axis=None)
+    assert np.array_equal(TargetStore(paths[0]).scored_depth(1), TargetStore(paths[0]).depth(1))
+
+
+def test_a_store_that_does_not_say_which_distances_count_is_refused(paths):
+    counting = module.target_store._COUNTING
+    old = {key: column for key, column in tables.DENSE_MANIFEST.columns.items() if key not in counting}
+    table = replace(tables.DENSE_MANIFEST, columns=old)
+    put(paths, items(1))
+    tables.write(paths[1], table, tables.read(paths[1], tables.DENSE_MANIFEST, list(old)))
+    assert TargetStore(paths[0]).depth(0).all()
+    with pytest.raises(ValueError, match=r"test\.targets\.lmdb does not say which distances count: remove it"):
+        TargetStore(paths[0]).scored_depth(0)

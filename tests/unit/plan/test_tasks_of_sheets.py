@@ -8,7 +8,8 @@ from mettle.plan import classes, given
 from told import jobs
 from workplace import DATASETS, Workplace
 
-HEAD = "dataset\ttask\tclasses\tsize\treader\tsource\ttest\tmap_classes\tignore\tdepth_min\tdepth_max\tdepth_unit\n"
+HEAD = "dataset\ttask\tclasses\tsize\treader\tsource\ttest\tmap_classes\tignore\t"
+HEAD += "depth_min\tdepth_max\tdepth_unit\tdepth_crop\n"
 MAPS = "maps\tsegmentation\t5\t0\tpascal\traw\tval\t{}\t{}\n"
 
 
@@ -61,6 +62,15 @@ def test_depth_alone_has_no_classes(sheet):
             "row 'maps': map_classes is 4, but label maps have the 5 of `classes`, and may",
         ),
         ("a\tdepth\t\t0\tnyu\traw\ttest\t\t\t9\t9\n", "row 'a': depth_min 9 is not below depth_max 9$"),
+        (
+            "a\tdepth\t\t0\tnyu\traw\ttest\t\t\t1\t9\t\t4,4,0,8\n",
+            "row 'a': depth_crop 4,4,0,8 is empty: write first row, row after the last, first column, column after",
+        ),
+        (
+            MAPS.format(6, 255).strip() + "\t\t\t\t0,4,0,8\n",
+            "row 'maps': column depth_crop is 0,4,0,8, but means nothing",
+        ),
+        ("a\tdepth\t\t0\tnyu\traw\ttest\t\t\t1\t9\t\t4,8\n", "row 'a': 'depth_crop' needs at least 4 entries, got"),
     ],
 )
 def test_cells_that_do_not_go_together_are_told(sheet, row, message):
@@ -107,8 +117,16 @@ def test_a_reader_of_folders_takes_those_of_its_split(tmp_path):
     assert found == [f"{tmp_path}/nyu.zip"]
 
 
+def test_which_distances_count_is_part_of_what_is_packed(tmp_path):
+    place = Workplace(tmp_path)
+    place.datasets(DATASETS, "far\tclassification, depth\t10\t96\tstreets\ttrain\ttest\t1\t9")
+    content = place.plan().content({"dataset": "far", "split": "test"})
+    assert (content["depth_min"], content["depth_max"]) == (1, 9) and "depth_crop" not in content
+
+
 def test_the_shipped_rows_go_with_their_tasks():
     rows = schema.read_sheet(ROOT / "config" / "datasets.tsv", "datasets")
     classes.check_targets(rows, "datasets.tsv")
     assert len(rows["streets"]["task"]) == 4
+    assert rows["nyu"]["depth_crop"] == [45, 471, 41, 601]
     assert [rows[name]["task"] for name in ("ade20k", "coco", "nyu")] == [["segmentation"], ["detection"], ["depth"]]

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from mettle.data.classes import differ
-from mettle.data.loading import Source, batches, evaluation_images, split
+from mettle.data.loading import NativeImages, Source, batches, evaluation_images, split
 from mettle.data.sample import shared
 from mettle.data.store import Store
+from mettle.data.target_store import path_of
 from mettle.digests import sha256_of
 from mettle.flow import Job
 from mettle.models import Classifier, Folded, Policy, folded, load, policy
@@ -74,6 +75,8 @@ class Evaluation:
     def made_from(self) -> list[Any]:
         """Everything except options that decides the answers: unfinished work is stored under its hash."""
         about = [sha256_of(self.weights), Store(self.images).digest, self.job.seed, self.batch, self.precision]
+        if path_of(self.images).exists():  # the manifest also has the hashes of all targets, and which of them count
+            about.append(sha256_of(Path(self.images).with_suffix(".parquet")))
         device = policy(self.job.threads, self.precision, self.job.needs_cuda).device.type
         return [*about, torch.__version__, device, self.job.provenance["revision"]]
 
@@ -85,7 +88,7 @@ class Evaluation:
         uncropped : see `evaluation_images`
         scored : whether the store's labels are compared with the model's answers
         taken : of the store, the metadata of the weights and the task, the images as the model's input; by default
-            those of `evaluation_images`
+            those of `evaluation_images`, or images at their own size for a task whose models take them so
 
         Raises
         ------
@@ -102,8 +105,13 @@ class Evaluation:
             )
         task = task_of(about, self.weights)
         chosen = policy(self.job.threads, self.precision, self.job.needs_cuda)
-        chosen = chosen.suited(model) if task.logits else chosen
-        source = taken(store, about, task) if taken else evaluation_images(store, about, uncropped=uncropped)
+        chosen = chosen.suited(model) if task.table else chosen
+        if taken:
+            source = taken(store, about, task)
+        elif task.native:
+            source = NativeImages(store)
+        else:
+            source = evaluation_images(store, about, uncropped=uncropped)
         return Opened(self, chosen.place(model), source, chosen, task)
 
 
@@ -141,8 +149,16 @@ class Opened:
         return shared(len(self.source), size, self.job.seed, self.evaluation.dataset)
 
     def split(self, positions: np.ndarray) -> list[np.ndarray]:
-        """Positions in batches of nearly equal size."""
-        return split(positions, self.evaluation.batch)
+        """Positions in batches of nearly equal length; where images come at their own size, a batch has one size."""
+        return [part for group in self._alike(positions) for part in split(group, self.evaluation.batch)]
+
+    def _alike(self, positions: np.ndarray) -> list[np.ndarray]:
+        """Positions by size of the image, where models take images at their own."""
+        if not self.task.native:
+            return [positions]
+        sizes = self.source.store.sizes()[self.source.at(positions)]
+        _, group = np.unique(sizes, axis=0, return_inverse=True)
+        return [positions[group == number] for number in range(group.max() + 1)]
 
     def say(self, images: int, about: str = "") -> None:
         """Log the number of images, the images per pass, the device and the precision."""

@@ -282,6 +282,7 @@ class DatasetRow(TypedDict):
     depth_min: NotRequired[float]
     depth_max: NotRequired[float]
     depth_unit: NotRequired[float]
+    depth_crop: NotRequired[list[int]]
     size: int
     reader: str
     source: str

@@ -9,6 +9,7 @@ from mettle import models
 from mettle.models import adapters
 from mettle.models.adapters import dense, operators, segmenter
 from mettle.models.adapters.quiet import quiet
+from mettle.tasks.segmentation import SEGMENTATION
 
 
 def images(height=64, width=64, n=2, seed=0):
@@ -134,6 +135,24 @@ def test_the_gradient_to_the_image_is_that_of_finite_differences():
     with torch.no_grad():
         difference = (value(image + 1e-6 * step) - value(image - 1e-6 * step)) / 2e-6
     assert (gradient * step).sum().item() == pytest.approx(difference.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [None, [80, 70], [44, 36]])
+def test_the_gradient_of_an_attack_is_that_of_finite_differences_in_every_corner(scale):
+    """Images of 40 x 48 pixels are enlarged, reduced or left, then padded to 64 or 96; some pixels are ignored."""
+    model, image, wanted = segmenting(scale=scale).double().eval(), images(40, 48, 1).double(), labels(1)[:, :40, :48]
+    wanted[:, 5:9, 30:] = 255
+    goal = SEGMENTATION.goal(wanted)
+    value = lambda x: goal.objective(model(x), torch.tensor([0])).sum()  # noqa: E731
+    given = image.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(value(given), given)
+    for place in ((0, 0, 0, 0), (0, 1, 39, 47), (0, 2, 0, 47), (0, 0, 39, 0), (0, 1, 20, 24)):
+        step = torch.zeros_like(image)
+        step[place] = 1e-5
+        with torch.no_grad():
+            difference = (value(image + step) - value(image - step)) / 2e-5
+        assert gradient[place].item() == pytest.approx(difference.item(), rel=1e-4, abs=1e-9)
+        assert gradient[place] != 0
 
 
 @pytest.mark.parametrize("size", [(480, 640), (640, 480), (300, 2000), (512, 2048), (37, 41)])

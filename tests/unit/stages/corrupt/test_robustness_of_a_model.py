@@ -83,3 +83,31 @@ def test_corruption_errors_are_relative_to_the_reference(cells, tmp_path):
 
 def test_without_a_reference_there_are_no_corruption_errors(cells):
     assert not set(frame(cells).index.get_level_values("statistic")) & {"ce", "mce", "relative_ce", "relative_mce"}
+
+
+# Errors, of which less is better
+
+
+def far(path, kind, severity, factor):
+    """Answers of depth that is wrong by a factor, in ten images of 100 pixels at 2 m."""
+    rows = {"id": list(range(10)), "valid": [100] * 10, "squared_error": [100 * (2 * factor - 2) ** 2] * 10}
+    rows |= {"relative_error": [100 * (factor - 1)] * 10, "relative_squared_error": [200 * (factor - 1) ** 2] * 10}
+    rows |= {"log_difference": [100 * np.log(factor)] * 10, "squared_log_difference": [100 * np.log(factor) ** 2] * 10}
+    rows |= {"log10_error": [100 * np.log10(factor)] * 10}
+    rows |= {f"within_{power}": [100 * (factor < 1.25**power)] * 10 for power in (1, 2, 3)}
+    rows |= {key: [value] * 10 for key, value in (KEYS | {"corruption": kind, "severity": severity}).items()}
+    tables.write(path, tables.CORRUPT["depth"], rows)
+    return path
+
+
+def test_errors_have_means_but_no_ratio_to_the_clean_one(tmp_path):
+    cells = [far(tmp_path / f"fog{severity}", "fog", severity, factor) for severity, factor in ((1, 1.2), (3, 1.6))]
+    cells.append(far(tmp_path / "clean", "clean", 0, 1.1))
+    rows = pd.DataFrame(robustness.summarise(cells, "depth", ["fog"], [1, 3], draws=20, seed=0))
+    found = rows.fillna({"severity": -1}).set_index(["measure", "corruption", "severity", "statistic"])["value"]
+    assert found["abs_rel", "clean", 0, "score"] == pytest.approx(0.1)
+    assert found["abs_rel", "mean", -1, "mpc"] == pytest.approx(0.4)
+    assert found["silog", "mean", -1, "mpc"] == pytest.approx(0, abs=1e-6)
+    assert found["a1", "mean", -1, "mpc"] == found["a1", "mean", -1, "rpc"] == 0.5
+    ratios = set(rows[rows["statistic"] == "rpc"]["measure"])
+    assert ratios == {"a1", "a2", "a3"} and set(rows["measure"]) == set(SCORES["depth"])

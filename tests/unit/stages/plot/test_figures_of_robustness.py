@@ -14,7 +14,7 @@ from mettle.plan.figures import FIGURES
 from mettle.stages import plot
 from mettle.stages.plot import corruptions, prime, transfer
 from mettle.stages.tabulate import robustness
-from mettle.tasks.scores import main
+from mettle.tasks.scores import main, share
 
 BACKBONES = ("standard", "AugMix", "PRIME", "L2 eps 1")
 TASKS = ("classification", "segmentation", "detection")
@@ -32,7 +32,7 @@ def scores(modes, tasks=TASKS):
         for kind, severity, statistic in parts:
             value = rng.uniform(0.3, 0.8)
             keys = {"dataset": "streets", "split": "test", "model": model, "task": task, "corruption": kind}
-            keys |= {"severity": severity, "measure": main(task).measure, "statistic": statistic, "n": 100}
+            keys |= {"severity": severity, "measure": share(task).measure, "statistic": statistic, "n": 100}
             cells.append(keys | {"value": value, "lo": value - 0.05, "hi": value + 0.04, "note": None})
     return cells, about
 
@@ -164,3 +164,11 @@ def test_published_scores_stand_behind_ours(tmp_path):
     tables.write(tmp_path / "r.parquet", FIGURES["robustness"].table, rows)
     assert [row["source"] for row in rows] == [None] * len(cells) + ["a paper"]
     assert (rows[-1]["label"], rows[-1]["value"], rows[-1]["n"]) == ("Mask R-CNN (published)", 0.187, None)
+
+
+def test_of_depth_the_figure_shows_a_score_of_which_more_is_better(tmp_path, drawn):
+    cells, about = scores(("full",), ("depth",))
+    errors = [cell | {"measure": main("depth").measure} for cell in cells]
+    whole = table(tmp_path, "transfer", [*errors, *cells], about)
+    assert set(whole["measure"]) == {"a1"}
+    assert drawn(transfer, whole).axes[0].get_xlabel() == "clean δ < 1.25"

@@ -130,6 +130,34 @@ class ImageSet(Dataset):
         return torch.stack(found)
 
 
+class NativeImages(Dataset):
+    """Images of a store at their own size as network input, one batch at a time; those of a batch have one size.
+
+    Nothing is kept in memory: worker processes decode images ahead of time.
+
+    Parameters
+    ----------
+    store : the images
+    """
+
+    ready = False
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def at(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Positions in the store of the images at these positions: the same."""
+        return np.asarray(indices)
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Images (n, 3, h, w) in [0, 1], labels (n,) and ids (n,) at these positions."""
+        images = torch.from_numpy(self.store.arrays(indices)).permute(0, 3, 1, 2).float() / 255
+        return images, torch.from_numpy(self.store.labels[indices]), torch.from_numpy(self.store.ids[indices])
+
+
 class Mixture(Dataset):
     """Two image sets as one: positions of the second follow those of the first, and its ids become -1 - id.
 

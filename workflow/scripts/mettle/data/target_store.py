@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mettle import tables
 from mettle.data import targets
@@ -14,6 +15,9 @@ from mettle.data.item import Item, Object
 from mettle.data.keyed import Values, Writer, manifest_of, sha256_of
 from mettle.data.pixels import size_of
 from mettle.data.targets import KINDS, Expected
+
+# Columns of the manifest that say which pixels of a depth map count.
+_COUNTING = ("depth_min", "depth_max", "depth_crop")
 
 
 def path_of(lmdb_path: str | Path) -> Path:
@@ -50,6 +54,7 @@ class TargetStore:
         self.sizes = frame[["height", "width"]].to_numpy(np.int64)
         self.class_names: list[str] = (frame.attrs["provenance"] or [{}])[-1].get("class_names", [])
         self._units = frame["depth_unit"].to_numpy(np.float64, na_value=np.nan)
+        self._counting = frame[[name for name in _COUNTING if name in frame]]
         self._values = {
             kind: Values(self.path, self.ids, frame[f"{kind}_sha256"].to_numpy("S64"), kind.replace("_", " "), kind)
             for kind in KINDS.values()
@@ -69,6 +74,25 @@ class TargetStore:
         """Distance of each pixel in metres, float32 (h, w); 0 where there is none."""
         return targets.decode_depth(self._get("depth", index), self._units[index])
 
+    def scored_depth(self, index: int) -> np.ndarray:
+        """Distance in metres of each pixel that counts in evaluation, float32 (h, w); 0 elsewhere.
+
+        Those count that are within the range of the data set and, where it has one, within the crop.
+
+        Raises
+        ------
+        ValueError
+            If the crop is larger than the map, or the store was packed before ranges were part of it.
+        """
+        metres = self.depth(index)
+        if len(self._counting.columns) < len(_COUNTING):
+            raise ValueError(f"{self.path} does not say which distances count: remove it, and pack the data set again")
+        low, high, crop = (self._counting[name].iloc[index] for name in _COUNTING)
+        counts = targets.in_range(metres, None if pd.isna(low) else (low, high))
+        if crop is not None:
+            counts &= _inside(crop, metres.shape, f"{self.path}, image {self.ids[index]}")
+        return np.where(counts, metres, np.float32(0))
+
     def objects(self, index: int) -> list[Object]:
         """The objects in the image at a position."""
         return targets.decode_objects(self._get("objects", index))
@@ -81,6 +105,19 @@ class TargetStore:
         if kind not in self._values:
             raise ValueError(f"{self.path} holds {', '.join(self.kinds)}, not {kind}")
         return self._values[kind].get(index)
+
+
+def _inside(crop: Sequence[int], size: tuple[int, int], where: str) -> np.ndarray:
+    """Mask of a crop, bool (h, w); ValueError if it ends outside."""
+    top, bottom, left, right = crop
+    if bottom > size[0] or right > size[1]:
+        raise ValueError(
+            f"{where}: depth_crop ends at row {bottom} and column {right}, but the depth map has {size[0]} rows and "
+            f"{size[1]} columns: correct it in config/datasets.tsv"
+        )
+    inside = np.zeros(size, bool)
+    inside[top:bottom, left:right] = True
+    return inside
 
 
 def put(writer: Writer, batch: Sequence[Item], expected: Expected, pool: Executor) -> list[dict[str, Any]]:
@@ -104,5 +141,9 @@ def _encoded(item: Item, expected: Expected) -> tuple[dict[str, bytes], dict[str
     targets.check(wanted, expected, (height, width), item.source)
     values = targets.encode(wanted, (height, width))
     hashes = {f"{kind}_sha256": sha256_of(values[kind]) if kind in values else None for kind in KINDS.values()}
-    unit = wanted.depth_unit if "depth" in values else None
-    return values, {"width": width, "height": height, "depth_unit": unit} | hashes
+    about = {"width": width, "height": height} | dict.fromkeys(("depth_unit", *_COUNTING))
+    if "depth" in values:
+        low, high = expected.depth_range or (None, None)
+        about |= {"depth_unit": wanted.depth_unit, "depth_min": low, "depth_max": high}
+        about |= {"depth_crop": expected.depth_crop}
+    return values, about | hashes

@@ -35,12 +35,17 @@ class Expected:
     classes : number of classes of objects
     map_classes : number of classes of label maps
     ignore : value of ignored pixels in label maps; None if every pixel counts
+    depth_range : shortest and longest distance that counts, metres; None for any
+    depth_crop : first row, row after the last, first column and column after the last of the part of depth maps that
+        counts in evaluation; None for all of it
     """
 
     kinds: tuple[str, ...] = ()
     classes: int | None = None
     map_classes: int | None = None
     ignore: int | None = None
+    depth_range: tuple[float, float] | None = None
+    depth_crop: tuple[int, int, int, int] | None = None
 
 
 NONE = Expected()
@@ -73,6 +78,14 @@ def decode_label_map(data: bytes) -> np.ndarray:
 def decode_depth(data: bytes, unit: float) -> np.ndarray:
     """Distance of each pixel in metres, float32 (h, w); 0 where there is none. `unit` is that of a step, metres."""
     return (np.asarray(Image.open(BytesIO(data))) * np.float64(unit)).astype(np.float32)
+
+
+def in_range(metres: np.ndarray, bounds: Sequence[float] | None) -> np.ndarray:
+    """Where a depth map (h, w) in metres has a distance, and one within bounds, both of which count: bool (h, w)."""
+    if bounds is None:
+        return metres > 0
+    low, high = np.float32(bounds)
+    return (metres > 0) & (metres >= low) & (metres <= high)
 
 
 def decode_objects(data: bytes) -> list[Object]:
@@ -129,7 +142,7 @@ def check(targets: Targets | None, expected: Expected, size: tuple[int, int], wh
     if targets.label_map is not None:
         _check_map(targets.label_map, expected, size, where)
     if targets.depth is not None:
-        _check_depth(targets.depth, size, where)
+        _check_depth(targets, expected, size, where)
     for number, found in enumerate(targets.objects or []):
         check_object(found, expected.classes, size, f"{where}: object {number}")
 
@@ -166,10 +179,19 @@ def _check_map(labels: np.ndarray, expected: Expected, size: tuple[int, int], wh
         )
 
 
-def _check_depth(depth: np.ndarray, size: tuple[int, int], where: str) -> None:
-    _check_size(depth, size, where, "depth map")
-    if not depth.any():
+def _check_depth(targets: Targets, expected: Expected, size: tuple[int, int], where: str) -> None:
+    _check_size(targets.depth, size, where, "depth map")
+    if not targets.depth.any():
         raise ValueError(f"{where}: its depth map is 0 everywhere, so no pixel has a distance: leave the image out")
+    metres = (targets.depth * np.float64(targets.depth_unit)).astype(np.float32)
+    if not in_range(metres, expected.depth_range).any():
+        known = metres[metres > 0]
+        low, high = expected.depth_range
+        raise ValueError(
+            f"{where}: its depth map has distances from {known.min():g} to {known.max():g} m, none of them from "
+            f"{low:g} to {high:g}: leave the image out, or correct depth_min, depth_max or depth_unit in "
+            "config/datasets.tsv"
+        )
 
 
 def _check_size(array: np.ndarray, size: tuple[int, int], where: str, what: str) -> None:

@@ -151,10 +151,27 @@ class Cells(Groups):
         Raises
         ------
         ValueError
+            If models of its task cannot be attacked, or not so.
+        """
+        name, model = get(wildcards, "attack"), get(wildcards, "model")
+        self.check_attackable(model, name)
+        return attacks.resolved(self.attacks[name], self.models[model], self.task_of(model))
+
+    def check_attackable(self, model: str, attack: str) -> None:
+        """Raise ValueError if models of the task of a model cannot be attacked, or not by this attack."""
+        where = f"configuration: attack.attacks.{attack}"
+        attacks.check_task(self.attacks[attack], self.task_of(model), where, self.where(model))
+
+    def attack_on_classifier(self, wildcards: Any) -> Row:
+        """The same of an attack whose images are kept for classifiers to look at.
+
+        Raises
+        ------
+        ValueError
             If the model is no classifier.
         """
         self.known_classifier(get(wildcards, "model"))
-        return attacks.resolved(self.attacks[get(wildcards, "attack")], self.models[get(wildcards, "model")])
+        return self.attack(wildcards)
 
     def known_classifier(self, model: str) -> None:
         """Raise ValueError for a model of another task than classification."""

@@ -12,6 +12,7 @@ _OF_TASKS = {
     "depth_min": ({"depth"}, True),
     "depth_max": ({"depth"}, True),
     "depth_unit": ({"depth"}, False),
+    "depth_crop": ({"depth"}, False),
 }
 # Columns that class names may come from.
 _CELLS = ("dataset", "reader", "classes", "map_classes", "source", "subset", "names", "train", "test")
@@ -51,9 +52,8 @@ def check_targets(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
         where, tasks = f"{sheet}, row '{name}'", ", ".join(row["task"])
         for column, (needs, need) in _OF_TASKS.items():
             if (there := column in row) and needs.isdisjoint(row["task"]):
-                raise ValueError(
-                    f"{where}: column {column} is {row[column]:g}, but means nothing for {tasks}: empty it"
-                )
+                cell = ",".join(map(str, row[column])) if isinstance(row[column], list) else f"{row[column]:g}"
+                raise ValueError(f"{where}: column {column} is {cell}, but means nothing for {tasks}: empty it")
             if need and not there and not needs.isdisjoint(row["task"]):
                 raise ValueError(f"{where}: column {column} is empty, but {tasks} needs it")
         if row.get("classes") == 1 and (row.get("train") or not row.get("parent")):
@@ -68,3 +68,9 @@ def check_targets(datasets: Mapping[str, DatasetRow], sheet: str) -> None:
             )
         if "depth_max" in row and row["depth_min"] >= row["depth_max"]:
             raise ValueError(f"{where}: depth_min {row['depth_min']:g} is not below depth_max {row['depth_max']:g}")
+        top, bottom, left, right = row.get("depth_crop", (0, 1, 0, 1))
+        if top >= bottom or left >= right:
+            raise ValueError(
+                f"{where}: depth_crop {top},{bottom},{left},{right} is empty: write first row, row after the last, "
+                "first column, column after the last"
+            )

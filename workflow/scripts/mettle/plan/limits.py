@@ -1,6 +1,7 @@
 """Limits: options of attacks and measures that cannot be, given numbers of classes and images that the plan knows."""
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from mettle import schema
@@ -11,7 +12,7 @@ Row = dict[str, Any]
 
 def check_attack(sheets: Sheets, attack: str, dataset: str, where: str) -> None:
     """Raise ValueError if an attack, a cell of `attack.attacks`, needs more classes than a data set has."""
-    options, classes = sheets.attacks[attack], sheets.datasets[dataset]["classes"]
+    options, classes = sheets.attacks[attack], sheets.datasets[dataset].get("classes", inf)
     for key, limits, value in _limited(options, f"attacks/{options['method']}", "classes"):
         asked = value if isinstance(value, list) else [value]
         for one in asked:

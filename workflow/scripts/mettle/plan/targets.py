@@ -294,7 +294,8 @@ def _judged(plan: "Plan", named: Names) -> str | None:
 def _attack(plan: "Plan", named: Names) -> str | None:
     name, entries = named["attack"], plan.config["attack"]["attacks"]
     if name in plan.attacks:
-        return _said(lambda: check_attack(plan, name, named["dataset"], "attack.attacks"))
+        text = _said(lambda: check_attack(plan, name, named["dataset"], "attack.attacks"))
+        return text or _said(lambda: _check_attacked(plan, named))
     if name in entries:
         return f"attack '{name}' has a grid: name one of its cells, {', '.join(plan.attack_grid(name))}"
     if name in schema.load("attacks")["$defs"]:
@@ -304,6 +305,14 @@ def _attack(plan: "Plan", named: Names) -> str | None:
 
 def _drift(plan: "Plan", named: Names) -> str | None:
     return _name("attack", named["drift"], plan.drifts, "attacks on features are the entries of drift.attacks")
+
+
+def _check_attacked(plan: "Plan", named: Names) -> None:
+    """Raise ValueError for a model that cannot be attacked so, or whose attacked images are not for classifiers."""
+    model = named.get("model") or named["judged"]
+    if "kind" in named or "judged" in named:
+        plan.known_classifier(model)
+    plan.check_attackable(model, named["attack"])
 
 
 def _corruptions(plan: "Plan", named: Names) -> str | None:

@@ -80,7 +80,9 @@ def expected_targets(dataset: DatasetRow) -> Expected:
     """The targets beyond a label that a row of datasets.tsv requires."""
     kinds = tuple(kind for task, kind in KINDS.items() if task in dataset.get("task", ()))
     count = dataset.get("classes")
-    return Expected(kinds, count, dataset.get("map_classes", count), dataset.get("ignore"))
+    bounds = (dataset["depth_min"], dataset["depth_max"]) if "depth_max" in dataset else None
+    crop = tuple(dataset["depth_crop"]) if "depth_crop" in dataset else None
+    return Expected(kinds, count, dataset.get("map_classes", count), dataset.get("ignore"), bounds, crop)
 
 
 def _summary(n: int, store: data.Store, expected: Expected, count: int | None) -> str:

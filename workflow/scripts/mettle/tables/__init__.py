@@ -8,9 +8,9 @@ versions) is file metadata under the key `mettle` and survives `concat`. Undefin
 """
 
 from mettle.tables.answers import ANSWERS, CORRUPT
+from mettle.tables.attacked import ATTACK, ATTACKED
 from mettle.tables.cells import (
     AGREE,
-    ATTACK,
     CELLS,
     COMPARE,
     CONVERGENCE,
@@ -44,6 +44,7 @@ __all__ = [
     "AGREE",
     "ANSWERS",
     "ATTACK",
+    "ATTACKED",
     "CELLS",
     "CLASSES",
     "COMPARE",

@@ -44,7 +44,22 @@ ANSWERS: dict[str, dict[str, Column]] = {
             pa.int8(), "ranges of areas in which it counts (bits: all, small, medium, large); 0 for a crowd"
         ),
     },
+    "depth": {
+        "valid": Column(INT, "pixels that count: their true depth d is known and in range; p is the predicted depth"),
+        "squared_error": Column(FLOAT, "sum of (p - d)^2 over them", "square metres"),
+        "relative_error": Column(FLOAT, "sum of |p - d| / d"),
+        "relative_squared_error": Column(FLOAT, "sum of (p - d)^2 / d", "metres"),
+        "log_difference": Column(FLOAT, "sum of ln p - ln d"),
+        "squared_log_difference": Column(FLOAT, "sum of (ln p - ln d)^2"),
+        "log10_error": Column(FLOAT, "sum of |log10 p - log10 d|"),
+        **{
+            f"within_{power}": Column(INT, f"those with max(p / d, d / p) below 1.25^{power}", "pixels")
+            for power in (1, 2, 3)
+        },
+    },
 }
+# Answers that follow from the targets alone: the same whatever was done to the image.
+OF_TARGETS = {"classification": ("label",), "segmentation": ("true",), "depth": ("valid",)}
 # Tables of corrupted images by task; severity 0 is the clean image.
 CORRUPT = {
     task: Table(

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from mettle.tables.answers import CORRUPT
+from mettle.tables.attacked import ATTACKED
 from mettle.tables.columns import BINARY, BOOL, CLASSES, FLOAT, INT, RESULT, STR, VECTOR, Column, Table, keys
 from mettle.tables.doubts import FLAGS
 
@@ -46,6 +47,16 @@ DENSE_MANIFEST = Table(
         "label_map_sha256": Column(STR, "SHA-256 of the stored label map; null where there are none", nullable=True),
         "depth_sha256": Column(STR, "SHA-256 of the stored depth map; null where there are none", nullable=True),
         "depth_unit": Column(FLOAT, "distance that a step of the depth map stands for", "metres", nullable=True),
+        "depth_min": Column(FLOAT, "shortest distance that counts; null for any", "metres", nullable=True),
+        "depth_max": Column(FLOAT, "longest distance that counts; null for any", "metres", nullable=True),
+        "depth_crop": Column(
+            pa.list_(pa.int32()),
+            "first row, row after the last, first column and column after the last of the part of the depth map that "
+            "counts in evaluation; null for all of it",
+            "pixels",
+            nullable=True,
+            ragged=True,
+        ),
         "objects_sha256": Column(STR, "SHA-256 of the stored objects; null where there are none", nullable=True),
     },
     extends="manifest",
@@ -184,24 +195,6 @@ DRIFT = Table(
         "distance": Column(FLOAT, "distance between attacked and clean image in `norm`", "pixel range [0, 1]"),
         "queries": Column(INT, "forward passes of the attack for the image"),
     },
-)
-
-ATTACK = Table(
-    "attack",
-    "One row per image: the model's prediction before and after an attack.",
-    keys("dataset", "split", "model", "attack", "norm", "eps", "id")
-    | {
-        "label": Column(INT, "true class"),
-        "clean_prediction": Column(INT, "predicted class of the clean image"),
-        "prediction": Column(INT, "predicted class of the attacked image"),
-        "clean_loss": Column(FLOAT, "cross-entropy of the clean image", "nats"),
-        "loss": Column(FLOAT, "cross-entropy of the attacked image", "nats"),
-        "margin": Column(FLOAT, "true logit less the largest other, attacked image; negative if fooled", "logits"),
-        "distance": Column(FLOAT, "distance between attacked and clean image in `norm`", "pixel range [0, 1]"),
-        "queries": Column(INT, "forward passes of the attack for the image; 0 if its engine counts none"),
-    }
-    | FLAGS
-    | {"note": RESULT["note"]},
 )
 
 REPRESENT = Table(
@@ -345,8 +338,9 @@ ROBUSTNESS = Table(
     "robustness_scores",
     "Scores of a model under corruptions. `statistic` is `score`, of the images under one condition (severity 0 is "
     "clean); `mpc`, the mean over corruptions of their means over severities, and `rpc`, its ratio to the clean score "
-    "(Michaelis et al. 2019); `ce` and `mce`, errors relative to AlexNet's, and `relative_ce` and `relative_mce`, the "
-    "same less the clean errors (Hendrycks & Dietterich 2019). lo and hi are a 95 % bootstrap interval over images.",
+    "where more is better (Michaelis et al. 2019); `ce` and `mce`, errors relative to AlexNet's, and `relative_ce` and "
+    "`relative_mce`, the same less the clean errors (Hendrycks & Dietterich 2019). lo and hi are a 95 % bootstrap "
+    "interval over images.",
     keys("dataset", "split", "model", "task", "corruption")
     | {
         "corruption": Column(
@@ -379,7 +373,7 @@ CELLS = [
     TRANSFER_EPOCHS,
     TOKENS_STEPS,
     DRIFT,
-    ATTACK,
+    *ATTACKED.values(),
     EFFECTIVENESS,
     CONVERGENCE,
     SEMANTICS,

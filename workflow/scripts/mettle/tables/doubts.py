@@ -7,7 +7,7 @@ import pandas as pd
 from mettle.tables.columns import BOOL, Column
 
 FLAGS = {
-    "gradient_zero": Column(BOOL, "whether the gradient of the cross-entropy is exactly zero at the clean image"),
+    "gradient_zero": Column(BOOL, "whether the gradient of what the attack raises is exactly zero at the clean image"),
     "randomised": Column(BOOL, "whether two passes over the clean image differ by more than rounding"),
     "probabilities": Column(BOOL, "whether the logits of the clean image are non-negative and sum to 1"),
 }

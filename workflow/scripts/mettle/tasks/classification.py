@@ -60,6 +60,6 @@ CLASSIFICATION = Task(
     aims={"random": _at_random, "least_likely": _at_the_least_likely},
     logits=True,
     answers=answers,
-    table=tables.ATTACK,
+    table=tables.ATTACKED["classification"],
     score=main("classification"),
 )

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mettle.tasks.classification import CLASSIFICATION
+from mettle.tasks.depth import DEPTH
 from mettle.tasks.detection import DETECTION
 from mettle.tasks.features import FEATURES
 from mettle.tasks.segmentation import SEGMENTATION
 from mettle.tasks.task import Task
 
-TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION, FEATURES)}
+TASKS = {task.name: task for task in (CLASSIFICATION, SEGMENTATION, DETECTION, DEPTH, FEATURES)}
 
 
 def task_of(about: Mapping[str, Any], path: object) -> Task:

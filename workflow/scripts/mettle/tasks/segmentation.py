@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mettle import tables
 from mettle.data.store import Store
 from mettle.data.target_store import TargetStore
 from mettle.perturb import Goal, named
@@ -82,7 +83,7 @@ SEGMENTATION = Task(
     aims={},
     logits=True,
     answers=answers,
-    table=None,
+    table=tables.ATTACKED["segmentation"],
     score=main("segmentation"),
     native=True,
 )

@@ -10,7 +10,7 @@ from mettle.plan.sheets import Row
 from mettle.typed import DatasetRow
 
 # Cells of a data set's row that decide targets beyond a label.
-_OF_TARGETS = ("task", "ignore", "depth_unit")
+_OF_TARGETS = ("task", "ignore", "depth_unit", "depth_min", "depth_max", "depth_crop")
 # Cells of a data set's row that its page shows, or draws its targets by.
 _SHOWN = ("dataset", "task", "ignore", "depth_min", "depth_max", "version", "licence", "source", "home")
 

@@ -20,8 +20,9 @@ from mettle.perturb import ATTACKS, Draws, named, norm, step_size
 from mettle.perturb.peer import pyautoattack
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.stages.attack import flags
+from mettle.tables import Table
 from mettle.tasks.known import task_of
-from mettle.tasks.scores import Score, clean
+from mettle.tasks.scores import Score, clean, frame
 from mettle.units import eps_text
 
 # Options of an attack that its function does not take.
@@ -31,7 +32,7 @@ _NOT_ITS_OWN = ("method", "images", "engine", "target")
 def evaluate(
     evaluation: Evaluation, keys: dict[str, Any], options: dict[str, Any], resume: str | Path
 ) -> dict[str, Any]:
-    """Columns of the attack table.
+    """Columns of the attack table of the model's task.
 
     Parameters
     ----------
@@ -60,10 +61,16 @@ def evaluate(
         parts.save(number, columns)
         progress.add(columns)
         job.say(str(progress))
-    columns = parts.collect()
-    n = len(columns["id"])
+    order = np.argsort(np.concatenate(chosen), kind="stable")
+    columns = {key: values[order] for key, values in parts.collect().items()}
+    n = len(order)
     constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": flags.note(columns)}
     return {key: [value] * n for key, value in constant.items()} | columns
+
+
+def table(weights: str | Path) -> Table:
+    """The attack table of the task that a model was trained for."""
+    return task_of(described(weights), weights).table
 
 
 def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, options: dict[str, Any], job: Job) -> None:
@@ -80,7 +87,7 @@ def send(columns: dict[str, Any], weights: str | Path, parent: str | Path, optio
     if not options["loggers"]:
         return
     about = described(weights)
-    score, answers = task_of(about, weights).score, pd.DataFrame(columns)
+    score, answers = task_of(about, weights).score, frame(columns)
     found = {f"clean_{score.measure}": score.value(clean(answers)), score.measure: score.value(answers)}
     where = f"{columns['dataset'][0]}/{columns['attack'][0]}"
     scalars = {f"{where}/{name}": value for name, value in found.items()}
@@ -103,7 +110,7 @@ class Progress:
 
     def add(self, columns: dict[str, np.ndarray]) -> None:
         """Add the answers to a batch."""
-        self.answers.append(pd.DataFrame(columns))
+        self.answers.append(frame(columns))
 
     def say(self, text: str) -> None:
         """Log a message of the attack, with the number of the batch."""

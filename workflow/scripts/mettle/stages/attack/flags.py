@@ -53,9 +53,8 @@ def look(opened: Opened, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
 
 def _probabilities(outputs: Tensor) -> Tensor:
     """Mask (n,) of the outputs (n, classes, ...) that are nonnegative and sum to 1 over the classes."""
-    n = len(outputs)
     whole = (outputs.sum(1) - 1).abs() < 1e-4
-    return (outputs >= 0).view(n, -1).all(1) & whole.view(n, -1).all(1)
+    return (outputs >= 0).flatten(1).all(1) & whole.reshape(len(outputs), -1).all(1)
 
 
 def note(columns: dict[str, Any]) -> str | None:

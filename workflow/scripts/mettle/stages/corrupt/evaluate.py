@@ -61,7 +61,7 @@ def evaluate(
 
     opened = evaluation.open(taken=taken)
     n = len(opened.source.positions)
-    pieces = [piece for alike in _alike(opened) for piece in opened.split(alike)]
+    pieces = opened.split(np.arange(n))
     chosen = [start + piece for start in range(0, n * len(asked), n) for piece in pieces]
     parts = Parts(resume, [*evaluation.made_from, options], len(chosen))
     if parts.done:
@@ -75,15 +75,6 @@ def evaluate(
     columns |= {"corruption": [kind for kind, _ in asked for _ in range(n)]}
     columns |= {"severity": [severity for _, severity in asked for _ in range(n)]}
     return CORRUPT[opened.task.name], {key: [value] * len(order) for key, value in keys.items()} | columns
-
-
-def _alike(opened: Opened) -> list[np.ndarray]:
-    """Positions 0 to n - 1, by size of the image for models that take any: a batch has one."""
-    source = opened.source
-    if not opened.task.native:
-        return [np.arange(len(source.positions))]
-    _, group = np.unique(source.store.sizes()[source.positions], axis=0, return_inverse=True)
-    return [np.flatnonzero(group == size) for size in range(group.max() + 1)]
 
 
 @torch.no_grad()

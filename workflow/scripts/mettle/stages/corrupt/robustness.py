@@ -27,7 +27,7 @@ def summarise(
     """Rows of the table `robustness_scores`.
 
     The bootstrap draws images, the same ones for every condition: intervals of means and ratios take into account that
-    conditions share images.
+    conditions share images. Of errors there is no ratio to the clean one, which would grow as a model gets worse.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def summarise(
         before = score.of(clean, weights)
         found = {key: score.of(part, weights) for key, part in by_condition.items()}
         whole = robustness.grid(found, types, severities)
-        values = list(_scores(whole, before))
+        values = list(_scores(whole, before, relative=not score.error))
         if reference and score.measure == "accuracy":
             values += _errors(whole, before, robustness.reference(reference))
         for (kind, severity, statistic), value in values:
@@ -68,15 +68,16 @@ def summarise(
 Value = tuple[tuple[str, int | None, str], np.ndarray]
 
 
-def _scores(whole: Grid, clean: np.ndarray) -> Iterator[Value]:
-    """The clean score, those of the conditions, and their means by part, absolute and relative."""
+def _scores(whole: Grid, clean: np.ndarray, *, relative: bool) -> Iterator[Value]:
+    """The clean score, those of the conditions, and their means by part, absolute and, if asked for, relative."""
     yield (CLEAN, 0, "score"), clean
     for (kind, severity), value in whole.cells.items():
         yield (kind, severity, "score"), value
     for part, grid in robustness.parts(whole).items():
         mean = robustness.mean(grid)
         yield (*part, "mpc"), mean
-        yield (*part, "rpc"), robustness.relative(mean, clean)
+        if relative:
+            yield (*part, "rpc"), robustness.relative(mean, clean)
 
 
 def _errors(accuracy: Grid, clean: np.ndarray, reference: Reference) -> Iterator[Value]:

@@ -15,7 +15,7 @@ from mettle.stages.plot.style import MARKERS, PAGE, PALETTE, footnote, share_axi
 
 MODES = {"full": "full network", "fixed": "fixed features", "fixed_paper": "fixed features, as published"}
 MODES |= {"full_prime": "full network with PRIME"}
-TITLES = {"accuracy": "accuracy", "miou": "mIoU", "box_ap": "box AP", "mask_ap": "mask AP"}
+TITLES = {"accuracy": "accuracy", "miou": "mIoU", "box_ap": "box AP", "mask_ap": "mask AP", "a1": "δ < 1.25"}
 _PARTS = {"mean": "all", **{name: name for name in GROUPS if name != "extra"}}
 
 

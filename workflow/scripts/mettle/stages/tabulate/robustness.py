@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mettle.tasks.scores import SCORES, main
+from mettle.tasks.scores import SCORES, share
 
 Row = dict[str, Any]
 
@@ -37,14 +37,14 @@ def _published(row: Row) -> Row:
 
 
 def transfer(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """The main score of every task, clean and under each corruption, its means and ratios.
+    """A score of every task of which more is better, clean and under each corruption, its means and ratios.
 
     Parameters
     ----------
     cells, beside : as of `scores`
     options : of the figure, with `rows`, and the score of detectors as `detection`
     """
-    chosen = [options["detection"] if task == "detection" else main(task).measure for task in SCORES]
+    chosen = [options["detection"] if task == "detection" else share(task).measure for task in SCORES]
     return _described(cells[cells["measure"].isin(chosen)], options["rows"])
 
 

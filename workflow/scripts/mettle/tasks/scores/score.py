@@ -1,6 +1,6 @@
 """The record that defines a score, and its confidence interval over images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +22,24 @@ class Score:
     of : ``of(answers, weights)``: from the answers, one row per image, and how often each image counts in each of b
         samples (b, n), to the values (b,); NaN where the value is undefined
     undefined : why it may be, for notes
+    error : whether it is an error: smaller is better, and there may be no largest value
     """
 
     measure: str
     about: str
     of: Callable[[pd.DataFrame, np.ndarray], np.ndarray]
     undefined: str = "undefined for these images"
+    error: bool = False
 
     def value(self, answers: pd.DataFrame) -> float:
         """The score of the answers, each image counted once; NaN if it is undefined."""
         return float(self.of(answers, np.ones((1, len(answers))))[0])
+
+
+def frame(columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns of answers as a frame with one row per image; a cell may have several numbers."""
+    several = {key for key, value in columns.items() if isinstance(value, np.ndarray) and value.ndim > 1}
+    return pd.DataFrame({key: list(value) if key in several else value for key, value in columns.items()})
 
 
 def clean(answers: pd.DataFrame) -> pd.DataFrame:

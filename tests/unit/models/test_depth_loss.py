@@ -1,0 +1,64 @@
+"""The loss of depth: its value by hand, what it does not see, and its gradient."""
+
+import math
+
+import pytest
+import torch
+
+from mettle.models.depth import sig_loss
+
+
+def maps(n=2, size=(4, 5), seed=0):
+    drawn = torch.Generator().manual_seed(seed)
+    true = 1 + 8 * torch.rand(n, *size, generator=drawn, dtype=torch.float64)
+    found = true * (0.3 * torch.randn(n, *size, generator=drawn, dtype=torch.float64)).exp()
+    return found, torch.where(torch.rand(n, *size, generator=drawn) < 0.3, 0.0, true)
+
+
+def by_the_book(found, true, weight=1.0):
+    pairs = [(p, d) for p, d in zip(found.flatten().tolist(), true.flatten().tolist(), strict=True) if d > 0]
+    logs = [math.log(p + 1e-3) - math.log(d + 1e-3) for p, d in pairs]
+    mean = sum(logs) / len(logs)
+    variance = sum((one - mean) ** 2 for one in logs) / (len(logs) - 1)
+    return math.sqrt(weight * variance + 0.15 * mean**2)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_its_value_is_that_of_the_formula(seed):
+    found, true = maps(seed=seed)
+    assert sig_loss(found, true).item() == pytest.approx(by_the_book(found, true), rel=1e-12)
+    assert sig_loss(found, true, warm=True).item() == pytest.approx(by_the_book(found, true, 0), rel=1e-12)
+
+
+def test_of_one_factor_for_all_it_sees_the_mean_alone():
+    _, true = maps()
+    expected = math.sqrt(0.15) * math.log(2)
+    assert sig_loss(2 * true + 1e-3, true).item() == pytest.approx(expected, rel=1e-9)
+    assert sig_loss(2 * true + 1e-3, true, warm=True).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_pixels_without_a_target_change_nothing():
+    found, true = maps()
+    assert torch.equal(sig_loss(torch.where(true > 0, found, 50.0), true), sig_loss(found, true))
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_its_gradient_is_that_of_finite_differences(warm):
+    found, true = maps()
+    assert torch.autograd.gradcheck(lambda one: sig_loss(one, true, warm=warm), found.requires_grad_(), atol=1e-7)
+
+
+def test_a_perfect_prediction_has_no_gradient_and_no_nan():
+    _, true = maps()
+    found = true.clone().requires_grad_()
+    loss = sig_loss(found, true)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=2e-6) and (found.grad == 0).all()
+
+
+def test_what_has_no_loss_is_refused():
+    found, true = maps()
+    with pytest.raises(ValueError, match=r"^predicted depths are of shape \(2, 4, 4\), targets of \(2, 4, 5\)$"):
+        sig_loss(found[..., :4], true)
+    with pytest.raises(ValueError, match=r"^fewer than two pixels of the batch have a depth: leave images without any"):
+        sig_loss(found, 0 * true)
