@@ -19,6 +19,7 @@ rule attack:
     input:
         weights="results/train/{model}/weights.safetensors",
         base=PLAN.stands_on,
+        through=PLAN.surrogate,
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
     output:

@@ -106,8 +106,8 @@ def test_only_tokens_get_gradients_from_a_frozen_network():
 @pytest.mark.parametrize(
     ("build", "given", "message"),
     [
-        (lambda: network("vit_tiny_patch16_224"), values(width=16), r"^tokens of width 16 do not fit VisionTransformer of width 32$"),
-        (lambda: models.build("resnet8", 5, 32), values(), r"^CifarResNet is no vision transformer of timm, so it has no class token and patch tokens: choose "),
+        (lambda: network("vit_tiny_patch16_224"), values(width=16), r"^tokens of width 16 do not fit .* of width 32$"),
+        (lambda: models.build("resnet8", 5, 32), values(), r"^CifarResNet is no vision transformer of timm, so "),
         (lambda: network(ROTARY), values(), r"^Eva rotates all tokens but the first .*: set position to registers"),
     ],
     ids=["width", "not a ViT", "rotary"],
@@ -120,7 +120,9 @@ def test_what_does_not_fit_is_refused(build, given, message):
 def test_a_network_has_tokens_once():
     hardened = network("vit_tiny_patch16_224")
     tokens.attach(hardened, values())
-    with pytest.raises(ValueError, match=r"^the network has robustness tokens already: name as base the row that has n"):
+    with pytest.raises(
+        ValueError, match=r"^the network has robustness tokens already: name as base the row that has n"
+    ):
         tokens.attach(hardened, values())
 
 
@@ -162,9 +164,9 @@ def test_a_file_of_tokens_is_the_base_with_them_and_holds_nothing_else(files):
 @pytest.mark.parametrize(
     ("state", "changed", "message"),
     [
-        (values(width=64), {}, r"hard/weights\.safetensors: tokens of width 64 do not fit VisionTransformer of width 128$"),
-        (values(width=128), {"base_sha256": "0" * 64}, r": its tokens are for other weights than .*plain/weights\.saf.* has now: train the tokens again$"),
-        (values(width=128), {"base": "other"}, r": its tokens are for 'other', but .*other/weights\.saf.* does not exist: make it first$"),
+        (values(width=64), {}, r"hard/weights\.safetensors: tokens of width 64 do not fit \w+ of width 128$"),
+        (values(width=128), {"base_sha256": "0"}, r": its tokens are for other weights than .* has now: train the tok"),
+        (values(width=128), {"base": "other"}, r": its tokens are for 'other', but .* does not exist: make it first$"),
     ],
     ids=["width", "hash", "no base"],
 )  # fmt: skip

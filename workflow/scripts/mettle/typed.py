@@ -305,6 +305,7 @@ class AttackOptions(TypedDict):
 
     method: str
     images: int | None
+    through: str
     norm: str
     eps: float | str
     steps: NotRequired[int]

@@ -96,12 +96,16 @@ def test_tokens_become_registers_with_the_same_features_and_come_back(tmp_path, 
 
 
 def test_only_tokens_of_dinov2_become_registers(tmp_path, trained):
-    with pytest.raises(ValueError, match=r"plain/weights\.safetensors: has no robustness tokens, so there is nothing to mak"):
+    with pytest.raises(
+        ValueError, match=r"plain/weights\.safetensors: has no robustness tokens, so there is nothing to mak"
+    ):
         registers(trained, tmp_path / "d.pth", tmp_path / "d.yaml")
     told = published(tmp_path / "t.pt", {"rtokens": values()})
     target = trained.parents[1] / "mini" / "weights.safetensors"
     target.parent.mkdir()
     convert(told, recipe(), trained, target, Job())
-    with pytest.raises(ValueError, match=r"is of architecture 'vit_mini', but only DINOv2's networks have this format$"):
+    with pytest.raises(
+        ValueError, match=r"is of architecture 'vit_mini', but only DINOv2's networks have this format$"
+    ):
         registers(target, tmp_path / "d.pth", tmp_path / "d.yaml")
     assert not (tmp_path / "d.pth").exists()

@@ -89,5 +89,7 @@ def test_rates_rise_then_stay_or_fall_to_nothing():
 
 
 def test_a_loss_that_is_not_finite_ends_the_training(some_digits, trained):
-    with pytest.raises(ValueError, match=r"^tokens of hard: the loss is nan at step \d: lower optimizer\.lr \(1e\+30\) of rec"):
+    with pytest.raises(
+        ValueError, match=r"^tokens of hard: the loss is nan at step \d: lower optimizer\.lr \(1e\+30\) of rec"
+    ):
         train(some_digits, trained, "lost", optimizer={"lr": 1e30, "name": "sgd"}, init_std=1e30)

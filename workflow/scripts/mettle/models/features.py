@@ -90,5 +90,5 @@ class Features(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class token and patch tokens (n, 1 + patches, d), as `tokens` gives them, of images (n, 3, h, w) in [0, 1]."""
+        """Class and patch tokens (n, 1 + patches, d), as `tokens` gives them, of images (n, 3, h, w) in [0, 1]."""
         return tokens(self.model.network, (images - self.model.mean) / self.model.std)

@@ -38,6 +38,8 @@ def of_class_token(features: Tensor, others: Tensor) -> Tensor:
 
 
 LIKENESS: dict[str, Likeness] = {"channels": over_channels, "tokens": over_tokens}
+
+
 def attack(
     model: nn.Module,
     images: Tensor,

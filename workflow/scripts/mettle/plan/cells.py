@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mettle import schema
-from mettle.plan import attacks, classes, corrupted, names
+from mettle.plan import attacks, classes, corrupted, hardened, names
 from mettle.plan.groups import Groups
 from mettle.plan.kin import check_judge
 from mettle.plan.recipes import check_fits
@@ -40,7 +40,7 @@ class Cells(Groups):
         return self.recipe_of(get(wildcards, "model"))
 
     def stands_on(self, wildcards: Any) -> list[str]:
-        """Weights without which those of a model are of no use: of the network that its tokens are for; none for most."""
+        """Weights that those of a model need beside them: of the network that its tokens are for; none for most."""
         model = get(wildcards, "model")
         return [weights_of(self.foundation(model))] if self.has_tokens(model) else []
 
@@ -155,7 +155,28 @@ class Cells(Groups):
         """
         name, model = get(wildcards, "attack"), get(wildcards, "model")
         self.check_attackable(model, name)
-        return attacks.resolved(self.attacks[name], self.models[model], self.task_of(model))
+        options = {key: value for key, value in self.attacks[name].items() if key != "through"}
+        return attacks.resolved(options, self.models[model], self.task_of(model))
+
+    def through(self, model: str, named: str, where: str) -> str:
+        """The model that an attack on a model goes through, as `through` of its options names it.
+
+        Raises
+        ------
+        ValueError
+            If it takes other images, or answers with other classes, than the model.
+        """
+        if named == hardened.SELF:
+            return model
+        other = self.foundation(model) if named == hardened.BASE else named
+        own, its = (self.preprocessing({"model": name})["input"] for name in (model, other))
+        rows, tasks = (self.models[name]["dataset"] for name in (model, other)), map(self.task_of, (model, other))
+        differing = next((key for key in ("size", "resize", "interpolation") if own[key] != its[key]), None)
+        differing = differing or (None if classes.alike(self.datasets, *rows) else "classes")
+        differing = differing or (None if len({*tasks}) == 1 else "task")
+        if differing:
+            raise ValueError(f"{where}.through: '{other}' has another {differing} than '{model}': name another model")
+        return other
 
     def check_attackable(self, model: str, attack: str) -> None:
         """Raise ValueError if models of the task of a model cannot be attacked, or not by this attack."""
@@ -171,6 +192,11 @@ class Cells(Groups):
             If the model is no classifier.
         """
         self.known_classifier(get(wildcards, "model"))
+        if (named := self.attacks[get(wildcards, "attack")]["through"]) != hardened.SELF:
+            raise ValueError(
+                f"configuration: attack.attacks.{get(wildcards, 'attack')}.through is '{named}', but images are kept "
+                "of attacks through the model itself only: name another attack"
+            )
         return self.attack(wildcards)
 
     def known_classifier(self, model: str) -> None:

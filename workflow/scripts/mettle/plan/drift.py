@@ -21,8 +21,6 @@ def entries(config: Mapping[str, Any], models: Mapping[str, ModelRow]) -> dict[s
         where = f"configuration: drift.attacks.{name}"
         options = schema.check(content, "feature_attack", where)
         hardened.check_attack(options, f"{where}.")
-        known = {hardened.BASE, hardened.SELF, *models}
-        if (through := options["through"]) not in known:
-            raise ValueError(f"{where}.through: unknown model '{through}'{schema.suggest(through, known)}")
+        hardened.check_through(options["through"], models, where)
         found[name] = options
     return found

@@ -1,11 +1,19 @@
 """Rows of robustness tokens: what their recipe and their base have to be."""
 
+from collections.abc import Collection
 from typing import Any
 
+from mettle import schema
 from mettle.plan.idle import Layers
 from mettle.typed import ModelRow, TokensRecipe
 
 BASE, SELF = "base", "self"  # models that an attack can go through, besides those named
+
+
+def check_through(through: str, models: Collection[str], where: str) -> None:
+    """Raise ValueError for an attack through a model that is unknown."""
+    if through not in (known := {BASE, SELF, *models}):
+        raise ValueError(f"{where}.through: unknown model '{through}'{schema.suggest(through, known)}")
 
 
 def check_recipe(recipe: TokensRecipe, layers: Layers) -> None:
@@ -48,4 +56,6 @@ def check_row(row: ModelRow, base: ModelRow | None, stacked: bool, where: str) -
     if stacked:
         raise ValueError(f"{where}: the base '{base['model']}' has tokens itself: name the row that it stands on")
     if "transfer" in row:
-        raise ValueError(f"{where}: column transfer is '{row['transfer']}', but tokens leave their base as it is: empty it")
+        raise ValueError(
+            f"{where}: column transfer is '{row['transfer']}', but tokens leave their base as it is: empty it"
+        )

@@ -138,6 +138,7 @@ class Sheets:
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
                 if kind == "attacks":
                     attacks.check(found[name], where)
+                    hardened.check_through(found[name]["through"], self.models, where)
         return found
 
     @cached_property

@@ -69,7 +69,15 @@ PATHS = (
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
-_NARROWER |= {"trained": "model", "hardened": "model", "registered": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
+_NARROWER |= {
+    "trained": "model",
+    "hardened": "model",
+    "registered": "model",
+    "kept": "model",
+    "judged": "model",
+    "compared": "images",
+    "drawn": "figure",
+}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {
     "--report",

@@ -69,8 +69,8 @@ FIGURES = {
         made_from=TOKENS_STEPS,
         table=Table(
             "tokens_training",
-            "Similarities by update of a training of robustness tokens, as in `tokens_steps`; `objective` is the sum of "
-            "`invariance` and `adversarial`, at most 2.",
+            "Similarities by update of a training of robustness tokens, as in `tokens_steps`; `objective` is the sum "
+            "of `invariance` and `adversarial`, at most 2.",
             keys("model", "measure")
             | {"step": Column(INT, "update, from 0"), "value": Column(FLOAT, "similarity", "cosine")}
             | {"source": Column(STR, "source of a published number; null for ours", nullable=True)}
@@ -89,9 +89,9 @@ FIGURES = {
         table=Table(
             "tokens_features",
             "How alike features are, mean over images: `base` to those of the clean image without tokens, `own` to "
-            "those of the clean image by the same model, both under attack; `clean` without attack; `gain` is `base` less "
-            "the same of the network without tokens, image by image. Cosines over channels but for those of measure "
-            "`*_tokens` and `*_class_token`. lo and hi are a 95 % bootstrap interval over images.",
+            "those of the clean image by the same model, both under attack; `clean` without attack; `gain` is `base` "
+            "less the same of the network without tokens, image by image. Cosines over channels but for those of "
+            "measure `*_tokens` and `*_class_token`. lo and hi are a 95 % bootstrap interval over images.",
             keys("dataset", "split", "model", "attack", "norm", "eps", "measure")
             | RESULT
             | {"through": DRIFT.columns["through"]}

@@ -4,7 +4,7 @@ from typing import Any
 
 from mettle import schema
 from mettle.corruptions import ALL, SEVERITIES
-from mettle.plan import corrupted, extras, given, hardened
+from mettle.plan import corrupted, extras, given
 from mettle.plan.cells import Cells, get, weights_of
 from mettle.plan.sheets import Row
 
@@ -120,32 +120,25 @@ class Evaluation(Cells):
 
     def attacked_through(self, wildcards: Any) -> str:
         """Model whose features an attack on a model's features changes."""
-        model, through = get(wildcards, "model"), self.drifts[get(wildcards, "drift")]["through"]
-        if through == hardened.SELF:
-            return model
-        return through if through != hardened.BASE else self.foundation(model)
+        name = get(wildcards, "drift")
+        return self.through(
+            get(wildcards, "model"), self.drifts[name]["through"], f"configuration: drift.attacks.{name}"
+        )
 
     def foundation_weights(self, wildcards: Any) -> list[str]:
         """Weights of the network that a model has, without tokens."""
         return [weights_of(self.foundation(get(wildcards, "model")))]
 
     def through_weights(self, wildcards: Any) -> list[str]:
-        """Weights of the model that an attack on features goes through, and what they stand on.
-
-        Raises
-        ------
-        ValueError
-            If the attack goes through a model with another input than the model's.
-        """
-        model, through = get(wildcards, "model"), self.attacked_through(wildcards)
-        own, other = (self.preprocessing({"model": name})["input"] for name in (model, through))
-        for key in ("size", "resize", "interpolation"):
-            if own[key] != other[key]:
-                raise ValueError(
-                    f"configuration: drift.attacks.{get(wildcards, 'drift')}.through: '{through}' takes images with "
-                    f"{key} {other[key]}, '{model}' with {own[key]}: name a model with the same input"
-                )
+        """Weights of the model that an attack on features goes through, and what they stand on."""
+        through = self.attacked_through(wildcards)
         return [weights_of(through), *self.stands_on({"model": through})]
+
+    def surrogate(self, wildcards: Any) -> list[str]:
+        """The same of an attack on answers; none if it goes through the model itself."""
+        model, name = get(wildcards, "model"), get(wildcards, "attack")
+        through = self.through(model, self.attacks[name]["through"], f"configuration: attack.attacks.{name}")
+        return [] if through == model else [weights_of(through), *self.stands_on({"model": through})]
 
     def held_out(self, wildcards: Any) -> list[str]:
         """Held-out images of a data set."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mettle import models
+from mettle.digests import sha256_of
 from mettle.evaluation import Batch, Evaluation, Opened
 from mettle.flow import Job
 from mettle.flow.parts import Parts
@@ -30,7 +31,11 @@ _NOT_ITS_OWN = ("method", "images", "engine", "target")
 
 
 def evaluate(
-    evaluation: Evaluation, keys: dict[str, Any], options: dict[str, Any], resume: str | Path
+    evaluation: Evaluation,
+    keys: dict[str, Any],
+    options: dict[str, Any],
+    resume: str | Path,
+    through: str | Path | None = None,
 ) -> dict[str, Any]:
     """Columns of the attack table of the model's task.
 
@@ -40,6 +45,7 @@ def evaluate(
     keys : dataset, split, model, attack
     options : options of the attack with defaults filled in
     resume : folder for the answers to finished batches; a killed job resumes from them with the same result
+    through : weights of another model, which the attack sees in place of this one
 
     Returns
     -------
@@ -47,8 +53,10 @@ def evaluate(
         One entry per image, in the order of the store: all its images, or `options["images"]` of them.
     """
     opened, job = evaluation.open().faster(), evaluation.job
+    seen = evaluation.on(through, evaluation.images).open().faster() if through else opened
     chosen = opened.split(opened.sample(options["images"]))
-    parts = Parts(resume, [*evaluation.made_from, options], len(chosen))
+    made_from = [*evaluation.made_from, options, *([sha256_of(through)] if through else [])]
+    parts = Parts(resume, made_from, len(chosen))
     progress = Progress(job, opened.task.score, len(chosen))
     for number in parts.done:
         progress.add(parts.load(number))
@@ -57,14 +65,16 @@ def evaluate(
     opened.say(sum(map(len, chosen)))
     left = opened.batches([chosen[i] for i in parts.left], "attack")
     for number, batch in zip(parts.left, left, strict=True):
-        columns = attack_batch(opened, batch, options, progress)
+        columns = attack_batch(opened, batch, options, progress, seen)
         parts.save(number, columns)
         progress.add(columns)
         job.say(str(progress))
     order = np.argsort(np.concatenate(chosen), kind="stable")
     columns = {key: values[order] for key, values in parts.collect().items()}
     n = len(order)
-    constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": flags.note(columns)}
+    notes = [f"attacked through {described(through)['model']}"] if through else []
+    note = "; ".join([*notes, *filter(None, [flags.note(columns)])]) or None
+    constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": note}
     return {key: [value] * n for key, value in constant.items()} | columns
 
 
@@ -129,8 +139,12 @@ class Progress:
         )
 
 
-def attack_batch(opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch = NOBODY) -> dict[str, np.ndarray]:
-    """Columns of one batch; attacked images are checked against the ball and the pixel range, and classified in fp32.
+def attack_batch(
+    opened: Opened, batch: Batch, options: dict[str, Any], watch: Watch = NOBODY, seen: Opened | None = None
+) -> dict[str, np.ndarray]:
+    """Columns of one batch; attacked images are checked against the ball and the pixel range, and answered in fp32.
+
+    The attack sees the model `seen`, the model itself by default.
 
     Raises
     ------
@@ -138,7 +152,7 @@ def attack_batch(opened: Opened, batch: Batch, options: dict[str, Any], watch: W
         If images lie outside [0, 1], targets do not fit the model, or outputs or gradients are not finite.
     """
     clean_outputs, flagged = flags.look(opened, batch)
-    images, queries = attacked(opened, batch, options, watch)
+    images, queries = attacked(seen or opened, batch, options, watch)
     outputs = judge(opened.model, images)
     columns = {"id": np.asarray(batch.ids)} | opened.task.attacked(clean_outputs, outputs, batch.targets)
     columns |= {

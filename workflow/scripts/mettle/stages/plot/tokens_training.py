@@ -1,4 +1,4 @@
-"""Training of robustness tokens: similarity to clean features by update, after Pulfer et al. 2024 (arXiv:2503.10191)."""
+"""Training of robustness tokens: similarity to clean features by update (Pulfer et al. 2024, arXiv:2503.10191)."""
 
 import pandas as pd
 from matplotlib import pyplot

@@ -93,7 +93,9 @@ def registers(weights: str | Path, target: str | Path, config: str | Path) -> No
     if about.get("kind") != TOKENS:
         raise ValueError(f"{weights}: has no robustness tokens, so there is nothing to make registers of")
     if not about["arch"].startswith("dinov2_vit"):
-        raise ValueError(f"{weights}: is of architecture '{about['arch']}', but only DINOv2's networks have this format")
+        raise ValueError(
+            f"{weights}: is of architecture '{about['arch']}', but only DINOv2's networks have this format"
+        )
     state = model.network.state_dict()
     values = state.pop("robustness.tokens")
     found = dinov2_names.to_authors(state)
