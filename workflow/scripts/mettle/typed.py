@@ -206,6 +206,7 @@ class Validation(TypedDict):
 class Recipe(TypedDict):
     """A training recipe, a file of config/recipes; one for checkpoints only needs no more than `input`."""
 
+    kind: NotRequired[str]
     extends: NotRequired[str]
     task: str
     epochs: NotRequired[int]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from token_trainings import Job, train
+from token_trainings import STRONG, Job, train
 
 from mettle import models, schema, tables
 from mettle.evaluation import Evaluation
@@ -19,7 +19,8 @@ def options(**own):
 
 @pytest.fixture(scope="module")
 def hardened(some_digits, trained):
-    train(some_digits, trained, "for_drift", steps=20, optimizer={"lr": 0.02})
+    attack = {"norm": "linf", "eps": STRONG, "steps": 5}
+    train(some_digits, trained, "for_drift", steps=40, optimizer={"lr": 0.05, "decay": "cosine"}, attack=attack)
     return trained.parents[1] / "for_drift" / "weights.safetensors"
 
 
@@ -56,9 +57,9 @@ def test_columns_are_those_of_the_features(some_digits, trained, hardened, tmp_p
 def test_tokens_help_against_an_attack_through_the_base_and_less_against_one_through_themselves(
     some_digits, trained, hardened, tmp_path
 ):
-    plain = measured(some_digits, trained, trained, trained, tmp_path)
-    transfer = measured(some_digits, hardened, trained, trained, tmp_path)
-    adaptive = measured(some_digits, hardened, trained, hardened, tmp_path)
+    plain = measured(some_digits, trained, trained, trained, tmp_path, eps=STRONG)
+    transfer = measured(some_digits, hardened, trained, trained, tmp_path, eps=STRONG)
+    adaptive = measured(some_digits, hardened, trained, hardened, tmp_path, eps=STRONG)
     assert transfer["base_channels"].mean() > plain["channels"].mean()
     assert adaptive["channels"].mean() < transfer["channels"].mean()
 

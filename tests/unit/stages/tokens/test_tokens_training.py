@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from token_trainings import Job, recipe, row, train
+from token_trainings import STRONG, Job, recipe, row, train
 
 from mettle import models
 from mettle.models.features import Features
@@ -11,13 +11,15 @@ from mettle.stages.tokens.training import rate_at
 
 
 def test_similarity_under_attack_rises_while_that_on_clean_images_stays_high(some_digits, trained):
-    _, found = train(some_digits, trained, "learned", steps=40, optimizer={"lr": 0.02, "decay": "cosine"})
+    attack = {"norm": "linf", "eps": STRONG, "steps": 5}
+    optimizer = {"lr": 0.05, "decay": "cosine"}
+    _, found = train(some_digits, trained, "learned", steps=40, optimizer=optimizer, attack=attack)
     assert list(found["step"]) == list(range(40)) and (found["n"] == 8).all()
     late = found[found["step"] >= 30]
     assert late["adversarial"].mean() > late["plain"].mean() + 0.03
     assert late["invariance"].mean() > 0.9
     assert (found["lr"].diff().dropna() < 0).all()
-    assert (found["image_mse"] <= (8 / 255) ** 2).all()
+    assert (found["image_mse"] <= STRONG**2).all()
 
 
 def test_rows_are_those_of_the_objective_before_the_first_update(some_digits, trained):

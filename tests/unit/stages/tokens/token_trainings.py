@@ -3,6 +3,7 @@
 from mettle import models, schema, tables
 from mettle.stages.tokens import harden
 
+STRONG = 64 / 255  # moves features of a network that has seen few images
 RECIPE = {
     "kind": "tokens",
     "n": 4,
