@@ -107,6 +107,22 @@ def test_height_and_width_change_places_with_the_grid(antialias):
     torch.testing.assert_close(network.positions(28, 20).unflatten(1, (28, 20)).transpose(1, 2), upright)
 
 
+@pytest.mark.parametrize(("registers", "antialias"), [(0, False), (4, True)])
+@torch.no_grad()
+def test_positions_are_added_in_float32_under_autocast_and_in_half_precision_to_a_network_of_it(registers, antialias):
+    network, images = small(registers, antialias), drawn(28, 42)
+    exact = network.positions(2, 3)
+    assert exact.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        patches = network.patch_embed(images)
+        assert patches.dtype == torch.bfloat16
+        found = network._pos_embed(patches)[:, network.num_prefix_tokens :]
+        assert torch.equal(found, patches.float().flatten(1, 2) + exact)
+    network.bfloat16()
+    assert network.positions(2, 3).dtype == torch.bfloat16
+    assert network(images.bfloat16()).dtype == torch.bfloat16
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_sizes_are_those_of_the_authors_files_and_names_are_those_of_timm(name):
     kind, registers = name[len("dinov2_vit")], 4 * name.endswith("_reg")

@@ -70,15 +70,15 @@ class Dinov2(VisionTransformer):
         else:
             factors = [(side + OFFSET) / of for side, of in zip((height, width), grid, strict=True)]
             found = F.interpolate(maps, scale_factor=factors, mode="bicubic")
-        return found.flatten(2).transpose(1, 2)
+        return found.flatten(2).transpose(1, 2).to(trained.dtype)
 
     def _pos_embed(self, x: Tensor) -> Tensor:
         """Tokens (n, 1 + registers + h * w, d) of patches (n, h, w, d): timm calls it between patches and blocks."""
         n, height, width, _ = x.shape
-        patches = x.flatten(1, 2) + self.positions(height, width).to(x.dtype)
+        patches = x.flatten(1, 2) + self.positions(height, width)  # in float32 under autocast, as the authors' are
         first = self.cls_token if self.no_embed_class else self.cls_token + self.pos_embed[:, :1]
         before = [first] if self.reg_token is None else [first, self.reg_token]
-        return self.pos_drop(torch.cat([*(token.expand(n, -1, -1).to(x.dtype) for token in before), patches], dim=1))
+        return self.pos_drop(torch.cat([*(token.expand(n, -1, -1) for token in before), patches], dim=1))
 
 
 class Patches(PatchEmbed):
