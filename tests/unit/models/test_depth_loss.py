@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -28,6 +29,16 @@ def test_its_value_is_that_of_the_formula(seed):
     found, true = maps(seed=seed)
     assert sig_loss(found, true).item() == pytest.approx(by_the_book(found, true), rel=1e-12)
     assert sig_loss(found, true, warm=True).item() == pytest.approx(by_the_book(found, true, 0), rel=1e-12)
+
+
+def test_its_value_is_that_of_the_monocular_depth_estimation_toolbox():
+    """Recorded from depth/models/losses/sigloss.py of zhyever/Monocular-Depth-Estimation-Toolbox at d8aff50."""
+    rng = np.random.default_rng(7)
+    true = rng.uniform(0.5, 11, (3, 6, 8))
+    found = torch.from_numpy(true * np.exp(0.3 * rng.standard_normal(true.shape)))
+    known = torch.from_numpy(np.where(true < 10, true, 0))
+    assert sig_loss(found, known).item() == pytest.approx(0.2791387714561392, rel=1e-12)
+    assert sig_loss(found, known, warm=True).item() == pytest.approx(0.01624090464832251, rel=1e-12)
 
 
 def test_of_one_factor_for_all_it_sees_the_mean_alone():

@@ -92,6 +92,19 @@ def test_scores_are_means_over_images_of_what_the_field_defines():
     assert values(found, true) == pytest.approx(each.mean().to_dict(), rel=1e-6)
 
 
+def test_scores_are_those_of_the_monocular_depth_estimation_toolbox():
+    """Recorded from depth/core/evaluation/metrics.py of zhyever/Monocular-Depth-Estimation-Toolbox at d8aff50."""
+    rng = np.random.default_rng(7)
+    true = rng.uniform(0.5, 11, (3, 6, 8))
+    found = torch.from_numpy(true * np.exp(0.3 * rng.standard_normal(true.shape)))
+    recorded = {
+        **{"abs_rel": 0.21335365629698178, "rmse": 1.7577742466577684, "sq_rel": 0.44854022720316405},
+        **{"rmse_log": 0.2801438954238729, "log10": 0.09496337003204197, "silog": 27.595281824531877 / 100},
+        **{"a1": 0.564935064935065, "a2": 0.9004088504088504, "a3": 0.9920634920634921},
+    }
+    assert values(found, torch.from_numpy(np.where(true < 10, true, 0))) == pytest.approx(recorded, rel=1e-12)
+
+
 def test_a_right_prediction_has_no_error():
     _, true = maps()
     found = values(torch.where(true > 0, true, 3), true)
