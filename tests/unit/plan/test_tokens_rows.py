@@ -71,7 +71,9 @@ def test_attacks_on_answers_go_through_another_model_too(place):
     assert found.surrogate({"model": "vgg5", "attack": "base"}) == [], "it stands on nothing"
     told = found.attack(AT | {"attack": "vgg"})
     assert told == found.attack(AT | {"attack": "weak"}), "the model is an input"
-    with pytest.raises(ValueError, match=r"attack\.attacks\.vgg\.through is 'vgg5', but images are kept of attacks thro"):
+    with pytest.raises(
+        ValueError, match=r"attack\.attacks\.vgg\.through is 'vgg5', but images are kept of attacks thro"
+    ):
         found.attack_on_classifier(AT | {"attack": "vgg"})
 
 
@@ -115,7 +117,9 @@ def test_an_attack_through_a_model_of_other_images_is_refused(place):
     lines += [f"{HARD}\tten\tvit_mini\tfew\t0\ttrain\t{BACKBONE}", "wide\tten\tvit_mini\twide\t0\ttrain\t"]
     (place.folder / "models.tsv").write_text("\n".join(lines) + "\n")
     found = place.plan(drift={"attacks": {"weak": WEAK | {"through": "wide"}}})
-    with pytest.raises(ValueError, match=r"drift\.attacks\.weak\.through: 'wide' has another size than '.*': name anoth"):
+    with pytest.raises(
+        ValueError, match=r"drift\.attacks\.weak\.through: 'wide' has another size than '.*': name anoth"
+    ):
         found.through_weights(AT | {"drift": "weak"})
 
 

@@ -140,14 +140,9 @@ FIGURES = {
     "transfer": _figure(
         "clean and corrupted quality after transfer",
         "transfer",
-<<<<<<< HEAD
-        "Quality of models that stand on others, clean and under corruptions, as in `robustness_scores`: the main "
-        "score of each task, of detectors `detection` of the figure, its means (`mpc`) and their ratios to the clean "
-        "score (`rpc`).",
-=======
         "Quality of models that stand on others, clean and under corruptions, as in `robustness_scores`: the first "
-        "score of each task of which more is better, its means (`mpc`) and their ratios to the clean score (`rpc`).",
->>>>>>> b
+        "score of each task of which more is better, of detectors `detection` of the figure, its means (`mpc`) and "
+        "their ratios to the clean score (`rpc`).",
         "robustness.transfer",
         "transfer",
     ),
