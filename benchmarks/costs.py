@@ -101,6 +101,7 @@ def network(arch: str, size: int) -> list:
     print(arch, flush=True)
     with torch.device("meta"):
         model = models.Classifier(models.build(arch, 1000, size), [0.5] * 3, [0.5] * 3, size).eval()
+        model.requires_grad_(False)  # the counter looks for the gradients of what needs them
         image = torch.zeros(1, 3, size, size)
     with torch.no_grad():
         _, features = model.both(image)  # the first time, which looks for the last layer

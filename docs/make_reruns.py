@@ -76,6 +76,13 @@ again and what follows from them, and nothing else.
 |---|---|
 """
 
+TOKENS = """
+Of a recipe of kind tokens:
+
+| key | what a change makes again |
+|---|---|
+"""
+
 FOLLOWS = """
 `convert` is for the models whose checkpoints come from elsewhere: of their recipe only `input` counts, and norm and eps of
 the attack, which are in their metadata; a row without recipe states these itself.
@@ -128,7 +135,8 @@ def text(tree: changes.Tree) -> str:
     """The whole page, by the changes of a tree."""
     config = list(changes.of_config(tree))
     parts = [HEAD, _rows(_grouped(config)), SHEETS, _rows(changes.of_datasets(tree)), MODELS]
-    parts += [_rows(changes.of_models(tree)), RECIPES, _rows(changes.of_recipe(tree)), FOLLOWS]
+    parts += [_rows(changes.of_models(tree)), RECIPES, _rows(changes.of_recipe(tree))]
+    parts += [TOKENS, _rows(changes.of_tokens(tree)), FOLLOWS]
     following = told.followers(tree.told())
     parts += [f"| `{rule}` | {_names(following[rule])} |\n" for rule in told.RULES if rule not in ("given", "download")]
     return "".join([*parts, FOOT])

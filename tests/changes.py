@@ -15,6 +15,7 @@ from told import jobs
 NAMES = schema.names
 Change = tuple[str, dict, dict]  # key, what all jobs are told before, and after
 PGD = {"method": "pgd", "norm": "linf", "eps": "8/255", "steps": 2}
+FELT = {"norm": "linf", "eps": "8/255", "steps": 2}
 PAIRS = {"datasets": ["digits", "photos"], "eps": [0, "8/255"], "threat": "linf"}
 TWO = ["resnet8-robust-s0", "vgg5-robust-s0"]
 OWN = {"evaluations": [{"datasets": ["digits"], "attacks": ["own"]}], "eps": [0, "8/255"], "threat": "linf"}
@@ -43,6 +44,7 @@ CONFIG = {
             "kept": {"types": ["frost"], "severities": [3], "frosts": "raw/other", "stored": True},
         }
     },
+    "drift": {"attacks": {"felt": FELT, "self": FELT | {"through": "self"}}},
     "invert": {"lists": {"packed": {"seeds": "lists/two.txt"}}},
     "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}, "far": {"method": "jaccard", "k": 9}}},
     "figures": {
@@ -66,6 +68,8 @@ CONFIG = {
         "robustness": {"datasets": ["digits"], "corruptions": "some", "models": TWO},
         "transfer": {"datasets": ["lanes"], "corruptions": "some"},
         "prime": {"datasets": ["lanes"], "corruptions": "some"},
+        "tokens_training": {"models": ["vit-hard"], "numbers": "published.tsv"},
+        "tokens_features": {"dataset": "digits", "models": ["vit-hard"], "attacks": ["felt"]},
         "universality_accuracy": OWN,
         "published": {"attack": "more", "numbers": "published.tsv"},
     },
@@ -87,6 +91,9 @@ DENSE = {key: PLAIN[key] for key in ("epochs", "batch_size", "optimizer", "sched
 DENSE |= {"task": "segmentation", "input": {"size": 64, "mean": [0.5] * 3, "std": [0.25] * 3}}
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "again": BARE, "tough": BARE | ROBUST}
 RECIPES |= {"dense": DENSE, "found": DENSE | {"task": "detection"}}
+TOKENS = {"kind": "tokens", "n": 2, "steps": 3, "batch_size": 4, "optimizer": {"lr": 0.1}, "attack": FELT}
+RECIPES |= {"hard": TOKENS}
+TRAINING = [name for name, recipe in RECIPES.items() if recipe is not TOKENS]
 DATASETS = """
 dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit|depth_crop
 digits|classification|10|64|digits||||train|test||1|||
@@ -102,7 +109,7 @@ roads|classification, depth|10|96|streets||||train|test||1||||||1|10
 lanes|classification, segmentation, detection|10|64|streets||||train|test||1||||11|255
 """
 MODELS = """
-model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer
+model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer|task
 resnet8-plain-s0||digits|resnet8|plain|0|train||||
 vgg5-plain-s0||digits|vgg5|plain|0|train||||
 resnet8-robust-s0||digits|resnet8|robust|0|train||||
@@ -119,6 +126,12 @@ resnet18-dense-s0||lanes|resnet18|dense|0|train|||resnet18-bare-s0|yes||||||||||
 resnet18-found-s0||lanes|resnet18|found|0|train|||resnet18-bare-s0|yes||||||||||full
 resnet18-given-s0||lanes|resnet18|dense|0|raw/a.pt||timm||yes
 resnet18-given-s1||lanes|resnet18|found|0|raw/a.pt||timm||yes
+vit||digits|vit_mini|bare|0|train||||yes
+vit-hard||digits|vit_mini|hard|0|train|||vit|yes
+vit-hard-again||digits|vit_mini|hard|1|train|||vit|yes
+vit-released||digits|vit_mini|hard||raw/a.pt|||vit|yes
+dino||photos|dinov2_vits14|||raw/a.pt||timm||yes|||||28|40|bilinear|0.5,0.5,0.5|0.25,0.25,0.25
+dino-hard||photos|dinov2_vits14|hard||raw/a.pt|||dino|yes
 """
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
@@ -136,6 +149,8 @@ MORE += [f"results/corrupt/photos/resnet50-bare-s0/{cell}.parquet" for cell in (
 MORE += [f"results/represent/photos/natural/{model}.parquet" for model in ("own", "plugged", "trained")]
 MORE += [f"results/train/resnet18-{recipe}-s0/weights.safetensors" for recipe in ("dense", "found")]
 MORE += [f"results/train/resnet18-given-s{seed}/weights.safetensors" for seed in (0, 1)]
+MORE += [f"results/drift/{cell}/self.parquet" for cell in ("digits/vit-hard", "digits/vit-released", "photos/dino")]
+MORE += ["results/train/dino-hard/dinov2.pth"]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
@@ -277,6 +292,11 @@ FIGURES = {
     "transfer.modes": ({}, {"modes": ["full"]}),
     "prime.modes": ({}, {"modes": ["full"]}),
     **{f"{figure}.detection": ({}, {"detection": "mask_ap"}) for figure in ("transfer", "prime")},
+    "tokens_training.models": ({}, {"models": ["vit-hard-again"]}),
+    "tokens_training.numbers": ({}, {"numbers": "published2.tsv"}),
+    "tokens_features.dataset": ({}, {"dataset": "photos", "models": ["dino-hard"]}),
+    "tokens_features.models": ({}, {"models": ["vit-released"]}),
+    "tokens_features.attacks": ({}, {"attacks": ["self"]}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
@@ -307,6 +327,7 @@ ENTRIES = {
     "sets": ("two.models", ["resnet8-plain-s0", *TWO]),
     "attack.attacks": ("weak.steps", 7),
     "corrupt.corruptions": ("some.severities", [1, 3]),
+    "drift.attacks": ("felt.steps", 7),
     "compare.measures": ("near.k", 7),
 }
 # Values of other keys that no rule of `other` finds.
@@ -339,6 +360,7 @@ RECIPE_VALUES = {
     "mask_rcnn.candidates": [100, 50],
     "mask_rcnn.norm": "bn",
 }
+TOKENS_VALUES = {"attack.through": "self", "attack.eps": "4/255", "attack.max_mse": 1e-4}
 # Values of other keys beside which a key of a recipe does something, where those of the small tree are not such.
 GROWING = {"attack.schedule.shape": "linear"}
 SEGMENTS = {"task": "segmentation"}
@@ -410,6 +432,8 @@ def of_recipe(tree):
     """Changes of every key of a recipe, by which models are trained and others were before they were converted."""
     before = tree.told(SMALL)
     for path, sub in leaves(schema.load("recipe")):
+        if path == "kind":
+            continue
         if path == "extends":
             yield (
                 path,
@@ -434,6 +458,15 @@ def of_recipe(tree):
         yield path, first, tree.told(SMALL, recipes, models=models)
 
 
+def of_tokens(tree):
+    """Changes of every key of a recipe of kind tokens but kind and `extends`."""
+    filled = schema.check(TOKENS, "tokens", "here")
+    for path, sub in leaves(schema.load("tokens")):
+        if path not in ("kind", "extends"):
+            value = TOKENS_VALUES.get(path) or other(at(filled, path), sub)
+            yield path, tree.base, tree.told(recipes=RECIPES | {"hard": put(TOKENS, path, value)})
+
+
 def _with(path):
     """Recipes that can have a key: those with the block that it is in, or with an attack that it is about."""
     if path in OF_ATTACKED or path.startswith("attack."):
@@ -445,9 +478,9 @@ def _with(path):
     if path.startswith("mix."):
         return ["plain", "robust"]
     if path == "input.size" or path.startswith("augment.prime"):  # pixels of a dense task stay where they are
-        return [name for name in RECIPES if "task" not in RECIPES[name]]
+        return [name for name in TRAINING if "task" not in RECIPES[name]]
     keys = [path, *BESIDE.get(path, {})]
-    tasks = {name: recipe.get("task", "classification") for name, recipe in RECIPES.items()}
+    tasks = {name: RECIPES[name].get("task", "classification") for name in TRAINING}
     return [name for name, task in tasks.items() if not any(_idle_for(key, task) for key in keys)]
 
 
@@ -516,6 +549,7 @@ MODEL_CELLS = {
     "interpolation": ("own", "bicubic"),
     "mean": ("own", "0.4,0.5,0.6"),
     "std": ("own", "0.2,0.2,0.2"),
+    "task": ("dino", "features"),
 }
 # Columns that say which model and cells there are; threat and eps follow from the recipe.
 WHICH = ("model", "dataset", "threat", "eps")

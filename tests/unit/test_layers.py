@@ -37,6 +37,8 @@ STAGES = [
     "prep",
     "train",
     "transfer",
+    "tokens",
+    "drift",
     "attack",
     "corrupt",
     "invert",

@@ -13,6 +13,7 @@ FREE = {
     "config.invert.lists",
     "config.attack.attacks",
     "config.corrupt.corruptions",
+    "config.drift.attacks",
     "config.corrupt.references",
     "config.compare.measures",
     "recipe.loss_options",
@@ -59,6 +60,7 @@ def test_there_are_the_schemas_that_the_workflow_names():
         "config",
         "corruptions",
         "datasets",
+        "feature_attack",
         "figures",
         "measures",
         "models",
@@ -66,6 +68,7 @@ def test_there_are_the_schemas_that_the_workflow_names():
         "published",
         "recipe",
         "sweep",
+        "tokens",
     ]
 
 

@@ -61,7 +61,7 @@ rule convert_tokens:
     params:
         revision=1,
         model=PLAN.published_tokens_row,
-        recipe=PLAN.tokens_recipe,
+        recipe=PLAN.published_tokens_recipe,
         sha256=uncounted(PLAN.sha256),
         said=uncounted(PLAN.said),
     script:

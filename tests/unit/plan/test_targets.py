@@ -6,12 +6,15 @@ import pytest
 
 from imports import ROOT
 from mettle.plan import check_targets, targets
-from workplace import ATTACK, DATASETS, Workplace
+from workplace import ATTACK, BASE, DATASETS, Workplace
 
 FIGURES = {
     "accuracy": {"evaluations": [{"datasets": ["ten"], "attacks": ["weak"]}]},
     "fig2": {"datasets": ["ten"], "eps": [0], "measures": ["cka"]},
 }
+TOKENS = {"kind": "tokens", "n": 2, "steps": 1, "batch_size": 4, "optimizer": {"lr": 0.1}}
+TOKENS |= {"attack": {"norm": "linf", "eps": "8/255", "steps": 1}}
+FOUNDATIONS = {"vit_mini": "plain", "dinov2_vits14": "large"}
 NAMES = {
     "set": "group",
     "dataset": "ten",
@@ -23,7 +26,10 @@ NAMES = {
     "trained": "vgg5-plain-s0",
     "kept": "vgg5-plain-s0",
     "judged": "vgg5-plain-s0",
+    "hardened": "vit_mini-few-s0",
+    "registered": "dinov2_vits14-few-s0",
     "attack": "weak",
+    "drift": "weak",
     "corruptions": "some-clean",
     "named": "some",
     "condition": "fog-3",
@@ -42,21 +48,32 @@ def plan(tmp_path_factory):
     place = Workplace(tmp_path_factory.mktemp("place"))
     roads = "roads\tclassification, segmentation\t10\t96\tstreets\ttrain\ttest"
     place.datasets(
-        DATASETS, roads, "photos\tclassification\t3\t0\tfolder\t\tval", "rooms\tdepth\t\t0\tnyu\t\ttest\t1\t2"
+        DATASETS,
+        "wide\tclassification\t10\t28\tdigits\ttrain\ttest",
+        roads,
+        "photos\tclassification\t3\t0\tfolder\t\tval",
+        "rooms\tdepth\t\t0\tnyu\t\ttest\t1\t2",
     )
+    place.recipe("few", TOKENS)
+    place.recipe("large", BASE | {"input": BASE["input"] | {"size": 28}})
     place.models(
         [
             ("ten", "resnet8", "plain", 0),
             ("ten", "vgg5", "plain", 0),
             ("ten", "vgg5", "plain", 1),
             ("two", "vgg5", "plain", 2),
-        ]
+            ("ten", "vit_mini", "plain", 0),
+            ("ten", "vit_mini", "few", 0, "linf", "8/255"),
+            ("wide", "dinov2_vits14", "large", 0),
+            ("wide", "dinov2_vits14", "few", 0, "linf", "8/255"),
+        ],
+        base={f"{arch}-few-s0": f"{arch}-{of}-s0" for arch, of in FOUNDATIONS.items()},
     )
     attacks = {"weak": ATTACK, "many": {"method": "pgd", "norm": "l2", "steps": 1, "grid": {"eps": [1, 2]}}}
     judges = {"judges": ["resnet8-plain-s0"]}
-    return place.plan(
-        attack={"attacks": attacks, "perturbations": judges}, corrupt={"corruptions": {"some": {}}}, figures=FIGURES
-    )
+    drift = {"attacks": {"weak": {"norm": "linf", "eps": "8/255", "steps": 2}}}
+    blocks = {"corrupt": {"corruptions": {"some": {}}}, "drift": drift, "figures": FIGURES}
+    return place.plan(attack={"attacks": attacks, "perturbations": judges}, **blocks)
 
 
 def made():
@@ -83,6 +100,11 @@ def test_whatever_the_plan_asks_for_is_known(plan):
 
 
 WRONG = [
+    ("results/train/vgg5-plain-s0/steps.parquet", r"'vgg5-plain-s0' has no robustness tokens: its training is in results/"),
+    ("results/train/vit_mini-few-s0/epochs.parquet", r"'vit_mini-few-s0' has robustness tokens, which are trained by s"),
+    ("results/train/vit_mini-few-s0/dinov2.pth", r"'vit_mini-few-s0' is no row of robustness tokens for DINOv2, the onl"),
+    ("results/drift/ten/vgg5-plain-s0/waek.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
+    ("results/drift/ten/vgg5-plain-s0/fierce.parquet", r"unknown attack 'fierce': attacks on features are the entries of"),
     ("results/figures/fgi2.pdf", r"unknown figure 'fgi2': did you mean 'fig2'\?"),
     ("results/tables/acuracy.parquet", r"unknown figure 'acuracy': did you mean 'accuracy'\?"),
     ("results/figures/fig3.pdf", r"figure 'fig3' is not configured: add it to `figures`"),

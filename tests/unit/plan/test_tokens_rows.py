@@ -15,6 +15,13 @@ TOKENS = {
     "attack": {"norm": "linf", "eps": "8/255", "steps": 3},
 }
 WEAK = {"norm": "linf", "eps": "4/255", "steps": 2}
+
+
+def attacked(**own):
+    """The recipe with another attack."""
+    return {"recipe": TOKENS | {"attack": TOKENS["attack"] | own}}
+
+
 PGD = {"method": "pgd", "norm": "linf", "eps": "8/255", "steps": 2}
 
 
@@ -71,9 +78,7 @@ def test_attacks_on_answers_go_through_another_model_too(place):
     assert found.surrogate({"model": "vgg5", "attack": "base"}) == [], "it stands on nothing"
     told = found.attack(AT | {"attack": "vgg"})
     assert told == found.attack(AT | {"attack": "weak"}), "the model is an input"
-    with pytest.raises(
-        ValueError, match=r"attack\.attacks\.vgg\.through is 'vgg5', but images are kept of attacks thro"
-    ):
+    with pytest.raises(ValueError, match=r"attack\.attacks\.vgg\.through is 'vgg5', but images are kept of "):
         found.attack_on_classifier(AT | {"attack": "vgg"})
 
 
@@ -81,19 +86,17 @@ def test_attacks_on_answers_go_through_another_model_too(place):
     ("own", "message"),
     [
         ({"base": ""}, r"row '.*': column base is empty: name the row whose network the tokens are for$"),
-        ({"arch": "resnet8"}, r": the base '.*' has architecture 'vit_mini', the row 'resnet8': tokens are for the net"),
+        ({"arch": "resnet8"}, r": the base '.*' has architecture 'vit_mini', the row 'resnet8': tokens are "),
         ({"base": HARD}, r"column base: leads back to itself"),
         ({"more": "fixed"}, r": column transfer is 'fixed', but tokens leave their base as it is: empty it$"),
-        ({"recipe": TOKENS | {"attack": TOKENS["attack"] | {"through": "vgg5"}}}, r"few\.yaml: attack\.through is 'vgg5', but"),
-        ({"recipe": TOKENS | {"attack": TOKENS["attack"] | {"norm": "l2", "rounding": True}}}, r"few\.yaml: attack\.round.*l2"),
-        ({"recipe": TOKENS | {"optimizer": {"lr": 1, "warmup_steps": 5}}}, r"few\.yaml: optimizer\.warmup_steps is 5, but tr"),
-        ({"recipe": TOKENS | {"attack": TOKENS["attack"] | {"eps": 0}}}, r"few\.yaml: 'attack\.eps' must be more than 0"),
+        (attacked(through="vgg5"), r"few\.yaml: attack\.through is 'vgg5', but"),
+        (attacked(norm="l2", rounding=True), r"few\.yaml: attack\.round.*l2"),
+        ({"recipe": TOKENS | {"optimizer": {"lr": 1, "warmup_steps": 5}}}, r"few\.yaml: optimizer\.warmup_steps is 5"),
+        (attacked(eps=0), r"few\.yaml: 'attack\.eps' must be more than 0"),
         ({"recipe": TOKENS | {"n": -1}}, r"few\.yaml: 'n' must be at least 0, got -1$"),
         ({"recipe": TOKENS | {"step": 4}}, r"few\.yaml: unknown key 'step': did you mean 'steps'"),
         ({"recipe": BASE | {"kind": "token"}}, r"few\.yaml: 'kind' is 'token': did you mean 'tokens'\?$"),
-        ({"drift": {"attacks": {"weak": WEAK | {"through": "vgg6"}}}}, r"drift\.attacks\.weak\.through: unknown model 'vgg6': "),
-        ({"drift": {"attacks": {"weak": WEAK | {"eps": 8}}}}, r"drift\.attacks\.weak: 'eps' must be at most 1, got 8: did y"),
-        ({"attack": {"attacks": {"weak": PGD | {"through": "x"}}}}, r"attack\.attacks\.weak\.through: unknown model 'x'"),
+        ({"drift": {"attacks": {"weak": WEAK | {"eps": 8}}}}, r"drift\.attacks\.weak: 'eps' must be at most"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(place, own, message):
@@ -138,3 +141,12 @@ def test_networks_without_a_head_are_converted_and_not_scored(place):
     assert found.converted_row({"model": "dino"})["classes"] == 0 and found.task_of("dino") == "features"
     with pytest.raises(ValueError, match=r"row 'dino': has no head, so it has no answers that can be scored$"):
         found.scored_store({"model": "dino", "dataset": "ten"})
+
+
+def test_an_attack_through_an_unknown_model_is_refused_where_it_is_asked_for(place):
+    drift = {"attacks": {"weak": WEAK | {"through": "vgg6"}}}
+    found = plan(place, drift=drift, attack={"attacks": {"weak": PGD | {"through": "x"}}})
+    with pytest.raises(ValueError, match=r"drift\.attacks\.weak\.through: unknown model 'vgg6': did you mean 'vgg5'\?$"):
+        found.through_weights(AT | {"drift": "weak"})
+    with pytest.raises(ValueError, match=r"attack\.attacks\.weak\.through: unknown model 'x'"):
+        found.surrogate(AT | {"attack": "weak"})

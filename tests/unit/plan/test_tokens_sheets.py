@@ -58,5 +58,6 @@ def test_the_others_are_as_timm_says(name):
 def test_a_plan_takes_the_sheet(monkeypatch):
     monkeypatch.chdir(ROOT)
     config = overlay.laid(["config/config.yaml", "config/paper.yaml"])
-    plan = Plan(config | {"models": [*config["models"], str(PATH.relative_to(ROOT))]})
-    assert ROWS.keys() <= set(plan.converted)
+    plan = Plan(config)
+    assert ROWS.keys() <= set(plan.converted) and {plan.task_of(name) for name in ROWS} == {"features"}
+    assert len(plan.converted_tokens) == 14 and len(plan.hardened) == 16 + 16

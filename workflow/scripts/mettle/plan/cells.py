@@ -164,11 +164,12 @@ class Cells(Groups):
         Raises
         ------
         ValueError
-            If it takes other images, or answers with other classes, than the model.
+            If it is unknown, takes other images, or answers with other classes, than the model.
         """
         if named == hardened.SELF:
             return model
         other = self.foundation(model) if named == hardened.BASE else named
+        hardened.check_through(other, self.models, where)
         own, its = (self.preprocessing({"model": name})["input"] for name in (model, other))
         rows, tasks = (self.models[name]["dataset"] for name in (model, other)), map(self.task_of, (model, other))
         differing = next((key for key in ("size", "resize", "interpolation") if own[key] != its[key]), None)

@@ -17,7 +17,7 @@ from mettle.units import eps_text
 Row = dict[str, Any]
 
 # Names with another meaning: rows of means and of clean images in tables, folders of unfinished jobs.
-_TAKEN = {"all", "natural", "attack", "corrupt", "cross", "download", "effectiveness", "invert"}
+_TAKEN = {"all", "natural", "attack", "corrupt", "cross", "download", "drift", "effectiveness", "invert"}
 CLASSIFICATION = "classification"  # the task of models whose recipe names none
 FEATURES = "features"  # the task of networks without a head
 PLAIN = (CLASSIFICATION, FEATURES)  # tasks whose models take images of one size, as classifiers do
@@ -67,7 +67,7 @@ class Sheets:
             for name, entry in self.corruption_sets.items()
             for cell, options in corrupted.cells(name, entry).items()
         }
-        self.drifts: dict[str, FeatureAttack] = drift.entries(self.config, self.models)
+        self.drifts: dict[str, FeatureAttack] = drift.entries(self.config)
         for block in ("effectiveness", "convergence"):
             steps = self.config["attack"][block]["steps"]
             if steps != sorted(set(steps)):
@@ -138,7 +138,6 @@ class Sheets:
                 found[name] = schema.check({"method": method} | options, f"{kind}/{method}", where)
                 if kind == "attacks":
                     attacks.check(found[name], where)
-                    hardened.check_through(found[name]["through"], self.models, where)
         return found
 
     @cached_property

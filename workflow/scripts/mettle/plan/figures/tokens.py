@@ -4,7 +4,7 @@ from mettle import files
 from mettle.plan.cells import Cells
 from mettle.plan.figures.figure import LABEL, Figure, Options
 from mettle.tables import DRIFT, RESULT, TOKENS_STEPS, Table, keys
-from mettle.tables.columns import FLOAT, INT, STR, Column
+from mettle.tables.columns import INT, STR, Column
 
 # Training
 
@@ -70,9 +70,10 @@ FIGURES = {
         table=Table(
             "tokens_training",
             "Similarities by update of a training of robustness tokens, as in `tokens_steps`; `objective` is the sum "
-            "of `invariance` and `adversarial`, at most 2.",
+            "of `invariance` and `adversarial`, at most 2. No interval.",
             keys("model", "measure")
-            | {"step": Column(INT, "update, from 0"), "value": Column(FLOAT, "similarity", "cosine")}
+            | {"step": Column(INT, "update, from 0")}
+            | RESULT
             | {"source": Column(STR, "source of a published number; null for ours", nullable=True)}
             | _TOKENS,
         ),

@@ -73,6 +73,12 @@ class Training(Cells):
         """The same of published tokens."""
         return self.tokens_row(wildcards) | {"source": self.models[get(wildcards, "model")]["source"]}
 
+    def published_tokens_recipe(self, wildcards: Any) -> Row:
+        """What of a recipe counts for published tokens."""
+        recipe = self.tokens_recipe(wildcards)
+        kept = {key: recipe[key] for key in ("n", "position")}
+        return kept | {"attack": {"similarity": recipe["attack"]["similarity"]}}
+
     def tokens_recipe(self, wildcards: Any) -> Row:
         """Their recipe."""
         return self.recipes.of(self.models[get(wildcards, "model")])

@@ -15,6 +15,7 @@ Row = dict[str, Any]
 _OF = {"base": "base_", "own": "", "clean": "clean_"}
 _AXES = {"": "channels", "_tokens": "tokens", "_class_token": "class_token"}
 _DRAWS = 1000
+_BATCH = 8  # images per update of the published trainings
 
 
 def training(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -28,10 +29,11 @@ def training(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     """
     cells = cells.assign(objective=cells["invariance"] + cells["adversarial"])
     columns = ["invariance", "adversarial", "plain", "objective"]
-    long = cells.melt(["model", "step"], columns, var_name="measure")
+    long = cells.melt(["model", "step", "n"], columns, var_name="measure")
     ours = [row | {"source": None} | _named(options, row["model"]) for row in long.to_dict("records")]
     published = [row for path in beside for row in pd.read_csv(path, sep="\t", comment="#").to_dict("records")]
-    return ours + [row | {"measure": "objective", "label": f"{row['model']} (published)"} for row in published]
+    others = [row | {"measure": "objective", "label": f"{row['model']} (published)", "n": _BATCH} for row in published]
+    return [row | {"lo": None, "hi": None, "note": None} for row in ours + others]
 
 
 def features(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
