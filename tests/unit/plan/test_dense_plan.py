@@ -113,9 +113,7 @@ def test_options_of_classification_are_refused(plan, key, recipe):
 def test_windows_leave_no_part_of_an_image_out(plan):
     slides = {"inference": "slide", "crop": [64, 48]}
     plan(recipe={"upernet": slides | {"stride": 48}})
-    told = (
-        r"upernet.stride is {}, more than upernet.crop \[64, 48\], and windows would leave parts of an image out"
-    )
+    told = r"upernet.stride is {}, more than upernet.crop \[64, 48\], and windows would leave parts of an image out"
     refused(plan, told.format("49"), recipe={"upernet": slides | {"stride": 49}})
     refused(plan, told.format(r"\[65, 48\]"), recipe={"upernet": slides | {"stride": [65, 48]}})
     refused(plan, r"upernet.crop does nothing where upernet.inference is", recipe={"upernet": {"crop": 700}})
