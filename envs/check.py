@@ -38,6 +38,15 @@ dependencies:
 """
 # conda-forge's pytorch becomes CPU or CUDA by the `__cuda` of the machine that solves, and a login node has no GPU.
 TORCH = "      # torch of the package index is the CUDA build on Linux, also where the installing node has no GPU\n"
+# Snakemake runs it, once the environment of the same name is made, as `python -m pip` of that environment.
+WITHOUT_WINDOWS = """\
+#!/usr/bin/env bash
+# mmcv asks for the OpenCV with windows, which needs libGL and lies in the same folder as the one without. The one that
+# is installed last is imported, and a compute node has no libGL: this installs the other one once more.
+# Written by `make pins`.
+set -euo pipefail
+python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall opencv-python-headless{pin}
+"""
 LINUX = ' ; sys_platform == "linux"'
 CUDA = re.compile(r"(nvidia|cuda)-|triton$")
 
@@ -103,11 +112,21 @@ def text(env: Path, found: dict[str, dict]) -> str:
     return "".join(lines)
 
 
+def post_deploy(env: Path) -> tuple[Path, str]:
+    """The script that Snakemake runs in a new environment, and what it should hold: nothing if there should be none."""
+    needed = "opencv-python" in pins(pip_part(env))
+    lines = WITHOUT_WINDOWS.format(pin=requirements("requirements.lock")["opencv-python-headless"])
+    return env.with_suffix(".post-deploy.sh"), lines if needed else ""
+
+
 def write(env: Path) -> str:
-    """Write an environment's file."""
+    """Write an environment's file, and what is to be run in it."""
     lock = requirements("requirements.lock")
     lines = [name + lock[name] for name in direct(env)]
     env.write_text(text(env, resolve(env, lines, "--constraint", str(ROOT / "requirements.lock"))))
+    script, content = post_deploy(env)
+    if content:
+        script.write_text(content)
     return f"{env.name} written"
 
 
@@ -130,6 +149,9 @@ def check(env: Path) -> str:
         raise ValueError(f"{env.name}: torch without CUDA, or CUDA without torch")
     if env.read_text() != text(env, found):
         raise ValueError(f"{env.name}: not what the imports and requirements.lock say: make pins")
+    script, content = post_deploy(env)
+    if content and (not script.exists() or script.read_text() != content):
+        raise ValueError(f"{script.name}: does not install the OpenCV without windows last: make pins")
     build = f"CUDA build of torch {found['torch']['version']}" if cuda else "no torch"
     return f"{env.name:16} {len(found):4} packages {bytes_of(found) / 1e9:5.1f} GB  {build}"
 

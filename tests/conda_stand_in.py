@@ -15,6 +15,14 @@ from environments import isolate, pins, pip_part
 
 # Called with the arguments of conda; the stand-in's own prefix comes first.
 COMMAND = '#!/bin/sh\nPYTHONPATH={path} exec {python} {file} {prefix} "$@"\n'
+# What scripts run after an environment is made ask of pip is there: it was linked.
+PIP = """
+import sys
+from importlib import metadata
+
+for name, _, version in (word.partition("==") for word in sys.argv if "==" in word):
+    assert metadata.version(name) == version, name
+"""
 ACTIVATE = 'export PATH="$1/bin:$PATH"\n'
 
 
@@ -40,7 +48,9 @@ def answer(prefix: str, *arguments: str) -> str:
         case ("config", "--get", "channel_priority", "--json"):
             return json.dumps({"get": {"channel_priority": "strict"}})
         case ("env", "create", "--quiet", "--no-default-packages", "--file", file, "--prefix", folder):
-            return str(isolate(pins(pip_part(Path(file))), Path(folder)))
+            python = isolate(pins(pip_part(Path(file))), Path(folder))
+            next(Path(folder).glob("lib/*/site-packages")).joinpath("pip.py").write_text(PIP)
+            return str(python)
         case ("clean", *_):
             return ""
     raise ValueError(f"the stand-in does not know conda {' '.join(arguments)}")

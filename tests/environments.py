@@ -95,7 +95,9 @@ def names(script: Path) -> set[str]:
     found = {name for file in closure(script) for name in imports(file)}
     tops = {name: name.split(".")[0] for name in found}
     mine = {name for name, top in tops.items() if not {top, PACKAGES.get(top)} & {*sys.stdlib_module_names, *OPTIONAL}}
-    return mine | {name.replace("-", "_") for name in packages(script) & set().union(*BEHIND.values())}
+    modules = {package: module for module, package in PACKAGES.items()}
+    behind = packages(script) & set().union(*BEHIND.values())
+    return mine | {modules.get(name, name.replace("-", "_")) for name in behind}
 
 
 def bytes_of(packages: Iterable[str]) -> int:

@@ -25,9 +25,14 @@ PACKAGES = {
     "tensorflow_datasets": "tensorflow-datasets",
     "yaml": "pyyaml",
 }
+# Modules that evaluate models of any task: `models.load` imports the adapter of a task by its name.
+ANY_TASK = {SCRIPTS / "mettle" / "stages" / stage / "evaluate.py" for stage in ("attack", "corrupt")}
+ADAPTERS = sorted((SCRIPTS / "mettle" / "models" / "adapters").glob("*.py"))
 # Packages that others import for us, or that are imported by a name put together: the storage format of a library, the
-# writer of a log, the storage plugins of the schemes.
+# writer of a log, the storage plugins of the schemes, what mmdetection and mmsegmentation do not say that they need.
 BEHIND = {
+    "onedl-mmdetection": {"onedl-mmcv"},
+    "onedl-mmsegmentation": {"onedl-mmcv"},
     "tensorflow-datasets": {"array-record"},
     "torch.utils.tensorboard": {"tensorboard"},
     "mettle.plan.sources.SCHEMES": {
@@ -62,7 +67,9 @@ def imports(path: Path) -> frozenset[str]:
 
 
 def by_name(path: Path) -> list[Path]:
-    """Modules that a package imports by names that it is given: any of its own."""
+    """Modules that are imported by names that are given: of a package any of its own, of evaluations any adapter."""
+    if path in ANY_TASK:
+        return ADAPTERS
     return sorted(path.parent.glob("*.py")) if 'import_module(f"{__name__}.' in path.read_text() else []
 
 

@@ -8,7 +8,7 @@ import yaml
 from rattler import MatchSpec
 
 from environments import ENVS, OPTIONAL, REQUIREMENTS, direct, pins, pip_part, required, requirements, rules, scripts
-from imports import ROOT, SCRIPTS, packages
+from imports import ADAPTERS, ROOT, SCRIPTS, packages
 
 each = pytest.mark.parametrize("env", ENVS, ids=lambda path: path.stem)
 
@@ -93,7 +93,34 @@ def test_opencv_is_the_one_without_windows():
     assert re.search(r"GUI: +(\w+)", cv2.getBuildInformation())[1] == "NONE", "make dev"
 
 
+@each
+def test_an_environment_with_mmcv_ends_with_the_opencv_without_windows(env):
+    script, content = check.post_deploy(env)
+    assert bool(content) == ("onedl-mmcv" in environment(env)) == ("opencv-python" in environment(env))
+    assert script.exists() == (bool(content) or env.stem == "compare_gpu")
+    if content:
+        assert script.read_text() == content
+        assert content.endswith(f"opencv-python-headless{environment(env)['opencv-python-headless']}\n")
+
+
+def test_rules_that_evaluate_models_of_any_task_have_the_packages_of_all():
+    needed = set().union(*(packages(path) for path in ADAPTERS)) | {"onedl-mmcv"}
+    assert {"onedl-mmsegmentation", "onedl-mmdetection"} < needed
+    for name in ("attack", "corrupt"):
+        assert needed <= set(environment(ROOT / "envs" / f"{name}.yaml"))
+
+
 # What `make envs` says of a file that is wrong
+
+
+def test_a_script_that_is_missing_is_named(monkeypatch):
+    env = next(path for path in ENVS if path.stem == "transfer")
+    found = {name: {"version": pin.strip("=")} for name, pin in environment(env).items()}
+    monkeypatch.setattr(check, "resolve", lambda *_: found)
+    monkeypatch.setattr(check, "text", lambda *_: env.read_text())
+    monkeypatch.setattr(check, "post_deploy", lambda env: (env.with_suffix(".nowhere.sh"), "content"))
+    with pytest.raises(ValueError, match=r"^transfer.nowhere.sh: does not install the OpenCV without windows last"):
+        check.check(env)
 
 
 @pytest.mark.parametrize(
