@@ -2,7 +2,7 @@
 Attacks models: every held-out image clean and attacked, and studies of attacks over steps, epochs and models.
 
 INPUTS:   results/train/{model}/weights.safetensors, results/train/{model}/checkpoints
-          results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/prep/{dataset}/{split}.lmdb (and .parquet, and .targets.lmdb for models of dense tasks)
           results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb
           results/perturb/perturbation/{dataset}/{model}/{attack}.parquet
 OUTPUTS:  results/attack/{dataset}/{model}/{attack}.parquet
@@ -20,6 +20,7 @@ rule attack:
         weights="results/train/{model}/weights.safetensors",
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
+        targets=ancient(PLAN.clean_targets),
     output:
         "<results>/attack/{dataset}/{model}/{attack}.parquet",
     log:
@@ -48,8 +49,8 @@ rule effectiveness:
     """Attack the checkpoints of a training by PGD with few and with many steps, and by Auto-PGD."""
     input:
         weights=PLAN.kept_weights,
-        images=ancient(images_of(PLAN.scored_store)),
-        manifest=manifests_of(PLAN.scored_store),
+        images=ancient(images_of(PLAN.classified_store)),
+        manifest=manifests_of(PLAN.classified_store),
     output:
         "<results>/effectiveness/{dataset}/{model}.parquet",
     log:
@@ -77,8 +78,8 @@ rule convergence:
     """Follow the loss of single images over the steps and random starts of PGD."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=ancient(images_of(PLAN.scored_store)),
-        manifest=manifests_of(PLAN.scored_store),
+        images=ancient(images_of(PLAN.classified_store)),
+        manifest=manifests_of(PLAN.classified_store),
     output:
         "<results>/convergence/{dataset}/{model}.parquet",
     log:
@@ -105,8 +106,8 @@ rule perturb:
     """Store the perturbations of held-out images by an attack, or the attacked images, as an image store."""
     input:
         weights="results/train/{model}/weights.safetensors",
-        images=ancient(images_of(PLAN.scored_store)),
-        manifest=manifests_of(PLAN.scored_store),
+        images=ancient(images_of(PLAN.classified_store)),
+        manifest=manifests_of(PLAN.classified_store),
     output:
         images="<results>/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
         manifest="<results>/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
@@ -122,7 +123,7 @@ rule perturb:
     params:
         revision=2,
         seed=PLAN.config["seed"],
-        attack=PLAN.attack_on_classifier,
+        attack=PLAN.attack,
         sample=PLAN.config["attack"]["perturbations"]["images"],
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),

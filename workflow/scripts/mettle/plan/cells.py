@@ -84,6 +84,17 @@ class Cells(Groups):
             )
         return held_out
 
+    def classified_store(self, wildcards: Any) -> list[str]:
+        """As `scored_store`, of classifiers alone.
+
+        Raises
+        ------
+        ValueError
+            As `scored_store` does, or for a model of another task.
+        """
+        self.known_classifier(get(wildcards, "model"))
+        return self.scored_store(wildcards)
+
     def clean_store(self, wildcards: Any) -> list[str]:
         """Held-out clean images that a model is scored on; for a data set of published corrupted ones, the parent's.
 
@@ -95,6 +106,14 @@ class Cells(Groups):
         row = self.datasets[get(wildcards, "dataset")]
         clean = row["parent"] if row["reader"] in corrupted.PUBLISHED else row["dataset"]
         return self.scored_store({"model": get(wildcards, "model"), "dataset": clean})
+
+    def clean_targets(self, wildcards: Any) -> list[str]:
+        """Targets beside the images of `clean_store`, for models of dense tasks."""
+        if self.task_of(get(wildcards, "model")) == CLASSIFICATION:
+            return []
+        return [
+            path.replace(".lmdb", ".targets.lmdb") for path in self.clean_store(wildcards) if path.endswith(".lmdb")
+        ]
 
     def preprocessing(self, wildcards: Any) -> Row:
         """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
@@ -138,17 +157,6 @@ class Cells(Groups):
         """Raise ValueError if models of the task of a model cannot be attacked, or not by this attack."""
         where = f"configuration: attack.attacks.{attack}"
         attacks.check_task(self.attacks[attack], self.task_of(model), where, self.where(model))
-
-    def attack_on_classifier(self, wildcards: Any) -> Row:
-        """The same of an attack whose images are kept for classifiers to look at.
-
-        Raises
-        ------
-        ValueError
-            If the model is no classifier.
-        """
-        self.known_classifier(get(wildcards, "model"))
-        return self.attack(wildcards)
 
     def known_classifier(self, model: str) -> None:
         """Raise ValueError for a model of another task than classification."""
