@@ -2,7 +2,7 @@
 Attacks models: every held-out image clean and attacked, and studies of attacks over steps, epochs and models.
 
 INPUTS:   results/train/{model}/weights.safetensors, results/train/{model}/checkpoints
-          results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/prep/{dataset}/{split}.lmdb (and .parquet, and .targets.lmdb for models of dense tasks)
           results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb
           results/perturb/perturbation/{dataset}/{model}/{attack}.parquet
 OUTPUTS:  results/attack/{dataset}/{model}/{attack}.parquet
@@ -22,6 +22,7 @@ rule attack:
         through=PLAN.surrogate,
         images=ancient(images_of(PLAN.scored_store)),
         manifest=manifests_of(PLAN.scored_store),
+        targets=ancient(PLAN.clean_targets),
     output:
         "<results>/attack/{dataset}/{model}/{attack}.parquet",
     log:
@@ -51,8 +52,8 @@ rule effectiveness:
     input:
         weights=PLAN.kept_weights,
         base=PLAN.stands_on,
-        images=ancient(images_of(PLAN.scored_store)),
-        manifest=manifests_of(PLAN.scored_store),
+        images=ancient(images_of(PLAN.classified_store)),
+        manifest=manifests_of(PLAN.classified_store),
     output:
         "<results>/effectiveness/{dataset}/{model}.parquet",
     log:
@@ -81,8 +82,8 @@ rule convergence:
     input:
         weights="results/train/{model}/weights.safetensors",
         base=PLAN.stands_on,
-        images=ancient(images_of(PLAN.scored_store)),
-        manifest=manifests_of(PLAN.scored_store),
+        images=ancient(images_of(PLAN.classified_store)),
+        manifest=manifests_of(PLAN.classified_store),
     output:
         "<results>/convergence/{dataset}/{model}.parquet",
     log:
@@ -110,8 +111,8 @@ rule perturb:
     input:
         weights="results/train/{model}/weights.safetensors",
         base=PLAN.stands_on,
-        images=ancient(images_of(PLAN.scored_store)),
-        manifest=manifests_of(PLAN.scored_store),
+        images=ancient(images_of(PLAN.classified_store)),
+        manifest=manifests_of(PLAN.classified_store),
     output:
         images="<results>/perturb/{kind}/{dataset}/{model}/{attack}.lmdb",
         manifest="<results>/perturb/{kind}/{dataset}/{model}/{attack}.parquet",
@@ -127,7 +128,7 @@ rule perturb:
     params:
         revision=2,
         seed=PLAN.config["seed"],
-        attack=PLAN.attack_on_classifier,
+        attack=PLAN.attack_through_itself,
         sample=PLAN.config["attack"]["perturbations"]["images"],
         precision=PLAN.config["precision"],
         batch_size=uncounted(PLAN.config["attack"]["batch_size"]),

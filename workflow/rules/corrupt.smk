@@ -2,7 +2,7 @@
 Evaluates models on corrupted images, and stores such images where a set of corruptions asks for it.
 
 INPUTS:   results/train/{model}/weights.safetensors
-          results/prep/{dataset}/{split}.lmdb (and .parquet)
+          results/prep/{dataset}/{split}.lmdb (and .parquet, and .targets.lmdb for models of dense tasks)
 OUTPUTS:  results/corrupt/{dataset}/{model}/{corruptions}.parquet
           results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.lmdb
           results/corrupted/{dataset}/{corruptions}/{corruption}-{severity}.parquet
@@ -18,6 +18,7 @@ rule corrupt:
         base=PLAN.stands_on,
         images=ancient(images_of(PLAN.clean_store)),
         manifest=manifests_of(PLAN.clean_store),
+        targets=ancient(PLAN.clean_targets),
         corrupted=ancient(images_of(PLAN.corrupted_stores)),
         corrupted_manifest=manifests_of(PLAN.corrupted_stores),
         frosts=PLAN.frosts,

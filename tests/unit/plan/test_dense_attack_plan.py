@@ -1,9 +1,12 @@
 """Attacks of models of dense tasks: which there are, and a sentence for the others before work starts."""
 
+import re
+
 import pytest
 import yaml
 from test_dense_plan import BASE, DATASETS, DENSE, HEAD, PLAIN, ROW
 
+from imports import ROOT
 from mettle.plan import Plan, targets
 from mettle.plan.work import Work
 
@@ -90,12 +93,24 @@ def test_models_that_cannot_be_attacked_are_named(plan):
 
 
 @pytest.mark.parametrize("kind", ["adversarial", "perturbation"])
-def test_attacked_images_are_kept_of_classifiers_alone(plan, kind):
+def test_attacked_images_are_kept_and_attacks_studied_of_classifiers_alone(plan, kind):
     told = r"row 'map': is a model of segmentation, but this is for models of classification$"
     with pytest.raises(ValueError, match=told):
-        plan.attack_on_classifier(MAP | {"attack": "weak"})
+        plan.classified_store(MAP)
     with pytest.raises(ValueError, match=told):
         targets.check_targets(plan, [f"results/perturb/{kind}/lanes/map/weak.lmdb"])
+
+
+def test_targets_beyond_a_label_are_inputs(plan):
+    assert plan.clean_targets(MAP) == ["results/prep/lanes/test.targets.lmdb"]
+    assert plan.clean_targets({"dataset": "scenes", "model": "net"}) == []
+
+
+def test_studies_of_attacks_are_of_classifiers(plan):
+    assert plan.classified_store({"dataset": "scenes", "model": "net"}) == plan.store("scenes", "test")
+    rules = (ROOT / "workflow" / "rules" / "attack.smk").read_text()
+    scored = [rule for rule in re.split(r"^rule ", rules, flags=re.MULTILINE) if "PLAN.scored_store" in rule]
+    assert [rule.partition(":")[0] for rule in scored] == ["attack"]
 
 
 def test_any_attack_is_within_the_limits_of_a_data_set_without_classes(plan):

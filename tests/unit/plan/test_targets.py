@@ -100,11 +100,23 @@ def test_whatever_the_plan_asks_for_is_known(plan):
 
 
 WRONG = [
-    ("results/train/vgg5-plain-s0/steps.parquet", r"'vgg5-plain-s0' has no robustness tokens: its training is in results/"),
-    ("results/train/vit_mini-few-s0/epochs.parquet", r"'vit_mini-few-s0' has robustness tokens, which are trained by s"),
-    ("results/train/vit_mini-few-s0/dinov2.pth", r"'vit_mini-few-s0' is no row of robustness tokens for DINOv2, the onl"),
+    (
+        "results/train/vgg5-plain-s0/steps.parquet",
+        r"'vgg5-plain-s0' has no robustness tokens: its training is in results/",
+    ),
+    (
+        "results/train/vit_mini-few-s0/epochs.parquet",
+        r"'vit_mini-few-s0' has robustness tokens, which are trained by s",
+    ),
+    (
+        "results/train/vit_mini-few-s0/dinov2.pth",
+        r"'vit_mini-few-s0' is no row of robustness tokens for DINOv2, the onl",
+    ),
     ("results/drift/ten/vgg5-plain-s0/waek.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
-    ("results/drift/ten/vgg5-plain-s0/fierce.parquet", r"unknown attack 'fierce': attacks on features are the entries of"),
+    (
+        "results/drift/ten/vgg5-plain-s0/fierce.parquet",
+        r"unknown attack 'fierce': attacks on features are the entries of",
+    ),
     ("results/figures/fgi2.pdf", r"unknown figure 'fgi2': did you mean 'fig2'\?"),
     ("results/tables/acuracy.parquet", r"unknown figure 'acuracy': did you mean 'accuracy'\?"),
     ("results/figures/fig3.pdf", r"figure 'fig3' is not configured: add it to `figures`"),

@@ -79,7 +79,7 @@ def test_attacks_on_answers_go_through_another_model_too(place):
     told = found.attack(AT | {"attack": "vgg"})
     assert told == found.attack(AT | {"attack": "weak"}), "the model is an input"
     with pytest.raises(ValueError, match=r"attack\.attacks\.vgg\.through is 'vgg5', but images are kept of "):
-        found.attack_on_classifier(AT | {"attack": "vgg"})
+        found.attack_through_itself(AT | {"attack": "vgg"})
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,9 @@ def test_networks_without_a_head_are_converted_and_not_scored(place):
 def test_an_attack_through_an_unknown_model_is_refused_where_it_is_asked_for(place):
     drift = {"attacks": {"weak": WEAK | {"through": "vgg6"}}}
     found = plan(place, drift=drift, attack={"attacks": {"weak": PGD | {"through": "x"}}})
-    with pytest.raises(ValueError, match=r"drift\.attacks\.weak\.through: unknown model 'vgg6': did you mean 'vgg5'\?$"):
+    with pytest.raises(
+        ValueError, match=r"drift\.attacks\.weak\.through: unknown model 'vgg6': did you mean 'vgg5'\?$"
+    ):
         found.through_weights(AT | {"drift": "weak"})
     with pytest.raises(ValueError, match=r"attack\.attacks\.weak\.through: unknown model 'x'"):
         found.surrogate(AT | {"attack": "weak"})

@@ -107,6 +107,17 @@ class Cells(Groups):
             )
         return held_out
 
+    def classified_store(self, wildcards: Any) -> list[str]:
+        """As `scored_store`, of classifiers alone.
+
+        Raises
+        ------
+        ValueError
+            As `scored_store` does, or for a model of another task.
+        """
+        self.known_classifier(get(wildcards, "model"))
+        return self.scored_store(wildcards)
+
     def clean_store(self, wildcards: Any) -> list[str]:
         """Held-out clean images that a model is scored on; for a data set of published corrupted ones, the parent's.
 
@@ -118,6 +129,14 @@ class Cells(Groups):
         row = self.datasets[get(wildcards, "dataset")]
         clean = row["parent"] if row["reader"] in corrupted.PUBLISHED else row["dataset"]
         return self.scored_store({"model": get(wildcards, "model"), "dataset": clean})
+
+    def clean_targets(self, wildcards: Any) -> list[str]:
+        """Targets beside the images of `clean_store`, for models of dense tasks."""
+        if self.task_of(get(wildcards, "model")) == CLASSIFICATION:
+            return []
+        return [
+            path.replace(".lmdb", ".targets.lmdb") for path in self.clean_store(wildcards) if path.endswith(".lmdb")
+        ]
 
     def preprocessing(self, wildcards: Any) -> Row:
         """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
@@ -184,15 +203,14 @@ class Cells(Groups):
         where = f"configuration: attack.attacks.{attack}"
         attacks.check_task(self.attacks[attack], self.task_of(model), where, self.where(model))
 
-    def attack_on_classifier(self, wildcards: Any) -> Row:
-        """The same of an attack whose images are kept for classifiers to look at.
+    def attack_through_itself(self, wildcards: Any) -> Row:
+        """The same of an attack whose images are kept.
 
         Raises
         ------
         ValueError
-            If the model is no classifier.
+            If the attack goes through another model than the one that is attacked.
         """
-        self.known_classifier(get(wildcards, "model"))
         if (named := self.attacks[get(wildcards, "attack")]["through"]) != hardened.SELF:
             raise ValueError(
                 f"configuration: attack.attacks.{get(wildcards, 'attack')}.through is '{named}', but images are kept "

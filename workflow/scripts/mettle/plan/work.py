@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mettle.plan import corrupted, costs
 from mettle.plan.cells import get
 from mettle.plan.loads import BACK, Images, Load, count, mb, passes
+from mettle.plan.sheets import CLASSIFICATION
 from mettle.typed import FeatureAttack
 from mettle.units import sides
 
@@ -159,10 +160,12 @@ class Work:
         return self._attacked(cell, each, options["images"]) + self._attacked(cell, 1, None)
 
     def _attacked(self, cell: Any, each: float, images: int | None) -> Load:
-        held = self._images(get(cell, "model"), get(cell, "dataset"), self.plan.scored_store(cell), _HELD_OUT)
-        return self._pass(
-            held, min(held.n, images or held.n), each + 3, self.config["attack"]["batch_size"], "gradient"
-        )
+        """Passes of every image; the head of a dense task takes as much as the backbone."""
+        model = get(cell, "model")
+        held = self._images(model, get(cell, "dataset"), self.plan.scored_store(cell), _HELD_OUT)
+        parts = 1 if self.plan.task_of(model) == CLASSIFICATION else 2
+        n, batch = min(held.n, images or held.n), self.config["attack"]["batch_size"]
+        return self._pass(held, n, parts * (each + 3), parts * batch, "gradient")
 
     def semantics(self, cell: Any) -> Load:
         """One pass of the perturbations through each judge."""
