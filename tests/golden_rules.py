@@ -27,9 +27,12 @@ from mettle.stages import compare, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
 from mettle.stages.corrupt import evaluate as corrupted
 from mettle.stages.corrupt import examples, robustness, stores
+from mettle.stages.drift import drift
 from mettle.stages.invert import images as inversion
 from mettle.stages.invert import pair
 from mettle.stages.probe import agreement, training
+from mettle.stages.tokens import convert as convert_tokens
+from mettle.stages.tokens import harden, registers
 from mettle.stages.transfer.convert import as_published, convert
 from mettle.stages.transfer.kinds import KINDS
 from mettle.stages.transfer.training import described
@@ -45,6 +48,9 @@ ATTACKS = {
     "square": {"queries": 20},
     "autoattack": {"steps": 3, "targets": 2, "queries": 20},
 }
+TOKENS = {"kind": "tokens", "n": 4, "steps": 4, "batch_size": 8, "optimizer": {"lr": 0.05}}
+TOKENS["attack"] = {"norm": "linf", "eps": 8 / 255, "steps": 3}
+TOKENS = schema.check(TOKENS, "tokens", "here")
 RECIPE = {
     "epochs": 1,
     "batch_size": 16,
@@ -93,6 +99,7 @@ class Numbers:
         self.attack()
         self.corrupt()
         self.transfer()
+        self.tokens()
         self.studies()
         self.train()
         self.invert()
@@ -191,6 +198,40 @@ class Numbers:
         convert(row, recipe, target, self.job)
         state = models.load(target)[0].state_dict()
         self.note("convert_dense", "upernet", sum(value.double().abs().sum() for value in state.values()))
+
+    def tokens(self):
+        """Tokens of a network of random weights, trained, converted, and under attack; and as registers of DINOv2."""
+        base = self.base_of_tokens("vit", "vit_mini", 10, 32)
+        told = {"model": "hard", "base": "vit", "recipe": "few", "threat": "linf", "eps": 8 / 255, "seed": 0}
+        hard, steps = self.path("hard") / "weights.safetensors", self.path("steps.parquet")
+        harden(told, TOKENS, self.path("train.lmdb"), base, hard, steps, self.path("resume_tokens"), self.job)
+        found = tables.read(steps, tables.TOKENS_STEPS)
+        for quantity in ("invariance", "adversarial", "plain"):
+            self.note("tokens", quantity, found[quantity].mean(), 1e-3)
+        evaluation = Evaluation(hard, self.store.path, "digits", "fp32", BATCH, self.job)
+        keys = {"dataset": "digits", "split": "test", "model": "hard", "attack": "felt", "through": "vit"}
+        weights = {"through": base, "base": base}
+        columns = drift(evaluation, weights, keys, TOKENS["attack"], None, self.path("resume_drift"))
+        for quantity in ("channels", "base_tokens", "clean_mse"):
+            self.note("drift", quantity, np.mean(columns[quantity]), 1e-3)
+        dino = self.base_of_tokens("dino", "dinov2_vits14", 0, 28)
+        values = torch.arange(4 * 384, dtype=torch.float32).view(1, 4, 384) / 1000
+        torch.save({"rtokens": values}, self.path("tokens.pt"))
+        given = told | {"model": "given", "base": "dino", "source": str(self.path("tokens.pt"))}
+        target = self.path("given") / "weights.safetensors"
+        convert_tokens(given, TOKENS, dino, target, self.job)
+        self.note("convert_tokens", "tokens", models.weights.read(target)[0]["tokens"].double().sum())
+        registers(target, self.path("dinov2.pth"), self.path("dinov2.yaml"))
+        state = torch.load(self.path("dinov2.pth"), weights_only=True)
+        self.note("registers", "registers", state["register_tokens"].double().sum())
+        self.note("registers", "all", sum(value.double().abs().sum() for value in state.values()), 1e-4)
+
+    def base_of_tokens(self, name, arch, classes, size):
+        about = ABOUT | {"arch": arch, "classes": classes, "size": size, "resize": None, "dataset": "digits"}
+        about |= {"task": "classification" if classes else "features", "threat": "none", "eps": 0.0}
+        path = self.path(name) / "weights.safetensors"
+        models.save(path, models.create(arch, classes, size, ABOUT["mean"], ABOUT["std"], 1), about)
+        return path
 
     def studies(self):
         blocks = schema.check({"figures": {}}, "config", "here")["attack"]

@@ -8,6 +8,7 @@ from test_dense_plan import BASE, DATASETS, DENSE, HEAD, PLAIN, ROW
 
 from imports import ROOT
 from mettle.plan import Plan, targets
+from mettle.plan.limits import check_attack
 from mettle.plan.work import Work
 
 BALL = {"norm": "linf", "eps": "2/255"}
@@ -116,7 +117,7 @@ def test_studies_of_attacks_are_of_classifiers(plan):
 def test_any_attack_is_within_the_limits_of_a_data_set_without_classes(plan):
     plan.datasets["rooms"] = {"dataset": "rooms", "task": ["depth"]}
     try:
-        targets.check_attack(plan, "ratio", "rooms", "here")
+        check_attack(plan, "ratio", "rooms", "here")
     finally:
         del plan.datasets["rooms"]
 

@@ -22,7 +22,7 @@ JOB = types.SimpleNamespace(seed=0, threads=1, needs_cuda=False, progress=lambda
 
 
 def test_the_registry_knows_tasks_by_the_names_of_datasets():
-    assert set(TASKS) <= {"classification", *KINDS}
+    assert set(TASKS) <= {"classification", "features", *KINDS}
     assert {name: task.name for name, task in TASKS.items()} == {name: name for name in TASKS}
     for task in (task for task in TASKS.values() if task.table):
         assert {"id", "distance", "queries", "note", *FLAGS} <= set(task.table.columns)

@@ -176,10 +176,13 @@ def beyond_the_axes(figure):
 
 
 OF_ROBUSTNESS = ("corruptions", "transfer", "prime")  # test_figures_of_robustness.py
+OF_TOKENS = ("tokens_training", "tokens_features")  # test_figures_of_tokens.py
 
 
 def test_every_figure_of_the_registry_is_tested():
-    assert {*ROWS, *test_figures.ROWS, *OF_ROBUSTNESS} == {name for name, about in FIGURES.items() if about.draw}
+    assert {*ROWS, *test_figures.ROWS, *OF_ROBUSTNESS, *OF_TOKENS} == {
+        name for name, about in FIGURES.items() if about.draw
+    }
 
 
 @pytest.mark.parametrize("figure", ROWS)

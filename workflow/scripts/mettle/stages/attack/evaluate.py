@@ -27,7 +27,7 @@ from mettle.tasks.scores import Score, clean, frame
 from mettle.units import eps_text
 
 # Options of an attack that its function does not take.
-_NOT_ITS_OWN = ("method", "images", "engine", "target")
+_NOT_ITS_OWN = ("method", "images", "engine", "target", "through")
 
 
 def evaluate(

@@ -5,7 +5,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mettle.stages.plot.style import DISAGREE, PAGE, looks, style
+from mettle.stages.plot.style import PAGE, looks, style
 from mettle.units import eps_text
 
 
@@ -22,18 +22,19 @@ def draw(table: pd.DataFrame) -> Figure:
     attacks = list(dict.fromkeys(table["attack"]))
     models = list(dict.fromkeys(table.loc[table["n_tokens"] > 0, "model"]))
     marks = dict(zip(models, looks(len(models)), strict=True))
+    names = dict(zip(table["model"], table["label"], strict=True))
     with style():
         size = (max(PAGE / 2, PAGE / 3 * len(attacks)), 2.6)
         figure, axes = pyplot.subplots(1, len(attacks), figsize=size, squeeze=False, sharey=True)
         for axis, attack in zip(axes[0], attacks, strict=True):
-            _panel(axis, table[table["attack"] == attack], marks)
+            _panel(axis, table[table["attack"] == attack], marks, names)
         axes[0][0].set_ylabel("similarity under attack")
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
-def _panel(axis: Axes, table: pd.DataFrame, marks: dict[str, tuple[str, str]]) -> None:
+def _panel(axis: Axes, table: pd.DataFrame, marks: dict[str, tuple[str, str]], names: dict[str, str]) -> None:
     values = {key: rows.set_index("measure") for key, rows in table.groupby("model", sort=False)}
     for model, rows in values.items():
         colour, mark = marks.get(model, ("black", "X"))
@@ -52,7 +53,13 @@ def _panel(axis: Axes, table: pd.DataFrame, marks: dict[str, tuple[str, str]]) -
             ls="",
             label=rows["label"].iloc[0],
         )
-    axis.axvline(0.05, color=DISAGREE, lw=0.6, ls=":", zorder=0)
     axis.set_xlabel("change of clean features (1 - cosine)")
-    first = table.iloc[0]
-    axis.set_title(f"{first['attack']} ({eps_text(first['eps'])})")
+    axis.set_title(f"{table['attack'].iloc[0]} ({eps_text(table['eps'].iloc[0])}): {_seen(table, names)}")
+
+
+def _seen(table: pd.DataFrame, names: dict[str, str]) -> str:
+    """What the attack sees, in words."""
+    if (table["through"] == table["model"]).all():
+        return "sees the tokens"
+    through = table["through"].iloc[-1]
+    return f"sees {names.get(through, through)}"

@@ -32,11 +32,13 @@ def draw(table: pd.DataFrame) -> Figure:
             axis.set_xlabel("update")
         for model in models:
             _line(axes[1], ours[ours["model"] == model], "plain", colours[model], dotted=True)
+        axes[1].plot([], [], color="black", ls=":", lw=0.8, label="the same images without tokens")
         _published(axes[2], published)
-        axes[0].set_ylabel("similarity to clean features without tokens")
-        handles, labels = axes[0].get_legend_handles_labels()
-        others = axes[2].get_legend_handles_labels()
-        shown = dict(zip(labels + others[1], handles + others[0], strict=True))
+        axes[0].set_ylabel("similarity to clean features")
+        shown = {}
+        for axis in axes:
+            handles, labels = axis.get_legend_handles_labels()
+            shown |= dict(zip(labels, handles, strict=True))
         figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 

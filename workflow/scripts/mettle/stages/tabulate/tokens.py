@@ -65,7 +65,8 @@ def _measured(rows: pd.DataFrame, plain: pd.DataFrame, seed: int) -> list[tuple[
     values = {f"{name}{axis}": rows[f"{of}{column}"] for name, of in _OF.items() for axis, column in _AXES.items()}
     paired = rows.merge(plain, on="id", suffixes=("", "_plain"), validate="one_to_one")
     values |= {
-        f"gain{axis}": paired[f"base_{column}"] - paired[f"base_{column}_plain"] for axis, column in _AXES.items()
+        f"gain{axis}": paired[f"base_{column}"].astype(float) - paired[f"base_{column}_plain"].astype(float)
+        for axis, column in _AXES.items()
     }
-    means = {name: weights @ value.to_numpy() / len(rows) for name, value in values.items()}
-    return [(name, result(mean, len(rows), "")) for name, mean in means.items()]
+    means = {name: weights @ value.to_numpy(float) / len(rows) for name, value in values.items()}
+    return [(name, result(mean, len(rows), "the network has no class token")) for name, mean in means.items()]
