@@ -31,8 +31,9 @@ from mettle.stages.drift import drift
 from mettle.stages.invert import images as inversion
 from mettle.stages.invert import pair
 from mettle.stages.probe import agreement, training
-from mettle.stages.tokens import convert as convert_tokens
-from mettle.stages.tokens import harden, registers
+from mettle.stages.tokens.convert import convert as convert_tokens
+from mettle.stages.tokens.convert import registers
+from mettle.stages.tokens.loop import harden
 from mettle.stages.transfer.convert import as_published, convert
 from mettle.stages.transfer.kinds import KINDS
 from mettle.stages.transfer.training import described

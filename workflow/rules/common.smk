@@ -17,8 +17,7 @@ if not SCRIPTS.is_local:
 sys.path.insert(0, str(SCRIPTS))
 
 from mettle import files
-from mettle.controller import overview
-from mettle.controller import begin, stored
+from mettle.controller import begin, overview, stored
 from mettle.plan import Asked, Plan, check_targets, images_of, manifests_of, uncounted
 from mettle.plan.overlay import sentence
 

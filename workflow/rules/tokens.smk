@@ -6,7 +6,7 @@ INPUTS:   results/train/{model}/weights.safetensors (of the base, for tokens)
           published tokens (column source of the models' sheet)
 OUTPUTS:  results/train/{model}/weights.safetensors
           results/train/{model}/steps.parquet
-          results/train/{model}/dinov2.pth (and .yaml)
+          results/train/{model}/dinov2.pth, results/train/{model}/dinov2.yaml
           results/drift/{dataset}/{model}/{drift}.parquet
 """
 

@@ -1,7 +1,7 @@
 """Robustness tokens for the frozen network of a base."""
 
 from mettle import flow, schema
-from mettle.stages.tokens import harden
+from mettle.stages.tokens.loop import harden
 
 # The time between two writes of the state is read here and is no param: it changes no result.
 with flow.job(snakemake) as job:

@@ -7,7 +7,7 @@ from token_trainings import Job, recipe, row
 
 from mettle import models
 from mettle.models import dinov2, dinov2_names
-from mettle.stages.tokens import convert, registers
+from mettle.stages.tokens.convert import convert, registers
 
 
 def values(n=4, width=128, seed=3):

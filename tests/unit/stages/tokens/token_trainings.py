@@ -1,7 +1,7 @@
 """Small trainings of robustness tokens: recipes, rows, jobs, and what comes out."""
 
 from mettle import models, schema, tables
-from mettle.stages.tokens import harden
+from mettle.stages.tokens.loop import harden
 
 STRONG = 64 / 255  # moves features of a network that has seen few images
 RECIPE = {
