@@ -9,8 +9,8 @@ from imports import ROOT
 from mettle import tables
 from mettle.plan.figures import FIGURES
 from mettle.stages import plot
-from mettle.stages.plot import tokens_features, tokens_training
-from mettle.stages.tabulate import tokens
+from mettle.stages.plot import surrogates, tokens_features, tokens_training
+from mettle.stages.tabulate import accuracy, tokens
 
 PUBLISHED = ROOT / "resources" / "published" / "tokens_training.tsv"
 ABOUT = {
@@ -133,3 +133,50 @@ def test_the_same_table_gives_the_same_file(tmp_path, figure):
     for name in ("a", "b"):
         plot.draw(figure, tmp_path / "t.parquet", tmp_path / f"{name}.pdf")
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+
+
+# Who fools whom
+
+MODELS = {"vit": "no tokens", "ten": "10 tokens"}
+SEEN = {"pgd_a": "vit", "pgd_b": "self"}
+
+
+def attacked(folder, n=50):
+    """Attack cells of two models, attacked through one model and through themselves, and the table of the figure."""
+    rng, rows = np.random.default_rng(0), []
+    for model in MODELS:
+        for attack in SEEN:
+            for image in range(n):
+                keys = {
+                    "dataset": "d",
+                    "split": "test",
+                    "model": model,
+                    "attack": attack,
+                    "norm": "linf",
+                    "eps": 8 / 255,
+                }
+                found = {"id": image, "label": 1, "clean_prediction": 1, "prediction": int(rng.integers(2))}
+                found |= {"clean_loss": 0.1, "loss": 1.0, "margin": 0.0, "distance": 0.03, "queries": 9}
+                rows.append(keys | found | dict.fromkeys(tables.FLAGS, False) | {"note": f"attacked through {attack}"})
+    tables.write(folder / "cells.parquet", tables.ATTACK, rows)
+    cells = tables.read(folder / "cells.parquet", tables.ATTACK)
+    told = {"labels": MODELS, "seen": SEEN, "words": {"vit": "no tokens", "self": "the model itself"}}
+    tables.write(folder / "t.parquet", FIGURES["surrogates"].table, accuracy.surrogates(cells, told, []))
+    return cells, tables.read(folder / "t.parquet", FIGURES["surrogates"].table)
+
+
+def test_a_cell_of_the_matrix_is_the_accuracy_of_a_model_on_images_that_another_was_attacked_for(tmp_path):
+    cells, table = attacked(tmp_path)
+    assert len(table) == 4 and set(table["through"]) == {"vit", "self"} and (table["clean"] == 1).all()
+    figure = surrogates.draw(table)
+    (image,) = figure.axes[0].images
+    grid = image.get_array()
+    assert grid[0].tolist() == [1, 1] and grid.shape == (3, 2)
+    for line, attack in enumerate(SEEN, 1):
+        for place, model in enumerate(MODELS):
+            own = cells[(cells["model"] == model) & (cells["attack"] == attack)]
+            assert grid[line, place] == pytest.approx((own["prediction"] == own["label"]).mean())
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["clean images", "no tokens", "the model itself"]
+    assert figure.axes[0].get_title() == "accuracy in %, Linf 8/255"
+    pyplot.close(figure)

@@ -1,6 +1,6 @@
 """Every figure and summary table by name."""
 
-from mettle.plan.figures import accuracy, light_recipe, robustness, tokens, universality
+from mettle.plan.figures import accuracy, light_recipe, robustness, surrogates, tokens, universality
 from mettle.plan.figures.figure import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -8,6 +8,7 @@ FIGURES: dict[str, Figure] = {
     **universality.FIGURES,
     **light_recipe.FIGURES,
     **robustness.FIGURES,
+    **surrogates.FIGURES,
     **tokens.FIGURES,
 }
 

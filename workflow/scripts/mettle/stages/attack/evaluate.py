@@ -45,7 +45,7 @@ def evaluate(
     keys : dataset, split, model, attack
     options : options of the attack with defaults filled in
     resume : folder for the answers to finished batches; a killed job resumes from them with the same result
-    through : weights of another model, which the attack sees in place of this one
+    through : weights of another model, in a folder of its name, which the attack sees in place of this one
 
     Returns
     -------
@@ -72,7 +72,7 @@ def evaluate(
     order = np.argsort(np.concatenate(chosen), kind="stable")
     columns = {key: values[order] for key, values in parts.collect().items()}
     n = len(order)
-    notes = [f"attacked through {described(through)['model']}"] if through else []
+    notes = [f"attacked through {Path(through).parent.name}"] if through else []
     note = "; ".join([*notes, *filter(None, [flags.note(columns)])]) or None
     constant = keys | {"norm": options["norm"], "eps": float(options["eps"]), "note": note}
     return {key: [value] * n for key, value in constant.items()} | columns

@@ -55,6 +55,24 @@ def accuracy(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     return summarise(cells, options["per_class"])
 
 
+def surrogates(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Accuracy of every model under each attack, with the model that the attack saw.
+
+    Parameters
+    ----------
+    cells : rows of the attack table
+    options : of the figure, with `labels` of the models, `seen`, the model that each attack saw, and `words` for it
+    beside : nothing
+    """
+    rows = []
+    for row in summarise(cells):
+        if row["attack"] != "clean":
+            seen = options["seen"][row["attack"]]
+            about = {"label": options["labels"][row["model"]], "label_through": options["words"][seen]}
+            rows.append(row | {"through": seen} | about)
+    return rows
+
+
 def compared(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
     """Measured beside published accuracy, clean and attacked, on the data set and in the ball of the published number.
 
