@@ -152,3 +152,25 @@ def test_an_attack_through_an_unknown_model_is_refused_where_it_is_asked_for(pla
         found.through_weights(AT | {"drift": "weak"})
     with pytest.raises(ValueError, match=r"attack\.attacks\.weak\.through: unknown model 'x'"):
         found.surrogate(AT | {"attack": "weak"})
+
+
+def test_models_of_dense_tasks_have_no_tokens_and_no_features_to_attack(place):
+    """Rows of segmentation on the network that tokens are for."""
+    dense = {key: BASE[key] for key in ("epochs", "batch_size", "optimizer", "schedule")}
+    place.recipe("maps", dense | {"task": "segmentation", "input": {"size": 64, "mean": [0.5] * 3, "std": [0.2] * 3}})
+    place.datasets([("ten", 10)], "lanes\tclassification, segmentation\t10\t64\tstreets\ttrain\ttest")
+    place.recipe("few", TOKENS)
+    lines = ["model\tdataset\tarch\trecipe\tseed\tsource\tbase", "net\tten\tresnet8\tplain\t0\ttrain\t"]
+    lines += ["maps\tlanes\tvit_mini\tmaps\t0\ttrain\t"]
+    (place.folder / "models.tsv").write_text("\n".join(lines) + "\n")
+    found = place.plan(drift={"attacks": {"weak": WEAK}})
+    with pytest.raises(
+        ValueError, match=r"row 'maps': is a model of segmentation, but features are compared of classif"
+    ):
+        found.through_weights({"model": "maps", "dataset": "lanes", "drift": "weak"})
+    lines += ["hard\tlanes\tvit_mini\tfew\t0\ttrain\tmaps"]
+    (place.folder / "models.tsv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(
+        ValueError, match=r"row 'hard': the base 'maps' is a model of segmentation: tokens are for its ba"
+    ):
+        place.plan()

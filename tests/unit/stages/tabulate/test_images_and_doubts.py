@@ -227,6 +227,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "accuracy": (flagged, []),
         "universality_accuracy": (flagged, [str(sheet)]),
         "published": (flagged, [str(sheet)]),
+        "surrogates": (flagged, []),
         "fig7": (noted, []),
         "fig8": (followed, []),
         "fig9": (flagged, []),
@@ -234,7 +235,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "fig11": (judged, stores),
     }
     options = {"seed": 0, "per_class": False, "examples": 1, "cells": {"a-b-s0": "x 1"}, "values": {"a-b-s0": {"x": 1}}}
-    options |= {"models": ["a-b-s0"]} | LABELS
+    options |= {"models": ["a-b-s0"], "seen": {"pgd": "self"}, "words": {"self": "the model itself"}} | LABELS
     attacking = [tables.ATTACK, tables.EFFECTIVENESS, tables.CONVERGENCE, tables.SEMANTICS]
     assert set(given) == {name for name, about in FIGURES.items() if about.made_from in attacking}
     for name, (cells, beside) in given.items():

@@ -125,7 +125,8 @@ class Sheets:
 
     def has_tokens(self, model: str) -> bool:
         """Whether a row is one of robustness tokens."""
-        return is_tokens(self.recipes.of(self.models[model]))
+        recipe = self.models[model]["recipe"]
+        return bool(recipe) and is_tokens(self.recipes.get(recipe, self.where(model), trains=False))
 
     def _options(self, block: str, kind: str) -> dict[str, Row]:
         """Attacks or measures by name, each checked against the closed schema of its method."""
@@ -189,6 +190,10 @@ class Sheets:
         if is_tokens(recipe):
             base = self.models.get(row.get("base", ""))
             hardened.check_row(row, base, bool(base) and self.has_tokens(base["model"]), where)
+            if (task := self.task_of(base["model"])) not in PLAIN:
+                raise ValueError(
+                    f"{where}: the base '{base['model']}' is a model of {task}: tokens are for its backbone"
+                )
             self._fill_ball(row, recipe, where)
             return
         if "mix" in recipe:

@@ -6,7 +6,7 @@ from mettle import schema
 from mettle.corruptions import ALL, SEVERITIES
 from mettle.plan import corrupted, extras, given
 from mettle.plan.cells import Cells, get, weights_of
-from mettle.plan.sheets import Row
+from mettle.plan.sheets import PLAIN, Row
 
 
 class Evaluation(Cells):
@@ -119,8 +119,19 @@ class Evaluation(Cells):
         return {key: value for key, value in self.drifts[get(wildcards, "drift")].items() if key != "through"}
 
     def attacked_through(self, wildcards: Any) -> str:
-        """Model whose features an attack on a model's features changes."""
-        name = get(wildcards, "drift")
+        """Model whose features an attack on a model's features changes.
+
+        Raises
+        ------
+        ValueError
+            If either is a model of a dense task, or they take other images.
+        """
+        name, model = get(wildcards, "drift"), get(wildcards, "model")
+        if (task := self.task_of(model)) not in PLAIN:
+            raise ValueError(
+                f"{self.where(model)}: is a model of {task}, but features are compared of classifiers and of networks "
+                "without a head: name its backbone"
+            )
         return self.through(
             get(wildcards, "model"), self.drifts[name]["through"], f"configuration: drift.attacks.{name}"
         )
