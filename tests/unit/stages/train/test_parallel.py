@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from mettle import models
 from mettle.data.store import Store
 from mettle.stages.train import loop, sharded
 from mettle.stages.train.parallel import ProcessGroup, launch, portion
+from mettle.stages.train.training import Training
 from waits import FAR, until_alive
 
 # A process of its own, since forked ones must not inherit what other tests have left behind.
@@ -161,6 +163,17 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
     assert differing(found[0], whole[0]) == []
     expected, _ = run(tmp_path / "one", stores, options)
     assert differing(found[0], expected[0]), "statistics of half a batch change the weights"
+
+
+def test_a_signal_that_comes_while_the_state_is_written_ends_no_process_alone():
+    checkpoint = SimpleNamespace(asked_to_end=False, due=lambda: True)
+    checkpoint.save = lambda state: setattr(checkpoint, "asked_to_end", True)  # as its handler does
+    group = SimpleNamespace(any=lambda *flags: flags, sums=lambda *values: values)
+    run = SimpleNamespace(group=group, state=dict)
+    Training._keep(run, checkpoint)
+    assert checkpoint.asked_to_end, "nor is it forgotten"
+    with pytest.raises(SystemExit, match=r"^stopped by a signal: the state is saved"):
+        Training._keep(run, checkpoint)
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("sync", 1.0), ("local", 4.0), ("average", 2.0)])

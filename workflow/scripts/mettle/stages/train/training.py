@@ -18,7 +18,7 @@ from mettle.digests import fingerprint, sha256_of
 from mettle.files import atomic
 from mettle.flow import Job
 from mettle.models import optim, transfer
-from mettle.models.checkpoint import Checkpoint
+from mettle.models.checkpoint import STOPPED, Checkpoint
 from mettle.models.loggers import Logger, open_all, run_of
 from mettle.models.weights import read
 from mettle.perturb import Draws
@@ -258,11 +258,12 @@ class Training:
 
     def _keep(self, checkpoint: Checkpoint, always: bool = False) -> None:
         """Write the state if it is time, in all processes at the same step."""
-        due, checkpoint.asked_to_end = self.group.any(always or checkpoint.due(), checkpoint.asked_to_end)
+        due, asked = self.group.any(always or checkpoint.due(), checkpoint.asked_to_end)
         if due:
             checkpoint.save(self.state())
             self.group.sums(0.0)  # no process ends before the state is written: Slurm would end the others
-            checkpoint.end_if_asked()
+            if asked:  # not what this process was asked meanwhile: one that ends alone takes the others with it
+                raise SystemExit(STOPPED)
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on."""
