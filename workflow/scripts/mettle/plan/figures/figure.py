@@ -54,6 +54,15 @@ def labels(sheets: Cells, options: Options) -> Options:
     return {"labels": {model: sheets.models[model]["label"] for model in options["models"]}}
 
 
+def cells_of_entry(sheets: Cells, options: Options) -> list[str]:
+    """Cells of the models of a figure under its entry of `attack.attacks`."""
+    return [
+        f"{sheets.results}/attack/{options['dataset']}/{model}/{attack}.parquet"
+        for model in options["models"]
+        for attack in sheets.attack_grid(options["attack"])
+    ]
+
+
 def check_models(sheets: Cells, options: Options, where: str) -> None:
     """Raise ValueError for a data set that is unknown, or models that are not of it."""
     sheets.known(options["dataset"], sheets.datasets, "data set", f"{where}.dataset")

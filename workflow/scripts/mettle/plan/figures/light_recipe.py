@@ -6,7 +6,7 @@ from mettle import files
 from mettle.plan.attacks import is_own
 from mettle.plan.cells import Cells
 from mettle.plan.figures.accuracy import SHARES
-from mettle.plan.figures.figure import LABEL, Figure, Options, check_entry, check_models, labels
+from mettle.plan.figures.figure import LABEL, Figure, Options, cells_of_entry, check_entry, check_models, labels
 from mettle.plan.limits import check_attack
 from mettle.tables import ATTACK, CONVERGENCE, EFFECTIVENESS, EPOCHS, RESULT, SEMANTICS, Table, keys
 from mettle.tables.cells import BY_EPOCH, RUN
@@ -27,14 +27,6 @@ def _per_model(kind: str) -> Callable[[Cells, Options], list[str]]:
         return [f"{sheets.results}/{kind}/{options['dataset']}/{model}.parquet" for model in options["models"]]
 
     return cells
-
-
-def _fig9_cells(sheets: Cells, options: Options) -> list[str]:
-    return [
-        f"{sheets.results}/attack/{options['dataset']}/{model}/{attack}.parquet"
-        for model in options["models"]
-        for attack in sheets.attack_grid(options["attack"])
-    ]
 
 
 def _check_fig9(sheets: Cells, options: Options, where: str) -> None:
@@ -146,7 +138,7 @@ FIGURES = {
     ),
     "fig9": Figure(
         "AutoAttack accuracy by eps",
-        _fig9_cells,
+        cells_of_entry,
         _check_fig9,
         made_from=ATTACK,
         table=Table(

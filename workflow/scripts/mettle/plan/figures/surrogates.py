@@ -2,18 +2,10 @@
 
 from mettle.plan.cells import Cells
 from mettle.plan.figures.accuracy import SHARES
-from mettle.plan.figures.figure import LABEL, Figure, Options, check_entry, check_models
+from mettle.plan.figures.figure import LABEL, Figure, Options, cells_of_entry, check_entry, check_models
 from mettle.plan.hardened import BASE, SELF
 from mettle.tables import ATTACK, Table, keys
 from mettle.tables.columns import STR, Column
-
-
-def _cells(sheets: Cells, options: Options) -> list[str]:
-    return [
-        f"{sheets.results}/attack/{options['dataset']}/{model}/{attack}.parquet"
-        for model in options["models"]
-        for attack in sheets.attack_grid(options["attack"])
-    ]
 
 
 def _check(sheets: Cells, options: Options, where: str) -> None:
@@ -42,7 +34,7 @@ def _told(sheets: Cells, options: Options) -> Options:
 FIGURES = {
     "surrogates": Figure(
         "who fools whom: attacks through other models",
-        _cells,
+        cells_of_entry,
         _check,
         made_from=ATTACK,
         table=Table(
