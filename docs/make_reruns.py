@@ -83,6 +83,13 @@ Of a recipe of kind tokens:
 |---|---|
 """
 
+HEAD_RECIPES = """
+Of a recipe of kind head for classification:
+
+| key | what a change makes again |
+|---|---|
+"""
+
 FOLLOWS = """
 `convert` is for the models whose checkpoints come from elsewhere: of their recipe only `input` counts, and norm and eps of
 the attack, which are in their metadata; a row without recipe states these itself.
@@ -136,7 +143,7 @@ def text(tree: changes.Tree) -> str:
     config = list(changes.of_config(tree))
     parts = [HEAD, _rows(_grouped(config)), SHEETS, _rows(changes.of_datasets(tree)), MODELS]
     parts += [_rows(changes.of_models(tree)), RECIPES, _rows(changes.of_recipe(tree))]
-    parts += [TOKENS, _rows(changes.of_tokens(tree)), FOLLOWS]
+    parts += [TOKENS, _rows(changes.of_tokens(tree)), HEAD_RECIPES, _rows(changes.of_head(tree)), FOLLOWS]
     following = told.followers(tree.told())
     parts += [f"| `{rule}` | {_names(following[rule])} |\n" for rule in told.RULES if rule not in ("given", "download")]
     return "".join([*parts, FOOT])

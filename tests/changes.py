@@ -96,8 +96,10 @@ DENSE |= {"task": "segmentation", "input": {"size": 64, "mean": [0.5] * 3, "std"
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "again": BARE, "tough": BARE | ROBUST}
 RECIPES |= {"dense": DENSE, "found": DENSE | {"task": "detection"}}
 TOKENS = {"kind": "tokens", "n": 2, "steps": 3, "batch_size": 4, "optimizer": {"lr": 0.1}, "attack": FELT}
-RECIPES |= {"hard": TOKENS}
-TRAINING = [name for name, recipe in RECIPES.items() if recipe is not TOKENS]
+HEAD = {"kind": "head", "lr": [0.1, 0.2], "holdout": 2, "augment": {"horizontal_flip": True}}
+RECIPES |= {"hard": TOKENS, "probed": HEAD, "lined": DENSE | {"kind": "head", "linear": {}}}
+RECIPES |= {"measured": RECIPES["lined"] | {"task": "depth", "input": DENSE["input"] | {"size": 96}}}
+TRAINING = [name for name, recipe in RECIPES.items() if recipe not in (TOKENS, HEAD)]
 DATASETS = """
 dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit|depth_crop
 digits|classification|10|64|digits||||train|test||1|||
@@ -134,6 +136,11 @@ vit||digits|vit_mini|bare|0|train||||yes
 vit-hard||digits|vit_mini|hard|0|train|||vit|yes
 vit-hard-again||digits|vit_mini|hard|1|train|||vit|yes
 vit-released||digits|vit_mini|hard||raw/a.pt|||vit|yes
+vit-classes||digits|vit_mini|probed|0|train|||vit|yes
+vit-classes-given||digits|vit_mini|probed||raw/a.pt|||vit-hard|yes
+vit-maps||lanes|vit_mini|lined|0|train|||vit|yes
+vit-maps-given||lanes|vit_mini|lined||raw/a.pt|||vit-hard|yes
+vit-depth||roads|vit_mini|measured|0|train|||vit-hard|yes
 dino||photos|dinov2_vits14|||raw/a.pt||timm||yes|||||28|40|bilinear|0.5,0.5,0.5|0.25,0.25,0.25
 dino-hard||photos|dinov2_vits14|hard||raw/a.pt|||dino|yes
 """
@@ -147,6 +154,8 @@ MORE = [f"results/prep/{name}/test.targets.lmdb" for name in ("maps", "far", "ro
 MORE += [f"results/prep/{name}/test.html" for name in ("maps", "far", "packed")]
 MORE += ["results/dinov2/photos", "results/mmseg/rooms"]
 MORE += ["results/tfds/photos", "results/tfds/packed", "results/tfds/part"]
+MORE += [f"results/train/{name}/weights.safetensors" for name in ("vit-classes-given", "vit-maps", "vit-maps-given")]
+MORE += ["results/train/vit-classes/heads.parquet", "results/train/vit-depth/epochs.parquet"]
 MORE += ["results/invert/packed/resnet18-bare-s1.lmdb"]
 MORE += ["results/effectiveness/photos/resnet50-tough-s0.parquet"]
 MORE += [f"results/corrupt/photos/resnet50-bare-s0/{cell}.parquet" for cell in ("some", "some-clean", "kept")]
@@ -366,7 +375,10 @@ RECIPE_VALUES = {
     "augment.crop_range": [40, 60],
     "mask_rcnn.candidates": [100, 50],
     "mask_rcnn.norm": "bn",
+    "augment.random_crop": True,
+    "linear.range": [0.1, 20],
 }
+HEAD_VALUES = {"blocks": [1, 2], "average": [False], "lr": [0.1, 0.3]}
 TOKENS_VALUES = {"attack.through": "self", "attack.eps": "4/255", "attack.max_mse": 1e-4}
 # Values of other keys beside which a key of a recipe does something, where those of the small tree are not such.
 GROWING = {"attack.schedule.shape": "linear"}
@@ -392,6 +404,7 @@ BESIDE = {
     "augment.crop_short_sides": {"input.scale": [80, 64], "augment.short_sides": [48]},
     "augment.crop_range": {"input.scale": [80, 64], "augment.short_sides": [48], "augment.crop_short_sides": [70]},
     **{key: {"upernet.inference": "slide"} for key in ("upernet.crop", "upernet.stride")},
+    **{key: {"linear.inference": "slide"} for key in ("linear.crop", "linear.stride")},
     "augment.erasing_mode": {"augment.erasing": 0.5},
     **dict.fromkeys(("attack.tie_step_size", "attack.schedule.zero_epochs", "attack.schedule.by"), GROWING),
     "attack.schedule.period": GROWING,
@@ -472,6 +485,19 @@ def of_tokens(tree):
         if path not in ("kind", "extends"):
             value = TOKENS_VALUES.get(path) or other(at(filled, path), sub)
             yield path, tree.base, tree.told(recipes=RECIPES | {"hard": put(TOKENS, path, value)})
+
+
+def of_head(tree):
+    """Changes of every key of a recipe of kind head but kind and `extends`."""
+    filled = schema.check(HEAD, "head", "here")
+    for path, sub in leaves(schema.load("head")):
+        if path not in ("kind", "extends"):
+            base = put(HEAD, "augment.random_resized_crop", True) if path.startswith("augment.") else HEAD
+            if path == "method":
+                base = {"kind": "head"}
+            value = HEAD_VALUES.get(path) or other(at(filled, path), sub)
+            before = tree.told(recipes=RECIPES | {"probed": base})
+            yield path, before, tree.told(recipes=RECIPES | {"probed": put(base, path, value)})
 
 
 def _with(path):

@@ -38,6 +38,7 @@ STAGES = [
     "train",
     "transfer",
     "tokens",
+    "heads",
     "drift",
     "attack",
     "corrupt",

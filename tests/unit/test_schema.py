@@ -62,6 +62,7 @@ def test_there_are_the_schemas_that_the_workflow_names():
         "datasets",
         "feature_attack",
         "figures",
+        "head",
         "measures",
         "models",
         "preprocessing",

@@ -26,6 +26,7 @@ FORBIDDEN = {"run", "shell", "threads", "retries", "message", "priority"}
 
 GPU = {
     "tokens",
+    "head",
     "drift",
     "train",
     "transfer",
@@ -224,7 +225,7 @@ def test_every_rule_of_a_profile_exists():
 @pytest.mark.parametrize("name", ["slurm", "local"])
 def test_the_rules_that_use_a_gpu_get_one_and_no_others(name):
     # These import torch too, but only move and describe weights.
-    moving = {"convert", "convert_dense", "convert_tokens", "registers", "card"}
+    moving = {"convert", "convert_dense", "convert_tokens", "convert_head", "registers", "card"}
     resources = profile(name)["set-resources"]
     given = {rule for rule, values in resources.items() if "gpu" in values}
     able = {rule for rule, about in RULES.items() if "torch" in packages(about.file_of("script"))}
@@ -314,7 +315,7 @@ RECIPES = ROOT / "config" / "recipes"
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_loads_and_says_where_it_is_from(path):
     recipe = Recipes(RECIPES).get(path.stem, trains=not path.stem.startswith("timm_224"))
-    assert recipe.get("kind") == "tokens" or min(sides(recipe["input"]["size"])) >= 32
+    assert "input" not in recipe or min(sides(recipe["input"]["size"])) >= 32
     assert path.read_text().startswith("# ")
 
 

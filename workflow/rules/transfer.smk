@@ -1,5 +1,6 @@
 """
-Trains models of segmentation and detection, on the backbone of a classifier or from random weights; or converts published ones.
+Trains models of segmentation, detection and depth, on the backbone of another model or from random weights, and heads of
+segmentation and depth on frozen networks; or converts published ones.
 
 INPUTS:   results/prep/{dataset}/{split}.lmdb, .targets.lmdb and .parquet
           results/train/{base}/weights.safetensors (models with a base)
@@ -44,9 +45,10 @@ rule transfer:
 
 
 rule convert_dense:
-    """Convert a published segmenter or detector to weights with metadata."""
+    """Convert a published segmenter, detector or head of such a task to weights with metadata."""
     input:
         PLAN.model_source,
+        base=PLAN.base_of_head,
         code=PLAN.code,
     output:
         weights=update("results/train/{model}/weights.safetensors"),

@@ -12,6 +12,7 @@ from mettle.plan.recipes import Recipes
 
 BASE = {key: PLAIN[key] for key in ("epochs", "batch_size", "optimizer", "schedule", "input")}
 ROBUST = BASE | {"loss": "adversarial", "attack": BALL}
+TASKS = ("classification", "segmentation", "detection", "depth")
 PRIMITIVES = schema.names("recipe.augment.prime.primitives")
 # Options that always do something, whatever the others are; an option that is new belongs here or gets `idle`.
 ALWAYS = {
@@ -22,6 +23,7 @@ ALWAYS = {
     "input.": "size mean std",
     "augment.": "horizontal_flip",
     "augment.prime.": "width depth primitives parity",
+    "linear.": "layers norm class_token",
     "mix.": "ratio",
 }
 
@@ -67,18 +69,20 @@ def _one_of(key, values):
 def _task_of(path):
     """A task for which an option does something."""
     idle = {task for case in known()[path].get("idle", []) if [*case] == ["task"] for task in case["task"]}
-    return next(task for task in ("classification", "segmentation", "detection") if task not in idle)
+    known_for = ("segmentation", "depth") if path.startswith("linear.") else TASKS
+    return next(task for task in known_for if task not in idle)
 
 
 @pytest.mark.parametrize(("path", "case"), [*cases()], ids=lambda value: value if isinstance(value, str) else "")
 def test_an_option_that_does_nothing_is_refused_by_name(place, path, case):
     value = RECIPE_VALUES.get(path) or other(known()[path].get("default"), known()[path])
-    dense = case.get("task", "") in ("segmentation", "detection")
+    dense = case.get("task", "classification") != "classification"
     attacked = not (case.get("loss") in ("standard", "bce") or "attack" in case or dense)
     recipe = ROBUST if attacked else BASE
     if "task" not in case and (of := _task_of(path)) != "classification":
         recipe, dense = put(BASE, "task", of), True
     recipe = put(recipe, "input", BASE["input"] | {"resize": None}) if dense else recipe
+    recipe = put(recipe, "linear", {}) if "depth" in (recipe.get("task"), case.get("task")) else recipe
     if path.startswith("attack.schedule") or "attack.schedule.period" in case:
         recipe = put(recipe, "attack.schedule.shape", "linear")
     beside = {"augment.mixup": 0.8} if path == "augment.epochs_without_mixup" and "augment.mixup" not in case else {}

@@ -27,6 +27,7 @@ NAMES = {
     "kept": "vgg5-plain-s0",
     "judged": "vgg5-plain-s0",
     "hardened": "vit_mini-few-s0",
+    "headed": "vit_mini-head-s0",
     "registered": "dinov2_vits14-few-s0",
     "attack": "weak",
     "drift": "weak",
@@ -55,6 +56,7 @@ def plan(tmp_path_factory):
         "rooms\tdepth\t\t0\tnyu\t\ttest\t1\t2",
     )
     place.recipe("few", TOKENS)
+    place.recipe("head", {"kind": "head"})
     place.recipe("large", BASE | {"input": BASE["input"] | {"size": 28}})
     place.models(
         [
@@ -64,10 +66,12 @@ def plan(tmp_path_factory):
             ("two", "vgg5", "plain", 2),
             ("ten", "vit_mini", "plain", 0),
             ("ten", "vit_mini", "few", 0, "linf", "8/255"),
+            ("ten", "vit_mini", "head", 0),
             ("wide", "dinov2_vits14", "large", 0),
             ("wide", "dinov2_vits14", "few", 0, "linf", "8/255"),
         ],
-        base={f"{arch}-few-s0": f"{arch}-{of}-s0" for arch, of in FOUNDATIONS.items()},
+        base={f"{arch}-few-s0": f"{arch}-{of}-s0" for arch, of in FOUNDATIONS.items()}
+        | {"vit_mini-head-s0": "vit_mini-plain-s0"},
     )
     attacks = {"weak": ATTACK, "many": {"method": "pgd", "norm": "l2", "steps": 1, "grid": {"eps": [1, 2]}}}
     judges = {"judges": ["resnet8-plain-s0"]}
@@ -111,6 +115,14 @@ WRONG = [
     (
         "results/train/vit_mini-few-s0/dinov2.pth",
         r"'vit_mini-few-s0' is no row of robustness tokens for DINOv2, the onl",
+    ),
+    (
+        "results/train/vit_mini-head-s0/epochs.parquet",
+        r"'vit_mini-head-s0' is a head of classification, trained by updates: r",
+    ),
+    (
+        "results/train/vgg5-plain-s0/heads.parquet",
+        r"'vgg5-plain-s0' is no head of classification that is trained here, ",
     ),
     ("results/drift/ten/vgg5-plain-s0/waek.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
     (

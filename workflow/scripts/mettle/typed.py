@@ -134,6 +134,7 @@ class Augment(TypedDict):
     epochs_without_mixup: int
     resize_range: list[float] | None
     largest_class: float
+    random_crop: NotRequired[bool]
     photometric: bool
     short_sides: list[int] | None
     crop_short_sides: list[int] | None
@@ -168,6 +169,23 @@ class UperNet(TypedDict):
     inference: str
     crop: int | list[int]
     stride: int | list[int]
+
+
+class LinearHead(TypedDict):
+    """Block `linear` of a recipe: a linear head on patch tokens."""
+
+    layers: list[int]
+    norm: bool
+    class_token: bool
+    inference: str
+    crop: int | list[int]
+    stride: int | list[int]
+    bins: int
+    range: list[float]
+    spacing: str
+    upsample: int
+    flip: bool
+    gradient_weight: float
 
 
 class MaskRcnn(TypedDict):
@@ -231,6 +249,7 @@ class Recipe(TypedDict):
     augment: Augment
     backbone: BackboneOptions
     upernet: UperNet
+    linear: NotRequired[LinearHead]
     mask_rcnn: MaskRcnn
     mix: NotRequired[Mix]
     holdout: int
@@ -376,3 +395,33 @@ class TokensRecipe(TypedDict):
     precision: str
     optimizer: TokensOptimizer
     attack: FeatureAttack
+
+
+class HeadAugment(TypedDict):
+    """Block `augment` of a recipe of kind head for classification."""
+
+    random_resized_crop: bool
+    scale: list[float]
+    ratio: list[float]
+    interpolation: str
+    horizontal_flip: bool
+
+
+class HeadRecipe(TypedDict):
+    """A recipe of kind head for classification."""
+
+    kind: str
+    extends: NotRequired[str]
+    method: str
+    blocks: list[int]
+    average: list[bool]
+    lr: list[float]
+    scaling: str
+    momentum: float
+    steps: int
+    batch_size: int
+    holdout: int
+    precision: str
+    neighbours: int
+    temperature: float
+    augment: HeadAugment

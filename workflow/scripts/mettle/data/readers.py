@@ -65,7 +65,7 @@ _CIFAR = "Krizhevsky 2009, Learning multiple layers of features from tiny images
 READERS = {
     "digits": Reader(digits.read, digits.SPLITS, True, "Alpaydin & Kaynak 1998, doi:10.24432/C50P49"),
     "scenes": Reader(scenes.read, digits.SPLITS, True, _HERE),
-    "streets": Reader(streets.read, digits.SPLITS, True, _HERE, tasks=streets.TASKS, names=streets.names),
+    "streets": Reader(streets.read, streets.SPLITS, True, _HERE, tasks=streets.TASKS, names=streets.names),
     "folder": Reader(folder.read, (), False, "split/class/image, as torchvision.datasets.ImageFolder", subsets=True),
     "pascal": Reader(pascal.read, (), False, _PASCAL, tasks=_MAPS),
     "ade20k": Reader(ade20k.read, ade20k.SPLITS, False, _ADE20K, tasks=_MAPS, names=ade20k.names),

@@ -253,3 +253,10 @@ def _read_manifest(path: Path, columns: list[str]) -> pd.DataFrame:
         return tables.read(path, tables.MANIFEST, columns)
     except FileNotFoundError as error:
         raise ValueError(f"{path}, the manifest of the store {path.with_suffix('.lmdb')}, is missing") from error
+
+
+def check_labels(store: Store, classes: int) -> None:
+    """Raise ValueError for a label that is none of so many classes."""
+    wrong = store.labels[(store.labels < 0) | (store.labels >= classes)]
+    if len(wrong):
+        raise ValueError(f"{store.path} holds label {wrong[0]}, but labels of {classes} classes are 0 to {classes - 1}")

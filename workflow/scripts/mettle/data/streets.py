@@ -22,7 +22,10 @@ from mettle.data.collage import Layer
 from mettle.data.item import Item, Object, Targets, check_classes, png
 from mettle.data.targets import steps
 
-COUNTS = {"train": 2000, "test": 300}
+# Images of `more` are further ones for training, of the same digits and photographs: networks are trained on them whose
+# features are then evaluated on `train`.
+COUNTS = {"train": 2000, "test": 300, "more": 2000}
+SPLITS = tuple(COUNTS)
 TASKS = ("classification", "segmentation", "depth", "detection")
 BACKGROUND = len(digits.CLASS_NAMES)  # its class in label maps
 
@@ -61,7 +64,7 @@ class Difficulty:
 
 
 def read(source: Path | None, split: str, classes: int, seed: int) -> Iterator[Item]:
-    """The streets of one split, 2,000 for train or 300 for test; `source` changes nothing.
+    """The streets of one split, 2,000 for train and for more, 300 for test; `source` changes nothing.
 
     Raises
     ------
@@ -75,7 +78,8 @@ def read(source: Path | None, split: str, classes: int, seed: int) -> Iterator[I
 def street(seed: int, split: str, index: int, difficulty: Difficulty = Difficulty()) -> Item:
     """One street as RGB PNG, with its label and all its targets."""
     d = difficulty
-    rng = np.random.default_rng([seed, digits.SPLITS.index(split), index])
+    rng = np.random.default_rng([seed, SPLITS.index(split), index])
+    split = "train" if split == "more" else split
     label = index % len(digits.CLASS_NAMES)
     background = collage.draw_background(rng, split, d.size, d.crop, d.brightness)
     distances = np.sort(rng.uniform(*d.distance, size=rng.integers(*d.count, endpoint=True)))

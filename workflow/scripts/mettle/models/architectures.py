@@ -5,7 +5,7 @@ user's own.
 Both libraries take seconds to import, so only the networks that need them do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +20,9 @@ from mettle.models.stems import cifar_stem, restride
 from mettle.units import sides, size_text
 
 Build = Callable[..., nn.Module]
+
+# Options by which networks that are bound to a size take any; the first that a network knows is its own.
+_ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,18 @@ def _xcit(classes: int, size: int, **options: Any) -> nn.Module:
 
     shape = {"embed_dim": 64, "depth": 3, "cls_attn_layers": 1, "num_heads": 4, "mlp_ratio": 2, "eta": 1.0}
     return Xcit(img_size=size, patch_size=8, num_classes=classes, **shape, **options)
+
+
+def _hybrid(classes: int, size: int | Sequence[int], **options: Any) -> nn.Module:
+    """A vision transformer on the feature maps of a small ResNet at stride 8, which learns from few images."""
+    import timm
+    from timm.layers import HybridEmbed
+    from timm.models.vision_transformer import VisionTransformer
+
+    stem = {"stem_width": 16, "channels": (32, 64, 128, 256), "features_only": True, "out_indices": [2]}
+    embed = partial(HybridEmbed, backbone=timm.create_model("resnet10t", **stem))
+    shape = {"patch_size": 1, "embed_dim": 128, "depth": 3, "num_heads": 4}
+    return VisionTransformer(img_size=size, num_classes=classes, embed_layer=embed, **shape, **options)
 
 
 def _torchvision(name: str, **options: int) -> Build:
@@ -147,6 +162,7 @@ ARCHITECTURES = {
         "ViT",
         "Dosovitskiy et al. 2021, arXiv:2010.11929",
     ),
+    "vit_mini_hybrid": Architecture(_hybrid, "ViT", "Dosovitskiy et al. 2021, arXiv:2010.11929"),
     # Those of Klabunde et al. 2025 that timm does not have under the names of the published weights.
     "wide_resnet50_4": Architecture(_torchvision("resnet50", width_per_group=256), "wide ResNet", _ZAGORUYKO),
     "vgg16_bn": Architecture(_torchvision("vgg16_bn"), "VGG", _SIMONYAN),
@@ -239,6 +255,24 @@ def build(
         if "drop_path_rate" not in str(error):
             raise
         raise ValueError(f"architecture '{name}' has no drop path: drop_path must be 0, got {drop_path:g}") from error
+
+
+def build_any_size(
+    name: str,
+    classes: int,
+    size: int | Sequence[int],
+    drop_path: float = 0.0,
+    code: own.Digests | None = None,
+) -> nn.Module:
+    """The network of `build`, with the same weights, that takes images of any size if it can."""
+    bound = size if isinstance(size, int) else tuple(size)
+    for key, value in _ANY_SIZE.items():
+        try:
+            return build(name, classes, bound, drop_path, code, **{key: value})
+        except TypeError as error:
+            if key not in str(error):
+                raise
+    return build(name, classes, bound, drop_path, code)
 
 
 def _maker(name: str, code: own.Digests | None) -> Build:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mettle.models.architectures import build
+from mettle.models.architectures import build, build_any_size
 from mettle.models.heads import find
 from mettle.models.own import Digests
 from mettle.units import sides
@@ -160,12 +160,15 @@ def create(
     seed: int,
     drop_path: float = 0.0,
     code: Digests | None = None,
+    *,
+    any_size: bool = False,
 ) -> Classifier:
     """A classifier with random weights that depend only on the seed; for the others see `build` and `Classifier`."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         bound = size if isinstance(size, int) else tuple(size)
-        return Classifier(build(arch, classes, bound, drop_path, code), mean, std, size)
+        made = (build_any_size if any_size else build)(arch, classes, bound, drop_path, code)
+        return Classifier(made, mean, std, size)
 
 
 @contextmanager

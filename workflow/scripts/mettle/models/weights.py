@@ -14,13 +14,16 @@ from torch import Tensor, nn
 
 from mettle.digests import sha256_of
 from mettle.files import atomic
-from mettle.models import adapters, tokens
+from mettle.models import adapters, linear, tokens
 from mettle.models.classifier import Classifier, create
 
 # Metadata that a file must have. `input_range` is always [0, 1]: normalisation is inside the model.
 REQUIRED = ("arch", "classes", "size", "resize", "interpolation", "mean", "std", "input_range", "threat", "eps")
 PLAIN = ("classification", "features")  # tasks of networks without adapter; those of features have no head
 TOKENS = "tokens"  # kind of files that hold robustness tokens alone, and name of their entry
+HEAD = "head"  # kind of files that hold a head alone
+_ON_BASE = {TOKENS: "tokens are", HEAD: "head is"}  # kinds of files that need the weights of their base beside them
+_OF_NETWORK = ("network.", "backbone.network.")  # with which the entries begin that a head has not
 # Metadata without effect on results: an existing file with other values of them is kept.
 SAID = ("provenance", "mirror", "licence", "reference", "expected")
 
@@ -72,6 +75,20 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {key: file.get_tensor(key) for key in file.keys()}, about  # noqa: SIM118 (no mapping)
 
 
+def read_head(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """State, without normalisation, and metadata of a file of a head.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else, and as `read` does.
+    """
+    state, about = read(path)
+    if about.get("kind") != HEAD:
+        raise ValueError(f"{path}: holds no head, but {about.get('kind', 'a whole model')}")
+    return {key: value for key, value in state.items() if key not in ("mean", "std")}, about
+
+
 def described(path: str | Path) -> dict[str, Any]:
     """Metadata of a file, checked as `read` does, without its tensors."""
     with _opened(path) as file:
@@ -99,12 +116,13 @@ def _about(file: Any, path: str | Path) -> dict[str, Any]:
     return about
 
 
-def load(path: str | Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
+def load(path: str | Path, *, any_size: bool = False, **expected: Any) -> tuple[Any, dict[str, Any]]:
     """A model in evaluation mode, and its metadata: a `Classifier`, or what the adapter of its task makes.
 
     Parameters
     ----------
     path : file that `save` wrote
+    any_size : whether the network of a classifier is to take images of any size, if it can
     expected : metadata that the caller relies on, for example `arch="resnet8", classes=10`
 
     Raises
@@ -118,10 +136,10 @@ def load(path: str | Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
         f"{key} {about.get(key)!r} instead of {value!r}" for key, value in expected.items() if about.get(key) != value
     ]:
         raise ValueError(f"{path} holds another model: {', '.join(wrong)}")
-    if about.get("kind") == TOKENS:
-        return _hardened(Path(path), state, about), about
+    if about.get("kind") in _ON_BASE:
+        return _on_base(Path(path), state, about, any_size=any_size), about
     try:
-        model = _fresh(about)
+        model = _fresh(about, any_size=any_size)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     fill(model, state, path)
@@ -133,29 +151,60 @@ def load(path: str | Path, **expected: Any) -> tuple[Any, dict[str, Any]]:
     return model.eval(), about
 
 
-def _hardened(path: Path, state: dict[str, Tensor], about: dict[str, Any]) -> nn.Module:
-    """The model of a file of robustness tokens: that of the base, which is beside it, with the tokens."""
-    base = path.parents[1] / about["base"] / path.name
+def head_state(model: nn.Module) -> dict[str, Tensor]:
+    """The entries of a model that are not of its network."""
+    return {key: value for key, value in model.state_dict().items() if not key.startswith(_OF_NETWORK)}
+
+
+def network_state(model: nn.Module) -> dict[str, Tensor]:
+    """The entries of a model that are of its network."""
+    return {key: value for key, value in model.state_dict().items() if key.startswith(_OF_NETWORK)}
+
+
+def _on_base(path: Path, state: dict[str, Tensor], about: dict[str, Any], *, any_size: bool) -> nn.Module:
+    """The model of a file of robustness tokens, or of a head: that of the base, which is beside it, with them."""
+    kind, base = about["kind"], path.parents[1] / about["base"] / path.name
     if not base.exists():
-        raise ValueError(f"{path}: its tokens are for '{about['base']}', but {base} does not exist: make it first")
+        raise ValueError(
+            f"{path}: its {_ON_BASE[kind]} for '{about['base']}', but {base} does not exist: make it first"
+        )
     if sha256_of(base) != about["base_sha256"]:
-        raise ValueError(f"{path}: its tokens are for other weights than {base} has now: train the tokens again")
-    if [*state] != [TOKENS]:
+        raise ValueError(f"{path}: its {_ON_BASE[kind]} for other weights than {base} has now: train the {kind} again")
+    if kind == TOKENS and [*state] != [TOKENS]:
         raise ValueError(f"{path}: holds {', '.join(state) or 'nothing'} instead of tokens")
-    model, _ = load(base)
+    dense = about.get("task", PLAIN[0]) not in PLAIN
+    model, _ = load(base, any_size=any_size or (kind == HEAD and dense))
     try:
-        tokens.attach(model.network, state[TOKENS], about["position"])
+        if kind == TOKENS:
+            tokens.attach(model.network, state[TOKENS], about["position"])
+            return model.eval()
+        model = headed(about, model.network, state)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    fill(model, network_state(model) | state, path)
     return model.eval()
 
 
-def _fresh(about: dict[str, Any]) -> nn.Module:
+def headed(about: dict[str, Any], network: nn.Module, state: dict[str, Tensor] | None = None) -> nn.Module:
+    """A model of the task that metadata describe, with a head of random weights on a network.
+
+    Parameters
+    ----------
+    about : metadata of a head
+    network : vision transformer of timm, which for dense tasks takes images of any size
+    state : of the file of the head, of which nearest neighbours need the number of images
+    """
+    if (task := about.get("task", PLAIN[0])) in PLAIN:
+        return linear.create(about, network, state)
+    return adapters.of(task).create({"code": {}} | about, seed=0, network=network)
+
+
+def _fresh(about: dict[str, Any], *, any_size: bool) -> nn.Module:
     """A model of the kind that metadata describe, with random weights."""
     if (task := about.get("task", "classification")) not in PLAIN:
         return adapters.of(task).create({"code": {}} | about, seed=0)
     shape = (about["arch"], about["classes"], about["size"], about["mean"], about["std"])
-    return create(*shape, seed=0, code=about.get("code", {}))
+    return create(*shape, seed=0, code=about.get("code", {}), any_size=any_size)
 
 
 # BatchNorm's count of batches, which files older than 2018 do not have and which torch does not ask for either.

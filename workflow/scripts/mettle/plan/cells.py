@@ -40,9 +40,12 @@ class Cells(Groups):
         return self.recipe_of(get(wildcards, "model"))
 
     def stands_on(self, wildcards: Any) -> list[str]:
-        """Weights that those of a model need beside them: of the network that its tokens are for; none for most."""
+        """Weights that those of a model need beside them: of what its tokens or its head are for; none for most."""
         model = get(wildcards, "model")
-        return [weights_of(self.foundation(model))] if self.has_tokens(model) else []
+        if not (self.has_tokens(model) or self.has_head(model)):
+            return []
+        base = self.models[model]["base"]
+        return [weights_of(base), *self.stands_on({"model": base})]
 
     def bases_of(self, models: Iterable[str]) -> list[str]:
         """The same of several models."""
@@ -57,8 +60,35 @@ class Cells(Groups):
         return self.bases_of(self.judges(wildcards))
 
     def foundation(self, model: str) -> str:
-        """The model whose network a model has: that which its tokens are for, or itself."""
-        return self.models[model]["base"] if self.has_tokens(model) else model
+        """The model whose network a model has: that which its tokens or its head are for, or itself."""
+        on_base = self.has_tokens(model) or self.has_head(model)
+        return self.foundation(self.models[model]["base"]) if on_base else model
+
+    def without_tokens(self, model: str, where: str) -> str:
+        """The model without robustness tokens that a model has beside it, or itself if it has none.
+
+        Of a head on a network with tokens it is the head of the same recipe and data set on the network without.
+
+        Raises
+        ------
+        ValueError
+            If there is no such head.
+        """
+        row = self.models[model]
+        if not (self.has_head(model) and self.has_tokens(row["base"])):
+            return row["base"] if self.has_tokens(model) else model
+        same = [
+            name
+            for name, other in self.models.items()
+            if other.get("base") == self.models[row["base"]]["base"]
+            and all(other[key] == row[key] for key in ("recipe", "dataset"))
+        ]
+        if not same:
+            raise ValueError(
+                f"{where}.through is '{hardened.BASE}', but no row has the head '{row['recipe']}' on "
+                f"'{self.models[row['base']]['base']}', the network of '{model}' without tokens: add one"
+            )
+        return same[0]
 
     def store(self, dataset: str, key: str) -> list[str]:
         """Store and manifest of the `train` or `test` split of a data set."""
@@ -145,7 +175,8 @@ class Cells(Groups):
     def dense_network(self, wildcards: Any) -> Row:
         """The same for a converted model of a dense task: its network, and how images reach it."""
         recipe = self.recipe(wildcards)
-        return {key: recipe[key] for key in ("task", "input", "backbone", "upernet", "mask_rcnn")}
+        parts = ("kind", "task", "input", "backbone", "upernet", "linear", "mask_rcnn")
+        return {key: recipe[key] for key in parts if key in recipe}
 
     def represented(self, wildcards: Any) -> list[str]:
         """Inputs of the pairs of a cell, a model and those before it in a set.
@@ -187,7 +218,7 @@ class Cells(Groups):
         """
         if named == hardened.SELF:
             return model
-        other = self.foundation(model) if named == hardened.BASE else named
+        other = self.without_tokens(model, where) if named == hardened.BASE else named
         hardened.check_through(other, self.models, where)
         own, its = (self.preprocessing({"model": name})["input"] for name in (model, other))
         rows, tasks = (self.models[name]["dataset"] for name in (model, other)), map(self.task_of, (model, other))

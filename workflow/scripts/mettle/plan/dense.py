@@ -1,6 +1,6 @@
 """Models of segmentation and detection: what of their rows and recipes fits, and what does not."""
 
-from mettle.typed import DatasetRow, ModelRow, Recipe, UperNet
+from mettle.typed import DatasetRow, LinearHead, ModelRow, Recipe, UperNet
 from mettle.units import sides, size_text
 
 
@@ -19,11 +19,19 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     Images of detection are resized to `input.scale` in training as well, those of segmentation with a range alone.
     So it does for windows of segmentation that would leave parts of an image out.
     """
-    _check_windows(recipe["upernet"], where)
+    for block in ("upernet", "linear"):
+        _check_windows(recipe.get(block), f"{where}: {block}")
     size, stored, scale = recipe["input"]["size"], dataset["size"], recipe["input"]["scale"]
     detects = recipe["task"] == "detection"
     option = "short_sides" if detects else "resize_range"
     asked = recipe["augment"][option]
+    if recipe["augment"].get("random_crop"):
+        if stored and any(side < own for side, own in zip(sides(stored), sides(size), strict=True)):
+            raise ValueError(
+                f"{where}: images of '{dataset['dataset']}' have {stored} pixels a side, less than the crop of "
+                f"{size_text(size)} that training takes: lower input.size"
+            )
+        return
     if asked and not scale:
         raise ValueError(f"{where}: augment.{option} is relative to input.scale, which is not set")
     if not (scale if detects else asked) and (not stored or sides(stored) != sides(size)):
@@ -35,12 +43,12 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
         )
 
 
-def _check_windows(options: UperNet, where: str) -> None:
-    crop, stride = options["crop"], options["stride"]
+def _check_windows(options: UperNet | LinearHead | None, where: str) -> None:
+    crop, stride = (options["crop"], options["stride"]) if options else (1, 1)
     if any(step > side for step, side in zip(sides(stride), sides(crop), strict=True)):
         raise ValueError(
-            f"{where}: upernet.stride is {stride}, more than upernet.crop {crop}, and windows would leave parts of an "
-            f"image out: set it to {crop} or less"
+            f"{where}.stride is {stride}, more than its crop {crop}, and windows would leave parts of an image out: "
+            f"set it to {crop} or less"
         )
 
 

@@ -97,6 +97,8 @@ def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
 
 def _trained(plan: "Plan", named: Names) -> str | None:
     name = named["trained"]
+    if name in plan.headed:
+        return f"'{name}' is a head of classification, trained by updates: results/train/{name}/heads.parquet"
     if name in plan.published or name in plan.converted_tokens:
         return f"'{name}' is converted, not trained: it has weights only"
     if name in plan.hardened:
@@ -110,6 +112,14 @@ def _hardened(plan: "Plan", named: Names) -> str | None:
     if (text := _of_dataset(plan, name, None)) or name in plan.hardened:
         return text
     return f"'{name}' has no robustness tokens: its training is in results/train/{name}/epochs.parquet"
+
+
+def _headed(plan: "Plan", named: Names) -> str | None:
+    """For a model that is unknown, or no head of classification that is trained here."""
+    name = named["headed"]
+    if (text := _of_dataset(plan, name, None)) or name in plan.headed:
+        return text
+    return f"'{name}' is no head of classification that is trained here, so it has no table of heads"
 
 
 def _registered(plan: "Plan", named: Names) -> str | None:
@@ -232,6 +242,7 @@ _CHECKS: dict[str, Check] = {
     "trained": _trained,
     "kept": _kept,
     "hardened": _hardened,
+    "headed": _headed,
     "registered": _registered,
     "drift": _drift,
     "judged": _judged,

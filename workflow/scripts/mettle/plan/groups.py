@@ -35,7 +35,19 @@ class Groups(Sheets):
     @property
     def trained(self) -> list[str]:
         """Classifiers that the workflow trains."""
-        return [name for name in self._made_here if self.task_of(name) == CLASSIFICATION]
+        made = (name for name in self._made_here if self.task_of(name) == CLASSIFICATION)
+        return [name for name in made if not self.has_head(name)]
+
+    @property
+    def headed(self) -> list[str]:
+        """Heads of classification on frozen networks, which the workflow trains."""
+        made = (name for name in self._made_here if self.task_of(name) == CLASSIFICATION)
+        return [name for name in made if self.has_head(name)]
+
+    @property
+    def converted_heads(self) -> list[str]:
+        """Heads of classification from a published file, or of another row."""
+        return [name for name in self.published if self.has_head(name) and self.task_of(name) == CLASSIFICATION]
 
     @property
     def hardened(self) -> list[str]:
@@ -55,17 +67,17 @@ class Groups(Sheets):
 
     @property
     def transferred(self) -> list[str]:
-        """Models of other tasks that the workflow trains."""
+        """Models of other tasks that the workflow trains, and heads of such tasks."""
         return [name for name in self._made_here if self.task_of(name) not in PLAIN]
 
     @property
     def _made_here(self) -> list[str]:
-        """Models whose every weight the workflow trains."""
+        """Models that the workflow trains, but for robustness tokens."""
         return [name for name, row in self.models.items() if row["source"] == "train" and not self.has_tokens(name)]
 
     @property
     def published(self) -> list[str]:
-        """Models whose every weight comes from a published checkpoint."""
+        """Models that come from a published checkpoint, but for robustness tokens."""
         return [name for name in self._found_elsewhere if not self.has_tokens(name)]
 
     @property
@@ -75,7 +87,7 @@ class Groups(Sheets):
     @property
     def converted(self) -> list[str]:
         """Classifiers among them, and networks without a head."""
-        return [name for name in self.published if self.task_of(name) in PLAIN]
+        return [name for name in self.published if self.task_of(name) in PLAIN and not self.has_head(name)]
 
     @property
     def converted_dense(self) -> list[str]:

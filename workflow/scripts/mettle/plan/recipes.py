@@ -1,12 +1,12 @@
 """Training recipes, files that extend each other, and sweeps: grids of recipes, each a model of its own."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from mettle import files, schema
-from mettle.plan import code, hardened, names
+from mettle.plan import code, hardened, headed, names
 from mettle.plan.idle import Layers, at, check_idle, merge, merged
 from mettle.typed import DatasetRow, EpsSchedule, Input, ModelRow, Recipe
 from mettle.units import eps_text, sides, size_text
@@ -14,6 +14,7 @@ from mettle.units import eps_text, sides, size_text
 Row = dict[str, Any]
 
 TOKENS = "tokens"  # kind of the recipes of robustness tokens; those of kind train need not say so
+HEAD = "head"  # kind of the recipes of heads on frozen networks
 # Columns by which the row of a checkpoint says itself how images reach the network.
 PREPROCESSING = ("size", "resize", "interpolation", "mean", "std")
 
@@ -61,7 +62,7 @@ class Recipes:
             self._found[name] = self._checked(layers), layers
         recipe, layers = self._found[name]
         if trains and name not in self._fit:
-            (hardened.check_recipe if is_tokens(recipe) else _check_training)(recipe, layers)
+            _check_of(recipe)(recipe, layers)
             self._fit.add(name)
         return recipe
 
@@ -102,10 +103,13 @@ class Recipes:
         where, written = layers[-1][0], merged(layers)
         if is_tokens(written):
             return schema.check(written, "tokens", where)
+        if is_classifying_head(written):
+            return schema.check(written, "head", where)
         recipe = schema.check(written, "recipe", where)
         if not self.plugins.naming(recipe["loss"]):
             known(recipe["loss"], schema.names("recipe.loss"), "loss", where)
         _check_covers(recipe["input"], where, "input.")
+        headed.check_linear(recipe, written, where)
         return recipe
 
     def _expand(self, sweep: str) -> None:
@@ -133,6 +137,23 @@ class Recipes:
 def is_tokens(recipe: Row) -> bool:
     """Whether a recipe is one of robustness tokens."""
     return recipe.get("kind") == TOKENS
+
+
+def is_head(recipe: Row) -> bool:
+    """Whether a recipe is one of a head on a frozen network, of any task."""
+    return recipe.get("kind") == HEAD
+
+
+def is_classifying_head(recipe: Row) -> bool:
+    """Whether it is one of a head of classification."""
+    return is_head(recipe) and recipe.get("task", "classification") == "classification"
+
+
+def _check_of(recipe: Row) -> Callable[[Row, Layers], None]:
+    """The check of a recipe of its kind that is trained by."""
+    if is_tokens(recipe):
+        return hardened.check_recipe
+    return headed.check_recipe if is_classifying_head(recipe) else _check_training
 
 
 def _with_prime(recipe: Recipe, where: str) -> Recipe:

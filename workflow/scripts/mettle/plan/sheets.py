@@ -9,8 +9,8 @@ from typing import Any
 
 from mettle import schema
 from mettle.files import in_file
-from mettle.plan import attacks, classes, code, corrupted, dense, drift, hardened, names, sources
-from mettle.plan.recipes import Recipes, check_fits, is_tokens, known
+from mettle.plan import attacks, classes, code, corrupted, dense, drift, hardened, headed, names, sources
+from mettle.plan.recipes import Recipes, check_fits, is_classifying_head, is_head, is_tokens, known
 from mettle.typed import AttackOptions, DatasetRow, FeatureAttack, ModelRow, Recipe, TokensRecipe
 from mettle.units import eps_text
 
@@ -111,9 +111,14 @@ class Sheets:
         return f"{self._sheet_of.get(model, 'sweep ' + row.get('sweep', ''))}, row '{model}'"
 
     def recipe_of(self, model: str) -> Recipe | TokensRecipe:
-        """The recipe of a model, or what its row states in place of one; for tokens with task and input of the base."""
+        """The recipe of a model, or what its row states in place of one.
+
+        That of tokens has task and input of the base, that of a head of classification its input.
+        """
         row = self.models[model]
         own = self.recipes.of(row, self.where(model))
+        if is_classifying_head(own):
+            return own | {"task": CLASSIFICATION, "input": self.recipe_of(row["base"])["input"]}
         if not is_tokens(own):
             return own
         base = self.recipe_of(row["base"])
@@ -127,6 +132,11 @@ class Sheets:
         """Whether a row is one of robustness tokens."""
         recipe = self.models[model]["recipe"]
         return bool(recipe) and is_tokens(self.recipes.get(recipe, self.where(model), trains=False))
+
+    def has_head(self, model: str) -> bool:
+        """Whether a row is one of a head on the frozen network of its base."""
+        recipe = self.models[model]["recipe"]
+        return bool(recipe) and is_head(self.recipes.get(recipe, self.where(model), trains=False))
 
     def _options(self, block: str, kind: str) -> dict[str, Row]:
         """Attacks or measures by name, each checked against the closed schema of its method."""
@@ -190,12 +200,13 @@ class Sheets:
         if is_tokens(recipe):
             base = self.models.get(row.get("base", ""))
             hardened.check_row(row, base, bool(base) and self.has_tokens(base["model"]), where)
-            if (task := self.task_of(base["model"])) not in PLAIN:
-                raise ValueError(
-                    f"{where}: the base '{base['model']}' is a model of {task}: tokens are for its backbone"
-                )
+            self._check_network(base["model"], "tokens are", where)
             self._fill_ball(row, recipe, where)
             return
+        if is_head(recipe):
+            headed.check_row(row, self.models.get(row.get("base", "")), where)
+            self._check_network(row["base"], "a head is", where)
+            recipe = self.recipe_of(name)
         if "mix" in recipe:
             mixed, in_recipe = recipe["mix"]["dataset"], f"recipe '{row['recipe']}'"
             self._check_mix(row, mixed, f"{in_recipe}: mix.dataset")
@@ -211,6 +222,17 @@ class Sheets:
             dense.check_base(row, self.models.get(row.get("base", "")), where)
         self._fill_ball(row, recipe, where)
 
+    def _check_network(self, base: str, what: str, where: str) -> None:
+        """Raise ValueError unless a base has a network of its own that tokens or a head can be for."""
+        if self.has_head(base):
+            below = self.models[base]["base"]
+            raise ValueError(
+                f"{where}: the base '{base}' is a head, and {what} for a network: name its base, '{below}'"
+            )
+        network = self.models[base]["base"] if self.has_tokens(base) else base
+        if (task := self.task_of(base)) not in PLAIN and "linear" not in self.recipes.of(self.models[network]):
+            raise ValueError(f"{where}: the base '{base}' is a model of {task}: {what} for its backbone")
+
     def _check_arch(self, arch: str, where: str) -> None:
         """Raise ValueError for an architecture that nobody registers, or that its file does not have."""
         if in_file(arch)[0]:
@@ -221,6 +243,8 @@ class Sheets:
 
     def _fill_ball(self, row: ModelRow, recipe: Recipe, where: str) -> None:
         """Fill in threat and eps from the recipe; raise ValueError if the row states others."""
+        if is_head(recipe):
+            recipe = self.recipe_of(row["base"])
         attack = recipe.get("attack") or {"norm": "none", "eps": 0}
         row.setdefault("threat", attack["norm"])
         row.setdefault("eps", float(attack["eps"]))

@@ -23,6 +23,7 @@ PATHS = (
     "results/train/{model}/weights.safetensors",
     "results/train/{trained}/epochs.parquet",
     "results/train/{hardened}/steps.parquet",
+    "results/train/{headed}/heads.parquet",
     "results/train/{registered}/dinov2.pth",
     "results/train/{registered}/dinov2.yaml",
     "results/train/{kept}/checkpoints",
@@ -62,7 +63,7 @@ PATHS = (
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
-_NARROWER |= {"hardened": "model", "registered": "model"}
+_NARROWER |= {"hardened": "model", "headed": "model", "registered": "model"}
 _NARROWER |= {"trained": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {

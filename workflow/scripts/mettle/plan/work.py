@@ -62,6 +62,10 @@ class Work:
         """The network of the base, into which the tokens have to fit."""
         return self.convert(cell)
 
+    def convert_head(self, cell: Any) -> Load:
+        """The same, into which the head has to fit."""
+        return self.convert(cell)
+
     def registers(self, cell: Any) -> Load:
         """The network, and a copy of its state."""
         return self.convert(cell)
@@ -88,8 +92,21 @@ class Work:
         model, recipe = get(cell, "model"), self.plan.recipe(cell)
         own = self._images(model, self.plan.models[model]["dataset"], self.plan.train_store(cell), _DENSE)
         n = recipe["iterations"] * recipe["batch_size"] if "iterations" in recipe else own.n * recipe["epochs"]
-        found = self._pass(own, 1.1 * n, 2 * BACK, 2 * recipe["batch_size"], "training")
+        if self.plan.has_head(model):  # the network is frozen, and the head small
+            found = self._pass(own, 1.1 * n, 1, 2 * recipe["batch_size"])
+        else:
+            found = self._pass(own, 1.1 * n, 2 * BACK, 2 * recipe["batch_size"], "training")
         return found + Load(mb=found.mb + 40 * own.net.parameters)
+
+    def head(self, cell: Any) -> Load:
+        """A pass of every image of an update, or of every image once where they do not change at random."""
+        model, recipe = get(cell, "model"), self.plan.head_recipe(cell)
+        own = self._images(model, self.plan.models[model]["dataset"], self.plan.train_store(cell), _TRAINING)
+        changes = recipe["augment"]["random_resized_crop"] or recipe["augment"]["horizontal_flip"]
+        n = recipe["steps"] * recipe["batch_size"] if changes else own.n
+        kept = 0 if changes else own.n * 4e-6 * 1_500 * (max(recipe["blocks"]) + 1)  # floats of the widest networks
+        found = self._pass(own, n, 1.5, recipe["batch_size"])
+        return found + Load(mb=found.mb + kept + 1_000)
 
     def tokens(self, cell: Any) -> Load:
         """An attack on features, an update through the network twice, and features without tokens twice."""

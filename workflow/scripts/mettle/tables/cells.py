@@ -171,6 +171,24 @@ TOKENS_STEPS = Table(
 )
 
 
+HEADS = Table(
+    "heads",
+    "One row per head that was trained on the features of a frozen network.",
+    keys("model")
+    | {
+        "head": Column(STR, "name of the head: what it sees and its learning rate; knn for nearest neighbours"),
+        "blocks": Column(INT, "last blocks whose class tokens it sees"),
+        "average": Column(BOOL, "whether it sees the mean of the last patch tokens too"),
+        "lr": Column(FLOAT, "learning rate at the start, scaled; null for nearest neighbours", nullable=True),
+        "updates": Column(INT, "updates"),
+        "train_loss": Column(FLOAT, "cross-entropy, mean over all updates", "nats", nullable=True),
+        "accuracy": Column(FLOAT, "on training images that were held out; null without any", "fraction", nullable=True),
+        "n": Column(INT, "images that were held out"),
+        "chosen": Column(BOOL, "whether it is the head that the weights hold"),
+    },
+)
+
+
 def _alike(prefix: str, of: str, to: str) -> dict[str, Column]:
     """How alike features are to others."""
     where = f"features of the {of} to those of the {to}"
@@ -372,6 +390,7 @@ CELLS = [
     EPOCHS,
     TRANSFER_EPOCHS,
     TOKENS_STEPS,
+    HEADS,
     DRIFT,
     *ATTACKED.values(),
     EFFECTIVENESS,

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -87,16 +87,27 @@ def _matrix(values: pa.ChunkedArray) -> np.ndarray:
     return values.flatten().to_numpy(zero_copy_only=False).reshape(len(values), values.type.list_size)
 
 
-def concat(paths: Iterable[str | Path], table: Table) -> pd.DataFrame:
-    """Rows of several files, concatenated, with the provenance of all."""
-    frames = [read(path, table) for path in paths]
+def concat(paths: Iterable[str | Path], *tables: Table) -> pd.DataFrame:
+    """Rows of several files, concatenated, with the provenance of all.
+
+    With several tables a file may be of any of them, and columns of the others are null in its rows.
+    """
+    frames = [read(path, _table_of(path, tables)) for path in paths]
     if not frames:
-        return pd.DataFrame({name: pd.Series(dtype=object) for name in table.columns})
+        return pd.DataFrame({name: pd.Series(dtype=object) for table in tables for name in table.columns})
     provenance = _distinct([entry for frame in frames for entry in frame.attrs.pop("provenance")])
     full = [frame for frame in frames if len(frame)] or frames[:1]
     joined = pd.concat(full, ignore_index=True)
     joined.attrs["provenance"] = provenance
     return joined
+
+
+def _table_of(path: str | Path, tables: Sequence[Table]) -> Table:
+    """Which of some tables a file has; the first if none, so that reading it says what is wrong."""
+    for table in tables[1:]:
+        with suppress(ValueError), _opened(path, table):
+            return table
+    return tables[0]
 
 
 def alike(one: str | Path, other: str | Path, table: Table) -> bool:

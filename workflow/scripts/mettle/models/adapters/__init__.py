@@ -8,8 +8,8 @@ not hold their packages.
 from importlib import import_module
 from types import ModuleType
 
-# By task; each has `create(metadata, seed, drop_path=0)`.
-_MODULES = {"segmentation": "segmenter", "detection": "detector"}
+# By task; each has `create(metadata, seed, drop_path=0)`, and those with linear heads `network` beside.
+_MODULES = {"segmentation": "segmenter", "detection": "detector", "depth": "depth"}
 
 
 def of(task: str) -> ModuleType:

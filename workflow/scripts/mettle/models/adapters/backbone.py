@@ -11,21 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mettle.models import own, swin, weights
+from mettle.models import features, own, swin, weights
 from mettle.models.adapters import operators
 from mettle.models.adapters.quiet import quiet
-from mettle.models.architectures import build
+from mettle.models.architectures import build_any_size
 from mettle.models.classifier import Size
 from mettle.models.finetune import resized
-from mettle.typed import BackboneOptions
+from mettle.typed import BackboneOptions, LinearHead
 
 State = dict[str, Tensor]
 
-# Options by which networks that are bound to a size take any; the first that a network knows is its own.
-_ANY_SIZE = {"dynamic_img_size": True, "strict_img_size": False}
 _NORMS = nn.modules.batchnorm._BatchNorm
 # Networks of mmsegmentation by our names: class, options, module of each stage.
 _NATIVE: dict[str, tuple[str, dict[str, Any], list[str]]] = {
@@ -142,6 +141,36 @@ class TimmBackbone(Backbone):
         return tuple(_at(maps[k], size) for k, size in zip(self._indices, sizes, strict=True))
 
 
+class PatchMaps(Backbone):
+    """Patch tokens of a vision transformer of timm as maps, one for each of some blocks.
+
+    Parameters
+    ----------
+    network : the network, which takes images of any size, with robustness tokens or without
+    options : the recipe's block `linear`: `layers`, whether the network's final `norm` is applied, and whether
+        `class_token` is put beside every patch token
+    transfer : as in `Backbone`
+    """
+
+    def __init__(self, network: nn.Module, options: LinearHead, transfer: str) -> None:
+        features.check(network)
+        patch, layers = network.patch_embed.feat_ratio(), options["layers"]
+        fixed = {"strides": [patch] * len(layers), "frozen_stages": 0, "norm_eval": False}
+        super().__init__(network, [], fixed, transfer)
+        self._layers, self._norm, self._class_token = layers, options["norm"], options["class_token"]
+        if self._class_token and network.cls_token is None:
+            raise ValueError(f"{type(network).__name__} has no class token: set linear.class_token to false")
+        self.channels = [network.embed_dim * (1 + self._class_token)] * len(layers)
+        self.divisor = patch
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Maps (n, d, h / patch, w / patch) of normalised images (n, 3, h, w), twice as deep with a class token."""
+        found = features.intermediate(self.network, images, self._layers, self._norm)
+        if not self._class_token:
+            return tuple(maps for _, maps in found)
+        return tuple(torch.cat([maps, token[..., None, None].expand_as(maps)], dim=1) for token, maps in found)
+
+
 class NativeBackbone(Backbone):
     """Feature maps of a network of mmsegmentation, at strides 4, 8, 16 and 32."""
 
@@ -188,24 +217,13 @@ def create(
     """
     if options["names"] == "native":
         return _native(arch, options, transfer, drop_path)
-    network = _timm(arch, size, drop_path, code)
+    network = build_any_size(arch, 0, size, drop_path, code)
     if not (hasattr(network, "forward_intermediates") and getattr(network, "feature_info", None)):
         raise ValueError(
             f"architecture '{arch}' gives no feature maps (timm's forward_intermediates), which a backbone of "
             "segmentation or detection needs: take one of timm, or resnet10t_half"
         )
     return TimmBackbone(network, options, transfer)
-
-
-def _timm(arch: str, size: Size, drop_path: float, code: own.Digests | None) -> nn.Module:
-    bound = size if isinstance(size, int) else tuple(size)
-    for key, value in _ANY_SIZE.items():
-        try:
-            return build(arch, 0, bound, drop_path, code, **{key: value})
-        except TypeError as error:
-            if key not in str(error):
-                raise
-    return build(arch, 0, bound, drop_path, code)
 
 
 def _native(arch: str, options: BackboneOptions, transfer: str, drop_path: float) -> Backbone:

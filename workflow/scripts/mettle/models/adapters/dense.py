@@ -1,4 +1,4 @@
-"""What models of segmentation and detection share: a backbone, with normalisation and resizing of its images inside."""
+"""What models of dense tasks share: a backbone, with normalisation and resizing of its images inside."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models.adapters import backbone
-from mettle.models.adapters.backbone import Backbone
+from mettle.models.adapters.backbone import Backbone, PatchMaps
+from mettle.models.architectures import build_any_size
 from mettle.units import sides
 
 
@@ -34,6 +35,11 @@ class Dense(nn.Module):
         for key in ("mean", "std"):
             self.register_buffer(key, torch.tensor(about[key], dtype=torch.float32).view(1, 3, 1, 1))
 
+    @property
+    def network(self) -> nn.Module:
+        """The network of the backbone."""
+        return self.backbone.network
+
     def resized(self, images: Tensor) -> Tensor:
         """Images at the size that the network takes them."""
         return images if self.scale is None else resize(images, scaled(images.shape[-2:], self.scale))
@@ -41,6 +47,22 @@ class Dense(nn.Module):
     def normalised(self, images: Tensor) -> Tensor:
         """Images in the range that the network takes them."""
         return (images - self.mean) / self.std
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's maps of images in [0, 1], which are normalised, then padded with zeros."""
+        return self.backbone(self.pad(self.normalised(images), 0))
+
+    def pad(self, images: Tensor, value: float) -> Tensor:
+        """Images (n, ..., h, w), padded below and on the right to multiples of what the backbone asks for."""
+        height, width = images.shape[-2:]
+        down, right = (
+            full - side for full, side in zip(self.padded_size((height, width)), (height, width), strict=True)
+        )
+        return F.pad(images, (0, right, 0, down), value=value)
+
+    def padded_size(self, size: Sequence[int]) -> tuple[int, int]:
+        """Height and width of images after padding."""
+        return tuple(side + -side % self.backbone.divisor for side in size)
 
 
 @contextmanager
@@ -51,10 +73,13 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def backbone_of(about: dict[str, Any], drop_path: float) -> Backbone:
-    """The backbone that metadata describe, with random weights and this rate of stochastic depth."""
-    shape = (about["arch"], about["size"], about["backbone"], about["transfer"], drop_path)
-    return backbone.create(*shape, about.get("code"))
+def backbone_of(about: dict[str, Any], drop_path: float, network: nn.Module | None = None) -> Backbone:
+    """The backbone that metadata describe, with random weights and this rate of stochastic depth, or with a network."""
+    shape = (about["arch"], about["size"], drop_path, about.get("code"))
+    if linear := about.get("linear"):
+        found = build_any_size(shape[0], 0, *shape[1:]) if network is None else network
+        return PatchMaps(found, linear, about["transfer"])
+    return backbone.create(*shape[:2], about["backbone"], about["transfer"], *shape[2:])
 
 
 def scaled(size: Sequence[int], scale: Sequence[int]) -> tuple[int, int]:

@@ -1,5 +1,5 @@
 """
-Semantic segmentation by the heads of mmsegmentation: UPerNet on any backbone.
+Semantic segmentation by the heads of mmsegmentation: UPerNet on any backbone, or a linear layer on patch tokens.
 
 The heads and their losses are mmsegmentation's; what its data preprocessor and its `EncoderDecoder` do around them is
 here, in one module from images in [0, 1] to logits, through which gradients flow to the image.
@@ -8,19 +8,18 @@ here, in one module from images in [0, 1] to logits, through which gradients flo
 from collections.abc import Sequence
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mettle.models.adapters import operators
 from mettle.models.adapters.backbone import Backbone
 from mettle.models.adapters.dense import Dense, backbone_of, resize, seeded
 from mettle.models.adapters.quiet import quiet
-from mettle.typed import UperNet
+from mettle.typed import LinearHead, UperNet
 from mettle.units import sides
 
 IGNORED = 255  # in label maps of data sets that ignore nothing, for mmsegmentation needs a value
 # Metadata from which a segmenter is made, besides mean and std.
-ABOUT = ("arch", "size", "map_classes", "ignore", "backbone", "upernet", "scale", "transfer")
+ABOUT = ("arch", "size", "map_classes", "ignore", "backbone", "upernet", "linear", "scale", "transfer")
 
 
 class Segmenter(Dense):
@@ -39,9 +38,11 @@ class Segmenter(Dense):
 
     def __init__(self, maps: Backbone, about: dict[str, Any]) -> None:
         super().__init__(maps, about)
-        options = about["upernet"]
+        linear = about.get("linear")
+        options = linear or about["upernet"]
         with quiet():
-            self.decode_head, self.auxiliary_head = _heads(maps, options, about["map_classes"], about["ignore"])
+            heads = (_linear if linear else _heads)(maps, options, about["map_classes"], about["ignore"])
+        self.decode_head, self.auxiliary_head = heads
         slides = options.get("inference") == "slide"  # a key that older files lack
         self.windows = (sides(options["crop"]), sides(options["stride"])) if slides else None
 
@@ -53,9 +54,9 @@ class Segmenter(Dense):
 
     def _whole(self, images: Tensor) -> Tensor:
         """Logits of images or windows of them, at their size."""
-        padded = self._padded(images)
-        logits = resize(self.decode_head(self.backbone(padded)), padded.shape[-2:])
-        return logits[..., : images.shape[-2], : images.shape[-1]]
+        height, width = images.shape[-2:]
+        logits = resize(self.decode_head(self.maps(images)), self.padded_size((height, width)))
+        return logits[..., :height, :width]
 
     def _slid(self, images: Tensor, crop: tuple[int, int], stride: tuple[int, int]) -> Tensor:
         """Logits of images, where windows overlap the mean of theirs."""
@@ -72,24 +73,18 @@ class Segmenter(Dense):
         Images are taken as they are, not resized. Ignored pixels add nothing to a loss, but count in its mean, as in
         mmsegmentation.
         """
-        maps = self.backbone(self._padded(images))
-        samples = _samples(self._pad(targets, self.decode_head.ignore_index))
+        return self.head_losses(self.maps(images), targets)
+
+    def head_losses(self, maps: tuple[Tensor, ...], targets: Tensor) -> dict[str, Tensor]:
+        """The same from the backbone's maps of the images."""
+        samples = _samples(self.pad(targets, self.decode_head.ignore_index))
         heads = {"decode": self.decode_head, "auxiliary": self.auxiliary_head}
         return {
             name: head.loss_by_feat(head(maps), samples)["loss_ce"] for name, head in heads.items() if head is not None
         }
 
-    def _padded(self, images: Tensor) -> Tensor:
-        """Normalised images, padded with zeros."""
-        return self._pad(self.normalised(images), 0)
 
-    def _pad(self, images: Tensor, value: int) -> Tensor:
-        """Images (n, ..., h, w), padded below and on the right to multiples of what the backbone asks for."""
-        down, right = (-side % self.backbone.divisor for side in images.shape[-2:])
-        return F.pad(images, (0, right, 0, down), value=value)
-
-
-def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Segmenter:
+def create(about: dict[str, Any], seed: int, drop_path: float = 0.0, network: nn.Module | None = None) -> Segmenter:
     """A segmenter with random weights that depend only on the seed.
 
     Parameters
@@ -97,9 +92,10 @@ def create(about: dict[str, Any], seed: int, drop_path: float = 0.0) -> Segmente
     about : `ABOUT` with mean, std and, where there is some, `code`; as metadata of weights have them
     seed : of the weights
     drop_path : rate of the backbone's stochastic depth
+    network : vision transformer for a linear head, as it is; made from the metadata by default
     """
     with seeded(seed):
-        return Segmenter(backbone_of(about, drop_path), about)
+        return Segmenter(backbone_of(about, drop_path, network), about)
 
 
 def windows(size: Sequence[int], crop: Sequence[int], stride: Sequence[int]) -> list[tuple[slice, slice]]:
@@ -138,6 +134,25 @@ def _heads(maps: Backbone, options: UperNet, classes: int, ignore: int | None) -
             nn.init.normal_(one.conv_seg.weight, std=options["init_std"])
             nn.init.zeros_(one.conv_seg.bias)
     return head, auxiliary
+
+
+def _linear(
+    maps: Backbone, options: LinearHead, classes: int, ignore: int | None
+) -> tuple[nn.Module, nn.Module | None]:
+    """Batch normalisation and a 1x1 convolution of all maps together: the linear evaluation of DINOv2."""
+    operators.register()
+    from mmseg.models.decode_heads import FCNHead
+
+    width, several = sum(maps.channels), len(maps.channels) > 1
+    shared = {"num_classes": classes, "dropout_ratio": 0, "loss_decode": _loss(1.0)}
+    shared["ignore_index"] = IGNORED if ignore is None else ignore
+    taken = {"in_channels": maps.channels, "in_index": list(range(len(maps.channels)))}
+    taken = taken | {"input_transform": "resize_concat"} if several else {"in_channels": width, "in_index": 0}
+    head = FCNHead(num_convs=0, concat_input=False, channels=width, **taken, **shared)
+    head.convs = nn.BatchNorm2d(width)
+    nn.init.normal_(head.conv_seg.weight, std=0.01)
+    nn.init.zeros_(head.conv_seg.bias)
+    return head, None
 
 
 def _loss(weight: float) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Every figure and summary table by name."""
 
-from mettle.plan.figures import accuracy, light_recipe, robustness, surrogates, tokens, universality
+from mettle.plan.figures import accuracy, downstream, light_recipe, robustness, surrogates, tokens, universality
 from mettle.plan.figures.figure import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -10,6 +10,7 @@ FIGURES: dict[str, Figure] = {
     **robustness.FIGURES,
     **surrogates.FIGURES,
     **tokens.FIGURES,
+    **downstream.FIGURES,
 }
 
 __all__ = ["FIGURES", "Figure"]

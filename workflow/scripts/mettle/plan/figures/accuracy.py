@@ -91,7 +91,7 @@ FIGURES = {
         "clean and attacked accuracy",
         _accuracy_cells,
         _check_accuracy,
-        made_from=ATTACK,
+        made_from=(ATTACK,),
         table=Table(
             "accuracy",
             "Clean and attacked accuracy, clean once per model and set of images; lo and hi are the 95 % Wilson "
@@ -104,7 +104,7 @@ FIGURES = {
         "clean accuracy, and accuracy at the eps of training",
         _own_cells,
         _check_own,
-        made_from=ATTACK,
+        made_from=(ATTACK,),
         table=Table(
             "universality_accuracy",
             "Clean accuracy beside what was published, and accuracy in the ball of each model's own training attack "
@@ -123,7 +123,7 @@ FIGURES = {
         "measured beside published accuracy",
         published_cells,
         _check_published,
-        made_from=ATTACK,
+        made_from=(ATTACK,),
         table=Table(
             "published",
             "Measured beside published accuracy; value is measured, lo and hi its 95 % Wilson interval.",

@@ -25,7 +25,7 @@ class Figure:
     shows : what it shows, in a few words
     cells : (sheets, options) to the files it is made from
     check : (sheets, options, where); raises a ValueError for options that do not fit sheets and other blocks
-    made_from : table that the cells are files of
+    made_from : tables that the cells are files of, several where they are of several tasks
     table : its own
     rows : function of mettle.stages.tabulate, as `accuracy.own`; it takes rows of cells, the options with the `seed` of
         the run, and the paths of `beside`, and gives rows of `table`
@@ -39,7 +39,7 @@ class Figure:
     shows: str
     cells: Callable[[Cells, Options], list[str]]
     check: Callable[[Cells, Options, str], None]
-    made_from: Table
+    made_from: tuple[Table, ...]
     table: Table
     rows: str
     draw: str = ""

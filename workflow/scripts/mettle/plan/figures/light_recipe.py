@@ -107,7 +107,7 @@ FIGURES = {
         "attack effectiveness by training epoch",
         _per_model("effectiveness"),
         check_models,
-        made_from=EFFECTIVENESS,
+        made_from=(EFFECTIVENESS,),
         table=Table(
             "fig7",
             "Rows of figure 7: means of `effectiveness` over seeds, lo and hi the smallest and largest seed; `gap` is "
@@ -124,7 +124,7 @@ FIGURES = {
         "attack convergence",
         _per_model("convergence"),
         check_models,
-        made_from=CONVERGENCE,
+        made_from=(CONVERGENCE,),
         table=Table(
             "fig8",
             "Rows of figure 8: mean of `convergence` over seeds per image, lo and hi one standard deviation below and "
@@ -140,7 +140,7 @@ FIGURES = {
         "AutoAttack accuracy by eps",
         cells_of_entry,
         _check_fig9,
-        made_from=ATTACK,
+        made_from=(ATTACK,),
         table=Table(
             "fig9",
             "Accuracy under AutoAttack by eps; lo and hi are the 95 % Wilson interval.",
@@ -155,7 +155,7 @@ FIGURES = {
         "recipe ablation",
         _fig10_cells,
         _check_fig10,
-        made_from=ATTACK,
+        made_from=(ATTACK,),
         table=Table(
             "fig10",
             "Clean and attacked accuracy of every cell of a sweep; lo and hi are the 95 % Wilson interval.",
@@ -176,7 +176,7 @@ FIGURES = {
         "what perturbations look like to other models",
         _fig11_cells,
         _check_fig11,
-        made_from=SEMANTICS,
+        made_from=(SEMANTICS,),
         table=Table(
             "fig11",
             "Rows of figure 11: fraction of perturbations to which a model gives the true class, lo and hi the 95 % "
@@ -196,7 +196,7 @@ FIGURES = {
         "learning curves",
         _fig12_cells,
         _check_fig12,
-        made_from=EPOCHS,
+        made_from=(EPOCHS,),
         table=Table(
             "fig12",
             "Learning curves: accuracies of `epochs` in long form; lo and hi are the 95 % Wilson interval on held-out "

@@ -36,7 +36,7 @@ FIGURES = {
         "who fools whom: attacks through other models",
         cells_of_entry,
         _check,
-        made_from=ATTACK,
+        made_from=(ATTACK,),
         table=Table(
             "surrogates",
             "Accuracy of models on images that were attacked through each of several models; lo and hi are the 95 % "

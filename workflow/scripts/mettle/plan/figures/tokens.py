@@ -66,7 +66,7 @@ FIGURES = {
         "training of robustness tokens",
         _steps,
         _check_steps,
-        made_from=TOKENS_STEPS,
+        made_from=(TOKENS_STEPS,),
         table=Table(
             "tokens_training",
             "Similarities by update of a training of robustness tokens, as in `tokens_steps`; `objective` is the sum "
@@ -86,7 +86,7 @@ FIGURES = {
         "features under attack, with and without tokens",
         _cells,
         _check,
-        made_from=DRIFT,
+        made_from=(DRIFT,),
         table=Table(
             "tokens_features",
             "How alike features are, mean over images: `base` to those of the clean image without tokens, `own` to "

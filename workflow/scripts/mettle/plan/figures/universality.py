@@ -165,7 +165,7 @@ FIGURES = {
         "inverted images",
         _fig1_cells,
         check_models,
-        made_from=PAIRS,
+        made_from=(PAIRS,),
         table=Table(
             "fig1",
             "Images of figure 1: targets, the seeds that inversion starts from, and what it makes of them; `value` is "
@@ -184,7 +184,7 @@ FIGURES = {
         "similarity on natural images",
         _compared("natural"),
         _check_pairs,
-        made_from=COMPARE,
+        made_from=(COMPARE,),
         table=Table(
             "fig2",
             "Similarity of pairs of models on natural images, by data set and training eps" + _MEANS,
@@ -198,7 +198,7 @@ FIGURES = {
         "similarity on inverted images",
         _compared("inverted"),
         _inverted(_check_pairs),
-        made_from=COMPARE,
+        made_from=(COMPARE,),
         table=Table(
             "fig3",
             "Directed similarity of pairs of models on inverted images, by data set and training eps" + _MEANS,
@@ -212,7 +212,7 @@ FIGURES = {
         "agreement on natural images",
         _agreeing("natural"),
         _check_pairs,
-        made_from=AGREE,
+        made_from=(AGREE,),
         table=Table(
             "fig4",
             "Functional similarity of pairs of models on natural images"
@@ -229,7 +229,7 @@ FIGURES = {
         "similarity on agreeing and disagreeing images",
         _fig5_cells,
         _check_pairs,
-        made_from=SUBGROUPS,
+        made_from=(SUBGROUPS,),
         table=Table(
             "fig5",
             "Rows of `subgroups` for the pairs that figure 5 shows, then a row per contrast (model is `all`): value is "
@@ -245,7 +245,7 @@ FIGURES = {
         "agreement of probes",
         _fig6_cells,
         _check_pairs,
-        made_from=PROBE_AGREE,
+        made_from=(PROBE_AGREE,),
         table=Table("fig6", "Agreement of pairs of models by head, from `probe_agree`" + _MEANS, PROBE_AGREE.columns),
         rows="universality.figure6",
         draw="fig6_probes",
@@ -255,7 +255,7 @@ FIGURES = {
         "agreement on inverted images",
         _agreeing("inverted"),
         _check_pairs,
-        made_from=AGREE,
+        made_from=(AGREE,),
         table=Table("fig13", "Functional similarity of pairs of models on inverted images" + _MEANS, AGREE.columns),
         rows="universality.agreement",
         draw="fig4_agreement",
@@ -266,7 +266,7 @@ FIGURES = {
         "Jaccard by neighbours, natural images",
         _compared("natural"),
         _check_by_k,
-        made_from=COMPARE,
+        made_from=(COMPARE,),
         table=Table("fig14", "Jaccard similarity on natural images by number of neighbours" + _MEANS, _BY_K),
         rows="universality.by_k",
         draw="fig14_neighbours",
@@ -276,7 +276,7 @@ FIGURES = {
         "Jaccard by neighbours, inverted images",
         _compared("inverted"),
         _inverted(_check_by_k),
-        made_from=COMPARE,
+        made_from=(COMPARE,),
         table=Table("fig15", "Jaccard similarity on inverted images by number of neighbours" + _MEANS, _BY_K),
         rows="universality.by_k",
         draw="fig14_neighbours",

@@ -49,8 +49,13 @@ class Training(Cells):
 
     def base_weights(self, wildcards: Any) -> list[str]:
         """Weights that the training of a model starts from; none for most."""
-        base = self.models[get(wildcards, "model")].get("base")
-        return [weights_of(base)] if base else []
+        base = self.models[model := get(wildcards, "model")].get("base")
+        below = self.stands_on({"model": base}) if base and self.has_head(model) else []
+        return [weights_of(base), *below] if base else []
+
+    def base_of_head(self, wildcards: Any) -> list[str]:
+        """Weights that a converted head is for; none for whole models."""
+        return self.base_weights(wildcards) if self.has_head(get(wildcards, "model")) else []
 
     def model_row(self, wildcards: Any) -> ModelRow:
         """Row of a model with the number of classes of its data set."""
@@ -68,6 +73,25 @@ class Training(Cells):
         """Columns of its row that robustness tokens depend on, or that their metadata contain."""
         row = self.models[get(wildcards, "model")]
         return {key: row[key] for key in ("model", "base", "recipe", "threat", "eps", "seed")}
+
+    def head_row(self, wildcards: Any) -> Row:
+        """Columns of its row that a head of classification depends on, or that its metadata contain."""
+        row = self.model_row(wildcards)
+        keys = ("model", "dataset", "classes", "base", "recipe", "threat", "eps", "seed")
+        return {key: row[key] for key in keys}
+
+    def head_recipe(self, wildcards: Any) -> Row:
+        """Its recipe; how images reach the network is in the weights of the base."""
+        return self.recipes.of(self.models[get(wildcards, "model")])
+
+    def published_head_row(self, wildcards: Any) -> Row:
+        """The same of a published head, or of one of another row."""
+        return self.head_row(wildcards) | {"source": self.models[get(wildcards, "model")]["source"]}
+
+    def published_head_recipe(self, wildcards: Any) -> Row:
+        """What of a recipe counts for such a head."""
+        recipe = self.head_recipe(wildcards)
+        return {key: recipe[key] for key in ("method", "blocks", "average", "lr", "neighbours", "temperature")}
 
     def published_tokens_row(self, wildcards: Any) -> Row:
         """The same of published tokens."""
@@ -99,7 +123,8 @@ class Training(Cells):
         """Columns of its row, and of its data set's, that the weights of a model of a dense task depend on."""
         row = self.model_row(wildcards)
         found = {key: row[key] for key in (*_OF_WEIGHTS, "base") if key in row} | self._code(row)
-        return found | {"transfer": row.get("transfer", "full")} | self._of_maps(row)
+        way = "fixed" if self.has_head(row["model"]) else row.get("transfer", "full")
+        return found | {"transfer": way} | self._of_maps(row)
 
     def _of_maps(self, row: ModelRow) -> Row:
         """Cells of its data set that a model of label maps depends on."""
@@ -112,8 +137,10 @@ class Training(Cells):
         return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")} | self._code(row)
 
     def converted_dense_row(self, wildcards: Any) -> Row:
-        """The same of a model of a dense task; it is made as one whose backbone trained."""
-        return self.converted_row(wildcards) | {"transfer": "full"} | self._of_maps(self.model_row(wildcards))
+        """The same of a model of a dense task; unless it is a head, it is made as one whose backbone trained."""
+        row = self.model_row(wildcards)
+        way = {"transfer": "fixed", "base": row["base"]} if self.has_head(row["model"]) else {"transfer": "full"}
+        return self.converted_row(wildcards) | way | self._of_maps(row)
 
     def sha256(self, wildcards: Any) -> str | None:
         """SHA-256 that the row of a converted model states, or None."""

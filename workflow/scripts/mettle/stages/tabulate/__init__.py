@@ -40,7 +40,7 @@ def tabulate(
     provenance : of the job
     """
     about = FIGURES[figure]
-    rows = rows_of(figure)(tables.concat(cells, about.made_from), options, beside)
+    rows = rows_of(figure)(tables.concat(cells, *about.made_from), options, beside)
     tables.write(table, about.table, rows, provenance)
     frame = tables.read(table, about.table).drop(columns="image", errors="ignore")
     note = _turned(frame)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mettle.seeds import derive
+from mettle.tasks import scores
 from mettle.tasks.scores.score import result, samples
 
 Row = dict[str, Any]
@@ -53,6 +54,38 @@ def features(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
         plain = cells[(cells["model"] == options["rows"][model]["base"]) & (cells["attack"] == told["attack"])]
         found += [told | {"measure": measure} | value for measure, value in _measured(rows, plain, options["seed"])]
     return found
+
+
+def downstream(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Scores of every model, of clean images and under each attack, with intervals.
+
+    Parameters
+    ----------
+    cells : rows of the attack tables
+    options : of the figure, with `seed`, `rows`, about every model, and `seen`, the model that each attack saw
+    beside : nothing
+    """
+    found, done = [], set()
+    for (model, attack), rows in cells.groupby(["model", "attack"], sort=False):
+        about, rows = options["rows"][model], rows.dropna(axis=1, how="all")
+        told = {key: rows[key].iloc[0] for key in ("dataset", "split", "model", "norm", "eps")}
+        told |= _named(options, model) | {"task": about["task"]}
+        if model not in done:
+            clean = told | {"attack": "clean", "norm": None, "eps": 0.0, "through": None}
+            found += [clean | value for value in _scored(scores.clean(rows), about["task"], options["seed"])]
+        done.add(model)
+        told |= {"attack": attack, "through": options["seen"][attack]}
+        found += [told | value for value in _scored(rows, about["task"], options["seed"])]
+    return found
+
+
+def _scored(answers: pd.DataFrame, task: str, seed: int) -> list[Row]:
+    """Scores of a task; the same images are drawn for every model and attack."""
+    weights = samples(len(answers), _DRAWS, np.random.default_rng(derive(seed, "tokens_downstream", task)))
+    return [
+        {"measure": name} | result(score.of(answers, weights), len(answers), score.undefined)
+        for name, score in scores.SCORES[task].items()
+    ]
 
 
 def _named(options: Row, model: str) -> Row:

@@ -4,8 +4,8 @@ import numpy as np
 
 from mettle.data.classes import differ
 from mettle.data.loading import ImageSet, Mixture, blended, shuffled
-from mettle.data.store import Store
-from mettle.seeds import derive
+from mettle.data.sample import subset
+from mettle.data.store import Store, check_labels
 from mettle.typed import ModelRow, Recipe
 
 
@@ -44,7 +44,7 @@ class Images:
         self.recipe, self.seed, self.class_names = recipe, row["seed"], train.class_names
         self.stores = [store for store in (train, test, mixed) if store is not None]
         for store in self.stores:
-            _check_labels(store, row["classes"])
+            check_labels(store, row["classes"])
             _check_names(store, train)
         size = {key: recipe["input"][key] for key in ("size", "resize", "interpolation")}
         held = subset(len(train), recipe["holdout"], "holdout")
@@ -73,17 +73,6 @@ class Images:
         return [positions[part] for part in found]
 
 
-def _check_labels(store: Store, classes: int) -> None:
-    wrong = store.labels[(store.labels < 0) | (store.labels >= classes)]
-    if len(wrong):
-        raise ValueError(f"{store.path} holds label {wrong[0]}, but labels of {classes} classes are 0 to {classes - 1}")
-
-
 def _check_names(store: Store, train: Store) -> None:
     if difference := differ(train.class_names, store.class_names):
         raise ValueError(f"{train.path}: {difference} in {store.path}: the two number their classes differently")
-
-
-def subset(n: int, count: int, purpose: str) -> np.ndarray:
-    """Positions of `count` of n images, ascending: random, but the same for every model and seed."""
-    return np.sort(np.random.default_rng(derive(purpose)).permutation(n)[:count])

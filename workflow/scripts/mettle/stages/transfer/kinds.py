@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from mettle.data.dense import Change
 from mettle.data.target_store import TargetStore
-from mettle.models.adapters import detector, segmenter
+from mettle.models.adapters import depth, detector, segmenter
 from mettle.models.detections import Annotations, annotations
-from mettle.stages.transfer import augment, objects
+from mettle.stages.transfer import maps, objects
 from mettle.typed import Recipe
+
+_WARM = 100  # updates of depth that minimise the error of the mean alone, as in the training of DINOv2's heads
 
 
 @dataclass(frozen=True)
@@ -23,20 +25,23 @@ class Kind:
     Attributes
     ----------
     create : (metadata, seed, drop path) to a model with random weights; it has `backbone`, and
-        ``losses(images, targets)``, losses by name whose sum is minimised
+        ``losses(images, targets)``, losses by name whose sum is minimised. With a linear head (metadata, seed, drop
+        path, network), and ``maps(images)`` with ``head_losses(maps, targets)`` in place of both at once
     about : keys of the metadata that such a model is made from
     read : the target of the image at a position of a store
     stack : targets of a batch, as `losses` takes them, from those of its images
     move : the same on a device
     change : of a recipe, the random changes of an image and its target; None where there are none
+    options : of the number of updates so far, keywords of the losses
     """
 
-    create: Callable[[dict[str, Any], int, float], nn.Module]
+    create: Callable[..., nn.Module]
     about: Sequence[str]
     read: Callable[[TargetStore, int], Any]
     stack: Callable[[list[Any]], Any]
     move: Callable[[Any, torch.device], Any]
     change: Callable[[Recipe, int | None], Change | None]
+    options: Callable[[int], dict[str, Any]] = lambda updates: {}
 
 
 def _label_map(targets: TargetStore, index: int) -> np.ndarray:
@@ -46,6 +51,19 @@ def _label_map(targets: TargetStore, index: int) -> np.ndarray:
 def _label_maps(maps: list[np.ndarray]) -> Tensor:
     """Classes of pixels (n, h, w), int64."""
     return torch.from_numpy(np.stack(maps).astype(np.int64))
+
+
+def _depth(targets: TargetStore, index: int) -> np.ndarray:
+    return targets.depth(index)
+
+
+def _depths(maps: list[np.ndarray]) -> Tensor:
+    """Distances of pixels in metres (n, h, w), float32; 0 where there is none."""
+    return torch.from_numpy(np.stack(maps).astype(np.float32))
+
+
+def _to_device(targets: Tensor, device: torch.device) -> Tensor:
+    return targets.to(device, non_blocking=True)
 
 
 def _objects(targets: TargetStore, index: int) -> Annotations:
@@ -62,8 +80,17 @@ KINDS = {
         about=segmenter.ABOUT,
         read=_label_map,
         stack=_label_maps,
-        move=lambda targets, device: targets.to(device, non_blocking=True),
-        change=augment.segmentation,
+        move=_to_device,
+        change=maps.segmentation,
+    ),
+    "depth": Kind(
+        create=depth.create,
+        about=depth.ABOUT,
+        read=_depth,
+        stack=_depths,
+        move=_to_device,
+        change=maps.depth,
+        options=lambda updates: {"warm": updates < _WARM},
     ),
     "detection": Kind(
         create=detector.create,

@@ -17,9 +17,10 @@ from mettle.digests import fingerprint, sha256_of
 from mettle.flow import Job
 from mettle.models import optim
 from mettle.models.checkpoint import Checkpoint
-from mettle.models.weights import read
+from mettle.models.weights import HEAD, head_state, read
 from mettle.perturb import Draws
 from mettle.seeds import derive
+from mettle.stages.transfer.frozen import MapSet
 from mettle.stages.transfer.kinds import KINDS
 from mettle.stages.transfer.validate import score
 from mettle.tasks.known import TASKS
@@ -36,6 +37,7 @@ def described(row: ModelRow, recipe: Recipe, job: Job) -> dict[str, Any]:
     found |= {key: shape[key] for key in ("size", "resize", "interpolation", "scale", "mean", "std")}
     found |= {key: recipe[key] for key in asked if key in recipe}
     found |= {"task": recipe["task"], "transfer": row["transfer"]}
+    found |= {"kind": HEAD, "base": row["base"]} if recipe.get("kind") == HEAD else {}
     return found | {"recipe_sha256": fingerprint(recipe), "provenance": job.provenance}
 
 
@@ -59,9 +61,11 @@ class Training:
         self.updates = len(self._order(0))
         self.total = recipe.get("iterations") or recipe["epochs"] * self.updates
         self.epochs = -(-self.total // self.updates)
-        model = self.kind.create(self.about(), derive(self.seed, "init"), recipe["drop_path"])
-        self.report = self._start(model, base)
+        model, self.report = self._model(base)
         self.model = self.policy.place(model)
+        self.inputs: DenseSet | MapSet = self.train
+        if self.is_head and change is None:
+            self.inputs = MapSet(self.train, self.model.eval(), self.policy, 2 * recipe["batch_size"], job)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates, row["transfer"], self.total)
         self.epoch = self.step = 0
         self.rows: list[dict[str, Any]] = []
@@ -72,6 +76,20 @@ class Training:
     def about(self) -> dict[str, Any]:
         """Metadata of the weights."""
         return described(self.row, self.recipe, self.job) | {"class_names": self.train.targets.class_names}
+
+    @property
+    def is_head(self) -> bool:
+        """Whether the network is that of the base, frozen and not saved again."""
+        return self.recipe.get("kind") == HEAD
+
+    def _model(self, base: Sequence[str | Path]) -> tuple[torch.nn.Module, dict[str, Any]]:
+        """The model at its start, and what its metadata say of the base."""
+        about, seed = self.about(), derive(self.seed, "init")
+        if not self.is_head:
+            model = self.kind.create(about, seed, self.recipe["drop_path"])
+            return model, self._start(model, base)
+        found, _ = models.load(base[0], any_size=True)
+        return self.kind.create(about, seed, 0.0, found.network), {"base_sha256": sha256_of(base[0])}
 
     def _start(self, model: torch.nn.Module, base: Sequence[str | Path]) -> dict[str, Any]:
         if not base:
@@ -97,7 +115,7 @@ class Training:
 
     def one_epoch(self, checkpoint: Checkpoint) -> None:
         """The rest of the current epoch, and its row."""
-        self.train.epoch = self.epoch
+        self.inputs.epoch = self.epoch
         if self.recipe["schedule"]["by"] == "epoch":
             self.scheduler.step(self.epoch)
         end = min(self.updates, self.total - self.epoch * self.updates)
@@ -105,7 +123,7 @@ class Training:
         text = f"{self.row['model']} epoch {self.epoch + 1} of {self.epochs}"
         self.model.train()
         since = time.monotonic()
-        for batch in self.job.progress(batches(self.train, order, self.workers), text, len(order)):
+        for batch in self.job.progress(batches(self.inputs, order, self.workers), text, len(order)):
             self._update(*batch)
             since, before = time.monotonic(), since
             self.sums["seconds"] += since - before
@@ -113,14 +131,12 @@ class Training:
         self._close_epoch()
         checkpoint.keep(self.state)
 
-    def _update(self, images: torch.Tensor, targets: Any, ids: torch.Tensor) -> None:
+    def _update(self, images: torch.Tensor | list[torch.Tensor], targets: Any, ids: torch.Tensor) -> None:
         torch.manual_seed(derive(self.seed, "step", self.epoch, self.step))  # dropout, sampled proposals
         self.optimizer.zero_grad(set_to_none=True)
-        images, targets = self.policy.move(images), self.kind.move(targets, self.policy.device)
-        if options := self.recipe["augment"].get("prime"):
-            images = prime(images, Draws(derive(self.seed, "prime", self.epoch), ids, self.policy.device), options)
+        targets = self.kind.move(targets, self.policy.device)
         with self.policy.autocast():
-            losses = self.model.losses(images, targets)
+            losses = self._losses(images, targets, ids)
             loss = sum(losses.values())
         if not torch.isfinite(loss):
             raise ValueError(
@@ -132,8 +148,20 @@ class Training:
         self.optimizer.step()
         self.step += 1
         self.scheduler.step_update(self._done)
-        self.sums["loss"] += loss.item() * len(images)
-        self.sums["n"] += len(images)
+        self.sums["loss"] += loss.item() * len(ids)
+        self.sums["n"] += len(ids)
+
+    def _losses(
+        self, images: torch.Tensor | list[torch.Tensor], targets: Any, ids: torch.Tensor
+    ) -> dict[str, torch.Tensor]:
+        """Losses of a batch of images, or of the maps of a frozen network."""
+        options = self.kind.options(self._done)
+        if isinstance(self.inputs, MapSet):
+            return self.model.head_losses(tuple(map(self.policy.move, images)), targets, **options)
+        images = self.policy.move(images)
+        if primed := self.recipe["augment"].get("prime"):
+            images = prime(images, Draws(derive(self.seed, "prime", self.epoch), ids, self.policy.device), primed)
+        return self.model.losses(images, targets, **options)
 
     def _close_epoch(self) -> None:
         rate, sums = max(group["lr"] for group in self.optimizer.param_groups), self.sums
@@ -157,7 +185,8 @@ class Training:
     def write(self, weights: Path, epochs: str | Path) -> None:
         """Write the outputs of a finished training."""
         tables.write(epochs, tables.TRANSFER_EPOCHS, self.rows, self.job.provenance)
-        models.save(weights, self.model.state_dict(), self.about() | self.report | {"training": self.fingerprint})
+        state = head_state(self.model) if self.is_head else self.model.state_dict()
+        models.save(weights, state, self.about() | self.report | {"training": self.fingerprint})
 
     def is_done(self, weights: str | Path) -> bool:
         """Whether a file has the weights of exactly this training: recipe, data, seed."""
@@ -166,11 +195,12 @@ class Training:
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on."""
         found = {key: getattr(self, key) for key in ("epoch", "step", "rows", "sums")}
-        return found | {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        model = head_state(self.model) if self.is_head else self.model.state_dict()
+        return found | {"model": model, "optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a saved state."""
-        self.model.load_state_dict(state["model"])
+        self.model.load_state_dict(self.model.state_dict() | state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for key in ("epoch", "step", "rows", "sums"):
             setattr(self, key, state[key])

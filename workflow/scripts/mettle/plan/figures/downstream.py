@@ -1,0 +1,79 @@
+"""The figure of frozen networks downstream: heads of several tasks, clean and under attack."""
+
+from mettle.plan.cells import Cells
+from mettle.plan.figures.figure import LABEL, Figure, Options, check_entry, check_models
+from mettle.plan.hardened import BASE, SELF
+from mettle.tables import ATTACKED, RESULT, Table, keys
+from mettle.tables.columns import INT, STR, Column
+
+
+def _attacks(sheets: Cells, options: Options, model: str) -> list[str]:
+    """Attacks of a model: where it is without tokens itself, an attack through its base is one through itself."""
+    grid = sheets.attack_grid(options["attack"])
+    alone = sheets.without_tokens(model, "") == model
+    return [name for name in grid if not (alone and sheets.attacks[name]["through"] == BASE)]
+
+
+def _cells(sheets: Cells, options: Options) -> list[str]:
+    return [
+        f"{sheets.results}/attack/{options['dataset']}/{model}/{attack}.parquet"
+        for model in options["models"]
+        for attack in _attacks(sheets, options, model)
+    ]
+
+
+def _check(sheets: Cells, options: Options, where: str) -> None:
+    """Raise ValueError for unknown names, models that cannot be attacked so, or an attack that is not adaptive."""
+    check_models(sheets, options, where)
+    check_entry(sheets, options["attack"], [options["dataset"]], f"{where}.attack")
+    grid = sheets.attack_grid(options["attack"])
+    if SELF not in {sheets.attacks[attack]["through"] for attack in grid}:
+        raise ValueError(
+            f"{where}.attack: '{options['attack']}' never goes through the model itself, and tokens that are only "
+            "unknown are no defence: give it a `grid` of `through: [base, self]`"
+        )
+    for model in options["models"]:
+        for attack in _attacks(sheets, options, model):
+            sheets.check_attackable(model, attack)
+            sheets.through(model, sheets.attacks[attack]["through"], f"configuration: attack.attacks.{attack}")
+
+
+def _told(sheets: Cells, options: Options) -> Options:
+    """Label, task and number of tokens of every model, and the model that each attack sees."""
+    seen = {attack: sheets.attacks[attack]["through"] for attack in sheets.attack_grid(options["attack"])}
+    return {"rows": {model: _about(sheets, model) for model in options["models"]}, "seen": seen}
+
+
+def _about(sheets: Cells, model: str) -> Options:
+    below = sheets.models[model]["base"] if sheets.has_head(model) else model
+    n = sheets.recipe_of(below)["n"] if sheets.has_tokens(below) else 0
+    return {"label": sheets.models[model]["label"], "task": sheets.task_of(model), "n_tokens": n}
+
+
+FIGURES = {
+    "tokens_downstream": Figure(
+        "heads on frozen networks, clean and under attack",
+        _cells,
+        _check,
+        made_from=tuple(ATTACKED.values()),
+        table=Table(
+            "tokens_downstream",
+            "Scores of heads on frozen networks, with robustness tokens or without: of clean images, where attack is "
+            "`clean`, and of attacked ones. lo and hi are a 95 % bootstrap interval over images, the same images for "
+            "all models of a task.",
+            keys("dataset", "split", "model", "task", "attack", "norm", "eps", "measure")
+            | RESULT
+            | {
+                "through": Column(
+                    STR, "model that the attack saw: its name, `self` or `base`; null for clean images", nullable=True
+                )
+            }
+            | LABEL
+            | {"n_tokens": Column(INT, "number of robustness tokens")},
+        ),
+        rows="tokens.downstream",
+        draw="tokens_downstream",
+        told=_told,
+        draws=True,
+    )
+}

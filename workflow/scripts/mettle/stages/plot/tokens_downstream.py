@@ -1,0 +1,72 @@
+"""Heads on frozen networks, clean and under attack, after Pulfer et al. 2024 (arXiv:2503.10191)."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mettle.stages.plot.style import PAGE, footnote, looks, share_axis, style
+from mettle.stages.plot.transfer import TITLES
+from mettle.units import eps_text
+
+_SEEN = {"self": "through the model\nitself", "base": "through the network\nwithout tokens"}
+
+
+def draw(table: pd.DataFrame) -> Figure:
+    """A panel per task: the score of clean images, and under each attack. Bars are 95 % intervals over images.
+
+    Models without tokens are shown at every attack as attacked through themselves.
+
+    Parameters
+    ----------
+    table : rows of table `tokens_downstream`
+    """
+    tasks = list(dict.fromkeys(table["task"]))
+    labels = list(dict.fromkeys(table["label"]))
+    marks = dict(zip(labels, looks(len(labels)), strict=True))
+    with style():
+        width = min(PAGE, 2.4 * len(tasks) + 0.4)
+        figure, axes = pyplot.subplots(1, len(tasks), figsize=(width, 2.7), squeeze=False)
+        for axis, task in zip(axes[0], tasks, strict=True):
+            own = table[table["task"] == task]
+            _panel(axis, own[own["measure"] == _shown(own)], marks)
+        handles, names = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+        footnote(figure, table)
+    return figure
+
+
+def _shown(table: pd.DataFrame) -> str:
+    """The first measure of a task of which more is better."""
+    return next(measure for measure in table["measure"] if measure in TITLES)
+
+
+def _panel(axis: Axes, table: pd.DataFrame, marks: dict[str, tuple[str, str]]) -> None:
+    attacks = list(
+        dict.fromkeys(table.loc[table["attack"] != "clean", ["attack", "through", "eps"]].itertuples(index=False))
+    )
+    attacks.sort(key=lambda attack: (attack.eps, attack.through == "self"))
+    shifts = np.linspace(-0.2, 0.2, len(marks)) if len(marks) > 1 else [0.0]
+    for (label, (colour, mark)), shift in zip(marks.items(), shifts, strict=True):
+        rows = table[table["label"] == label].set_index("attack")
+        places = {0: "clean"} | {place + 1: _own(rows, attack) for place, attack in enumerate(attacks)}
+        found = rows.loc[[name for name in places.values() if name]]
+        x = np.array([place for place, name in places.items() if name]) + shift
+        bars = [found["value"] - found["lo"], found["hi"] - found["value"]]
+        axis.errorbar(x, found["value"], yerr=bars, color=colour, marker=mark, ms=4, lw=0.8, ls="", label=label)
+    words = [f"{_SEEN.get(attack.through, attack.through)}, {eps_text(attack.eps)}" for attack in attacks]
+    axis.set_xticks(range(len(attacks) + 1), ["clean", *words], fontsize=5)
+    axis.set(ylabel=TITLES[table["measure"].iloc[0]], title=f"{table['task'].iloc[0]}, {table['dataset'].iloc[0]}")
+    axis.set_xlim(-0.5, len(attacks) + 0.5)
+    axis.set_ylim(0, None)
+    axis.grid(False, axis="x")
+    share_axis(axis)
+
+
+def _own(rows: pd.DataFrame, attack: object) -> str:
+    """The attack of this eps on a model: this one or, without tokens, the one through itself; empty for none."""
+    if attack.attack in rows.index:
+        return attack.attack
+    same = rows[(rows["through"] == "self") & (rows["eps"] == attack.eps)]
+    return same.index[0] if len(same) and not rows["n_tokens"].any() else ""
