@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mettle.models.depth import sig_loss
+from mettle.models.depth import gradient_loss, sig_loss
 
 
 def maps(n=2, size=(4, 5), seed=0):
@@ -73,3 +73,29 @@ def test_what_has_no_loss_is_refused():
         sig_loss(found[..., :4], true)
     with pytest.raises(ValueError, match=r"^fewer than two pixels of the batch have a depth: leave images without any"):
         sig_loss(found, 0 * true)
+
+
+def edges_by_the_book(found, true, scales):
+    """The gradient loss, pixel by pixel."""
+    total = 0.0
+    for step in (2**k for k in range(scales)):
+        p, d = (maps[:, ::step, ::step].tolist() for maps in (found, true))
+        height, width = len(p[0]), len(p[0][0])
+        error = {
+            (n, y, x): math.log(p[n][y][x] + 1e-3) - math.log(d[n][y][x] + 1e-3)
+            for n in range(len(p))
+            for y in range(height)
+            for x in range(width)
+            if d[n][y][x] > 0
+        }
+        pairs = [((n, y, x), other) for n, y, x in error for other in ((n, y + 1, x), (n, y, x + 1))]
+        total += sum(abs(error[one] - error[other]) for one, other in pairs if other in error) / max(len(error), 1)
+    return total
+
+
+@pytest.mark.parametrize("scales", [1, 4])
+def test_the_gradient_loss_is_that_of_neighbours_at_several_scales(scales):
+    found, true = maps(size=(9, 12))
+    expected = edges_by_the_book(found, true, scales)
+    assert gradient_loss(found, true, scales).item() == pytest.approx(expected, rel=1e-10)
+    assert gradient_loss(2 * true, true, scales).item() == pytest.approx(0, abs=2e-3), "blind to a common factor"

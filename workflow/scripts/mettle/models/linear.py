@@ -78,7 +78,7 @@ class NearestNeighbours(nn.Module):
         """Logits (n, classes) of images (n, 3, h, w) in [0, 1]."""
         blocks, average = self.about["blocks"], self.about["average"]
         found = joined(*last_blocks(self, images, blocks), blocks, average=average)
-        nearest, index = (F.normalize(found.float()) @ self.known.T).topk(self.about["neighbours"])
+        nearest, index = (F.normalize(found.to(self.known.dtype)) @ self.known.T).topk(self.about["neighbours"])
         votes = (nearest / self.about["temperature"]).softmax(1)
         shares = votes.new_zeros(len(votes), self.about["classes"]).scatter_add(1, self.labels[index], votes)
         return shares.clamp(min=_LEAST).log()

@@ -226,9 +226,7 @@ class Sheets:
         """Raise ValueError unless a base has a network of its own that tokens or a head can be for."""
         if self.has_head(base):
             below = self.models[base]["base"]
-            raise ValueError(
-                f"{where}: the base '{base}' is a head, and {what} for a network: name its base, '{below}'"
-            )
+            raise ValueError(f"{where}: the base '{base}' is a head, but {what} for a network: name '{below}'")
         network = self.models[base]["base"] if self.has_tokens(base) else base
         if (task := self.task_of(base)) not in PLAIN and "linear" not in self.recipes.of(self.models[network]):
             raise ValueError(f"{where}: the base '{base}' is a model of {task}: {what} for its backbone")
