@@ -49,10 +49,10 @@ def made(figure, folder):
     """Cells and table of a figure."""
     about = FIGURES[figure]
     rows = steps() if figure == "tokens_training" else cells()
-    tables.write(folder / "cells.parquet", about.made_from, rows)
+    tables.write(folder / "cells.parquet", *about.made_from, rows)
     function = tokens.training if figure == "tokens_training" else tokens.features
     beside = [PUBLISHED] if figure == "tokens_training" else []
-    found = tables.read(folder / "cells.parquet", about.made_from)
+    found = tables.read(folder / "cells.parquet", *about.made_from)
     tables.write(folder / "t.parquet", about.table, function(found, {"rows": ABOUT, "seed": 0}, beside))
     return found, tables.read(folder / "t.parquet", about.table)
 

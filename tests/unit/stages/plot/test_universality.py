@@ -176,7 +176,7 @@ def beyond_the_axes(figure):
 
 
 OF_ROBUSTNESS = ("corruptions", "transfer", "prime")  # test_figures_of_robustness.py
-OF_TOKENS = ("tokens_training", "tokens_features", "surrogates")  # test_figures_of_tokens.py
+OF_TOKENS = ("tokens_training", "tokens_features", "tokens_downstream", "surrogates")  # test_figures_of_tokens.py
 
 
 def test_every_figure_of_the_registry_is_tested():

@@ -228,6 +228,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "universality_accuracy": (flagged, [str(sheet)]),
         "published": (flagged, [str(sheet)]),
         "surrogates": (flagged, []),
+        "tokens_downstream": (flagged, []),
         "fig7": (noted, []),
         "fig8": (followed, []),
         "fig9": (flagged, []),
@@ -236,10 +237,12 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
     }
     options = {"seed": 0, "per_class": False, "examples": 1, "cells": {"a-b-s0": "x 1"}, "values": {"a-b-s0": {"x": 1}}}
     options |= {"models": ["a-b-s0"], "seen": {"pgd": "self"}, "words": {"self": "the model itself"}} | LABELS
+    named = {"label": "a", "task": "classification", "network": "a", "n_tokens": 0, "head": "own"}
+    options |= {"rows": {"a-b-s0": named}}
     attacking = [tables.ATTACK, tables.EFFECTIVENESS, tables.CONVERGENCE, tables.SEMANTICS]
-    assert set(given) == {name for name, about in FIGURES.items() if about.made_from in attacking}
+    assert set(given) == {name for name, about in FIGURES.items() if about.made_from[0] in attacking}
     for name, (cells, beside) in given.items():
-        monkeypatch.setattr(tables, "concat", lambda paths, table, cells=cells: cells)
+        monkeypatch.setattr(tables, "concat", lambda paths, *tables, cells=cells: cells)
         paths = tmp_path / f"{name}.parquet", tmp_path / f"{name}.html"
         tabulate.tabulate(name, [], beside, options, *paths, {"rule": "tabulate"})
         rows = tables.read(paths[0], FIGURES[name].table)

@@ -127,6 +127,11 @@ def _absent(rows: Mapping[str, Row]) -> dict[str, list[str]]:
     return absent
 
 
+def is_made(source: str) -> bool:
+    """Whether a rule of the workflow makes the file that a row names as its source."""
+    return Path(source).parts[:1] == ("results",)
+
+
 def _and(others: list[str]) -> str:
     return f" and {len(others)} more row{'s' * (len(others) > 1)}" if others else ""
 

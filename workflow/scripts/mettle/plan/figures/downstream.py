@@ -1,7 +1,8 @@
 """The figure of frozen networks downstream: heads of several tasks, clean and under attack."""
 
+from mettle.plan import given
 from mettle.plan.cells import Cells
-from mettle.plan.figures.figure import LABEL, Figure, Options, check_entry, check_models
+from mettle.plan.figures.figure import LABEL, Figure, Options, check_entry
 from mettle.plan.hardened import BASE, SELF
 from mettle.tables import ATTACKED, RESULT, Table, keys
 from mettle.tables.columns import INT, STR, Column
@@ -16,7 +17,7 @@ def _attacks(sheets: Cells, options: Options, model: str) -> list[str]:
 
 def _cells(sheets: Cells, options: Options) -> list[str]:
     return [
-        f"{sheets.results}/attack/{options['dataset']}/{model}/{attack}.parquet"
+        f"{sheets.results}/attack/{sheets.models[model]['dataset']}/{model}/{attack}.parquet"
         for model in options["models"]
         for attack in _attacks(sheets, options, model)
     ]
@@ -24,8 +25,8 @@ def _cells(sheets: Cells, options: Options) -> list[str]:
 
 def _check(sheets: Cells, options: Options, where: str) -> None:
     """Raise ValueError for unknown names, models that cannot be attacked so, or an attack that is not adaptive."""
-    check_models(sheets, options, where)
-    check_entry(sheets, options["attack"], [options["dataset"]], f"{where}.attack")
+    datasets = dict.fromkeys(sheets.models[model]["dataset"] for model in options["models"])
+    check_entry(sheets, options["attack"], datasets, f"{where}.attack")
     grid = sheets.attack_grid(options["attack"])
     if SELF not in {sheets.attacks[attack]["through"] for attack in grid}:
         raise ValueError(
@@ -47,7 +48,11 @@ def _told(sheets: Cells, options: Options) -> Options:
 def _about(sheets: Cells, model: str) -> Options:
     below = sheets.models[model]["base"] if sheets.has_head(model) else model
     n = sheets.recipe_of(below)["n"] if sheets.has_tokens(below) else 0
-    return {"label": sheets.models[model]["label"], "task": sheets.task_of(model), "n_tokens": n}
+    trained = sheets.models[model]["source"] == "train"
+    head = "own" if trained else "stock" if given.is_made(sheets.models[model]["source"]) else "published"
+    network = sheets.models[sheets.foundation(model)]["label"]
+    about = {"label": sheets.models[model]["label"], "task": sheets.task_of(model), "network": network}
+    return about | {"n_tokens": n, "head": head}
 
 
 FIGURES = {
@@ -69,7 +74,11 @@ FIGURES = {
                 )
             }
             | LABEL
-            | {"n_tokens": Column(INT, "number of robustness tokens")},
+            | {
+                "network": Column(STR, "label of the row of the network"),
+                "n_tokens": Column(INT, "number of robustness tokens"),
+                "head": Column(STR, "own: trained on this network; stock: of another row; published"),
+            },
         ),
         rows="tokens.downstream",
         draw="tokens_downstream",

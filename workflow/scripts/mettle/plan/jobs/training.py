@@ -129,7 +129,7 @@ class Training(Cells):
     def _of_maps(self, row: ModelRow) -> Row:
         """Cells of its data set that a model of label maps depends on."""
         data = self.datasets[row["dataset"]]
-        return {"ignore": data.get("ignore"), "map_classes": data.get("map_classes", data["classes"])}
+        return {"ignore": data.get("ignore"), "map_classes": data.get("map_classes", data.get("classes"))}
 
     def converted_row(self, wildcards: Any) -> Row:
         """Columns of its row that the weights of a converted model depend on, or that their metadata contain."""

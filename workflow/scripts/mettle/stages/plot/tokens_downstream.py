@@ -14,27 +14,40 @@ _SEEN = {"self": "through the model\nitself", "base": "through the network\nwith
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """A panel per task: the score of clean images, and under each attack. Bars are 95 % intervals over images.
+    """A row per network, a column per task: the score of clean images, and under each attack.
 
-    Models without tokens are shown at every attack as attacked through themselves.
+    Models without tokens are shown at every attack as attacked through themselves. Bars are 95 % intervals over images.
 
     Parameters
     ----------
     table : rows of table `tokens_downstream`
     """
-    tasks = list(dict.fromkeys(table["task"]))
-    labels = list(dict.fromkeys(table["label"]))
-    marks = dict(zip(labels, looks(len(labels)), strict=True))
+    table = table.assign(series=[_series(*row) for row in table[["n_tokens", "head"]].itertuples(index=False)])
+    networks, tasks = (list(dict.fromkeys(table[key])) for key in ("network", "task"))
+    names = list(dict.fromkeys(table["series"]))
+    marks = dict(zip(names, looks(len(names)), strict=True))
     with style():
-        width = min(PAGE, 2.4 * len(tasks) + 0.4)
-        figure, axes = pyplot.subplots(1, len(tasks), figsize=(width, 2.7), squeeze=False)
-        for axis, task in zip(axes[0], tasks, strict=True):
-            own = table[table["task"] == task]
-            _panel(axis, own[own["measure"] == _shown(own)], marks)
-        handles, names = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+        size = (min(PAGE, 2.4 * len(tasks) + 0.4), 2.2 * len(networks) + 0.5)
+        figure, axes = pyplot.subplots(len(networks), len(tasks), figsize=size, squeeze=False)
+        for line, network in zip(axes, networks, strict=True):
+            for axis, task in zip(line, tasks, strict=True):
+                own = table[(table["task"] == task) & (table["network"] == network)]
+                if len(own):
+                    _panel(axis, own[own["measure"] == _shown(own)], marks)
+                    more = f"{network}: " if len(networks) > 1 else ""
+                    axis.set_title(f"{more}{task}, {', '.join(dict.fromkeys(own['dataset']))}")
+                else:
+                    axis.set_axis_off()
+        handles, labels = axes[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
         footnote(figure, table)
     return figure
+
+
+def _series(n: int, head: str) -> str:
+    """A model in words, whatever its network."""
+    tokens = "no tokens" if not n else "1 token" if n == 1 else f"{n} tokens"
+    return tokens if not n and head == "own" else f"{tokens}, {head} head"
 
 
 def _shown(table: pd.DataFrame) -> str:
@@ -49,15 +62,15 @@ def _panel(axis: Axes, table: pd.DataFrame, marks: dict[str, tuple[str, str]]) -
     attacks.sort(key=lambda attack: (attack.eps, attack.through == "self"))
     shifts = np.linspace(-0.2, 0.2, len(marks)) if len(marks) > 1 else [0.0]
     for (label, (colour, mark)), shift in zip(marks.items(), shifts, strict=True):
-        rows = table[table["label"] == label].set_index("attack")
+        rows = table[table["series"] == label].set_index("attack")
         places = {0: "clean"} | {place + 1: _own(rows, attack) for place, attack in enumerate(attacks)}
-        found = rows.loc[[name for name in places.values() if name]]
-        x = np.array([place for place, name in places.items() if name]) + shift
+        found = rows.loc[[name for name in places.values() if name in rows.index], ["value", "lo", "hi"]].astype(float)
+        x = np.array([place for place, name in places.items() if name in rows.index]) + shift
         bars = [found["value"] - found["lo"], found["hi"] - found["value"]]
         axis.errorbar(x, found["value"], yerr=bars, color=colour, marker=mark, ms=4, lw=0.8, ls="", label=label)
     words = [f"{_SEEN.get(attack.through, attack.through)}, {eps_text(attack.eps)}" for attack in attacks]
     axis.set_xticks(range(len(attacks) + 1), ["clean", *words], fontsize=5)
-    axis.set(ylabel=TITLES[table["measure"].iloc[0]], title=f"{table['task'].iloc[0]}, {table['dataset'].iloc[0]}")
+    axis.set_ylabel(TITLES[table["measure"].iloc[0]])
     axis.set_xlim(-0.5, len(attacks) + 0.5)
     axis.set_ylim(0, None)
     axis.grid(False, axis="x")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mettle import tables
 from mettle.seeds import derive
 from mettle.tasks import scores
 from mettle.tasks.scores.score import result, samples
@@ -69,13 +70,15 @@ def downstream(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list
     for (model, attack), rows in cells.groupby(["model", "attack"], sort=False):
         about, rows = options["rows"][model], rows.dropna(axis=1, how="all")
         told = {key: rows[key].iloc[0] for key in ("dataset", "split", "model", "norm", "eps")}
-        told |= _named(options, model) | {"task": about["task"]}
+        told |= about
         if model not in done:
             clean = told | {"attack": "clean", "norm": None, "eps": 0.0, "through": None}
             found += [clean | value for value in _scored(scores.clean(rows), about["task"], options["seed"])]
         done.add(model)
         told |= {"attack": attack, "through": options["seen"][attack]}
-        found += [told | value for value in _scored(rows, about["task"], options["seed"])]
+        doubts = tables.doubts_of(rows)
+        for value in _scored(rows, about["task"], options["seed"]):
+            found.append(told | value | {"note": tables.together(filter(None, [value["note"], doubts]))})
     return found
 
 
