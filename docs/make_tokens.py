@@ -33,6 +33,25 @@ def features() -> str:
     return blocks.table(["model", "change of clean features", *attacks], rows)
 
 
+# What the page shows of each task.
+_SHOWN = {"classification": "accuracy", "segmentation": "miou", "depth": "a1"}
+
+
+def downstream() -> str:
+    """Scores of heads, clean and by the network that the attack saw."""
+    frame = read("tokens_downstream")
+    rows = []
+    for task, measure in _SHOWN.items():
+        own = frame[(frame["task"] == task) & (frame["measure"] == measure)]
+        for label, values in own.groupby("label", sort=False):
+            seen = values.set_index(values["through"].fillna("clean"))
+            found = [seen.loc[name] if name in seen.index else None for name in ("clean", "base", "self")]
+            cells = ["" if row is None else f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})" for row in found]
+            rows.append([task, str(label), *cells])
+    heads = ["task", "model", "clean", "attacked through the network without tokens", "attacked through itself"]
+    return blocks.table(heads, rows)
+
+
 def surrogates() -> str:
     """Accuracy by the model that the attack saw and the one that its images were shown to."""
     frame = read("surrogates")
@@ -58,7 +77,7 @@ def made() -> str:
     return f"Made at commit {commits} on {processors}."
 
 
-PARTS = {"features": features, "surrogates": surrogates, "made": made}
+PARTS = {"features": features, "downstream": downstream, "surrogates": surrogates, "made": made}
 
 if __name__ == "__main__":
     PAGE.write_text(blocks.fill(PAGE.read_text(encoding="utf-8"), lambda name: PARTS[name]()), encoding="utf-8")

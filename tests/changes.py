@@ -101,7 +101,7 @@ RECIPES |= {"dense": DENSE, "found": DENSE | {"task": "detection"}}
 TOKENS = {"kind": "tokens", "n": 2, "steps": 3, "batch_size": 4, "optimizer": {"lr": 0.1}, "attack": FELT}
 HEAD = {"kind": "head", "lr": [0.1, 0.2], "holdout": 2, "augment": {"horizontal_flip": True}}
 RECIPES |= {"hard": TOKENS, "probed": HEAD, "lined": DENSE | {"kind": "head", "linear": {}}}
-RECIPES |= {"measured": RECIPES["lined"] | {"task": "depth", "input": DENSE["input"] | {"size": 96}}}
+RECIPES |= {"measured": RECIPES["lined"] | {"task": "depth"}}
 TRAINING = [name for name, recipe in RECIPES.items() if recipe not in (TOKENS, HEAD)]
 DATASETS = """
 dataset|task|classes|size|reader|source|subset|names|train|test|parent|version|licence|sha256|home|map_classes|ignore|depth_min|depth_max|depth_unit|depth_crop
@@ -115,7 +115,7 @@ maps|segmentation|5|0|pascal|raw/maps||||test||1||||6|255
 far|depth||0|depth_folder|raw/far||||test||1||||||1|10|0.001
 rooms|depth||0|nyu|raw/nyu||||test||1||||||1|10
 roads|classification, depth|10|96|streets||||train|test||1||||||1|10
-lanes|classification, segmentation, detection|10|64|streets||||train|test||1||||11|255
+lanes|classification, segmentation, depth, detection|10|64|streets||||train|test||1||||11|255|1|10
 """
 MODELS = """
 model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer|task
@@ -143,7 +143,7 @@ vit-classes||digits|vit_mini|probed|0|train|||vit|yes
 vit-classes-given||digits|vit_mini|probed||raw/a.pt|||vit-hard|yes
 vit-maps||lanes|vit_mini|lined|0|train|||vit|yes
 vit-maps-given||lanes|vit_mini|lined||raw/a.pt|||vit-hard|yes
-vit-depth||roads|vit_mini|measured|0|train|||vit-hard|yes
+vit-depth||lanes|vit_mini|measured|0|train|||vit-hard|yes
 dino||photos|dinov2_vits14|||raw/a.pt||timm||yes|||||28|40|bilinear|0.5,0.5,0.5|0.25,0.25,0.25
 dino-hard||photos|dinov2_vits14|hard||raw/a.pt|||dino|yes
 """

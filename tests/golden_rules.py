@@ -23,7 +23,7 @@ from mettle import data, models, schema, tables
 from mettle.data import digits, scenes, streets
 from mettle.data.item import decode_array
 from mettle.evaluation import Evaluation
-from mettle.stages import compare, represent, tabulate, train
+from mettle.stages import compare, heads, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
 from mettle.stages.corrupt import evaluate as corrupted
 from mettle.stages.corrupt import examples, robustness, stores
@@ -52,6 +52,8 @@ ATTACKS = {
 TOKENS = {"kind": "tokens", "n": 4, "steps": 4, "batch_size": 8, "optimizer": {"lr": 0.05}}
 TOKENS["attack"] = {"norm": "linf", "eps": 8 / 255, "steps": 3}
 TOKENS = schema.check(TOKENS, "tokens", "here")
+HEAD = {"kind": "head", "lr": [0.1, 1], "steps": 8, "batch_size": 8, "holdout": 8}
+HEAD = schema.check(HEAD, "head", "here")
 RECIPE = {
     "epochs": 1,
     "batch_size": 16,
@@ -101,6 +103,7 @@ class Numbers:
         self.corrupt()
         self.transfer()
         self.tokens()
+        self.heads()
         self.studies()
         self.train()
         self.invert()
@@ -226,6 +229,21 @@ class Numbers:
         state = torch.load(self.path("dinov2.pth"), weights_only=True)
         self.note("registers", "registers", state["register_tokens"].double().sum())
         self.note("registers", "all", sum(value.double().abs().sum() for value in state.values()), 1e-4)
+
+    def heads(self):
+        """Heads of every task on the network that tokens are for, after `tokens`."""
+        base, store = self.path("vit") / "weights.safetensors", self.path("train.lmdb")
+        told = {"model": "head", "dataset": "digits", "classes": 10, "base": "vit", "recipe": "few"}
+        told |= {"threat": "none", "eps": 0.0, "seed": 0}
+        target, table = self.path("head") / "weights.safetensors", self.path("heads.parquet")
+        heads.fit(told, HEAD, store, base, target, table, self.path("resume_heads"), self.job)
+        self.note("head", "loss", tables.read(table, tables.HEADS)["train_loss"].mean(), 1e-2)
+        self.note("head", "weights", models.weights.read(target)[0]["head.weight"].double().abs().sum(), 1e-2)
+        torch.save({"weight": torch.arange(2560.0).view(10, 256), "bias": torch.ones(10)}, self.path("head.pt"))
+        given = told | {"model": "given-head", "source": str(self.path("head.pt"))}
+        target = self.path("given-head") / "weights.safetensors"
+        heads.convert(given, HEAD | {"lr": [0.1]}, base, target, self.job)
+        self.note("convert_head", "sum", models.weights.read(target)[0]["head.weight"].double().sum())
 
     def base_of_tokens(self, name, arch, classes, size):
         about = ABOUT | {"arch": arch, "classes": classes, "size": size, "resize": None, "dataset": "digits"}

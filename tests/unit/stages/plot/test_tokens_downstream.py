@@ -96,7 +96,7 @@ def test_what_is_drawn_is_what_the_table_holds(both):
         for container, kind in zip(axis.containers, KINDS, strict=True):
             own = table[(table["model"] == f"{task}-{kind}") & (table["measure"] == shown[task])].set_index("attack")
             order = ["clean", "pgd_self", "pgd_self"] if kind == "plain" else ["clean", "pgd_base", "pgd_self"]
-            np.testing.assert_allclose(container[0].get_ydata(), own.loc[order, "value"].astype(float))
+            np.testing.assert_allclose([*map(float, container[0].get_ydata())], own.loc[order, "value"].astype(float))
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["no tokens", "20 tokens, stock head", "20 tokens, own head"]
     pyplot.close(figure)
