@@ -13,7 +13,7 @@ from mettle.models import Classifier, create, frozen
 MEAN, STD = [0.3, 0.5, 0.6], [0.2, 0.25, 0.3]
 TIMM = ("resnet18", "densenet121", "mobilenetv3_small_050", "vit_tiny_patch16_224", "convnext_atto", "mixer_s32_224")
 OWN = ("resnet8", "wrn10_1", "vgg5", "densenet10", "xcit_mini", "resnet10t_half", "tiny_vit_5m", "resnet18_gelu")
-OWN += ("preact_resnet_18", "vit_mini")
+OWN += ("preact_resnet_18", "vit_mini", "vit_mini_hybrid")
 TWO_HEADS = ("deit_tiny_distilled_patch16_224", "levit_128s", "efficientformerv2_s0", "pit_ti_distilled_224")
 
 

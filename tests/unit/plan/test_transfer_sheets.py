@@ -100,7 +100,8 @@ def test_the_24_released_models_are_there_under_the_names_of_their_files(plan):
         told = plan.converted_dense_row({"model": name})
         maps = {"coco": (80, None), "ade20k": (150, 255)}[data]
         assert (told["transfer"], told["map_classes"], told["ignore"]) == ("full", *maps)
-    assert set(plan.converted_dense) == expected and expected.isdisjoint(plan.converted)
+    whole = {name for name in plan.converted_dense if not plan.has_head(name)}
+    assert whole == expected and expected.isdisjoint(plan.converted)
 
 
 def test_one_of_them_was_trained_on_pixels_without_normalisation(plan):

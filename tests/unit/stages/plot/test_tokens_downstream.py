@@ -49,7 +49,7 @@ def made(folder, n=30):
     for model, about in ROWS.items():
         for attack in SEEN if about["n_tokens"] else ["pgd_self"]:
             keys = {"dataset": "d", "split": "test", "model": model, "attack": attack, "norm": "linf", "eps": 1 / 255}
-            more = {"distance": 0.003, "queries": 9, "note": None} | dict.fromkeys(tables.FLAGS, False)
+            more = {"distance": 0.003, "queries": 9, "note": "attacked through x"} | dict.fromkeys(tables.FLAGS, False)
             rows = [keys | {"id": image} | answers(about["task"], rng) | more for image in range(n)]
             paths.append(folder / f"{model}-{attack}.parquet")
             tables.write(paths[-1], tables.ATTACKED[about["task"]], rows)
@@ -66,7 +66,7 @@ def both(tmp_path_factory):
 
 def test_every_task_has_its_scores_of_clean_and_of_attacked_images(both):
     _, table = both
-    assert set(table["attack"]) == {"clean", *SEEN} and (table["n"] == 30).all()
+    assert set(table["attack"]) == {"clean", *SEEN} and (table["n"] == 30).all() and table["note"].isna().all()
     for task, measure in zip(TASKS, ("accuracy", "miou", "abs_rel"), strict=True):
         own = table[(table["task"] == task) & (table["measure"] == measure)]
         assert len(own) == 3 + 1 + 2 + 2, "clean, without tokens through itself alone, with them in both ways"

@@ -229,7 +229,7 @@ def fill(model: nn.Module, state: dict[str, Tensor], path: str | Path) -> None:
         if key in state and state[key].shape != own[key].shape
     ]
     if wrong := [shortened(parts, 8) for parts in (missing, extra, shapes) if parts]:
-        name = type(getattr(model, "network", model)).__name__
+        name = type(model.network if isinstance(model, Classifier) else model).__name__
         raise ValueError(f"{path} does not fit {name}: {'; '.join(wrong)}")
     model.load_state_dict(state)
 

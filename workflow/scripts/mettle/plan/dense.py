@@ -20,7 +20,7 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
     So it does for windows of segmentation that would leave parts of an image out.
     """
     for block in ("upernet", "linear"):
-        _check_windows(recipe.get(block), f"{where}: {block}")
+        _check_windows(recipe.get(block), block, where)
     size, stored, scale = recipe["input"]["size"], dataset["size"], recipe["input"]["scale"]
     detects = recipe["task"] == "detection"
     option = "short_sides" if detects else "resize_range"
@@ -43,12 +43,12 @@ def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
         )
 
 
-def _check_windows(options: UperNet | LinearHead | None, where: str) -> None:
+def _check_windows(options: UperNet | LinearHead | None, block: str, where: str) -> None:
     crop, stride = (options["crop"], options["stride"]) if options else (1, 1)
     if any(step > side for step, side in zip(sides(stride), sides(crop), strict=True)):
         raise ValueError(
-            f"{where}.stride is {stride}, more than its crop {crop}, and windows would leave parts of an image out: "
-            f"set it to {crop} or less"
+            f"{where}: {block}.stride is {stride}, more than {block}.crop {crop}, and windows would leave parts of an "
+            f"image out: set it to {crop} or less"
         )
 
 

@@ -10,7 +10,7 @@ from mettle.stages.plot.style import PAGE, footnote, looks, share_axis, style
 from mettle.stages.plot.transfer import TITLES
 from mettle.units import eps_text
 
-_SEEN = {"self": "through the model\nitself", "base": "through the network\nwithout tokens"}
+_SEEN = {"self": "adaptive", "base": "transfer"}
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -68,11 +68,11 @@ def _panel(axis: Axes, table: pd.DataFrame, marks: dict[str, tuple[str, str]]) -
         x = np.array([place for place, name in places.items() if name in rows.index]) + shift
         bars = [found["value"] - found["lo"], found["hi"] - found["value"]]
         axis.errorbar(x, found["value"], yerr=bars, color=colour, marker=mark, ms=4, lw=0.8, ls="", label=label)
-    words = [f"{_SEEN.get(attack.through, attack.through)}, {eps_text(attack.eps)}" for attack in attacks]
-    axis.set_xticks(range(len(attacks) + 1), ["clean", *words], fontsize=5)
+    words = [f"{_SEEN.get(attack.through, attack.through)}\n{eps_text(attack.eps)}" for attack in attacks]
+    axis.set_xticks(range(len(attacks) + 1), ["clean", *words])
     axis.set_ylabel(TITLES[table["measure"].iloc[0]])
     axis.set_xlim(-0.5, len(attacks) + 0.5)
-    axis.set_ylim(0, None)
+    axis.set_ylim(0, 1.08 * float(table["hi"].max()))
     axis.grid(False, axis="x")
     share_axis(axis)
 

@@ -76,10 +76,18 @@ def downstream(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list
             found += [clean | value for value in _scored(scores.clean(rows), about["task"], options["seed"])]
         done.add(model)
         told |= {"attack": attack, "through": options["seen"][attack]}
-        doubts = tables.doubts_of(rows)
+        doubts = tables.doubts_of(_without_surrogate(rows))
         for value in _scored(rows, about["task"], options["seed"]):
             found.append(told | value | {"note": tables.together(filter(None, [value["note"], doubts]))})
     return found
+
+
+def _without_surrogate(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows whose notes do not say which model the attack saw, for which the table has a column."""
+    if "note" not in rows:
+        return rows
+    notes = rows["note"].str.replace(r"^attacked through [^;]+(; )?", "", regex=True)
+    return rows.assign(note=notes.where(notes != "", None))
 
 
 def _scored(answers: pd.DataFrame, task: str, seed: int) -> list[Row]:
