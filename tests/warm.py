@@ -1,5 +1,5 @@
 """
-Snakemakes that need not import what they consist of: one process imports it, and a copy of that process is each of them.
+Snakemakes that need not import what they consist of: one process imports it, and a copy of that process is each one.
 
 A process of its own as `python -m snakemake` is one, with its folder, environment and arguments; nothing of mettle is
 imported before. It reads a request for each from a line, and writes a line with its exit status.
