@@ -52,6 +52,7 @@ def _become(request):
         os.dup2(os.open(path, flags), number)
     os.dup2(os.open(request["err"], os.O_WRONLY | os.O_CREAT), 2)
     sys.argv = ["snakemake", *request["arguments"]]
+    sys.modules["snakemake.workflow"].Workflow._rundir = request["cwd"]  # which it notes when it is imported
     sys.path.insert(0, request["cwd"])
     runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
 
