@@ -1,6 +1,7 @@
 """A small tree that uses every rule, and one change for every key of the configuration, of a recipe and of a sheet."""
 
 import json
+import pickle
 import shutil
 from functools import cache, cached_property
 from unittest import mock
@@ -12,7 +13,7 @@ from mettle.plan import Plan
 from mettle.plan.idle import known
 from told import jobs
 
-NAMES = schema.names
+NAMES, CHECK = schema.names, schema.check
 Change = tuple[str, dict, dict]  # key, what all jobs are told before, and after
 PGD = {"method": "pgd", "norm": "linf", "eps": "8/255", "steps": 2}
 FELT = {"norm": "linf", "eps": "8/255", "steps": 2}
@@ -181,6 +182,20 @@ def sheet(text):
     return text.lstrip().replace("|", "\t")
 
 
+def _yaml(content):
+    return yaml.dump(content, Dumper=yaml.CSafeDumper)
+
+
+def _check(value, rules, where):
+    """What `schema.check` gives; the same again is not checked again."""
+    return pickle.loads(_checked(pickle.dumps(value), rules, where))
+
+
+@cache
+def _checked(value, rules, where):
+    return pickle.dumps(CHECK(pickle.loads(value), rules, where))
+
+
 class Tree:
     """The tree in the working directory, which is empty."""
 
@@ -227,11 +242,11 @@ class Tree:
         (where / "datasets.tsv").write_text(sheet(datasets))
         (where / "models" / "demo.tsv").write_text(sheet(models))
         for name, recipe in (recipes or RECIPES).items():
-            (where / "recipes" / f"{name}.yaml").write_text(yaml.safe_dump(recipe))
+            (where / "recipes" / f"{name}.yaml").write_text(_yaml(recipe))
         for sweep in ("grid", "wide"):
-            (where / "recipes" / "sweeps" / f"{sweep}.yaml").write_text(yaml.safe_dump(GRID))
+            (where / "recipes" / "sweeps" / f"{sweep}.yaml").write_text(_yaml(GRID))
         shutil.copytree(where, self.folder / "again", dirs_exist_ok=True)
-        with mock.patch.object(schema, "names", lambda of: [*NAMES(of), "mine"]):
+        with mock.patch.multiple(schema, names=lambda of: [*NAMES(of), "mine"], check=_check):
             plan = Plan(config or CONFIG)
         return jobs(plan, [*plan.targets(), *MORE])
 

@@ -47,6 +47,7 @@ def own_rules(file: Path) -> str:
     return re.sub(r"^use rule .*?(?=^rule |\Z)", "", file.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
+@cache
 def module_path(name: str) -> Path | None:
     """File of a module of ours."""
     base = SCRIPTS.joinpath(*name.split("."))
@@ -73,26 +74,30 @@ def by_name(path: Path) -> list[Path]:
     return sorted(path.parent.glob("*.py")) if 'import_module(f"{__name__}.' in path.read_text() else []
 
 
-def closure(path: Path) -> set[Path]:
+@cache
+def closure(path: Path) -> frozenset[Path]:
     """A file and all files of ours that it imports, packages' `__init__` included."""
     seen, todo = set(), [path]
     while todo:
         here = todo.pop()
-        if here in seen:
-            continue
-        seen.add(here)
-        todo += by_name(here)
-        for name in imports(here):
-            parts = name.split(".")
-            todo += [
-                p for i in range(1, len(parts) + 1) if (p := module_path(".".join(parts[:i]))) and parts[0] == "mettle"
-            ]
-    return seen
+        if here not in seen:
+            seen.add(here)
+            todo += _taken(here)
+    return frozenset(seen)
 
 
-def packages(path: Path) -> set[str]:
+@cache
+def _taken(path: Path) -> frozenset[Path]:
+    """Files of ours that a file imports."""
+    names = [name.split(".") for name in imports(path) if name.split(".")[0] == "mettle"]
+    found = (module_path(".".join(parts[:i])) for parts in names for i in range(1, len(parts) + 1))
+    return frozenset(filter(None, (*by_name(path), *found)))
+
+
+@cache
+def packages(path: Path) -> frozenset[str]:
     """Packages of others that a script needs, by the names they are installed by."""
     names = {name for file in closure(path) for name in imports(file)}
     others = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"mettle"}
     found = {PACKAGES.get(name, name) for name in others}
-    return found.union(*(behind for name, behind in BEHIND.items() if name in names | found))
+    return frozenset(found).union(*(behind for name, behind in BEHIND.items() if name in names | found))

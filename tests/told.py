@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from functools import cache
 from types import SimpleNamespace
 
 from imports import ROOT, own_rules
@@ -120,7 +121,7 @@ class _Grammar:
         return self._call(text)[1]
 
     def _call(self, text):
-        return eval(f"_call({text}\n)", {"_call": lambda *args, **kwargs: (args, kwargs), **self.names})
+        return eval(_compiled(text), {"_call": lambda *args, **kwargs: (args, kwargs), **self.names})
 
     def _paths(self, value, wildcards):
         value = self._value(value, wildcards)
@@ -134,6 +135,11 @@ class _Grammar:
         if callable(value):
             return value(wildcards)
         return value.format(**vars(wildcards)) if isinstance(value, str) else value
+
+
+@cache
+def _compiled(text):
+    return compile(f"_call({text}\n)", "rule", "eval")
 
 
 def _counted(params):

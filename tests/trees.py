@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import yaml
 
+import warm
 from imports import ROOT
 
 PLAIN = {
@@ -54,8 +57,10 @@ def _row(arch, recipe, seed, name=""):
 
 def snakemake(folder, *arguments, **variables):
     """A finished Snakemake, whatever its exit status; `variables` are laid over the environment."""
-    env = environment() | variables
-    return subprocess.run(command(*arguments), cwd=folder, capture_output=True, text=True, check=False, env=env)
+    with tempfile.TemporaryDirectory() as where:
+        files = [Path(where, name) for name in ("out", "err")]
+        status = warm.snakemake(arguments, folder, environment() | variables, *files)
+        return subprocess.CompletedProcess(command(*arguments), status, *(file.read_text() for file in files))
 
 
 def command(*arguments):

@@ -280,7 +280,7 @@ def _drawn(transform: Callable[[Any], Tensor], image: Any, seed: int, automatic:
 
 @contextmanager
 def seeded(seed: int, others: int | None = None) -> Iterator[None]:
-    """Seed the global generators of torch, Python and NumPy, and restore their states afterwards.
+    """Seed the global generators of torch on the CPU, Python and NumPy, and restore their states afterwards.
 
     Parameters
     ----------
@@ -290,7 +290,8 @@ def seeded(seed: int, others: int | None = None) -> Iterator[None]:
     others = seed if others is None else others
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        # torch.manual_seed seeds every GPU too; in a process that uses none, it keeps the stack of each call for later.
+        torch.default_generator.manual_seed(seed)
         random.seed(others)
         np.random.seed(others % 2**32)
         try:

@@ -164,9 +164,7 @@ class Cells(Groups):
         """Targets beside the images of `clean_store`, for models of dense tasks."""
         if self.task_of(get(wildcards, "model")) == CLASSIFICATION:
             return []
-        return [
-            path.replace(".lmdb", ".targets.lmdb") for path in self.clean_store(wildcards) if path.endswith(".lmdb")
-        ]
+        return targets_beside(self.clean_store(wildcards))
 
     def preprocessing(self, wildcards: Any) -> Row:
         """What of the recipe, or of the row, counts for a converted checkpoint: how images reach the network."""
@@ -341,6 +339,11 @@ class Cells(Groups):
             if "autoattack" in row and not {"norm", "eps"} <= row.keys():
                 raise ValueError(f"{sheet}, row '{row['model']}': an accuracy under AutoAttack needs norm and eps")
         return rows
+
+
+def targets_beside(store: list[str]) -> list[str]:
+    """The store of targets beside the images of a store and its manifest."""
+    return [path.replace(".lmdb", ".targets.lmdb") for path in store if path.endswith(".lmdb")]
 
 
 def weights_of(model: str) -> str:

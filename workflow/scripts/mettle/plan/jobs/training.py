@@ -6,7 +6,7 @@ from typing import Any
 
 from mettle import files, schema
 from mettle.plan import given
-from mettle.plan.cells import Cells, get, weights_of
+from mettle.plan.cells import Cells, get, targets_beside, weights_of
 from mettle.plan.sheets import FEATURES, Row
 from mettle.typed import ModelRow
 
@@ -109,15 +109,11 @@ class Training(Cells):
 
     def train_targets(self, wildcards: Any) -> list[str]:
         """Targets beside the training images of a model of a dense task."""
-        return self._targets(self.train_store(wildcards))
+        return targets_beside(self.train_store(wildcards))
 
     def test_targets(self, wildcards: Any) -> list[str]:
         """Targets beside its held-out images."""
-        return self._targets(self.test_store(wildcards))
-
-    @staticmethod
-    def _targets(store: list[str]) -> list[str]:
-        return [path.replace(".lmdb", ".targets.lmdb") for path in store if path.endswith(".lmdb")]
+        return targets_beside(self.test_store(wildcards))
 
     def transferred_row(self, wildcards: Any) -> Row:
         """Columns of its row, and of its data set's, that the weights of a model of a dense task depend on."""
