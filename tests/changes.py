@@ -486,7 +486,7 @@ def of_recipe(tree):
             for key, value in BESIDE.get(path, {}).items():
                 recipes[name] = put(recipes[name], key, value)
         first = tree.told(SMALL, recipes) if path in BESIDE else before
-        filled = schema.check(recipes["robust"], "recipe", "here")
+        filled = schema.check(recipes[_with(path)[0] if path.startswith("linear.") else "robust"], "recipe", "here")
         value = RECIPE_VALUES.get(path) or other(at(filled, path), sub)
         for name in _with(path):
             recipes[name] = put(recipes[name], path, value)
@@ -530,6 +530,10 @@ def _with(path):
         return ["dense"]
     if path.startswith("mix."):
         return ["plain", "robust"]
+    if path.startswith(("upernet.", "backbone.")):  # which the block `linear` takes the place of
+        return ["dense", "found"] if path.startswith("backbone.") else ["dense"]
+    if path.startswith("linear."):
+        return ["measured" if _idle_for(path, "segmentation") else "lined"]
     if path == "input.size" or path.startswith("augment.prime"):  # pixels of a dense task stay where they are
         return [name for name in TRAINING if "task" not in RECIPES[name]]
     keys = [path, *BESIDE.get(path, {})]

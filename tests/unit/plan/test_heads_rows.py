@@ -145,9 +145,7 @@ def test_recipes_that_cannot_be_are_refused(place, recipe, message):
 def test_windows_and_crops_have_to_fit_the_images(place):
     slide = {"inference": "slide", "crop": 32, "stride": 48}
     place.recipe("maps", MAPS | {"linear": slide})
-    with pytest.raises(
-        ValueError, match=r"linear\.stride is 48, more than linear.crop 32, and windows would le"
-    ):
+    with pytest.raises(ValueError, match=r"linear\.stride is 48, more than linear.crop 32, and windows would le"):
         plan(place)
     place.recipe("maps", MAPS)
     crop = DEPTH | {"augment": {"random_crop": True}}

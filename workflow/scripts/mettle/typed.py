@@ -180,11 +180,13 @@ class LinearHead(TypedDict):
     inference: str
     crop: int | list[int]
     stride: int | list[int]
+    batch_norm: bool
     bins: int
     range: list[float]
     spacing: str
     upsample: int
     flip: bool
+    warm_updates: int
     gradient_weight: float
 
 

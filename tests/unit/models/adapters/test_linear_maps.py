@@ -70,6 +70,15 @@ def test_segmentation_is_batch_normalisation_and_one_convolution_of_patch_tokens
     torch.testing.assert_close(model(images(32, 48)), expected, rtol=1e-4, atol=1e-4)
 
 
+@torch.no_grad()
+def test_batch_normalisation_may_be_left_out():
+    model = segmenter.create(about(batch_norm=False), seed=0).eval()
+    low = model.decode_head.conv_seg(maps_of(model, images(), [-1], True, False))
+    expected = F.interpolate(low, (32, 32), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(model(images()), expected)
+    assert {key.split(".")[1] for key in model.state_dict() if key.startswith("decode_head")} == {"conv_seg"}
+
+
 @pytest.mark.parametrize(("spacing", "upsample"), [("linear", 4), ("log", 1)])
 @torch.no_grad()
 def test_depth_is_the_mean_of_distances_weighted_by_logits_of_the_enlarged_tokens(spacing, upsample):

@@ -126,7 +126,8 @@ def test_the_network_may_train_too_and_is_then_in_the_file_and_a_base_of_heads(b
 
 def test_the_first_updates_of_depth_minimise_the_mean_alone(base, stores):
     trained = Training(row(), recipe("depth"), *map(Store, stores), Job(), [base])
-    assert [trained.kind.options(updates)["warm"] for updates in (0, 99, 100)] == [True, True, False]
+    warm = [trained.kind.options(trained.recipe, updates)["warm"] for updates in (0, 99, 100)]
+    assert warm == [True, True, False]
     maps, targets, ids = trained.inputs.__getitems__([0, 1])
     expected = trained.model.head_losses(tuple(maps), targets, warm=True)
     assert trained._losses(maps, targets, ids) == expected

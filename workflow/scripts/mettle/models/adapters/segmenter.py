@@ -139,7 +139,7 @@ def _heads(maps: Backbone, options: UperNet, classes: int, ignore: int | None) -
 def _linear(
     maps: Backbone, options: LinearHead, classes: int, ignore: int | None
 ) -> tuple[nn.Module, nn.Module | None]:
-    """Batch normalisation and a 1x1 convolution of all maps together: the linear evaluation of DINOv2."""
+    """A 1x1 convolution of all maps together, behind batch normalisation: the linear evaluation of DINOv2."""
     operators.register()
     from mmseg.models.decode_heads import FCNHead
 
@@ -149,7 +149,8 @@ def _linear(
     taken = {"in_channels": maps.channels, "in_index": list(range(len(maps.channels)))}
     taken = taken | {"input_transform": "resize_concat"} if several else {"in_channels": width, "in_index": 0}
     head = FCNHead(num_convs=0, concat_input=False, channels=width, **taken, **shared)
-    head.convs = nn.BatchNorm2d(width)
+    if options["batch_norm"]:
+        head.convs = nn.BatchNorm2d(width)
     nn.init.normal_(head.conv_seg.weight, std=0.01)
     nn.init.zeros_(head.conv_seg.bias)
     return head, None

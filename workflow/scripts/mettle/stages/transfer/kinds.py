@@ -15,8 +15,6 @@ from mettle.models.detections import Annotations, annotations
 from mettle.stages.transfer import maps, objects
 from mettle.typed import Recipe
 
-_WARM = 100  # updates of depth that minimise the error of the mean alone, as in the training of DINOv2's heads
-
 
 @dataclass(frozen=True)
 class Kind:
@@ -32,7 +30,7 @@ class Kind:
     stack : targets of a batch, as `losses` takes them, from those of its images
     move : the same on a device
     change : of a recipe, the random changes of an image and its target; None where there are none
-    options : of the number of updates so far, keywords of the losses
+    options : of a recipe and the number of updates so far, keywords of the losses
     """
 
     create: Callable[..., nn.Module]
@@ -41,7 +39,7 @@ class Kind:
     stack: Callable[[list[Any]], Any]
     move: Callable[[Any, torch.device], Any]
     change: Callable[[Recipe, int | None], Change | None]
-    options: Callable[[int], dict[str, Any]] = lambda updates: {}
+    options: Callable[[Recipe, int], dict[str, Any]] = lambda recipe, updates: {}
 
 
 def _label_map(targets: TargetStore, index: int) -> np.ndarray:
@@ -90,7 +88,7 @@ KINDS = {
         stack=_depths,
         move=_to_device,
         change=maps.depth,
-        options=lambda updates: {"warm": updates < _WARM},
+        options=lambda recipe, updates: {"warm": updates < recipe["linear"]["warm_updates"]},
     ),
     "detection": Kind(
         create=detector.create,

@@ -155,7 +155,7 @@ class Training:
         self, images: torch.Tensor | list[torch.Tensor], targets: Any, ids: torch.Tensor
     ) -> dict[str, torch.Tensor]:
         """Losses of a batch of images, or of the maps of a frozen network."""
-        options = self.kind.options(self._done)
+        options = self.kind.options(self.recipe, self._done)
         if isinstance(self.inputs, MapSet):
             return self.model.head_losses(tuple(map(self.policy.move, images)), targets, **options)
         images = self.policy.move(images)
