@@ -43,6 +43,7 @@ STAGES = [
     "corrupt",
     "invert",
     "represent",
+    "layers",
     "compare",
     "probe",
     "tabulate",

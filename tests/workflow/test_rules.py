@@ -27,6 +27,8 @@ FORBIDDEN = {"run", "shell", "threads", "retries", "message", "priority"}
 GPU = {
     "tokens",
     "drift",
+    "activations",
+    "layers",
     "train",
     "transfer",
     "attack",
@@ -119,6 +121,8 @@ def test_a_rule_is_complete(rule):
 # Rules that draw; see docs/reruns.md for when.
 DRAW = {
     "drift",
+    "activations",
+    "layers",
     "prep",
     "pair",
     "attack",

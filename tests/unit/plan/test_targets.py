@@ -30,6 +30,7 @@ NAMES = {
     "registered": "dinov2_vits14-few-s0",
     "attack": "weak",
     "drift": "weak",
+    "model_b": "vgg5-plain-s0",
     "corruptions": "some-clean",
     "named": "some",
     "condition": "fog-3",
@@ -112,6 +113,13 @@ WRONG = [
         "results/train/vit_mini-few-s0/dinov2.pth",
         r"'vit_mini-few-s0' is no row of robustness tokens for DINOv2, the onl",
     ),
+    ("results/layers/ten/vgg5-plain-s9.parquet", r"unknown model 'vgg5-plain-s9': did you mean 'vgg5-plain-s"),
+    (
+        "results/compare_layers/ten/cka/vgg5-plain-s0/vgg5-plain-s2.parquet",
+        r"'vgg5-plain-s2' is a model of 'two', not of 'ten'",
+    ),
+    ("results/compare_layers/ten/ckaa/vgg5-plain-s0/vgg5-plain-s0.parquet", r"unknown measure 'ckaa': did you mean"),
+    ("results/activations/ten/vgg5-plain-s0/waek.surface.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
     ("results/drift/ten/vgg5-plain-s0/waek.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
     (
         "results/drift/ten/vgg5-plain-s0/fierce.parquet",

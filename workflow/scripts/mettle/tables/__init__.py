@@ -10,6 +10,7 @@ versions) is file metadata under the key `mettle` and survives `concat`. Undefin
 from mettle.tables.answers import ANSWERS, CORRUPT
 from mettle.tables.attacked import ATTACK, ATTACKED
 from mettle.tables.cells import (
+    ACTIVATIONS,
     AGREE,
     CELLS,
     COMPARE,
@@ -21,6 +22,8 @@ from mettle.tables.cells import (
     EPOCHS,
     EXAMPLES,
     INVERTED,
+    LAYER_FEATURES,
+    LAYER_SIMILARITY,
     MANIFEST,
     PAIRS,
     PERTURBED,
@@ -31,6 +34,7 @@ from mettle.tables.cells import (
     ROBUSTNESS,
     SEMANTICS,
     SUBGROUPS,
+    SURFACE,
     TOKENS_STEPS,
     TRANSFER_EPOCHS,
 )
@@ -41,6 +45,7 @@ from mettle.tables.reading import alike, concat, length, read, read_groups, row_
 from mettle.tables.writing import stream, write
 
 __all__ = [
+    "ACTIVATIONS",
     "AGREE",
     "ANSWERS",
     "ATTACK",
@@ -59,6 +64,8 @@ __all__ = [
     "FLAGS",
     "INVERTED",
     "KEYS",
+    "LAYER_FEATURES",
+    "LAYER_SIMILARITY",
     "MANIFEST",
     "PAIRS",
     "PERTURBED",
@@ -70,6 +77,7 @@ __all__ = [
     "ROBUSTNESS",
     "SEMANTICS",
     "SUBGROUPS",
+    "SURFACE",
     "TOKENS_STEPS",
     "TRANSFER_EPOCHS",
     "VECTOR",
