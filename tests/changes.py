@@ -75,7 +75,7 @@ CONFIG = {
         "tokens_training": {"models": ["vit-hard"], "numbers": "published.tsv"},
         "tokens_features": {"dataset": "digits", "models": ["vit-hard"], "attacks": ["felt"]},
         "tokens_activations": {"dataset": "digits", "models": ["vit", "vit-hard"], "attack": "felt"},
-        "layers": {"comparisons": [{"dataset": "digits", "models": ["vit", "resnet8-plain-s0"]}]},
+        "layers": {"comparisons": [{"dataset": "digits", "models": ["vit", "resnet8-plain-s0"]}], "measure": "near"},
         "universality_accuracy": OWN,
         "published": {"attack": "more", "numbers": "published.tsv"},
     },
@@ -311,7 +311,7 @@ FIGURES = {
     "tokens_activations.attack": ({}, {"attack": "self"}),
     "tokens_activations.surface": ({}, {"surface": "blocks.0"}),
     "layers.comparisons": ({}, {"comparisons": [{"dataset": "digits", "models": ["vit"]}]}),
-    "layers.measure": ({}, {"measure": "near"}),
+    "layers.measure": ({}, {"measure": "far"}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")

@@ -50,7 +50,6 @@ wildcard_constraints:
     dataset=PLAN.pattern(PLAN.datasets),
     split=PLAN.pattern(PLAN.splits),
     model=PLAN.pattern(PLAN.models),
-    model_b=PLAN.pattern(PLAN.models),
     set=PLAN.pattern(PLAN.sets),
     images=PLAN.image_sets,
     groups="agreement|correctness|confidence",

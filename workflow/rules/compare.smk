@@ -4,7 +4,7 @@ inverted images, on all of them and on parts.
 
 INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
           results/represent/{dataset}/crossed/{set}/{model}
-          results/layers/{dataset}/{model}.parquet
+          results/layers/{dataset}/{model}.parquet, results/layers/{dataset}/{model_b}.parquet
 OUTPUTS:  results/compare/{dataset}/{set}/{images}/{measure}/{model}.parquet
           results/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.parquet
           results/agree/{dataset}/{set}/{images}/{model}.parquet
@@ -131,6 +131,7 @@ rule compare_layers:
     benchmark:
         "<benchmarks>/compare_layers/{dataset}/{measure}/{model}/{model_b}.tsv"
     wildcard_constraints:
+        model_b=PLAN.pattern(PLAN.models),
         measure=PLAN.pattern(PLAN.on_cpu),
     conda:
         "../../envs/compare.yaml"
