@@ -9,7 +9,7 @@ from matplotlib.image import AxesImage
 
 from mettle.scales import SCALES
 from mettle.stages.plot.pairs import axis_label, similarity
-from mettle.stages.plot.style import LETTER, PAGE, style, wrapped
+from mettle.stages.plot.style import PAGE, style, wrapped
 
 _COLUMNS = 3
 _WRITTEN = 12  # layers a side up to which values are written into the cells
@@ -32,10 +32,8 @@ def draw(table: pd.DataFrame) -> Figure:
     columns = min(_COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
     with style():
-        side = PAGE / _COLUMNS
-        below = LETTER * max(map(len, table["layer_b"])) + 0.4
-        size = (max(side * columns, PAGE / 2), (side - 0.3 + below) * lines)
-        figure, axes = pyplot.subplots(lines, columns, figsize=size, squeeze=False)
+        side = PAGE / _COLUMNS  # of a panel with the names of its layers, which are as long below as beside it
+        figure, axes = pyplot.subplots(lines, columns, figsize=(side * max(columns, 1.5), side * lines), squeeze=False)
         for axis, rows in zip(axes.flat, panels, strict=False):
             image = _panel(axis, rows, limits, side)
         for axis in axes.flat[len(panels) :]:

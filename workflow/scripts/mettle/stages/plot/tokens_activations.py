@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mettle.stages.plot.style import AGREE, DISAGREE, PAGE, style
 from mettle.units import NORMS, eps_text
@@ -90,4 +91,6 @@ def _surfaces(figure: Figure, table: pd.DataFrame, models: list[str], lines: int
             axis.set_xlabel("channel", labelpad=-8)
             axis.set_ylabel("token", labelpad=-8)
             axis.tick_params(pad=-3, labelsize=5)
+            for counted in (axis.xaxis, axis.yaxis):
+                counted.set_major_locator(MaxNLocator(4, integer=True))
             axis.set_title(f"{_condition(rows)}, {rows['layer'].iloc[0]}")
