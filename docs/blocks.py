@@ -33,6 +33,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
+def picture(name: str, width: int, shows: str) -> str:
+    """A picture of the folder of pages, `{name}.png`, and an empty line."""
+    return f'<img src="{name}.png" width="{width}" alt="{shows}">\n\n'
+
+
 def pictures(page: str) -> list[str]:
     """Names of the figures that a page shows from its own folder."""
     return re.findall(r'src="(fig\d+\.png)"', page)

@@ -17,7 +17,12 @@ def layers() -> str:
         same = label == label_b
         what = str(label) if same else f"{label} and {label_b}"
         rows.append([what, *_numbers(grid, same=same)])
-    return blocks.table(["", "neighbours", "same place", "first of one, last of the other"], rows)
+    table = blocks.table(
+        ["mean CKA of", "neighbours", "the same place", "the first of one and the last of the other"], rows
+    )
+    return (
+        blocks.picture("layers", 720, "Similarity of the layers of networks, with themselves and with others") + table
+    )
 
 
 def _numbers(grid: np.ndarray, *, same: bool) -> list[str]:

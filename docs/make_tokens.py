@@ -52,7 +52,9 @@ def activations() -> str:
         values = own.set_index(["label", "attack"])
         found = [values.loc[column] for column in columns]
         rows.append([str(layer), *(f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})" for row in found)])
-    return blocks.table(["layer", *(f"{label}, {attack}" for label, attack in columns)], rows)
+    table = blocks.table(["layer", *(f"{label}, {attack}" for label, attack in columns)], rows)
+    shows = "Largest activation of every block, clean and attacked, without and with tokens"
+    return blocks.picture("tokens_activations", 620, shows) + table
 
 
 # Part of the page: its figure, and what writes it.
