@@ -1,23 +1,16 @@
-"""Writes the tables and pictures of docs/tokens.md from its finished figures, which docs/tokens.md says how to make."""
+"""Writes the tables and pictures of docs/tokens.md from its finished figures, which docs/tokens.md says how to make.
 
-import shutil
+What is on the page of a figure that has not been made here stays.
+"""
+
+from functools import partial
 from pathlib import Path
 
 import blocks
 import pandas as pd
+from finished import made, read, there
 
-from mettle import tables
-from mettle.plan.figures import FIGURES
-
-ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "tokens.md"
-
-
-def read(figure: str) -> pd.DataFrame:
-    """The table of a figure."""
-    frame = tables.read(ROOT / "results" / "tables" / f"{figure}.parquet", FIGURES[figure].table)
-    shutil.copyfile(ROOT / "results" / "figures" / f"{figure}.png", ROOT / "docs" / f"{figure}.png")
-    return frame.astype({"value": float, "lo": float, "hi": float})
+PAGE = Path(__file__).with_name("tokens.md")
 
 
 def features() -> str:
@@ -68,16 +61,37 @@ def _half(row: pd.Series) -> float:
     return (row["hi"] - row["lo"]) / 2
 
 
-def made() -> str:
-    """At which commit and on which processor it was made."""
-    sources = read("tokens_features").attrs["provenance"]
-    commits, processors = (
-        ", ".join(sorted({source[key] for source in sources if source.get(key)})) for key in ("commit", "processor")
-    )
-    return f"Made at commit {commits} on {processors}."
+def activations() -> str:
+    """Largest activations of every layer, clean and attacked, by model."""
+    frame = read("tokens_activations")
+    frame = frame[frame["measure"] == "largest"]
+    columns = list(dict.fromkeys(zip(frame["label"], frame["attack"], strict=True)))
+    rows = []
+    for layer, own in frame.groupby("layer", sort=False):
+        values = own.set_index(["label", "attack"])
+        found = [values.loc[column] for column in columns]
+        rows.append([str(layer), *(f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})" for row in found)])
+    table = blocks.table(["layer", *(f"{label}, {attack}" for label, attack in columns)], rows)
+    shows = "Largest activation of every block, clean and attacked, without and with tokens"
+    return blocks.picture("tokens_activations", 620, shows) + table
 
 
-PARTS = {"features": features, "downstream": downstream, "surrogates": surrogates, "made": made}
+# Part of the page: its figure, and what writes it.
+PARTS = {
+    "features": ("tokens_features", features),
+    "downstream": ("tokens_downstream", downstream),
+    "surrogates": ("surrogates", surrogates),
+    "made": ("tokens_features", partial(made, "tokens_features")),
+    "activations": ("tokens_activations", activations),
+    "made.activations": ("tokens_activations", partial(made, "tokens_activations")),
+}
+
+
+def part(name: str) -> str | None:
+    """A part of the page; None if its figure has not been made."""
+    figure, write = PARTS[name]
+    return write() if there(figure) else None
+
 
 if __name__ == "__main__":
-    PAGE.write_text(blocks.fill(PAGE.read_text(encoding="utf-8"), lambda name: PARTS[name]()), encoding="utf-8")
+    PAGE.write_text(blocks.fill(PAGE.read_text(encoding="utf-8"), part), encoding="utf-8")

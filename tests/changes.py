@@ -78,6 +78,8 @@ CONFIG = {
         "tokens_training": {"models": ["vit-hard"], "numbers": "published.tsv"},
         "tokens_features": {"dataset": "digits", "models": ["vit-hard"], "attacks": ["felt"]},
         "tokens_downstream": {"models": ["vit-classes", "vit-classes-given"], "attack": "sighted"},
+        "tokens_activations": {"dataset": "digits", "models": ["vit", "vit-hard"], "attack": "felt"},
+        "layers": {"comparisons": [{"dataset": "digits", "models": ["vit", "resnet8-plain-s0"]}], "measure": "near"},
         "universality_accuracy": OWN,
         "published": {"attack": "more", "numbers": "published.tsv"},
     },
@@ -333,6 +335,12 @@ FIGURES = {
     "tokens_features.dataset": ({}, {"dataset": "photos", "models": ["dino-hard"]}),
     "tokens_features.models": ({}, {"models": ["vit-released"]}),
     "tokens_features.attacks": ({}, {"attacks": ["self"]}),
+    "tokens_activations.dataset": ({}, {"dataset": "photos", "models": ["dino-hard"]}),
+    "tokens_activations.models": ({}, {"models": ["vit-hard"]}),
+    "tokens_activations.attack": ({}, {"attack": "self"}),
+    "tokens_activations.surface": ({}, {"surface": "blocks.0"}),
+    "layers.comparisons": ({}, {"comparisons": [{"dataset": "digits", "models": ["vit"]}]}),
+    "layers.measure": ({}, {"measure": "far"}),
     "fig6.dataset": ({}, {"dataset": "digits"}),
     **{
         f"{figure}.eps": ({}, ONE_EPS) for figure in ("fig2", "fig3", "fig4", "fig5", "fig6", "fig13", "fig14", "fig15")
@@ -368,6 +376,7 @@ ENTRIES = {
 }
 # Values of other keys that no rule of `other` finds.
 VALUES = {
+    "represent.layers": {"vit": ["blocks.0"]},
     "invert.lists": {"packed": {"seeds": "lists/names.txt"}},
     "datasets": "again/datasets.tsv",
     "plugins": ["raw/other.py"],

@@ -23,11 +23,13 @@ from mettle import data, models, schema, tables
 from mettle.data import digits, scenes, streets
 from mettle.data.item import decode_array
 from mettle.evaluation import Evaluation
-from mettle.stages import compare, heads, represent, tabulate, train
+from mettle.stages import compare, heads, layers, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
+from mettle.stages.compare import layers as compared
 from mettle.stages.corrupt import evaluate as corrupted
 from mettle.stages.corrupt import examples, robustness, stores
-from mettle.stages.drift import drift
+from mettle.stages.drift.activations import Measured
+from mettle.stages.drift.features import drift
 from mettle.stages.invert import images as inversion
 from mettle.stages.invert import pair
 from mettle.stages.probe import agreement, training
@@ -218,6 +220,12 @@ class Numbers:
         columns = drift(evaluation, weights, keys, TOKENS["attack"], None, self.path("resume_drift"))
         for quantity in ("channels", "base_tokens", "clean_mse"):
             self.note("drift", quantity, np.mean(columns[quantity]), 1e-3)
+        measured = Measured(evaluation, base, keys, TOKENS["attack"], None)
+        parts = list(measured.largest(self.path("resume_activations")))
+        for part in (parts[1], parts[-1]):
+            what = f"{part['attack'][0]}, {part['layer'][0]}"
+            self.note("activations", f"largest, {what}", np.mean(part["largest"]), 1e-3)
+        self.note("activations", "surface", list(measured.surface())[-1]["activations"].mean(), 1e-3)
         dino = self.base_of_tokens("dino", "dinov2_vits14", 0, 28)
         values = torch.arange(4 * 384, dtype=torch.float32).view(1, 4, 384) / 1000
         torch.save({"rtokens": values}, self.path("tokens.pt"))
@@ -306,6 +314,16 @@ class Numbers:
                 rule = "represent" if not images.startswith("inverted") else "cross"
                 self.note(rule, f"{images}, {name}", np.square(features.astype(float)).mean() ** 0.5)
 
+        for name in ("a", "b"):
+            keys = {"dataset": "digits", "images": "natural", "model": name}
+            parts = layers.extract(self.evaluation(name), keys, None, None, "mean")
+            tables.stream(self.path(f"layers/{name}.parquet"), tables.LAYER_FEATURES, parts, group=1)
+            for group in tables.read_groups(
+                self.path(f"layers/{name}.parquet"), tables.LAYER_FEATURES, ["layer", "features"], (0, 3)
+            ):
+                size = np.square(np.stack(group["features"]).astype(float)).mean() ** 0.5
+                self.note("layers", f"{name}, {group['layer'][0]}", size)
+
     def compare(self):
         first, second = compare.paired(
             [self.path("natural/b.parquet"), self.path("natural/a.parquet")], "natural", "b", ["a"]
@@ -316,6 +334,10 @@ class Numbers:
             row = compare.similarities(*given, 2, True, 0, iter)[0]
             for column in ("value", "baseline", "floor"):
                 self.note("compare", f"{method}, {column}", row[column])
+        both = [self.path(f"layers/{name}.parquet") for name in ("b", "a")]
+        rows = compared.similarities(*both, {}, {"method": "cka"})
+        self.note("compare_layers", "first", rows[0]["value"])
+        self.note("compare_layers", "mean", np.mean([row["value"] for row in rows]))
         for row in compare.subgroups(
             first, second, keys | {"measure": "procrustes"}, {"method": "procrustes"}, "confidence", 3, 0, 0, iter
         ):

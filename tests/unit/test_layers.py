@@ -44,6 +44,7 @@ STAGES = [
     "corrupt",
     "invert",
     "represent",
+    "layers",
     "compare",
     "probe",
     "tabulate",

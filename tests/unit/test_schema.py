@@ -14,6 +14,7 @@ FREE = {
     "config.attack.attacks",
     "config.corrupt.corruptions",
     "config.drift.attacks",
+    "config.represent.layers",
     "config.corrupt.references",
     "config.compare.measures",
     "recipe.loss_options",
@@ -212,7 +213,7 @@ def test_defaults_are_not_shared_between_calls():
     [
         ({"atack": {}}, r"^here: unknown key 'atack': did you mean 'attack'\?$"),
         ({"compare": {"drawss": 1}}, r"^here: unknown key 'compare\.drawss': did you mean 'draws'\?$"),
-        ({"represent": {"zzz": 1}}, r"^here: unknown key 'represent\.zzz'; known: batch_size, sample$"),
+        ({"represent": {"zzz": 1}}, r"^here: unknown key 'represent\.zzz'; known: batch_size, layers, pool, sample$"),
         ({"seed": "x"}, r"^here: 'seed' must be an integer, got 'x'$"),
         ({"seed": 1.5}, r"^here: 'seed' must be an integer, got 1\.5$"),
         ({"seed": True}, r"^here: 'seed' must be an integer, got true$"),

@@ -28,6 +28,8 @@ GPU = {
     "tokens",
     "head",
     "drift",
+    "activations",
+    "layers",
     "train",
     "transfer",
     "attack",
@@ -120,6 +122,8 @@ def test_a_rule_is_complete(rule):
 # Rules that draw; see docs/reruns.md for when.
 DRAW = {
     "drift",
+    "activations",
+    "layers",
     "prep",
     "pair",
     "attack",

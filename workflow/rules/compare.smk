@@ -4,9 +4,11 @@ inverted images, on all of them and on parts.
 
 INPUTS:   results/represent/{dataset}/{images}/{model}.parquet
           results/represent/{dataset}/crossed/{set}/{model}
+          results/layers/{dataset}/{model}.parquet, results/layers/{dataset}/{model_b}.parquet
 OUTPUTS:  results/compare/{dataset}/{set}/{images}/{measure}/{model}.parquet
           results/subgroups/{dataset}/{set}/{images}/{groups}/{measure}/{model}.parquet
           results/agree/{dataset}/{set}/{images}/{model}.parquet
+          results/compare_layers/{dataset}/{measure}/{model}/{model_b}.parquet
 """
 
 
@@ -115,3 +117,29 @@ rule agree:
         above=PLAN.names_above,
     script:
         "../scripts/agree.py"
+
+
+rule compare_layers:
+    """Score the similarity of each layer of a model to each layer of the same or another model."""
+    input:
+        first="<results>/layers/{dataset}/{model}.parquet",
+        second="<results>/layers/{dataset}/{model_b}.parquet",
+    output:
+        "<results>/compare_layers/{dataset}/{measure}/{model}/{model_b}.parquet",
+    log:
+        "<logs>/compare_layers/{dataset}/{measure}/{model}/{model_b}.log",
+    benchmark:
+        "<benchmarks>/compare_layers/{dataset}/{measure}/{model}/{model_b}.tsv"
+    wildcard_constraints:
+        model_b=PLAN.pattern(PLAN.models),
+        measure=PLAN.pattern(PLAN.on_cpu),
+    conda:
+        "../../envs/compare.yaml"
+    resources:
+        mem_mb=ASKED.memory("compare_layers"),
+        runtime=ASKED.minutes("compare_layers"),
+    params:
+        revision=1,
+        measure=PLAN.measure,
+    script:
+        "../scripts/compare_layers.py"

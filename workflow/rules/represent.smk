@@ -1,5 +1,5 @@
 """
-Represents images: logits, predictions and penultimate features of a model.
+Represents images: logits, predictions and penultimate features of a model, and the outputs of its layers.
 
 INPUTS:   results/train/{model}/weights.safetensors
           results/prep/{dataset}/{split}.lmdb (and .parquet)
@@ -7,6 +7,7 @@ INPUTS:   results/train/{model}/weights.safetensors
           results/represent/{dataset}/inverted-{model}/{model}.parquet
 OUTPUTS:  results/represent/{dataset}/{images}/{model}.parquet
           results/represent/{dataset}/crossed/{set}/{model}
+          results/layers/{dataset}/{model}.parquet
 """
 
 
@@ -72,3 +73,33 @@ rule cross:
         resume=PLAN.state("cross/{dataset}/{set}/{model}"),
     script:
         "../scripts/cross.py"
+
+
+rule layers:
+    """Extract the output of each layer of a model on held-out images, as one vector per image."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
+        images=ancient(images_of(PLAN.plain_store)),
+        manifest=manifests_of(PLAN.plain_store),
+    output:
+        "<results>/layers/{dataset}/{model}.parquet",
+    log:
+        "<logs>/layers/{dataset}/{model}.log",
+    benchmark:
+        "<benchmarks>/layers/{dataset}/{model}.tsv"
+    conda:
+        "../../envs/represent.yaml"
+    resources:
+        mem_mb=ASKED.memory("layers"),
+        runtime=ASKED.minutes("layers"),
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        precision=PLAN.config["precision"],
+        sample=PLAN.config["represent"]["sample"],
+        layers=PLAN.named_layers,
+        pool=PLAN.config["represent"]["pool"],
+        batch_size=uncounted(PLAN.config["represent"]["batch_size"]),
+    script:
+        "../scripts/layers.py"

@@ -1,5 +1,5 @@
 """
-Trains robustness tokens for frozen networks, and measures how far attacks move features.
+Trains robustness tokens for frozen networks, and measures how far attacks move features and activations.
 
 INPUTS:   results/train/{model}/weights.safetensors (of the base, for tokens)
           results/prep/{dataset}/{split}.lmdb (and .parquet)
@@ -8,6 +8,7 @@ OUTPUTS:  results/train/{model}/weights.safetensors
           results/train/{model}/steps.parquet
           results/train/{model}/dinov2.pth, results/train/{model}/dinov2.yaml
           results/drift/{dataset}/{model}/{drift}.parquet
+          results/activations/{dataset}/{model}/{drift}.parquet, results/activations/{dataset}/{model}/{drift}.surface.parquet
 """
 
 
@@ -124,3 +125,37 @@ rule drift:
         resume=PLAN.state("drift/{dataset}/{model}/{drift}"),
     script:
         "../scripts/drift.py"
+
+
+rule activations:
+    """Find the largest activation of each block of a vision transformer, on clean images and on those that `drift` attacks."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
+        through=PLAN.through_weights,
+        images=ancient(images_of(PLAN.test_store)),
+        manifest=manifests_of(PLAN.test_store),
+    output:
+        largest="<results>/activations/{dataset}/{model}/{drift}.parquet",
+        surface="<results>/activations/{dataset}/{model}/{drift}.surface.parquet",
+    log:
+        "<logs>/activations/{dataset}/{model}/{drift}.log",
+    benchmark:
+        "<benchmarks>/activations/{dataset}/{model}/{drift}.tsv"
+    conda:
+        "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("activations"),
+        runtime=ASKED.minutes("activations"),
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        split=PLAN.test_split,
+        through=PLAN.attacked_through,
+        attack=PLAN.drift,
+        sample=PLAN.config["drift"]["images"],
+        precision=PLAN.config["precision"],
+        batch_size=uncounted(PLAN.config["drift"]["batch_size"]),
+        resume=PLAN.state("activations/{dataset}/{model}/{drift}"),
+    script:
+        "../scripts/activations.py"

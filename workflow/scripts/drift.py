@@ -2,7 +2,7 @@
 
 from mettle import flow, tables
 from mettle.evaluation import Evaluation
-from mettle.stages.drift import drift
+from mettle.stages.drift.features import drift
 
 with flow.job(snakemake) as job:
     told, wildcards = snakemake.params, snakemake.wildcards

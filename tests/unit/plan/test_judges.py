@@ -135,6 +135,7 @@ WILDCARDS = {
     "kind": "perturbation",
     "corruptions": "some",
     "drift": "weak",
+    "model_b": "vgg5-plain-s0",
     "corruption": "fog",
     "severity": "3",
     "file": "",

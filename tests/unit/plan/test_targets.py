@@ -31,6 +31,7 @@ NAMES = {
     "registered": "dinov2_vits14-few-s0",
     "attack": "weak",
     "drift": "weak",
+    "model_b": "vgg5-plain-s0",
     "corruptions": "some-clean",
     "named": "some",
     "condition": "fog-3",
@@ -124,6 +125,13 @@ WRONG = [
         "results/train/vgg5-plain-s0/heads.parquet",
         r"'vgg5-plain-s0' is no head of classification that is trained here, ",
     ),
+    ("results/layers/ten/vgg5-plain-s9.parquet", r"unknown model 'vgg5-plain-s9': did you mean 'vgg5-plain-s"),
+    (
+        "results/compare_layers/ten/cka/vgg5-plain-s0/vgg5-plain-s2.parquet",
+        r"'vgg5-plain-s2' is a model of 'two', not of 'ten'",
+    ),
+    ("results/compare_layers/ten/ckaa/vgg5-plain-s0/vgg5-plain-s0.parquet", r"unknown measure 'ckaa': did you mean"),
+    ("results/activations/ten/vgg5-plain-s0/waek.surface.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
     ("results/drift/ten/vgg5-plain-s0/waek.parquet", r"unknown attack 'waek': did you mean 'weak'\?"),
     (
         "results/drift/ten/vgg5-plain-s0/fierce.parquet",

@@ -8,7 +8,7 @@ from token_trainings import STRONG, Job, train
 from mettle import models, schema, tables
 from mettle.evaluation import Evaluation
 from mettle.models.features import Features
-from mettle.stages.drift import compared, drift
+from mettle.stages.drift.features import compared, drift
 
 KEYS = {"dataset": "digits", "split": "train", "model": "hard", "attack": "weak"}
 

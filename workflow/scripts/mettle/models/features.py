@@ -23,9 +23,13 @@ def tokens(network: nn.Module, images: Tensor) -> Tensor:
         If the network is none of timm's vision transformers.
     """
     check(network)
-    found = network.forward_features(images)
-    patches = found[:, network.num_prefix_tokens :]
-    return patches if network.cls_token is None else torch.cat([found[:, :1], patches], dim=1)
+    return of_image(network, network.forward_features(images))
+
+
+def of_image(network: nn.Module, sequence: Tensor) -> Tensor:
+    """Class token and patch tokens (n, 1 + patches, d) of the tokens (n, all, d) that a network's blocks pass on."""
+    patches = sequence[:, network.num_prefix_tokens :]
+    return patches if network.cls_token is None else torch.cat([sequence[:, :1], patches], dim=1)
 
 
 def intermediate(

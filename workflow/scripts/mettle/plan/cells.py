@@ -252,6 +252,14 @@ class Cells(Groups):
         if (task := self.task_of(model)) != CLASSIFICATION:
             raise ValueError(f"{self.where(model)}: is a model of {task}, but this is for models of classification")
 
+    def known_plain(self, model: str) -> None:
+        """Raise ValueError for a model of a dense task, whose network is not one that gives features."""
+        if (task := self.task_of(model)) not in PLAIN:
+            raise ValueError(
+                f"{self.where(model)}: is a model of {task}, but features are compared of classifiers and of networks "
+                "without a head: name its backbone"
+            )
+
     def attack_cells(self, datasets: list[str], attacks: list[str]) -> list[str]:
         """Cells of every model that can be scored on these data sets, under these entries of `attack.attacks`."""
         return [

@@ -95,6 +95,10 @@ def _of_dataset(plan: "Plan", model: str, dataset: str | None) -> str | None:
     return None
 
 
+def _model_b(plan: "Plan", named: Names) -> str | None:
+    return _of_dataset(plan, named["model_b"], named["dataset"])
+
+
 def _trained(plan: "Plan", named: Names) -> str | None:
     name = named["trained"]
     if name in plan.headed:
@@ -200,7 +204,7 @@ def _member(plan: "Plan", named: Names) -> str | None:
 def _measure(plan: "Plan", named: Names) -> str | None:
     name = named["measure"]
     if name in plan.measures:
-        return _said(lambda: check_measure(plan, name, named["compared"], "compare.measures"))
+        return _said(lambda: check_measure(plan, name, named.get("compared", "natural"), "compare.measures"))
     if name in schema.load("measures")["$defs"]:
         return f"measure '{name}' is not configured: add `{name}: {{}}` to compare.measures"
     return _name("measure", name, plan.measures, "measures are the entries of compare.measures")
@@ -238,6 +242,7 @@ _CHECKS: dict[str, Check] = {
     "nyu": _nyu,
     "split": _split,
     "model": _member,
+    "model_b": _model_b,
     "set": _set,
     "trained": _trained,
     "kept": _kept,

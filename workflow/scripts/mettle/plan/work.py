@@ -21,6 +21,7 @@ Row = dict[str, Any]
 _HELD_OUT, _TRAINING = 50_000, 1_281_167
 _DENSE = 118_287  # training images of COCO
 _SMALL = 5
+_LAYERS = 25  # of a network, each as wide as its last
 _CORRUPT = 5e-8  # seconds for a pixel, mean over the benchmark's corruptions
 
 
@@ -126,6 +127,10 @@ class Work:
         )
         return found + Load(mb=found.mb + 24 * held.net.parameters)
 
+    def activations(self, cell: Any) -> Load:
+        """As `drift`, with passes of two models instead of three."""
+        return self.drift(cell)
+
     def attack(self, cell: Any) -> Load:
         """The attack, and the passes that judge its result."""
         options = self.plan.attack(cell)
@@ -213,6 +218,15 @@ class Work:
         found = self._images(model, get(cell, "dataset"), self.plan.image_set(cell), most)
         return self._represented(found, self.plan.sample(cell))
 
+    def layers(self, cell: Any) -> Load:
+        """One forward pass, and the vectors of all layers in memory."""
+        model = get(cell, "model")
+        held = self._images(model, get(cell, "dataset"), self.plan.plain_store(cell), _HELD_OUT)
+        n = min(held.n, self.config["represent"]["sample"])
+        found = self._pass(held, n, 1, self.config["represent"]["batch_size"])
+        vectors = _LAYERS * mb(n, held.net.features)
+        return found + Load(seconds=vectors / 50, mb=found.mb + 2 * vectors)
+
     def cross(self, cell: Any) -> Load:
         """Two passes of inverted images per model above: through it, and through the model itself."""
         n = self.config["invert"]["images"]
@@ -249,6 +263,13 @@ class Work:
         width = max(self._network(name).features for name in (get(cell, "model"), *above))
         score = costs.score(measure["method"], n, width, measure)
         return Load(seconds=both * each * len(above) * score.seconds, mb=score.mb)
+
+    def compare_layers(self, cell: Any) -> Load:
+        """A score per layer and layer, with all layers of the second model in memory."""
+        n, measure = self.config["represent"]["sample"], self.plan.measure(cell)
+        width = max(self._network(get(cell, key)).features for key in ("model", "model_b"))
+        score = costs.score(measure["method"], n, width, measure)
+        return Load(seconds=_LAYERS**2 * score.seconds, mb=_LAYERS * score.mb)
 
     def agree(self, cell: Any) -> Load:
         """Predictions of every pair, in double precision."""

@@ -10,6 +10,7 @@ versions) is file metadata under the key `mettle` and survives `concat`. Undefin
 from mettle.tables.answers import ANSWERS, CORRUPT
 from mettle.tables.attacked import ATTACK, ATTACKED
 from mettle.tables.cells import (
+    ACTIVATIONS,
     AGREE,
     CELLS,
     COMPARE,
@@ -22,6 +23,8 @@ from mettle.tables.cells import (
     EXAMPLES,
     HEADS,
     INVERTED,
+    LAYER_FEATURES,
+    LAYER_SIMILARITY,
     MANIFEST,
     PAIRS,
     PERTURBED,
@@ -32,6 +35,7 @@ from mettle.tables.cells import (
     ROBUSTNESS,
     SEMANTICS,
     SUBGROUPS,
+    SURFACE,
     TOKENS_STEPS,
     TRANSFER_EPOCHS,
 )
@@ -42,6 +46,7 @@ from mettle.tables.reading import alike, concat, length, read, read_groups, row_
 from mettle.tables.writing import stream, write
 
 __all__ = [
+    "ACTIVATIONS",
     "AGREE",
     "ANSWERS",
     "ATTACK",
@@ -61,6 +66,8 @@ __all__ = [
     "HEADS",
     "INVERTED",
     "KEYS",
+    "LAYER_FEATURES",
+    "LAYER_SIMILARITY",
     "MANIFEST",
     "PAIRS",
     "PERTURBED",
@@ -72,6 +79,7 @@ __all__ = [
     "ROBUSTNESS",
     "SEMANTICS",
     "SUBGROUPS",
+    "SURFACE",
     "TOKENS_STEPS",
     "TRANSFER_EPOCHS",
     "VECTOR",

@@ -215,6 +215,28 @@ DRIFT = Table(
     },
 )
 
+ACTIVATIONS = Table(
+    "activations",
+    "One row per image, layer of a vision transformer and condition (attack is `clean` or an entry of "
+    "`drift.attacks`): the largest absolute activation of its class token and patch tokens. Layers are `input`, what "
+    "enters the first block, and the blocks' outputs.",
+    keys("dataset", "split", "model", "layer", "attack", "norm", "eps", "id")
+    | {
+        "through": Column(STR, "model whose features the attack changed; null for clean images", nullable=True),
+        "largest": Column(FLOAT, "largest absolute activation over tokens and channels"),
+    },
+)
+
+SURFACE = Table(
+    "activations_surface",
+    "All absolute activations of the first image, one row per token, layer and condition as in `activations`.",
+    {name: column for name, column in ACTIVATIONS.columns.items() if name != "largest"}
+    | {
+        "token": Column(INT, "place of the token, from 0: the class token, where there is one, then patches by row"),
+        "activations": Column(VECTOR, "absolute activation of every channel"),
+    },
+)
+
 REPRESENT = Table(
     "represent",
     "One row per image: its representation by a model.",
@@ -225,6 +247,13 @@ REPRESENT = Table(
         "logits": Column(VECTOR, "one logit per class"),
         "features": Column(VECTOR, "penultimate vector: the input of the last linear layer"),
     },
+)
+
+LAYER_FEATURES = Table(
+    "layer_features",
+    "One row per image and layer of a model, a row group per layer in the order in which they run.",
+    keys("dataset", "images", "model", "layer", "id")
+    | {"features": Column(VECTOR, "output of the layer as one vector; all of a layer have one length", ragged=True)},
 )
 
 METHOD = Column(STR, "measure's function, a key of mettle.measures.MEASURES")
@@ -242,6 +271,16 @@ COMPARE = Table(
             FLOAT, "score of independent normal features of the same sizes; null if not asked for", nullable=True
         ),
     },
+)
+
+LAYER_SIMILARITY = Table(
+    "layer_similarity",
+    "Similarity of each layer of `model` to each layer of `model_b` on the same images; the two may be one model. No "
+    "interval.",
+    keys("dataset", "images", "model", "model_b", "layer", "measure")
+    | {"layer_b": Column(STR, "layer of `model_b`")}
+    | RESULT
+    | {"method": METHOD},
 )
 
 AGREE = Table(
@@ -392,10 +431,14 @@ CELLS = [
     TOKENS_STEPS,
     HEADS,
     DRIFT,
+    ACTIVATIONS,
+    SURFACE,
     *ATTACKED.values(),
     EFFECTIVENESS,
     CONVERGENCE,
     SEMANTICS,
     REPRESENT,
+    LAYER_FEATURES,
 ]
-CELLS += [*CORRUPT.values(), ROBUSTNESS, EXAMPLES, COMPARE, AGREE, SUBGROUPS, PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]
+CELLS += [*CORRUPT.values(), ROBUSTNESS, EXAMPLES, COMPARE, LAYER_SIMILARITY, AGREE, SUBGROUPS]
+CELLS += [PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]

@@ -1,6 +1,6 @@
 """Every figure and summary table by name."""
 
-from mettle.plan.figures import accuracy, downstream, light_recipe, robustness, surrogates, tokens, universality
+from mettle.plan.figures import accuracy, downstream, layers, light_recipe, robustness, surrogates, tokens, universality
 from mettle.plan.figures.figure import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -9,6 +9,7 @@ FIGURES: dict[str, Figure] = {
     **light_recipe.FIGURES,
     **robustness.FIGURES,
     **surrogates.FIGURES,
+    **layers.FIGURES,
     **tokens.FIGURES,
     **downstream.FIGURES,
 }

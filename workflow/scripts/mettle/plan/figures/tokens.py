@@ -1,9 +1,11 @@
 """Figures of robustness tokens: their training, and features under attack."""
 
+from dataclasses import replace
+
 from mettle import files
 from mettle.plan.cells import Cells
-from mettle.plan.figures.figure import LABEL, Figure, Options
-from mettle.tables import DRIFT, RESULT, TOKENS_STEPS, Table, keys
+from mettle.plan.figures.figure import LABEL, Figure, Options, check_models, labels
+from mettle.tables import ACTIVATIONS, DRIFT, RESULT, SURFACE, TOKENS_STEPS, Table, keys
 from mettle.tables.columns import INT, STR, Column
 
 # Training
@@ -59,6 +61,28 @@ def _about(sheets: Cells, model: str) -> Options:
     return {"label": sheets.models[model]["label"], "base": sheets.foundation(model)} | trained
 
 
+# Activations
+
+
+def _activations(sheets: Cells, options: Options) -> list[str]:
+    folder = f"{sheets.results}/activations/{options['dataset']}"
+    return [f"{folder}/{model}/{options['attack']}.parquet" for model in options["models"]]
+
+
+def _surfaces(sheets: Cells, options: Options) -> list[str]:
+    if options["surface"] is None:
+        return []
+    return [path.replace(".parquet", ".surface.parquet") for path in _activations(sheets, options)]
+
+
+def _check_activations(sheets: Cells, options: Options, where: str) -> None:
+    """Raise ValueError for unknown names, and models that are not of the data set, or of a dense task."""
+    check_models(sheets, options, where)
+    sheets.known(options["attack"], sheets.drifts, "attack on features", f"{where}.attack")
+    for model in options["models"]:
+        sheets.attacked_through({"model": model, "drift": options["attack"]})
+
+
 _TOKENS = LABEL | {"n_tokens": Column(INT, "number of robustness tokens")}
 
 FIGURES = {
@@ -102,6 +126,32 @@ FIGURES = {
         rows="tokens.features",
         draw="tokens_features",
         told=_rows,
+        draws=True,
+    ),
+    "tokens_activations": Figure(
+        "massive activations, with and without robustness tokens",
+        _activations,
+        _check_activations,
+        made_from=(ACTIVATIONS,),
+        table=Table(
+            "tokens_activations",
+            "Largest absolute activation of class token and patch tokens by layer, measure `largest`: mean over "
+            "images, lo and hi are a 95 % bootstrap interval over images. Rows of measure `surface`, where asked for, "
+            "are of one image: a row per token has the activations of its channels, each the largest of neighbours "
+            "where there are more than a drawing can show.",
+            keys("dataset", "split", "model", "layer", "attack", "norm", "eps", "measure")
+            | RESULT
+            | {"through": ACTIVATIONS.columns["through"]}
+            | LABEL
+            | {
+                "token": Column(INT, "place of the token, from 0; null for means", nullable=True),
+                "activations": replace(SURFACE.columns["activations"], ragged=True, nullable=True),
+            },
+        ),
+        rows="tokens.activations",
+        draw="tokens_activations",
+        beside=_surfaces,
+        told=labels,
         draws=True,
     ),
 }

@@ -6,7 +6,7 @@ from mettle import schema
 from mettle.corruptions import ALL, SEVERITIES
 from mettle.plan import corrupted, extras, given
 from mettle.plan.cells import Cells, get, weights_of
-from mettle.plan.sheets import PLAIN, Row
+from mettle.plan.sheets import Row
 
 
 class Evaluation(Cells):
@@ -127,14 +127,8 @@ class Evaluation(Cells):
             If either is a model of a dense task, or they take other images.
         """
         name, model = get(wildcards, "drift"), get(wildcards, "model")
-        if (task := self.task_of(model)) not in PLAIN:
-            raise ValueError(
-                f"{self.where(model)}: is a model of {task}, but features are compared of classifiers and of networks "
-                "without a head: name its backbone"
-            )
-        return self.through(
-            get(wildcards, "model"), self.drifts[name]["through"], f"configuration: drift.attacks.{name}"
-        )
+        self.known_plain(model)
+        return self.through(model, self.drifts[name]["through"], f"configuration: drift.attacks.{name}")
 
     def foundation_weights(self, wildcards: Any) -> list[str]:
         """Weights of the network that a model has, without tokens."""

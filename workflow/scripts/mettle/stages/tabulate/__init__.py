@@ -42,13 +42,19 @@ def tabulate(
     about = FIGURES[figure]
     rows = rows_of(figure)(tables.concat(cells, *about.made_from), options, beside)
     tables.write(table, about.table, rows, provenance)
-    frame = tables.read(table, about.table).drop(columns="image", errors="ignore")
+    frame = _readable(tables.read(table, about.table), about.table)
     note = _turned(frame)
     if "model" in frame and (frame["model"] == "all").any():  # a page is for people: means, not every pair
         means = frame[frame["model"] == "all"]
         where = f"Shown: {len(means)} rows over all pairs (model is `all`) of the {len(frame)} rows in `{table}`."
         note, frame = f"{where} {note}".strip(), means
     tables.page(page, about.table, frame, provenance, note)
+
+
+def _readable(frame: pd.DataFrame, table: tables.Table) -> pd.DataFrame:
+    """What a page can show: no pictures and vectors, and no rows that hold nothing else."""
+    several = [name for name, column in table.columns.items() if column.is_vector or column.ragged]
+    return frame[frame[several].isna().all(axis=1)].drop(columns=[*several, "image"], errors="ignore")
 
 
 def _turned(frame: pd.DataFrame) -> str:

@@ -17,6 +17,7 @@ Row = dict[str, Any]
 _OF = {"base": "base_", "own": "", "clean": "clean_"}
 _AXES = {"": "channels", "_tokens": "tokens", "_class_token": "class_token"}
 _DRAWS = 1000
+_SHOWN = (64, 128)  # tokens and channels that a surface can show
 _BATCH = 8  # images per update of the published trainings
 
 
@@ -97,6 +98,55 @@ def _scored(answers: pd.DataFrame, task: str, seed: int) -> list[Row]:
         {"measure": name} | result(score.of(answers, weights), len(answers), score.undefined)
         for name, score in scores.SCORES[task].items()
     ]
+
+
+def activations(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
+    """Means over images with intervals, by model, layer and condition; then one image's activations at one layer.
+
+    Parameters
+    ----------
+    cells : rows of the table `activations`
+    options : of the figure, with `seed` and `labels` of the models
+    beside : tables of all activations of an image, or none
+    """
+    found = []
+    keys = ["dataset", "split", "model", "layer", "attack", "norm", "eps", "through"]
+    for key, rows in cells.groupby(keys, sort=False, dropna=False):
+        weights = samples(len(rows), _DRAWS, np.random.default_rng(derive(options["seed"], "tokens_activations")))
+        mean = result(weights @ rows["largest"].to_numpy(float) / len(rows), len(rows), "not finite")
+        about = {"measure": "largest", "token": None, "activations": None, "label": options["labels"][key[2]]}
+        found.append(_told(keys, key) | about | mean)
+    return found + [row for path in beside for row in _surface(path, keys, options)]
+
+
+def _surface(path: str, keys: list[str], options: Row) -> list[Row]:
+    """Rows of one image's activations at the layer that the figure shows."""
+    frame = tables.read(path, tables.SURFACE)
+    if options["surface"] not in set(frame["layer"]):
+        raise ValueError(
+            f"configuration: figures.tokens_activations.surface: {path} has no layer '{options['surface']}'; known: "
+            f"{', '.join(dict.fromkeys(frame['layer']))}"
+        )
+    found = []
+    for key, rows in frame[frame["layer"] == options["surface"]].groupby(keys, sort=False, dropna=False):
+        told = _told(keys, key) | {"measure": "surface", "label": options["labels"][key[2]]}
+        told |= {"n": 1, "value": None, "lo": None, "hi": None, "note": None}
+        grid = coarse(np.stack(rows["activations"]), _SHOWN)
+        found += [told | {"token": token, "activations": line} for token, line in enumerate(grid)]
+    return found
+
+
+def _told(keys: list[str], values: tuple) -> Row:
+    """Key columns of a group; those that clean images lack are null."""
+    return {key: None if pd.isna(value) else value for key, value in zip(keys, values, strict=True)}
+
+
+def coarse(grid: np.ndarray, most: tuple[int, int]) -> np.ndarray:
+    """A grid with at most so many lines and columns, each the largest of as many neighbours as it stands for."""
+    for axis, size in enumerate(most):
+        step = -(-grid.shape[axis] // size)
+        grid = np.maximum.reduceat(grid, np.arange(0, grid.shape[axis], step), axis=axis)
+    return grid
 
 
 def _named(options: Row, model: str) -> Row:

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from mettle.digests import sha256_of
 from mettle.evaluation import Batch, Evaluation, Opened
-from mettle.flow.parts import Parts
-from mettle.models.features import Features
-from mettle.perturb import Draws, norm
-from mettle.perturb.features import LIKENESS, attack, of_class_token
+from mettle.perturb import norm
+from mettle.perturb.features import LIKENESS, of_class_token
+from mettle.stages.drift.attacked import attacked, features_of, in_parts
 from mettle.typed import FeatureAttack
 
 
@@ -44,26 +43,15 @@ def drift(
     dict
         One entry per image, in the order of the store.
     """
-    opened, job = evaluation.open(scored=False), evaluation.job
-    own, through, base = (_features(evaluation, opened, path) for path in (None, weights["through"], weights["base"]))
-    chosen = opened.split(opened.sample(sample))
-    parts = Parts(resume, [*evaluation.made_from, options, *map(sha256_of, weights.values())], len(chosen))
-    if parts.done:
-        job.say(f"resuming: {len(parts.done)} of {len(chosen)} batches are done")
-    opened.say(sum(map(len, chosen)))
-    left = opened.batches([chosen[i] for i in parts.left], "attack")
-    for number, batch in zip(parts.left, left, strict=True):
-        parts.save(number, _batch(opened, batch, (own, through, base), options))
-    columns = {key: None if np.isnan(value).all() else value for key, value in parts.collect().items()}
+    opened = evaluation.open(scored=False)
+    three = tuple(features_of(evaluation, opened, path) for path in (None, weights["through"], weights["base"]))
+    chosen, told = opened.split(opened.sample(sample)), [options, *map(sha256_of, weights.values())]
+    found = in_parts(opened, chosen, told, resume, lambda batch: _batch(opened, batch, three, options))
+    columns = {key: None if np.isnan(value).all() else value for key, value in found.items()}
     n = len(columns["id"])
     columns = {key: [None] * n if value is None else value for key, value in columns.items()}
     constant = keys | {"norm": options["norm"], "eps": float(options["eps"])}
     return {key: [value] * n for key, value in constant.items()} | columns
-
-
-def _features(evaluation: Evaluation, opened: Opened, path: str | Path | None) -> nn.Module:
-    model = opened.model if path is None else evaluation.on(path, evaluation.images).open(scored=False).model
-    return opened.policy.place(Features(model)).eval()
 
 
 @torch.no_grad()
@@ -72,11 +60,9 @@ def _batch(
 ) -> dict[str, np.ndarray]:
     """Columns of one batch; features are compared in fp32."""
     own, through, base = three
-    draws = Draws(opened.job.seed, batch.ids, opened.policy.device)
-    seen = through(batch.images)
-    images, queries = attack(through, batch.images, seen, options, draws, opened.policy)
-    clean, attacked, plain = own(batch.images), own(images), base(batch.images)
-    pairs = {"": (attacked, clean), "base_": (attacked, plain), "clean_": (clean, plain)}
+    images, queries = attacked(opened, batch, through, options)
+    clean, moved, plain = own(batch.images), own(images), base(batch.images)
+    pairs = {"": (moved, clean), "base_": (moved, plain), "clean_": (clean, plain)}
     class_token = own.model.network.cls_token is not None
     found: dict[str, Tensor] = {}
     for prefix, (one, other) in pairs.items():
