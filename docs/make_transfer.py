@@ -82,18 +82,18 @@ _DIFFERENCES = ["clean", "corrupted (mPC)", "without noise", "left (rPC)"]
 
 def values(own: pd.DataFrame) -> list[np.ndarray]:
     """Those of `_DIFFERENCES` of a model, each with bootstrap samples (1 + DRAWS,), the same images for every model."""
-    keys = ["dataset", "task", "measure", "model"]
-    return _values(*own[keys].iloc[0], tuple(sorted({int(one) for one in own["severity"].dropna()} - {0})))
+    return _values(*own[["dataset", "task", "measure", "model"]].iloc[0])
 
 
 @cache
-def _values(dataset: str, task: str, measure: str, model: str, severities: tuple[int, ...]) -> list[np.ndarray]:
+def _values(dataset: str, task: str, measure: str, model: str) -> list[np.ndarray]:
     folder = RESULTS / "corrupt" / dataset / model
     clean, answers = conditions([folder / f"{CORRUPTIONS}{end}.parquet" for end in ("", "-clean")], task)
     weights = scores.samples(len(clean), DRAWS, np.random.default_rng(0))
     of = scores.SCORES[task][measure].of
     found = {cell: of(part, weights) for cell, part in answers.items()}
-    parts = robustness.parts(robustness.grid(found, list(dict.fromkeys(kind for kind, _ in found)), severities))
+    kinds, severities = (list(dict.fromkeys(names)) for names in zip(*found, strict=True))
+    parts = robustness.parts(robustness.grid(found, kinds, severities))
     before, mean, quiet = of(clean, weights), *(robustness.mean(parts[part, None]) for part in _MEANS)
     return [before, mean, quiet, robustness.relative(mean, before)]
 
