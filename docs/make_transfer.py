@@ -37,11 +37,18 @@ def models(figure: str) -> Iterator[tuple[list[str], pd.DataFrame]]:
         yield [f"{task}, {TITLES[own['measure'].iloc[0]]}", backbone, MODES[mode]], own
 
 
+def picture(figure: str, width: int, seen: str) -> str:
+    """Copy a figure to the docs; the line that shows it, with what is seen in words."""
+    shutil.copyfile(RESULTS / "figures" / f"{figure}.png", PAGE.with_name(f"{figure}.png"))
+    return f'<img src="{figure}.png" width="{width}" alt="{seen}">\n\n'
+
+
 def quality() -> str:
-    """Clean and corrupted quality of every model and what is left of it, with intervals."""
+    """The figure; clean and corrupted quality of every model and what is left of it, with intervals."""
     parts = {"clean": ("clean", "score"), "corrupted (mPC)": ("mean", "mpc"), "left (rPC)": ("mean", "rpc")}
     rows = [[*about, *(_between(value_of(own, *part)) for part in parts.values())] for about, own in models("transfer")]
-    return blocks.table(["task", "backbone", "transfer", *parts], rows)
+    seen = "Corrupted against clean quality by task, backbone and mode of transfer, and what is left by group of corruptions"
+    return picture("transfer", 820, seen) + blocks.table(["task", "backbone", "transfer", *parts], rows)
 
 
 def groups() -> str:
@@ -67,14 +74,15 @@ def hardened() -> str:
 
 
 def prime() -> str:
-    """Difference that PRIME during the transfer makes, by task and backbone."""
+    """The figure; the difference that PRIME during the transfer makes, by task and backbone."""
     found = {(*about[:2], mode): values(own) for about, own in models("prime") for mode in [own["mode"].iloc[0]]}
     rows = [
         [name, backbone, *_differences(found[name, backbone, "full_prime"], found[name, backbone, "full"])]
         for name, backbone, mode in found
         if mode == "full_prime" and (name, backbone, "full") in found
     ]
-    return blocks.table(["task", "backbone", *_DIFFERENCES], rows)
+    seen = "Quality with and without PRIME during the transfer, by task and backbone"
+    return picture("prime", 720, seen) + blocks.table(["task", "backbone", *_DIFFERENCES], rows)
 
 
 _DIFFERENCES = ["clean", "corrupted (mPC)", "without noise", "left (rPC)"]
@@ -129,5 +137,3 @@ PARTS = {part.__name__: part for part in (quality, groups, hardened, prime, made
 
 if __name__ == "__main__":
     PAGE.write_text(blocks.fill(PAGE.read_text(encoding="utf-8"), lambda name: PARTS[name]()), encoding="utf-8")
-    for figure in ("transfer", "prime"):
-        shutil.copyfile(RESULTS / "figures" / f"{figure}.png", ROOT / "docs" / f"{figure}.png")
