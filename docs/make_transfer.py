@@ -47,7 +47,7 @@ def quality() -> str:
     """The figure; clean and corrupted quality of every model and what is left of it, with intervals."""
     parts = {"clean": ("clean", "score"), "corrupted (mPC)": ("mean", "mpc"), "left (rPC)": ("mean", "rpc")}
     rows = [[*about, *(_between(value_of(own, *part)) for part in parts.values())] for about, own in models("transfer")]
-    seen = "Corrupted against clean quality by task, backbone and mode of transfer, and what is left by group of corruptions"
+    seen = "Corrupted against clean quality by task, backbone and mode of transfer, and what is left by group"
     return picture("transfer", 820, seen) + blocks.table(["task", "backbone", "transfer", *parts], rows)
 
 
