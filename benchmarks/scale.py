@@ -1,14 +1,16 @@
 """`make bench`: what sheets of 50, 200 and 1,000 models cost before the first job runs.
 
-Writes sheets into a copy of the tree, dry-runs every figure of the paper's configuration and figure 5 alone, and prints
-jobs, inputs, seconds and memory. The models are those of the universality study under more seeds; with `--one-group`
-all beyond the shipped ones are of one data set and eps, so that each is compared with all above it. Promised limits for
-1,000 models, all figures: 60 seconds and 1,500 MB on one core, and as many jobs per model as with 200.
+Dry-runs the grid of the transfer study as shipped. Then writes sheets into a copy of the tree, dry-runs every figure of
+the paper's configuration and figure 5 alone. Prints jobs, inputs, seconds and memory. The models are those of the
+universality study under more seeds; with `--one-group` all beyond the shipped ones are of one data set and eps, so that
+each is compared with all above it. Promised limits for 1,000 models, all figures: 60 seconds and 1,500 MB on one core,
+and as many jobs per model as with 200.
 """
 
 import csv
 import re
 import tempfile
+from argparse import Namespace
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -20,31 +22,56 @@ import workflow
 SHEET = Path("config") / "models" / "universality.tsv"
 COLUMNS = ["models", "dry run of", "jobs", "inputs", "seconds of one core", "MB"]
 ASKED = {"all figures": [], "figure 5": ["results/figures/fig5.pdf"]}
+TRANSFER = ["results/figures/transfer.pdf", "results/figures/prime.pdf"]
 
 Row = dict[str, str]
 
 
 def main() -> None:
     parser = record.arguments(__doc__)
-    parser.add_argument("--models", type=int, nargs="+", default=[50, 200, 1000])
+    parser.add_argument("--models", type=int, nargs="*", default=[50, 200, 1000], help="none: the transfer study only")
     parser.add_argument("--one-group", action="store_true", help="all new models of one data set and eps")
     options = parser.parse_args()
-    found = {}
     with tempfile.TemporaryDirectory() as folder:
         tree = workflow.copy_tree(Path(folder) / "mettle")
-        for size in options.models:
-            groups = write_sheet(tree / SHEET, size, options.one_group)
-            print(f"{size} models, by number in a group of one data set and eps: {groups}", flush=True)
-            for what, targets in ASKED.items():
-                run = workflow.timed(["snakemake", "--profile", "slurm", "-n", *targets], tree)
-                found[size, what] = run, jobs_by_rule(run.output)
-                print(f"  {what}: {', '.join(f'{n} {rule}' for rule, n in found[size, what][1].items())}", flush=True)
+        if not options.one_group:
+            transfer_study(tree, options)
+        if options.models:
+            sheets(tree, options)
+
+
+def transfer_study(tree: Path, options: Namespace) -> None:
+    """Table of the whole grid of the transfer study: training, conversion and every cell of evaluation."""
+    with record.table("scale_transfer", COLUMNS, options, packages=["snakemake"]) as add:
+        run = dry(tree, TRANSFER)
+        models = jobs_by_rule(run.output)["robustness"]
+        add(str(models), "figures `transfer` and `prime`", *cells(run))
+
+
+def sheets(tree: Path, options: Namespace) -> None:
+    """Table of sheets of several sizes."""
+    found = {}
+    for size in options.models:
+        groups = write_sheet(tree / SHEET, size, options.one_group)
+        print(f"{size} models, by number in a group of one data set and eps: {groups}", flush=True)
+        for what, targets in ASKED.items():
+            run = found[size, what] = dry(tree, targets)
+            told = (f"{n} {rule}" for rule, n in jobs_by_rule(run.output).items())
+            print(f"  {what}: {', '.join(told)}", flush=True)
     name = "scale_one_group" if options.one_group else "scale"
     with record.table(name, COLUMNS, options, packages=["snakemake"]) as add:
-        for (size, what), (run, jobs) in found.items():
-            counts = f"{sum(jobs.values()):,}", f"{inputs(run.output):,}"
-            add(f"{size:,}", what, *counts, f"{run.cpu:.1f}", f"{run.megabytes:,.0f}")
-    grown(options.models, {size: sum(found[size, "all figures"][1].values()) for size in options.models})
+        for (size, what), run in found.items():
+            add(f"{size:,}", what, *cells(run))
+    grown(options.models, {size: workflow.jobs(found[size, "all figures"].output) for size in options.models})
+
+
+def dry(tree: Path, targets: list[str]) -> workflow.Run:
+    return workflow.timed(["snakemake", "--profile", "slurm", "-n", "--", *targets], tree)
+
+
+def cells(run: workflow.Run) -> tuple[str, str, str, str]:
+    """Jobs, inputs, seconds of one core and MB."""
+    return f"{workflow.jobs(run.output):,}", f"{inputs(run.output):,}", f"{run.cpu:.1f}", f"{run.megabytes:,.0f}"
 
 
 def write_sheet(path: Path, size: int, one_group: bool) -> dict[int, int]:

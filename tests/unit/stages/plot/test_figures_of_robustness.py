@@ -143,6 +143,24 @@ def test_a_mode_that_is_missing_for_a_backbone_leaves_a_gap(tmp_path, drawn):
     drawn(transfer, part[part["task"] == "segmentation"])
 
 
+def test_a_task_shows_only_its_own_backbones(tmp_path, drawn):
+    whole = made("prime", tmp_path)
+    figure = drawn(prime, whole[~((whole["task"] == "detection") & (whole["backbone"] == "AugMix"))])
+    shown = {axis.get_title(loc="left").split(",")[0]: len(axis.get_yticks()) for axis in figure.axes[::3]}
+    assert shown["detection"] == shown["segmentation"] - 1 > 0
+
+
+def test_axes_end_where_the_data_do_and_lines_of_equal_ratio_are_named(tmp_path, drawn):
+    whole = made("transfer", tmp_path)
+    axis = drawn(transfer, whole).axes[0]
+    own = whole[whole["task"] == whole["task"].iloc[0]].query("corruption == 'mean' and statistic == 'mpc'")
+    highest = own["hi"].astype(float).max()
+    assert highest < axis.get_ylim()[1] < 1.3 * highest
+    left, top = axis.get_xlim()[0], axis.get_ylim()[1]
+    inside = [f"{share:.0%}" for share in (0.25, 0.5, 0.75, 1) if left * share < top]
+    assert [text.get_text() for text in axis.texts] == inside and inside
+
+
 def test_detectors_are_scored_by_their_masks_on_request(tmp_path, drawn):
     cells, about = scores(MODES["transfer"], ("detection",))
     masks = [row | {"measure": "mask_ap", "value": row["value"] / 2, "lo": None, "hi": None} for row in cells]

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mettle import tables
 from mettle.plan.corrupted import CLEAN
 from mettle.tasks import scores
 from mettle.tasks.scores import robustness
-from mettle.tasks.scores.robustness import ALL_OF_THEM, Grid, Reference
+from mettle.tasks.scores.robustness import ALL_OF_THEM, Cell, Grid, Reference
 
 Row = dict[str, Any]
 
@@ -43,13 +44,8 @@ def summarise(
     ValueError
         If a condition is missing, or conditions are of different images.
     """
-    answers = tables.concat(cells, tables.CORRUPT[task])
-    keys = {key: answers[key].iloc[0] for key in ("dataset", "split", "model")} | {"task": task}
-    by_condition = dict(list(answers.groupby(["corruption", "severity"], sort=False)))
-    clean = by_condition.pop((CLEAN, 0))
-    for (kind, severity), part in by_condition.items():
-        if part["id"].tolist() != clean["id"].tolist():
-            raise ValueError(f"answers to {kind} at severity {severity} are of other images than those to clean ones")
+    clean, by_condition = conditions(cells, task)
+    keys = {key: clean[key].iloc[0] for key in ("dataset", "split", "model")} | {"task": task}
     weights = scores.samples(len(clean), draws, np.random.default_rng(seed))
     rows = []
     for score in scores.SCORES[task].values():
@@ -63,6 +59,17 @@ def summarise(
             about = {"corruption": kind, "severity": severity, "measure": score.measure, "statistic": statistic}
             rows.append(keys | about | scores.result(value, len(clean), score.undefined))
     return rows
+
+
+def conditions(cells: Sequence[str | Path], task: str) -> tuple[pd.DataFrame, dict[Cell, pd.DataFrame]]:
+    """Answers to clean images, and to the same ones under each condition; parameters and errors as of `summarise`."""
+    answers = tables.concat(cells, tables.CORRUPT[task])
+    found = dict(list(answers.groupby(["corruption", "severity"], sort=False)))
+    clean = found.pop((CLEAN, 0))
+    for (kind, severity), part in found.items():
+        if part["id"].tolist() != clean["id"].tolist():
+            raise ValueError(f"answers to {kind} at severity {severity} are of other images than those to clean ones")
+    return clean, found
 
 
 Value = tuple[tuple[str, int | None, str], np.ndarray]

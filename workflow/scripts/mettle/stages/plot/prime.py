@@ -3,7 +3,6 @@
 After Yamada & Otani 2022 (arXiv:2204.03934); PRIME is by Modas, Rade et al. 2022 (arXiv:2112.13547).
 """
 
-import numpy as np
 import pandas as pd
 from matplotlib import pyplot
 from matplotlib.axes import Axes
@@ -17,29 +16,31 @@ _LOOKS = {"full": (DISAGREE, "o", "without PRIME"), "full_prime": (AGREE, "s", "
 _PARTS = {("clean", "score"): "clean", ("mean", "mpc"): "corrupted", ("without_noise", "mpc"): "without noise"}
 
 
+_APART = 0.13  # of the distance of two backbones: of the two intervals of one from its middle
+
+
 def draw(table: pd.DataFrame) -> Figure:
     """A row per task and a column for clean images, all corruptions, and those that are no noise; backbones are lines.
 
-    A line joins what was transferred with and without PRIME; bars are 95 % intervals over images.
+    Bars are 95 % intervals over images.
 
     Parameters
     ----------
     table : rows of table `prime`
     """
-    tasks = list(dict.fromkeys(table["task"]))
-    backbones = list(dict.fromkeys(table["backbone"]))
+    tasks = dict(list(table.groupby("task", sort=False)))
+    backbones = {task: list(dict.fromkeys(own["backbone"])) for task, own in tasks.items()}
+    heights = [0.6 + 0.22 * len(names) for names in backbones.values()]
     with style():
-        size = (PAGE, len(tasks) * (0.5 + 0.22 * len(backbones)) + 0.4)
-        figure, axes = pyplot.subplots(len(tasks), len(_PARTS), figsize=size, squeeze=False, sharey=True)
-        for row, task in zip(axes, tasks, strict=True):
-            own = table[table["task"] == task]
+        shape = {"figsize": (PAGE, sum(heights) + 0.3), "height_ratios": heights}
+        figure, axes = pyplot.subplots(len(tasks), len(_PARTS), squeeze=False, sharey="row", **shape)
+        for row, (task, own) in zip(axes, tasks.items(), strict=True):
             for axis, (part, title) in zip(row, _PARTS.items(), strict=True):
-                _panel(axis, own, backbones, part)
+                _panel(axis, own, backbones[task], part)
                 axis.set_xlabel(f"{TITLES[own['measure'].iloc[0]]}, {title}")
             row[0].set_title(f"{task}, {', '.join(dict.fromkeys(own['dataset']))}", loc="left")
-        for axis in axes[:, 0]:
-            axis.set_yticks(range(len(backbones)), backbones)
-            axis.set_ylim(len(backbones) - 0.5, -0.5)
+            row[0].set_yticks(range(len(backbones[task])), backbones[task])
+            row[0].set_ylim(len(backbones[task]) - 0.5, -0.5)
         handles = [Line2D([], [], color=c, marker=m, ls="", ms=4, label=text) for c, m, text in _LOOKS.values()]
         figure.legend(handles=handles, ncols=2, loc="outside lower center", frameon=False)
         footnote(figure, table)
@@ -48,13 +49,10 @@ def draw(table: pd.DataFrame) -> Figure:
 
 def _panel(axis: Axes, table: pd.DataFrame, backbones: list[str], part: tuple[str, str]) -> None:
     for line, backbone in enumerate(backbones):
-        ends = []
-        for mode, (colour, mark, _) in _LOOKS.items():
+        for (mode, (colour, mark, _)), shift in zip(_LOOKS.items(), (-_APART, _APART), strict=True):
             rows = table[(table["backbone"] == backbone) & (table["mode"] == mode)]
             value, lo, hi = value_of(rows, *part)
-            ends.append(value)
-            axis.errorbar(value, line, xerr=[[value - lo], [hi - value]], color=colour, marker=mark, ms=4, lw=0.8)
-        if np.isfinite(ends).all():
-            axis.plot(ends, [line] * 2, color=".7", lw=2, zorder=0, solid_capstyle="butt")
+            bars = [[value - lo], [hi - value]]
+            axis.errorbar(value, line + shift, xerr=bars, color=colour, marker=mark, ms=4, lw=0.8)
     axis.grid(False, axis="y")
     share_axis(axis, "x")

@@ -53,15 +53,23 @@ def _against_clean(axis: Axes, table: pd.DataFrame, colours: dict[str, str], mar
             x, y, xerr=bars[0], yerr=bars[1], color=colours[backbone], marker=marks[mode], ms=4, lw=0.7, mfc="none"
         )
     name = TITLES[table["measure"].iloc[0]]
-    low, high = axis.get_xlim()
-    for share in (0.25, 0.5, 0.75, 1):
-        axis.plot([0, 1], [0, share], color=".8", lw=0.5, zorder=0)
-        if low < high * share:
-            axis.annotate(f"{share:.0%}", (high, high * share), color=".6", fontsize=5, ha="right", va="bottom")
-    axis.set(xlim=(low, high), xlabel=f"clean {name}", ylabel=f"{name} under corruptions (mPC)")
-    axis.set_ylim(0, None)
+    axis.set(xlabel=f"clean {name}", ylabel=f"{name} under corruptions (mPC)")
+    axis.set(xlim=axis.get_xlim(), ylim=(0, axis.get_ylim()[1]))
+    _ratios(axis)
     share_axis(axis, "x")
     share_axis(axis)
+
+
+def _ratios(axis: Axes) -> None:
+    """Lines of equal ratio, named where they leave the axes."""
+    (left, right), top = axis.get_xlim(), axis.get_ylim()[1]
+    look = {"color": ".5", "fontsize": 5, "textcoords": "offset points", "annotation_clip": False}
+    for share in (0.25, 0.5, 0.75, 1):
+        axis.plot([0, 1], [0, share], color=".8", lw=0.5, zorder=0, scalex=False, scaley=False)
+        if right * share <= top:
+            axis.annotate(f"{share:.0%}", (right, right * share), (1, 0), ha="left", va="center", **look)
+        elif left * share < top:
+            axis.annotate(f"{share:.0%}", (top / share, top), (-3, -2), ha="right", va="top", **look)
 
 
 def _by_group(axis: Axes, table: pd.DataFrame, colours: dict[str, str], marks: dict[str, str]) -> None:
@@ -73,7 +81,7 @@ def _by_group(axis: Axes, table: pd.DataFrame, colours: dict[str, str], marks: d
             value, lo, hi = value_of(rows, part, "rpc")
             look = {"color": colours[backbone], "marker": marks[mode], "ms": 2.5, "lw": 0.7, "mfc": "none"}
             axis.errorbar(place + shift, value, yerr=[[value - lo], [hi - value]], **look)
-    axis.set_xticks(range(len(parts)), [_PARTS[part] for part in parts])
+    axis.set_xticks(range(len(parts)), [_PARTS[part] for part in parts], fontsize=6)
     axis.grid(False, axis="x")
     for border in np.arange(len(parts) - 1) + 0.5:
         axis.axvline(border, color=".9", lw=0.6)
