@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from dense_trainings import RECIPE, recipe
-from mettle.stages.transfer.augment import segmentation
+from mettle.stages.transfer.maps import segmentation
 
 from mettle.data.loading import seeded
 
