@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from dense_trainings import RECIPE, recipe
-from mettle.stages.transfer.maps import segmentation
 
 from mettle.data.loading import seeded
+from mettle.stages.transfer.maps import segmentation
 
 
 def changed(image, labels, seed=0, size=32, scale=(64, 64), ignore=None, **augment):
