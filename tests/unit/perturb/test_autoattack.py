@@ -1,6 +1,7 @@
 """AutoAttack: its composition, and image by image the same answers as the authors' implementation."""
 
 import itertools
+import math
 import types
 
 import numpy as np
@@ -79,7 +80,9 @@ def test_image_by_image_the_same_as_pyautoattack(record_property):
     differ = ours != theirs
     record_property("differ", int(differ.sum()))
     assert (differ.view(3, -1).float().mean(1) <= 0.01).all()
-    assert ours.sum() <= theirs.sum(), "where they differ, ours is weaker on average"
+    # Both draw: images that one of them alone fools fall to either like coins, within two standard deviations.
+    weaker = int(ours.sum() - theirs.sum())
+    assert weaker <= 2 * math.sqrt(int(differ.sum())), "where they differ, ours is weaker more often than by chance"
 
 
 def small_net(classes=10):
