@@ -115,7 +115,7 @@ def test_what_is_no_sheet_is_told(tmp_path, weights, capsys):
 
 def test_the_shipped_sheets_need_no_change():
     sheets = [ROOT / "config" / "datasets.tsv", *sorted((ROOT / "config" / "models").glob("*.tsv"))]
-    assert len(sheets) == 15
+    assert ROOT / "config" / "models" / "demo.tsv" in sheets
     for sheet in sheets:
         before = sheet.read_bytes()
         assert schema.load("datasets" if sheet == sheets[0] else "models")["properties"]["sha256"]

@@ -17,7 +17,7 @@ from mettle.units import eps_text
 Row = dict[str, Any]
 
 # Names with another meaning: rows of means and of clean images in tables, folders of unfinished jobs.
-_TAKEN = {"all", "natural", "attack", "corrupt", "cross", "download", "drift", "effectiveness", "invert"}
+_TAKEN = {"all", "natural", "activations", "attack", "corrupt", "cross", "download", "drift", "effectiveness", "invert"}
 CLASSIFICATION = "classification"  # the task of models whose recipe names none
 FEATURES = "features"  # the task of networks without a head
 PLAIN = (CLASSIFICATION, FEATURES)  # tasks whose models take images of one size, as classifiers do
