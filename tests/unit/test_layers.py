@@ -27,6 +27,7 @@ PRIMITIVES = [
     "flow",
     "data",
     "models",
+    "distributed",
     "perturb",
     "augment",
     "tasks",

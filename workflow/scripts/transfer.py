@@ -3,7 +3,7 @@
 from mettle import flow, schema
 from mettle.stages.transfer import transfer
 
-# The time between two writes of the state is read here and is no param: it changes no result.
+# Devices are read here and are no params: another number of them is no reason to train again.
 with flow.job(snakemake) as job:
     transfer(
         snakemake.params.model,
@@ -15,5 +15,5 @@ with flow.job(snakemake) as job:
         snakemake.params.resume,
         job,
         base=snakemake.input.get("base", []),
-        checkpoint_seconds=schema.check(snakemake.config, "config", "configuration")["train"]["checkpoint_seconds"],
+        fabric=schema.check(snakemake.config, "config", "configuration")["train"],
     )

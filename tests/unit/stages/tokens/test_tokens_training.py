@@ -1,13 +1,16 @@
 """Training of robustness tokens: what it raises, what it leaves alone, and that it resumes to the same tokens."""
 
+from pathlib import Path
+
 import pytest
 import torch
-from token_trainings import STRONG, Job, recipe, row, train
+from token_trainings import STRONG, Job, recipe, result, row, train
 
 from mettle import models
 from mettle.models.features import Features
 from mettle.perturb.features import LIKENESS
 from mettle.stages.tokens.training import rate_at
+from processes import finished, started
 
 
 def test_similarity_under_attack_rises_while_that_on_clean_images_stays_high(some_digits, trained):
@@ -95,3 +98,23 @@ def test_a_loss_that_is_not_finite_ends_the_training(some_digits, trained):
         ValueError, match=r"^tokens of hard: the loss is nan at step \d: lower optimizer\.lr \(1e\+30\) of rec"
     ):
         train(some_digits, trained, "lost", optimizer={"lr": 1e30, "name": "sgd"}, init_std=1e30)
+
+
+@pytest.mark.parametrize("through", ["base", "self"])
+def test_two_processes_learn_the_tokens_of_one(some_digits, trained, tmp_path, through):
+    # Batches of 8 are two parts of 4; each image has its own draws, wherever it is.
+    attack = {"norm": "linf", "eps": "8/255", "steps": 2, "through": through}
+    expected, table = train(some_digits, trained, f"one_{through}", attack=attack)
+    code = f"""
+    from pathlib import Path
+    from token_trainings import train
+
+    fabric = {{"accelerator": "cpu", "devices": 2}}
+    train({str(some_digits)!r}, Path({str(trained)!r}), "two_{through}", fabric=fabric, attack={attack})
+    """
+    finished(started(tmp_path, code, Path(__file__).parent))
+    found, again = result(trained.parents[1] / f"two_{through}" / "weights.safetensors")
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-3)
+    assert again["n"].tolist() == table["n"].tolist()
+    for column in ("invariance", "adversarial", "plain", "image_mse"):
+        assert again[column].tolist() == pytest.approx(table[column].tolist(), abs=1e-4)

@@ -28,7 +28,7 @@ class Job:
 
     def __init__(self, at=None, what=None):
         self.seed, self.threads, self.provenance = 0, 1, {"rule": "tokens", "revision": 1}
-        self.waited, self.needs_cuda = False, False
+        self.waited, self.needs_cuda, self.tasks, self.gpus = False, False, 1, 0
         self.said, self.at, self.what, self.steps = [], at, what, 0
 
     def say(self, text):
@@ -42,12 +42,17 @@ class Job:
             yield item
 
 
-def train(store, base, folder, job=None, told=None, **other):
+def train(store, base, folder, job=None, told=None, fabric=(), **other):
     """The tokens and the table of a training."""
     told = told or row()
     weights = base.parents[1] / folder / "weights.safetensors"
     weights.parent.mkdir(exist_ok=True)
     places = weights, weights.parent / "steps.parquet", weights.parent / "resume"
-    harden(told, recipe(**other), store, base, *places, job or Job(), checkpoint_seconds=0)
+    harden(told, recipe(**other), store, base, *places, job or Job(), fabric={"checkpoint_seconds": 0} | dict(fabric))
+    return result(weights)
+
+
+def result(weights):
+    """The tokens and the table beside them."""
     state, _ = models.weights.read(weights)
     return state["tokens"], tables.read(weights.parent / "steps.parquet", tables.TOKENS_STEPS)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from mettle.distributed import portion
 from mettle.stages.train.mixing import _box, mix
-from mettle.stages.train.parallel import portion
 
 OFF = {"mixup": 0.0, "cutmix": 0.0, "mix_probability": 1.0}
 MIXUP, CUTMIX = OFF | {"mixup": 0.8}, OFF | {"cutmix": 1.0}

@@ -6,8 +6,6 @@ Each has all weights (`ddp`), or a share of them (`fsdp`).
 import json
 import os
 import signal
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,18 +15,16 @@ import pytest
 import torch
 from trainings import ADVERSARIAL, ATTACK, SGD, Job, differing, outputs, recipe, result, row, run, train
 
-from imports import SCRIPTS
 from mettle import models
 from mettle.data.store import Store
-from mettle.stages.train import loop, sharded
-from mettle.stages.train.parallel import ProcessGroup, launch, portion
-from mettle.stages.train.training import Training
-from waits import FAR, until_alive
+from mettle.distributed import ProcessGroup, portion, sharded
+from mettle.distributed.launch import launch
+from mettle.stages.train import loop
+from processes import finished, started
+from waits import until_alive
 
-# A process of its own, since forked ones must not inherit what other tests have left behind.
 SCRIPT = """
-import json, sys
-sys.path[:0] = {paths!r}
+import json
 import time
 from pathlib import Path
 from trainings import Checkpoint, Job, killed, models, row, train
@@ -70,33 +66,13 @@ PLAIN = models.Architecture(Plain, "convolution", "none")
 
 def launched(folder, stores, options, devices=2, delay=0, **other):
     """A process that trains a model in two processes."""
-    return started(folder, stores, [(options, other, [*map(str, outputs(folder))], "ddp", None)], devices, delay)
+    return training_all(folder, stores, [(options, other, [*map(str, outputs(folder))], "ddp", None)], devices, delay)
 
 
-def started(folder, stores, trainings, devices=2, delay=0):
+def training_all(folder, stores, trainings, devices=2, delay=0):
     """A process that trains one model after the other."""
-    script = folder / "script.py"
-    script.parent.mkdir(parents=True, exist_ok=True)
-    fields = {
-        "paths": [str(Path(__file__).parent), str(Path(__file__).parents[3]), str(SCRIPTS)],
-        "trainings": json.dumps(trainings),
-        "stores": [*map(str, stores)],
-    }
-    script.write_text(textwrap.dedent(SCRIPT).format(devices=devices, delay=delay, **fields))
-    # As inside an allocation of Slurm, which must not be mistaken for a launcher.
-    here = os.environ | {"SLURM_NTASKS": "1", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "0"}
-    return subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=here
-    )
-
-
-def finished(process, code=0):
-    try:
-        out, error = process.communicate(timeout=FAR)
-    finally:
-        process.kill()
-    assert process.returncode == code, error
-    return out, error
+    fields = {"trainings": json.dumps(trainings), "stores": [*map(str, stores)], "devices": devices, "delay": delay}
+    return started(folder, textwrap.dedent(SCRIPT).format(**fields), Path(__file__).parent)
 
 
 def together(folder, stores, options, **other):
@@ -168,12 +144,10 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
 def test_a_signal_that_comes_while_the_state_is_written_ends_no_process_alone():
     checkpoint = SimpleNamespace(asked_to_end=False, due=lambda: True)
     checkpoint.save = lambda state: setattr(checkpoint, "asked_to_end", True)  # as its handler does
-    group = SimpleNamespace(any=lambda *flags: flags, sums=lambda *values: values)
-    run = SimpleNamespace(group=group, state=dict)
-    Training._keep(run, checkpoint)
+    ProcessGroup().keep(checkpoint, dict)
     assert checkpoint.asked_to_end, "nor is it forgotten"
     with pytest.raises(SystemExit, match=r"^stopped by a signal: the state is saved"):
-        Training._keep(run, checkpoint)
+        ProcessGroup().keep(checkpoint, dict)
 
 
 @pytest.mark.parametrize(("policy", "expected"), [("sync", 1.0), ("local", 4.0), ("average", 2.0)])
@@ -225,7 +199,7 @@ def shards(tmp_path_factory, stores):
     for what, name, strategy, at in trainings:
         about, other = IN_SHARDS[what]
         ready.append((recipe(**ADVERSARIAL | other), about, [*map(str, outputs(folder / name))], strategy, at))
-    return folder, finished(started(folder, stores, ready))[0]
+    return folder, finished(training_all(folder, stores, ready))[0]
 
 
 @pytest.mark.parametrize("name", IN_SHARDS)
@@ -337,16 +311,16 @@ def test_a_share_without_images_is_refused():
 def test_one_process_on_a_device_of_choice_needs_no_other(monkeypatch):
     seen = []
     options = {"accelerator": "cpu", "devices": 1, "strategy": "ddp"}
-    launch(lambda group: seen.append((group.size, group.policy(models.policy(1)).device.type, os.getpid())), options)
+    launch(lambda group: seen.append((group.size, group.policy(Job(), "fp32")[0].device.type, os.getpid())), options)
     assert seen == [(1, "cpu", os.getpid())]
 
 
-def test_alone_a_crew_does_nothing():
+def test_alone_a_group_does_nothing():
     group, net = ProcessGroup(), torch.nn.Linear(2, 2)
     values = torch.rand(3)
     assert group.sum(values) is values
     assert group.sums(1.0, 2.5) == [1.0, 2.5]
     assert group.any(True, False) == [True, False]
-    group.add_gradients(net)
+    group.add_gradients(net.parameters())
     assert net.weight.grad is None
     assert group.first

@@ -6,7 +6,7 @@ import socket
 import pytest
 from trainings import ADVERSARIAL, SGD, Job, differing, outputs, recipe, result, row, train
 
-from mettle.stages.train.slurm import run
+from mettle.distributed.slurm import run
 
 # Runs its command as many times as there are tasks, each with the variables that Slurm gives it.
 SRUN = """
@@ -72,7 +72,7 @@ def test_a_task_that_fails_is_said_with_its_traceback_in_the_log(slurm, stores, 
 def test_tasks_need_slurm_and_spread_evenly(tmp_path, monkeypatch):
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with pytest.raises(ValueError, match=r"^2 tasks need Slurm: take `tasks` of rule train out of the profile$"):
-        run({}, Logged(tmp_path / "log"))
+        run("here:work", {}, Logged(tmp_path / "log"))
     monkeypatch.setenv("SLURM_JOB_ID", "7")
     with pytest.raises(ValueError, match=r"^3 tasks do not spread evenly over 2 nodes: change the profile$"):
-        run({}, Logged(tmp_path / "log", tasks=3, nodes=2))
+        run("here:work", {}, Logged(tmp_path / "log", tasks=3, nodes=2))

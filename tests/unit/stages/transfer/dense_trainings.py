@@ -1,4 +1,4 @@
-"""Small trainings of segmentation: stores, bases, recipes, jobs, and what comes out."""
+"""Small trainings of segmentation and detection: stores, bases, recipes, jobs, and what comes out."""
 
 import pandas as pd
 import torch
@@ -21,6 +21,12 @@ RECIPE = {
     "input": {"size": 32, **NORM},
     "upernet": {"channels": 8, "pool_scales": [1, 2], "auxiliary_channels": 8},
 }
+HEAD = {
+    **{"channels": 8, "norm": "bn", "levels": 3, "anchor_scales": [4], "anchor_ratios": [1], "anchor_samples": 16},
+    **{"candidates": [30, 30], "proposals": 12, "rois": 8, "finest_scale": 14, "sampling_ratio": 1, "box_size": 3},
+    **{"box_width": 16, "class_agnostic": True, "mask_size": 4, "mask_convs": 0},
+}
+DETECTION = {"task": "detection", "backbone": {"strides": [4, 8, 16]}, "mask_rcnn": HEAD}
 ARCH = "resnet10t_half"
 
 
@@ -43,6 +49,10 @@ def recipe(**other):
     return schema.check(RECIPE | other, "recipe", "here")
 
 
+def detection(**other):
+    return recipe(**DETECTION | other, upernet={})
+
+
 def row(seed=0, **other):
     found = {"model": f"upernet-tiny-s{seed}", "dataset": "streets", "arch": ARCH, "recipe": "tiny", "seed": seed}
     found |= {"threat": "none", "eps": 0.0, "classes": 10, "map_classes": 11, "ignore": None, "transfer": "full"}
@@ -54,7 +64,7 @@ class Job:
 
     def __init__(self, at=None, what=None, threads=1):
         self.seed, self.threads, self.provenance = 0, threads, {"rule": "transfer"}
-        self.waited, self.needs_cuda = False, False
+        self.waited, self.needs_cuda, self.tasks, self.gpus = False, False, 1, 0
         self.said, self.at, self.what, self.steps = [], at, what, 0
 
     def say(self, text):
@@ -73,9 +83,9 @@ def outputs(folder):
     return folder / "weights.safetensors", folder / "epochs.parquet", folder / "resume"
 
 
-def run(folder, stores, options, seed=0, job=None, start=(), **cells):
-    job = job or Job()
-    transfer(row(seed, **cells), options, *stores, *outputs(folder), job, base=start, checkpoint_seconds=0)
+def run(folder, stores, options, seed=0, job=None, start=(), fabric=(), **cells):
+    job, fabric = job or Job(), {"checkpoint_seconds": 0} | dict(fabric)
+    transfer(row(seed, **cells), options, *stores, *outputs(folder), job, base=start, fabric=fabric)
     return result(folder), job
 
 

@@ -62,7 +62,8 @@ def row(model="mine", **other):
 def run(start, stores, options, name, job=None, **cells):
     folder = start.parents[1] / name
     folder.mkdir(exist_ok=True)
-    transfer(row(name, **cells), options, *stores, *outputs(folder), job or Job(), base=[start], checkpoint_seconds=0)
+    fabric = {"checkpoint_seconds": 0}
+    transfer(row(name, **cells), options, *stores, *outputs(folder), job or Job(), base=[start], fabric=fabric)
     weights, epochs, _ = outputs(folder)
     return models.load(weights)[0].state_dict(), tables.read(epochs, tables.TRANSFER_EPOCHS)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from dense_trainings import SMALL, Job, equal, outputs, recipe, run, training
+from dense_trainings import HEAD, SMALL, Job, detection, equal, outputs, run, training
 
 from mettle import models, tables
 from mettle.data import streets, write
@@ -18,17 +18,7 @@ from mettle.data.targets import Expected
 from mettle.models.checkpoint import Checkpoint
 from mettle.stages.transfer.kinds import KINDS
 
-HEAD = {
-    **{"channels": 8, "norm": "bn", "levels": 3, "anchor_scales": [4], "anchor_ratios": [1], "anchor_samples": 16},
-    **{"candidates": [30, 30], "proposals": 12, "rois": 8, "finest_scale": 14, "sampling_ratio": 1, "box_size": 3},
-    **{"box_width": 16, "class_agnostic": True, "mask_size": 4, "mask_convs": 0},
-}
-DETECTION = {"task": "detection", "backbone": {"strides": [4, 8, 16]}, "mask_rcnn": HEAD}
 EACH = {"validation": {"every": 1}}
-
-
-def detection(**other):
-    return recipe(**DETECTION | other, upernet={})
 
 
 def written(folder, items):

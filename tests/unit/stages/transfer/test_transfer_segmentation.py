@@ -15,6 +15,7 @@ from mettle import models
 from mettle.data import streets
 from mettle.data.loading import batches
 from mettle.data.store import Store
+from mettle.distributed import ProcessGroup
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.weights import read
 from mettle.stages.transfer import transfer
@@ -50,7 +51,7 @@ def test_the_score_is_that_of_the_weights(trained, streets_stores):
         answers = SEGMENTATION.answers(model(images), SEGMENTATION.targets(test, np.arange(5)))
     value = SEGMENTATION.score.value(pd.DataFrame({key: list(found.numpy()) for key, found in answers.items()}))
     assert frame["score"].iloc[-1] == pytest.approx(value, abs=1e-6)
-    assert score(model, SEGMENTATION, test, 2, models.policy(1), job) == pytest.approx(value, abs=1e-6)
+    assert score(model, SEGMENTATION, test, 2, models.policy(1), job, ProcessGroup()) == pytest.approx(value, abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_result_and_another_another(tmp_path, streets_stores, trained):

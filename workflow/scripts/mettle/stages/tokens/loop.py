@@ -1,8 +1,10 @@
 """Training of robustness tokens from a recipe: repeatable from its seed, resumable at any step."""
 
 from pathlib import Path
+from typing import Any
 
 from mettle.data.store import Store
+from mettle.distributed import ALONE, ProcessGroup, run
 from mettle.flow import Job
 from mettle.models.checkpoint import Checkpoint
 from mettle.stages.tokens.training import Training
@@ -19,7 +21,7 @@ def harden(
     resume: str | Path,
     job: Job,
     *,
-    checkpoint_seconds: float = 300,
+    fabric: dict[str, Any] | None = None,
 ) -> None:
     """Train robustness tokens and write them, and the table of their training.
 
@@ -33,22 +35,41 @@ def harden(
     resume : folder for the state of an unfinished training; a killed job resumes from it, with the same result as if
         it had not been killed: random numbers depend only on (seed, step, image)
     job : threads, log, provenance
-    checkpoint_seconds : between two writes of the state
+    fabric : the block `train` of the configuration, of which processes and the time between two writes of the state
+        count here
 
     Raises
     ------
     ValueError
         If the network of the base takes no tokens, or features are not finite.
     """
-    run = Training(row, recipe, Store(images), base, job)
-    if job.waited and run.is_done(weights):
-        job.say("the other process has made these tokens")
+    order = {
+        "row": row,
+        "recipe": recipe,
+        "images": str(images),
+        "base": str(base),
+        "weights": str(weights),
+        "steps": str(steps),
+        "resume": str(resume),
+        "waited": job.waited,
+        "options": ALONE | (fabric or {}) | {"strategy": "ddp"},
+    }
+    run(work, order, job)
+
+
+def work(group: ProcessGroup, order: dict[str, Any], job: Job) -> None:
+    """The work of one process of a group in a training; `order` is plain data, as `harden` writes it."""
+    training = Training(order["row"], order["recipe"], Store(order["images"]), order["base"], job, group)
+    if order["waited"] and training.is_done(order["weights"]):
+        training.say("the other process has made these tokens")
         return
-    with Checkpoint(resume, run.fingerprint, checkpoint_seconds) as checkpoint:
+    every = order["options"]["checkpoint_seconds"]
+    with Checkpoint(order["resume"], training.fingerprint, every, writes=group.first) as checkpoint:
         if state := checkpoint.load():
-            run.restore(state)
-            job.say(f"resuming from step {run.step}")
-        job.say(run.policy.sentence(len(run.images), recipe["batch_size"]))
-        run.finish(checkpoint)
-    run.write(Path(weights), steps)
-    checkpoint.remove()
+            training.restore(state)
+            training.say(f"resuming from step {training.step}")
+        training.say(training.policy.sentence(len(training.images), order["recipe"]["batch_size"]))
+        training.finish(checkpoint)
+    if group.first:
+        training.write(Path(order["weights"]), order["steps"])
+        checkpoint.remove()

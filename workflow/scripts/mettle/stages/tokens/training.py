@@ -14,6 +14,7 @@ from mettle import models, tables
 from mettle.data.loading import batches, evaluation_images, shuffled
 from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
+from mettle.distributed import ProcessGroup
 from mettle.flow import Job
 from mettle.models import tokens
 from mettle.models.checkpoint import Checkpoint
@@ -29,12 +30,21 @@ from mettle.typed import ModelRow, TokensOptimizer, TokensRecipe
 class Training:
     """Tokens, optimiser and progress of a training; parameters as those of `harden`."""
 
-    def __init__(self, row: ModelRow, recipe: TokensRecipe, images: Store, base: str | Path, job: Job) -> None:
-        self.row, self.recipe, self.job, self.seed = row, recipe, job, row["seed"]
-        self.policy = models.policy(job.threads, recipe["precision"], job.needs_cuda)
+    def __init__(
+        self,
+        row: ModelRow,
+        recipe: TokensRecipe,
+        images: Store,
+        base: str | Path,
+        job: Job,
+        group: ProcessGroup | None = None,
+    ) -> None:
+        self.row, self.recipe, self.job, self.seed, self.group = row, recipe, job, row["seed"], group or ProcessGroup()
+        self.policy, self.workers = self.group.policy(job, recipe["precision"])
         model, self.base_about = models.load(base)
         self.base_sha256 = sha256_of(base)
         self.images = evaluation_images(images, self.base_about)
+        self.group.part(min(shuffled(len(self.images), recipe["batch_size"], self.seed, 0), key=len))
         model.requires_grad_(False)
         self.tokens = tokens.attach(model.network, self._initial(model.network), recipe["position"])
         self.model = self.policy.place(Features(model)).eval()
@@ -49,16 +59,22 @@ class Training:
         shape = (1, self.recipe["n"], tokens.width_of(network))
         return self.recipe["init_std"] * torch.randn(shape, generator=generator)
 
+    def say(self, text: str) -> None:
+        """One line in the log, from the first process."""
+        if self.group.first:
+            self.job.say(text)
+
     # Steps
 
     def finish(self, checkpoint: Checkpoint) -> None:
         """The remaining steps."""
         left = list(itertools.islice(self._order(), self.step, self.recipe["steps"]))
-        found = batches(self.images, left, self.job.threads - 1)
+        found = batches(self.images, list(map(self.group.part, left)), self.workers)
         text = f"{self.row['model']}, {self.recipe['n']} tokens"
-        for images, _, ids in self.job.progress(found, text, len(left)):
-            self._update(self.policy.move(images), ids)
-            checkpoint.keep(self.state)
+        shown = self.job.progress(found, text, len(left)) if self.group.first else found
+        for (images, _, ids), all_of_it in zip(shown, left, strict=True):
+            self._update(self.policy.move(images), ids, len(all_of_it))
+            self.group.keep(checkpoint, self.state)
 
     def _order(self) -> Iterator[np.ndarray]:
         """Batches without end: every image once, in an order of its own, then again."""
@@ -66,7 +82,8 @@ class Training:
         for epoch in itertools.count():
             yield from shuffled(len(self.images), size, self.seed, epoch)
 
-    def _update(self, images: Tensor, ids: Tensor) -> None:
+    def _update(self, images: Tensor, ids: Tensor, n: int) -> None:
+        """One update on a batch of n images, of which this process has these."""
         recipe, likeness = self.recipe, LIKENESS[self.recipe["attack"]["similarity"]]
         with tokens.without(self.model.model.network), torch.no_grad(), self.policy.autocast():
             clean = self.model(images).float()
@@ -77,17 +94,21 @@ class Training:
             invariance = likeness(self.model(images).float(), clean).mean()
             adversarial = likeness(self.model(attacked).float(), clean).mean()
         loss = -(recipe["invariance"] * invariance + adversarial)
-        if not torch.isfinite(loss):
+        (total,) = self.group.sums(loss.item() * len(images) / n)
+        if not math.isfinite(total):
             raise ValueError(
-                f"tokens of {self.row['model']}: the loss is {loss.item()} at step {self.step}: lower optimizer.lr "
+                f"tokens of {self.row['model']}: the loss is {total} at step {self.step}: lower optimizer.lr "
                 f"({recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}'"
             )
         if self.tokens.numel():
-            loss.backward()
+            (loss * (len(images) / n)).backward()
+            self.group.add_gradients([self.tokens])
             self.optimizer.step()
         with tokens.without(self.model.model.network), torch.no_grad(), self.policy.autocast():
             plain = likeness(self.model(attacked).float(), clean).mean()
-        self._add_row(rate, invariance, adversarial, plain, (attacked - images).square().mean(), len(images))
+        error = (attacked - images).square().mean()
+        means = torch.stack([invariance, adversarial, plain, error]).double() * (len(images) / n)
+        self._add_row(rate, n, *self.group.sums(*means.tolist()))
 
     def _attacked(self, images: Tensor, clean: Tensor, ids: Tensor) -> Tensor:
         """Attacked images, through the network without tokens or with them as they are now."""
@@ -104,14 +125,12 @@ class Training:
             group["lr"] = rate
         return rate
 
-    def _add_row(self, rate: float, *found: Any) -> None:
-        invariance, adversarial, plain, error, n = found
-        entry = {"model": self.row["model"], "step": self.step, "lr": rate}
-        entry |= {"invariance": invariance.item(), "adversarial": adversarial.item(), "plain": plain.item()}
-        self.rows.append(entry | {"image_mse": error.item(), "n": n})
+    def _add_row(self, rate: float, n: int, *means: float) -> None:
+        found = dict(zip(("invariance", "adversarial", "plain", "image_mse"), means, strict=True))
+        self.rows.append({"model": self.row["model"], "step": self.step, "lr": rate} | found | {"n": n})
         self.step += 1
         if self.step % 50 == 0:
-            self.job.say(sentence(self.rows[-50:]))
+            self.say(sentence(self.rows[-50:]))
 
     # Its end, and its state
 

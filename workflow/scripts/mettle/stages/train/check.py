@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from mettle.distributed import portion
 from mettle.models import Classifier
-from mettle.stages.train.parallel import portion
 from mettle.typed import Recipe
 
 

@@ -1,24 +1,22 @@
 """Training from a recipe: standard and adversarial, repeatable from its seed, resumable at any step."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mettle.data.store import Store
+from mettle.distributed import ALONE, ProcessGroup, run
 from mettle.flow import Job
 from mettle.models import optim
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.own import digested
-from mettle.stages.train import slurm
-from mettle.stages.train.parallel import ALONE, ProcessGroup, launch
 from mettle.stages.train.training import Training, about
 from mettle.typed import ModelRow, Recipe
 
 __all__ = ["Training", "about", "train", "work"]
 
 Files = Sequence[str | Path]
-_QUIET = {"loggers": [], "run": "{model}", "images": 0, "checkpoint_seconds": 300}
+_QUIET = {"loggers": [], "run": "{model}", "images": 0}
 
 
 def train(
@@ -75,29 +73,26 @@ def train(
         "logs": str(logs or Path(resume).parent),
         "options": _QUIET | ALONE | (fabric or {}),
     }
-    if job.tasks > 1:
-        slurm.run(order, job)
-    else:
-        launch(partial(work, order=order, job=job), order["options"], job.gpus)
+    run(work, order, job)
 
 
 def work(group: ProcessGroup, order: dict[str, Any], job: Job) -> None:
     """The work of one process of a group in a training; `order` is plain data, as `train` writes it."""
     mixed = Store(order["mixed"][0]) if order["mixed"] else None
     stores = Store(order["train"]), Store(order["test"])
-    run = Training(order["row"], order["recipe"], *stores, job, mixed, order["base"], group)
-    if order["waited"] and run.is_done(order["weights"]):
-        run.say("the other process has made these weights")
+    training = Training(order["row"], order["recipe"], *stores, job, mixed, order["base"], group)
+    if order["waited"] and training.is_done(order["weights"]):
+        training.say("the other process has made these weights")
         return
     every = order["options"]["checkpoint_seconds"]
-    with Checkpoint(order["resume"], run.fingerprint, every, writes=group.first) as checkpoint:
+    with Checkpoint(order["resume"], training.fingerprint, every, writes=group.first) as checkpoint:
         if state := checkpoint.load():
-            run.restore(state)
-            run.say(f"resuming from epoch {run.epoch}, step {run.step}")
-        run.say(run.policy.sentence(sum(map(len, run.images.order(0))), order["recipe"]["batch_size"]))
-        run.say(optim.sentence(order["recipe"], group.size))
-        with run.logged(Path(order["logs"]), order["options"]):
-            while run.epoch < run.epochs:
-                run.one_epoch(checkpoint)
+            training.restore(state)
+            training.say(f"resuming from epoch {training.epoch}, step {training.step}")
+        training.say(training.policy.sentence(sum(map(len, training.images.order(0))), order["recipe"]["batch_size"]))
+        training.say(optim.sentence(order["recipe"], group.size))
+        with training.logged(Path(order["logs"]), order["options"]):
+            while training.epoch < training.epochs:
+                training.one_epoch(checkpoint)
     folder = order["checkpoints"] and Path(order["checkpoints"])
-    run.write(Path(order["weights"]), order["epochs"], folder, checkpoint)
+    training.write(Path(order["weights"]), order["epochs"], folder, checkpoint)

@@ -15,10 +15,11 @@ from mettle import models, tables
 from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
+from mettle.distributed import ProcessGroup, portion
 from mettle.files import atomic
 from mettle.flow import Job
 from mettle.models import optim, transfer
-from mettle.models.checkpoint import STOPPED, Checkpoint
+from mettle.models.checkpoint import Checkpoint
 from mettle.models.loggers import Logger, open_all, run_of
 from mettle.models.weights import read
 from mettle.perturb import Draws
@@ -31,7 +32,6 @@ from mettle.stages.train.ema import Average
 from mettle.stages.train.images import Images
 from mettle.stages.train.losses import Step, named
 from mettle.stages.train.mixing import mix
-from mettle.stages.train.parallel import ProcessGroup, portion
 from mettle.stages.train.record import Record, scalars, sentence
 from mettle.stages.train.schedules import eps_at
 from mettle.stages.train.start import start
@@ -64,11 +64,10 @@ class Training:
     ) -> None:
         self.row, self.recipe, self.job, self.seed, self.group = row, recipe, job, row["seed"], group or ProcessGroup()
         self.epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
-        threads = max(1, job.threads // self.group.size)
-        policy, self.workers = models.policy(threads, recipe["precision"], job.needs_cuda), threads - 1
+        policy, self.workers = self.group.policy(job, recipe["precision"])
         self.transfer = row.get("transfer", "full")
         model, self.report = start(row, recipe, base, self.say)
-        self.policy = self.group.suited(model, self.group.policy(policy))
+        self.policy = self.group.suited(model, policy)
         self.loss = named(recipe["loss"], row.get("loss_code", {}))
         with of_recipe(row["recipe"]):
             self.group.check(recipe, self.transfer)
@@ -125,9 +124,9 @@ class Training:
             self._update([values.split(lengths) for values in batch], len(all_of_it))
             since, before = time.monotonic(), since
             self.record.add(seconds=since - before)
-            self._keep(checkpoint)
+            self.group.keep(checkpoint, self.state)
         self._close_epoch(checkpoint)
-        self._keep(checkpoint, self.epoch < self.epochs)
+        self.group.keep(checkpoint, self.state, self.epoch < self.epochs)
 
     def _parts(self, batch: np.ndarray) -> list[np.ndarray]:
         """The portion of this process in each of the parts in which a batch is processed."""
@@ -146,7 +145,7 @@ class Training:
                 f"training loss of {self.row['model']} is {loss / n} at epoch {self.epoch}, step {self.step}: "
                 f"lower optimizer.lr ({self.recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}', or clip_norm"
             )
-        self.group.add_gradients(self.model)
+        self.group.add_gradients(self.model.parameters())
         optim.clip(self.model, self.recipe)
         self.optimizer.step()
         if self.average:
@@ -255,15 +254,6 @@ class Training:
         models.save(path, state, found | self.report | {"epoch": epoch})
 
     # State
-
-    def _keep(self, checkpoint: Checkpoint, always: bool = False) -> None:
-        """Write the state if it is time, in all processes at the same step."""
-        due, asked = self.group.any(always or checkpoint.due(), checkpoint.asked_to_end)
-        if due:
-            checkpoint.save(self.state())
-            self.group.sums(0.0)  # no process ends before the state is written: Slurm would end the others
-            if asked:  # not what this process was asked meanwhile: one that ends alone takes the others with it
-                raise SystemExit(STOPPED)
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on."""

@@ -10,11 +10,11 @@ from torch import nn
 
 from mettle import models
 from mettle.data.loading import ImageSet, batches, split
+from mettle.distributed import ProcessGroup
 from mettle.models import Policy
 from mettle.perturb import Draws, pgd_last, step_size, untargeted
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.seeds import derive
-from mettle.stages.train.parallel import ProcessGroup
 from mettle.typed import Recipe, TrainingAttack
 
 

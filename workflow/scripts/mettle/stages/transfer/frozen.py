@@ -10,8 +10,8 @@ from torch.utils.data import Dataset
 
 from mettle.data.dense import DenseSet
 from mettle.data.loading import batches, split
-from mettle.flow import Job
 from mettle.models import Policy
+from mettle.perturb.watch import Watch
 
 
 class MapSet(Dataset):
@@ -23,17 +23,17 @@ class MapSet(Dataset):
     model : with `maps`
     policy : device and precision
     batch : images per pass
-    job : progress
+    watch : counts the batches
     """
 
     ready = True
 
-    def __init__(self, images: DenseSet, model: nn.Module, policy: Policy, batch: int, job: Job) -> None:
+    def __init__(self, images: DenseSet, model: nn.Module, policy: Policy, batch: int, watch: Watch) -> None:
         self.images, self.epoch = images, 0
         chosen = split(np.arange(len(images)), batch)
         parts = []
         with torch.no_grad(), policy.autocast():
-            for found, *_ in job.progress(batches(images, chosen), "features", len(chosen)):
+            for found, *_ in watch.progress(batches(images, chosen), "features", len(chosen)):
                 parts.append([maps.float().cpu() for maps in model.maps(policy.move(found))])
         self.maps = [torch.cat(part) for part in zip(*parts, strict=True)]
 

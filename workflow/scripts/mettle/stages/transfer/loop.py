@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mettle.data.store import Store
+from mettle.distributed import ALONE, ProcessGroup, run
 from mettle.flow import Job
 from mettle.models import optim
 from mettle.models.checkpoint import Checkpoint
@@ -25,7 +27,7 @@ def transfer(
     job: Job,
     *,
     base: Files = (),
-    checkpoint_seconds: float = 300,
+    fabric: dict[str, Any] | None = None,
 ) -> None:
     """Train a model of a dense task and write its weights and its table of epochs.
 
@@ -39,24 +41,45 @@ def transfer(
         it had not been killed: random numbers depend only on (seed, epoch, step)
     job : seed, threads, log, provenance
     base : weights to start from
-    checkpoint_seconds : between two writes of the state
+    fabric : the block `train` of the configuration, of which processes and the time between two writes of the state
+        count here
 
     Raises
     ------
     ValueError
         If recipe, images and base do not fit each other, or the loss is not finite.
     """
-    run = Training(digested(row), recipe, Store(train_images), Store(test_images), job, base)
-    if job.waited and run.is_done(weights):
-        job.say("the other process has made these weights")
+    order = {
+        "row": digested(row),
+        "recipe": recipe,
+        "train": str(train_images),
+        "test": str(test_images),
+        "base": [str(path) for path in base],
+        "weights": str(weights),
+        "epochs": str(epochs),
+        "resume": str(resume),
+        "waited": job.waited,
+        "options": ALONE | (fabric or {}) | {"strategy": "ddp"},
+    }
+    run(work, order, job)
+
+
+def work(group: ProcessGroup, order: dict[str, Any], job: Job) -> None:
+    """The work of one process of a group in a training; `order` is plain data, as `transfer` writes it."""
+    recipe, stores = order["recipe"], (Store(order["train"]), Store(order["test"]))
+    training = Training(order["row"], recipe, *stores, job, order["base"], group)
+    if order["waited"] and training.is_done(order["weights"]):
+        training.say("the other process has made these weights")
         return
-    with Checkpoint(resume, run.fingerprint, checkpoint_seconds) as checkpoint:
+    every = order["options"]["checkpoint_seconds"]
+    with Checkpoint(order["resume"], training.fingerprint, every, writes=group.first) as checkpoint:
         if state := checkpoint.load():
-            run.restore(state)
-            job.say(f"resuming from epoch {run.epoch}, step {run.step}")
-        job.say(run.policy.sentence(len(run.train), recipe["batch_size"]))
-        job.say(optim.sentence(recipe, 1))
-        while not run.finished:
-            run.one_epoch(checkpoint)
-    run.write(Path(weights), epochs)
-    checkpoint.remove()
+            training.restore(state)
+            training.say(f"resuming from epoch {training.epoch}, step {training.step}")
+        training.say(training.policy.sentence(len(training.train), recipe["batch_size"]))
+        training.say(optim.sentence(recipe, group.size))
+        while not training.finished:
+            training.one_epoch(checkpoint)
+    if group.first:
+        training.write(Path(order["weights"]), order["epochs"])
+        checkpoint.remove()

@@ -1,5 +1,6 @@
 """A running training of a dense task: model, optimiser, progress, and the state that the rest depends on."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,13 @@ from mettle.data.dense import DenseSet
 from mettle.data.loading import batches, shuffled
 from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
+from mettle.distributed import ProcessGroup
 from mettle.flow import Job
 from mettle.models import optim
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.weights import HEAD, head_state, read
 from mettle.perturb import Draws
+from mettle.perturb.watch import NOBODY
 from mettle.seeds import derive
 from mettle.stages.transfer.frozen import MapSet
 from mettle.stages.transfer.kinds import KINDS
@@ -52,26 +55,36 @@ class Training:
         test: Store,
         job: Job,
         base: Sequence[str | Path] = (),
+        group: ProcessGroup | None = None,
     ) -> None:
-        self.row, self.recipe, self.job, self.seed = row, recipe, job, row["seed"]
+        self.row, self.recipe, self.job, self.seed, self.group = row, recipe, job, row["seed"], group or ProcessGroup()
         self.kind, self.task, self.test = KINDS[recipe["task"]], TASKS[recipe["task"]], test
-        self.policy, self.workers = models.policy(job.threads, recipe["precision"], job.needs_cuda), job.threads - 1
+        self.policy, self.workers = self.group.policy(job, recipe["precision"])
         change = self.kind.change(recipe, row.get("ignore"))
         self.train = DenseSet(train, recipe["input"]["size"], self.kind.read, self.kind.stack, change, self.seed)
-        self.updates = len(self._order(0))
+        self.updates = len(order := self._order(0))
+        self.group.part(
+            min(order, key=len)
+        )  # no batch of any epoch is smaller: if it has one for each process, all have
         self.total = recipe.get("iterations") or recipe["epochs"] * self.updates
         self.epochs = -(-self.total // self.updates)
         model, self.report = self._model(base)
         self.model = self.policy.place(model)
         self.inputs: DenseSet | MapSet = self.train
         if self.is_head and change is None:
-            self.inputs = MapSet(self.train, self.model.eval(), self.policy, 2 * recipe["batch_size"], job)
+            watch = job if self.group.first else NOBODY
+            self.inputs = MapSet(self.train, self.model.eval(), self.policy, 2 * recipe["batch_size"], watch)
         self.optimizer, self.scheduler = optim.make(self.model, recipe, self.updates, row["transfer"], self.total)
         self.epoch = self.step = 0
         self.rows: list[dict[str, Any]] = []
         self.sums = {"loss": 0.0, "n": 0, "seconds": 0.0}
         parts = [row, recipe, train.digest, test.digest, torch.__version__, self.policy.device.type]
         self.fingerprint = fingerprint(parts + [sha256_of(path) for path in base])
+
+    def say(self, text: str) -> None:
+        """One line in the log, from the first process."""
+        if self.group.first:
+            self.job.say(text)
 
     def about(self) -> dict[str, Any]:
         """Metadata of the weights."""
@@ -96,7 +109,7 @@ class Training:
             return {}
         report = model.backbone.load(base[0], self.row["arch"])
         counts = ", ".join(f"{len(names)} {kind}" for kind, names in report.items())
-        self.job.say(f"the backbone starts from {base[0]}: {counts}")
+        self.say(f"the backbone starts from {base[0]}: {counts}")
         return {"base": str(base[0]), "base_sha256": sha256_of(base[0]), "finetune": report}
 
     # An epoch
@@ -123,33 +136,38 @@ class Training:
         text = f"{self.row['model']} epoch {self.epoch + 1} of {self.epochs}"
         self.model.train()
         since = time.monotonic()
-        for batch in self.job.progress(batches(self.inputs, order, self.workers), text, len(order)):
-            self._update(*batch)
+        loaded = batches(self.inputs, list(map(self.group.part, order)), self.workers)
+        shown = self.job.progress(loaded, text, len(order)) if self.group.first else loaded
+        for batch, all_of_it in zip(shown, order, strict=True):
+            self._update(*batch, len(all_of_it))
             since, before = time.monotonic(), since
             self.sums["seconds"] += since - before
-            checkpoint.keep(self.state)
+            self.group.keep(checkpoint, self.state)
         self._close_epoch()
-        checkpoint.keep(self.state)
+        self.group.keep(checkpoint, self.state)
 
-    def _update(self, images: torch.Tensor | list[torch.Tensor], targets: Any, ids: torch.Tensor) -> None:
-        torch.manual_seed(derive(self.seed, "step", self.epoch, self.step))  # dropout, sampled proposals
+    def _update(self, images: torch.Tensor | list[torch.Tensor], targets: Any, ids: torch.Tensor, n: int) -> None:
+        """One step of the optimiser on a batch of n images, of which this process has these."""
+        seed = derive(self.seed, "step", self.epoch, self.step)
+        torch.manual_seed(seed + self.group.rank)  # dropout, sampled proposals
         self.optimizer.zero_grad(set_to_none=True)
         targets = self.kind.move(targets, self.policy.device)
-        with self.policy.autocast():
-            losses = self._losses(images, targets, ids)
-            loss = sum(losses.values())
-        if not torch.isfinite(loss):
+        with self.policy.autocast(), self.group.statistics("sync"):
+            loss = sum(self._losses(images, targets, ids).values()) * (len(ids) / n)
+        (found,) = self.group.sums(loss.item())
+        if not math.isfinite(found):
             raise ValueError(
-                f"training loss of {self.row['model']} is {loss.item()} at epoch {self.epoch}, step {self.step}: "
+                f"training loss of {self.row['model']} is {found} at epoch {self.epoch}, step {self.step}: "
                 f"lower optimizer.lr ({self.recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}', or clip_norm"
             )
         loss.backward()
+        self.group.add_gradients(self.model.parameters())
         optim.clip(self.model, self.recipe)
         self.optimizer.step()
         self.step += 1
         self.scheduler.step_update(self._done)
-        self.sums["loss"] += loss.item() * len(ids)
-        self.sums["n"] += len(ids)
+        self.sums["loss"] += found * n
+        self.sums["n"] += n
 
     def _losses(
         self, images: torch.Tensor | list[torch.Tensor], targets: Any, ids: torch.Tensor
@@ -173,12 +191,12 @@ class Training:
         entry |= {"test_n": len(self.test) if tested else None, "n": sums["n"]}
         entry |= {"images_per_second": sums["n"] / max(sums["seconds"], 1e-9)}
         self.rows.append(entry)
-        self.job.say(_sentence(entry))
+        self.say(_sentence(entry))
         self.sums = dict.fromkeys(self.sums, 0)
         self.epoch, self.step = self.epoch + 1, 0
 
     def _score(self) -> float | None:
-        return score(self.model, self.task, self.test, self.recipe["batch_size"], self.policy, self.job)
+        return score(self.model, self.task, self.test, self.recipe["batch_size"], self.policy, self.job, self.group)
 
     # Its end, and its state
 

@@ -14,13 +14,16 @@ from mettle.data.item import decode_array
 from mettle.data.loading import split
 from mettle.data.store import Store
 from mettle.data.target_store import TargetStore
+from mettle.distributed import ProcessGroup
 from mettle.models import Policy
 from mettle.perturb.watch import Watch
 from mettle.tasks.task import Task
 
 
 @torch.no_grad()
-def score(model: nn.Module, task: Task, store: Store, batch: int, policy: Policy, watch: Watch) -> float | None:
+def score(
+    model: nn.Module, task: Task, store: Store, batch: int, policy: Policy, watch: Watch, group: ProcessGroup
+) -> float | None:
     """The task's score of a model on all images of a store, at their own size; None where it is undefined.
 
     Parameters
@@ -30,19 +33,21 @@ def score(model: nn.Module, task: Task, store: Store, batch: int, policy: Policy
     store : images, with targets beside them
     batch : images per pass
     policy : device and precision
-    watch : counts the batches
+    watch : counts the batches of the first process
+    group : processes that share the work
     """
     found = []
-    chosen = list(alike(TargetStore(store.path).sizes, batch))
+    mine, _ = group.turns(list(alike(TargetStore(store.path).sizes, batch)))
+    shown = watch.progress(mine, "validation", len(mine)) if group.first else mine
     with models.frozen(model), policy.autocast():
-        for positions in watch.progress(chosen, "validation", len(chosen)):
+        for positions in shown:
             images = np.stack([decode_array(store.data(int(index))) for index in positions])
             outputs = model(policy.move(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255))
             targets = task.targets(store, positions)
             targets = targets.to(policy.device) if isinstance(targets, torch.Tensor) else targets
             task.check(outputs, targets, store.ids[positions].tolist())
             found.append({"id": store.ids[positions]} | task.answers(outputs, targets))
-    value = task.score.value(_frame(found))
+    value = task.score.value(_frame(group.collect(found)))
     return None if math.isnan(value) else value
 
 

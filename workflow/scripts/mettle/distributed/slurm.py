@@ -17,15 +17,16 @@ from typing import Any
 from mettle.flow import Job
 from mettle.models.checkpoint import STOPPED
 
-_TASK = "import sys; from mettle.stages.train import task; task.main(sys.argv[1])"
+_TASK = "import sys; from mettle.distributed import task; task.main(sys.argv[1])"
 
 
-def run(order: dict[str, Any], job: Job) -> None:
+def run(work: str, order: dict[str, Any], job: Job) -> None:
     """Run a training in the tasks of the job's allocation.
 
     Parameters
     ----------
-    order : the training as plain data, see `mettle.stages.train.loop.train`
+    work : function that each task calls with its group, `order` and `job`, as module:name
+    order : the training as plain data
     job : number of tasks and nodes, CPU threads of a task, GPUs of all
 
     Raises
@@ -45,7 +46,7 @@ def run(order: dict[str, Any], job: Job) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"rule": job.rule, "seed": job.seed, "threads": job.threads * job.tasks, "provenance": job.provenance}
     about["needs_cuda"] = job.needs_cuda
-    path.write_text(json.dumps({"order": order, "job": about, "nodes": job.nodes, "log": job.log.name}))
+    path.write_text(json.dumps({"work": work, "order": order, "job": about, "nodes": job.nodes, "log": job.log.name}))
     code = _wait([*_srun(job), sys.executable, "-c", _TASK, str(path)])
     if code:
         raise RuntimeError(f"a task of the training failed (srun ended with {code})")
@@ -60,7 +61,7 @@ def _srun(job: Job) -> list[str]:
 
 def _wait(command: list[str]) -> int:
     """Exit status of a command, to which SIGTERM is passed on; this process then ends with it."""
-    folder = str(Path(__file__).parents[3])
+    folder = str(Path(__file__).parents[2])
     with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": folder}) as process, _passing_on(process) as asked:
         code = process.wait()
     if asked:

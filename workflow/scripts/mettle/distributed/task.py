@@ -3,13 +3,13 @@
 import json
 import logging
 import os
+import pkgutil
 import traceback
 from pathlib import Path
 from typing import Any
 
+from mettle.distributed.group import ProcessGroup
 from mettle.flow import Job
-from mettle.stages.train.loop import work
-from mettle.stages.train.parallel import ProcessGroup
 
 
 def main(path: str) -> None:
@@ -21,7 +21,7 @@ def main(path: str) -> None:
         try:
             if group.first and (gpus := os.environ.get("CUDA_VISIBLE_DEVICES")):
                 job.say(f"CUDA_VISIBLE_DEVICES={gpus} on the first node")
-            work(group, found["order"], job)
+            pkgutil.resolve_name(found["work"])(group, found["order"], job)
         except SystemExit as end:
             # Here too: Slurm may end the job that waits for the tasks before it can say so.
             if group.first and isinstance(end.code, str):
