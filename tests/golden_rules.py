@@ -25,6 +25,7 @@ from mettle.data.item import decode_array
 from mettle.evaluation import Evaluation
 from mettle.stages import compare, heads, layers, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
+from mettle.stages.attack.pictures import pictures
 from mettle.stages.compare import layers as compared
 from mettle.stages.corrupt import evaluate as corrupted
 from mettle.stages.corrupt import examples, robustness, stores
@@ -194,6 +195,12 @@ class Numbers:
         stores = [dense_trainings.store(folder, split, n) for split, n in (("train", 8), ("test", 4))]
         (_, epochs), _ = dense_trainings.run(folder, stores, dense_trainings.recipe(epochs=1, validation={"every": 1}))
         self.note("transfer", "loss", epochs["train_loss"].iloc[-1], 1e-2)
+        evaluation = Evaluation(dense_trainings.outputs(folder)[0], stores[1], "streets", "fp32", BATCH, self.job)
+        keys = {"dataset": "streets", "split": "test", "model": "upernet", "attack": "pgd"}
+        options = schema.check({"method": "pgd"} | BALL | {"steps": 2}, "attacks/pgd", "here")
+        shown = pd.DataFrame(pictures(evaluation, keys, options, 4))
+        for part in ("answer", "attacked_answer"):
+            self.note("pictures", f"miou, {part}", shown.loc[shown["shows"] == part, "value"].mean(), 2e-2)
         self.convert_dense(folder)
 
     def convert_dense(self, folder):

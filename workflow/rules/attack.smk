@@ -6,6 +6,7 @@ INPUTS:   results/train/{model}/weights.safetensors, results/train/{model}/check
           results/perturb/perturbation/{dataset}/{model}/{attack}.lmdb
           results/perturb/perturbation/{dataset}/{model}/{attack}.parquet
 OUTPUTS:  results/attack/{dataset}/{model}/{attack}.parquet
+          results/pictures/{dataset}/{model}/{attack}.parquet
           results/effectiveness/{dataset}/{model}.parquet
           results/convergence/{dataset}/{model}.parquet
           results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb
@@ -45,6 +46,40 @@ rule attack:
         logs=uncounted("logs/train"),
     script:
         "../scripts/attack.py"
+
+
+rule pictures:
+    """Draw some held-out images of a dense task with their targets, and what a model makes of them, clean and attacked."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        base=PLAN.stands_on,
+        through=PLAN.surrogate,
+        images=ancient(images_of(PLAN.scored_store)),
+        manifest=manifests_of(PLAN.scored_store),
+        targets=ancient(PLAN.clean_targets),
+    output:
+        "<results>/pictures/{dataset}/{model}/{attack}.parquet",
+    log:
+        "<logs>/pictures/{dataset}/{model}/{attack}.log",
+    benchmark:
+        "<benchmarks>/pictures/{dataset}/{model}/{attack}.tsv"
+    wildcard_constraints:
+        model=PLAN.pattern(PLAN.pictured),
+    conda:
+        "../../envs/attack.yaml"
+    resources:
+        mem_mb=ASKED.memory("pictures"),
+        runtime=ASKED.minutes("pictures"),
+    params:
+        revision=1,
+        seed=PLAN.config["seed"],
+        split=PLAN.test_split,
+        attack=PLAN.pictured_attack,
+        images=PLAN.config["attack"]["pictures"],
+        precision=PLAN.config["precision"],
+        batch_size=uncounted(PLAN.config["attack"]["batch_size"]),
+    script:
+        "../scripts/pictures.py"
 
 
 rule effectiveness:

@@ -118,6 +118,14 @@ def _hardened(plan: "Plan", named: Names) -> str | None:
     return f"'{name}' has no robustness tokens: its training is in results/train/{name}/epochs.parquet"
 
 
+def _pictured(plan: "Plan", named: Names) -> str | None:
+    """For a model that is unknown, or whose answers are no pictures."""
+    name = named["pictured"]
+    if (text := _of_dataset(plan, name, named["dataset"])) or name in plan.pictured:
+        return text
+    return f"'{name}' is a model of {plan.task_of(name)}: pictures are of segmentation and depth"
+
+
 def _headed(plan: "Plan", named: Names) -> str | None:
     """For a model that is unknown, or no head of classification that is trained here."""
     name = named["headed"]
@@ -165,7 +173,7 @@ def _drift(plan: "Plan", named: Names) -> str | None:
 
 def _check_attacked(plan: "Plan", named: Names) -> None:
     """Raise ValueError for a model that cannot be attacked so, or whose attacked images are not for classifiers."""
-    model = named.get("model") or named["judged"]
+    model = named.get("model") or named.get("pictured") or named["judged"]
     if "kind" in named or "judged" in named:
         plan.known_classifier(model)
     plan.check_attackable(model, named["attack"])
@@ -248,6 +256,7 @@ _CHECKS: dict[str, Check] = {
     "kept": _kept,
     "hardened": _hardened,
     "headed": _headed,
+    "pictured": _pictured,
     "registered": _registered,
     "drift": _drift,
     "judged": _judged,

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from mettle import schema
 from mettle.plan import classes
-from mettle.plan.sheets import CLASSIFICATION, PLAIN, Row, Sheets
+from mettle.plan.sheets import CLASSIFICATION, PICTURED, PLAIN, Row, Sheets
 
 # The set of the models of one data set, threat and eps: the default that is compared.
 GROUP = "group"
@@ -37,6 +37,11 @@ class Groups(Sheets):
         """Classifiers that the workflow trains."""
         made = (name for name in self._made_here if self.task_of(name) == CLASSIFICATION)
         return [name for name in made if not self.has_head(name)]
+
+    @property
+    def pictured(self) -> list[str]:
+        """Models whose answers are pictures."""
+        return [name for name in self.models if self.task_of(name) in PICTURED]
 
     @property
     def headed(self) -> list[str]:

@@ -20,6 +20,7 @@ Row = dict[str, Any]
 _TAKEN = {"all", "natural", "activations", "attack", "corrupt", "cross", "download", "drift", "effectiveness", "invert"}
 CLASSIFICATION = "classification"  # the task of models whose recipe names none
 FEATURES = "features"  # the task of networks without a head
+PICTURED = ("segmentation", "depth")  # tasks whose answers are pictures
 PLAIN = (CLASSIFICATION, FEATURES)  # tasks whose models take images of one size, as classifiers do
 # A sheet may state an eps of n/255 in six digits.
 _ROUNDED = 1e-5

@@ -29,6 +29,7 @@ PATHS = (
     "results/train/{kept}/checkpoints",
     "results/cards/{model}.md",
     "results/attack/{dataset}/{model}/{attack}.parquet",
+    "results/pictures/{dataset}/{pictured}/{attack}.parquet",
     "results/drift/{dataset}/{model}/{drift}.parquet",
     "results/activations/{dataset}/{model}/{drift}.parquet",
     "results/activations/{dataset}/{model}/{drift}.surface.parquet",
@@ -67,7 +68,7 @@ PATHS = (
 SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
-_NARROWER |= {"hardened": "model", "headed": "model", "registered": "model"}
+_NARROWER |= {"pictured": "model", "hardened": "model", "headed": "model", "registered": "model"}
 _NARROWER |= {"trained": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {

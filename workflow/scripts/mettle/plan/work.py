@@ -136,6 +136,10 @@ class Work:
         options = self.plan.attack(cell)
         return self._attacked(cell, passes(options), options["images"])
 
+    def pictures(self, cell: Any) -> Load:
+        """The attack on some images."""
+        return self._attacked(cell, passes(self.plan.attack(cell)), self.config["attack"]["pictures"])
+
     def perturb(self, cell: Any) -> Load:
         """An attack on some images."""
         return self._attacked(cell, passes(self.plan.attack(cell)), self.config["attack"]["perturbations"]["images"])

@@ -420,6 +420,20 @@ EXAMPLES = Table(
     | {"image": Column(BINARY, "PNG, reduced where the longer side exceeds 256 pixels")},
 )
 
+PICTURES = Table(
+    "pictures",
+    "Held-out images of a dense task, their targets, and what a model makes of them, clean and attacked; `value` is "
+    "the score of one answer alone.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "measure", "id")
+    | {
+        "shows": Column(
+            STR, "`image`, `target`, `answer`; `attacked`, the attacked image; `attacked_answer`, that to it"
+        )
+    }
+    | RESULT
+    | {"image": EXAMPLES.columns["image"]},
+)
+
 CELLS = [
     MANIFEST,
     DENSE_MANIFEST,
@@ -440,5 +454,5 @@ CELLS = [
     REPRESENT,
     LAYER_FEATURES,
 ]
-CELLS += [*CORRUPT.values(), ROBUSTNESS, EXAMPLES, COMPARE, LAYER_SIMILARITY, AGREE, SUBGROUPS]
+CELLS += [*CORRUPT.values(), ROBUSTNESS, EXAMPLES, PICTURES, COMPARE, LAYER_SIMILARITY, AGREE, SUBGROUPS]
 CELLS += [PROBE, PROBE_EPOCHS, PROBE_AGREE, COST]

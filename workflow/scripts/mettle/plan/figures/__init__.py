@@ -1,6 +1,16 @@
 """Every figure and summary table by name."""
 
-from mettle.plan.figures import accuracy, downstream, layers, light_recipe, robustness, surrogates, tokens, universality
+from mettle.plan.figures import (
+    accuracy,
+    downstream,
+    layers,
+    light_recipe,
+    predictions,
+    robustness,
+    surrogates,
+    tokens,
+    universality,
+)
 from mettle.plan.figures.figure import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -12,6 +22,7 @@ FIGURES: dict[str, Figure] = {
     **layers.FIGURES,
     **tokens.FIGURES,
     **downstream.FIGURES,
+    **predictions.FIGURES,
 }
 
 __all__ = ["FIGURES", "Figure"]

@@ -27,6 +27,10 @@ class Evaluation(Cells):
         extras.need(engine, f"attack '{get(wildcards, 'attack')}': engine '{engine}'", conda=self.conda)
         return options
 
+    def pictured_attack(self, wildcards: Any) -> Row:
+        """The same, as far as pictures depend on it: their number is another option."""
+        return {key: value for key, value in self.attack(wildcards).items() if key != "images"}
+
     def ball(self, wildcards: Any) -> Row:
         """Norm and eps of an attack."""
         return {key: self.attack(wildcards)[key] for key in ("norm", "eps")}

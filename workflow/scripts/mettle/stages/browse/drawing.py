@@ -1,27 +1,15 @@
 """Images and their targets as pictures in a page: SVG around PNG or JPEG, so that lines and words stay sharp."""
 
 import base64
-import colorsys
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
 from mettle.data.item import Object
-from mettle.data.preview import SMALL, preview
+from mettle.data.preview import DISTANCE, SMALL, classes_over, colour, distances, preview
 
-_GOLDEN = 0.618034  # of the circle of hues; its multiples stay apart
 _LETTERS = 4.5  # height of class names, hundredths of the longer side
-_FADED = 0.35  # opacity of the image in a picture of its targets
-# Viridis by Smith and van der Walt (CC0), at even steps; reversed here, so that what is near is light.
-_DEPTH = np.array([[253, 231, 37], [122, 209, 81], [34, 168, 132], [42, 120, 142], [65, 68, 135], [68, 1, 84]])
-_NO_DEPTH = (215, 245)  # greys of the hatching
-
-
-def colour(label: int) -> tuple[int, int, int]:
-    """Colour of a class: the hues of neighbours lie far apart, and their brightness differs."""
-    hue, value = label * _GOLDEN % 1, (0.95, 0.75, 0.55)[label // 2 % 3]
-    return tuple(round(255 * part) for part in colorsys.hsv_to_rgb(hue, 0.8, value))
 
 
 def css(label: int) -> str:
@@ -35,37 +23,18 @@ def picture(image: np.ndarray) -> str:
 
 
 def label_map(image: np.ndarray, labels: np.ndarray, ignore: int | None) -> str:
-    """An image in grey under the colours of its classes; what is ignored stays grey.
-
-    Parameters
-    ----------
-    image : uint8 (h, w, 3)
-    labels : class of each pixel, (h, w)
-    ignore : value of ignored pixels
-    """
-    grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
-    values, places = np.unique(labels, return_inverse=True)
-    colours = np.array([colour(int(value)) for value in values])[places.reshape(labels.shape)]
-    mixed = _FADED * grey + (1 - _FADED) * colours
-    if ignore is not None:
-        mixed[labels == ignore] = grey[labels == ignore]
-    return _svg(mixed.round().astype(np.uint8), "")
+    """An image, uint8 (h, w, 3), in grey under the colours of the classes of its pixels (h, w)."""
+    return _svg(classes_over(image, labels, ignore), "")
 
 
 def depth_map(metres: np.ndarray, low: float, high: float) -> str:
     """Distances (h, w) from `low`, light, to `high`, dark; hatched where there is none."""
-    place = np.clip((metres - low) / max(high - low, 1e-9), 0, 1) * (len(_DEPTH) - 1)
-    steps = np.arange(len(_DEPTH))
-    colours = np.stack([np.interp(place, steps, channel) for channel in _DEPTH.T], axis=-1)
-    rows, columns = np.indices(metres.shape)
-    hatched = np.where((rows + columns) // 4 % 2, *_NO_DEPTH)[..., None]
-    colours = np.where(metres[..., None] == 0, hatched, colours)
-    return _svg(colours.round().astype(np.uint8), "")
+    return _svg(distances(metres, low, high), "")
 
 
 def scale(low: float, high: float) -> str:
     """The colours of distances, as a bar with its ends in metres."""
-    stops = ", ".join("rgb({},{},{})".format(*colour) for colour in _DEPTH)
+    stops = ", ".join("rgb({},{},{})".format(*colour) for colour in DISTANCE)
     bar = f'<span class="bar" style="background: linear-gradient(to right, {stops})"></span>'
     return f"{low:g} m {bar} {high:g} m"
 
