@@ -59,8 +59,8 @@ def images():
     ]
 
 
-MODES = {"transfer": ("full", "fixed"), "prime": ("full", "full_prime")}
-ROWS = ("corruptions", "transfer", "prime")
+MODES = {"transfer": ("full", "fixed"), "prime": ("full", "full_prime"), "tokens_corruptions": ("fixed",)}
+ROWS = ("corruptions", "transfer", "prime", "tokens_corruptions")
 
 
 def made(figure, folder):

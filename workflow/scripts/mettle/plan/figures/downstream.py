@@ -1,10 +1,11 @@
-"""The figure of frozen networks downstream: heads of several tasks, clean and under attack."""
+"""The figures of frozen networks downstream: heads of several tasks, clean, under attack and under corruptions."""
 
 from mettle.plan import given
 from mettle.plan.cells import Cells
 from mettle.plan.figures.figure import LABEL, Figure, Options, check_entry
+from mettle.plan.figures.robustness import OF_TRANSFER
 from mettle.plan.hardened import BASE, SELF
-from mettle.tables import ATTACKED, RESULT, Table, keys
+from mettle.tables import ATTACKED, RESULT, ROBUSTNESS, Table, keys
 from mettle.tables.columns import INT, STR, Column
 
 
@@ -55,7 +56,54 @@ def _about(sheets: Cells, model: str) -> Options:
     return about | {"n_tokens": n, "head": head}
 
 
+def _corrupted(sheets: Cells, options: Options) -> list[str]:
+    return [
+        sheets.robustness(sheets.models[model]["dataset"], model, options["corruptions"]) for model in options["models"]
+    ]
+
+
+def _check_corrupted(sheets: Cells, options: Options, where: str) -> None:
+    """Raise ValueError for an unknown set of corruptions, or models without scores."""
+    sheets.known_corruptions(options["corruptions"], f"{where}.corruptions")
+    for model in options["models"]:
+        if not sheets.scores(model, sheets.models[model]["dataset"]):
+            raise ValueError(f"{where}.models: '{model}' has no head, so it has no answers that can be scored")
+
+
+def _told_corrupted(sheets: Cells, options: Options) -> Options:
+    """What `transfer` is told of its models, with tokens and head of each in place of a backbone."""
+    rows = {model: _about(sheets, model) for model in options["models"]}
+    several = len({about["network"] for about in rows.values()}) > 1
+    found = {}
+    for model, about in rows.items():
+        series = series_of(about["n_tokens"], about["head"])
+        backbone = f"{about['network']}: {series}" if several else series
+        found[model] = {"label": about["label"], "mode": "fixed", "backbone": backbone}
+    return {"rows": found, "detection": "box_ap"}
+
+
+def series_of(n_tokens: int, head: str) -> str:
+    """A model in words, whatever its network: number of robustness tokens, and where its head is from."""
+    tokens = "no tokens" if not n_tokens else "1 token" if n_tokens == 1 else f"{n_tokens} tokens"
+    return tokens if not n_tokens and head == "own" else f"{tokens}, {head} head"
+
+
 FIGURES = {
+    "tokens_corruptions": Figure(
+        "heads on frozen networks, clean and under corruptions",
+        _corrupted,
+        _check_corrupted,
+        made_from=(ROBUSTNESS,),
+        table=Table(
+            "tokens_corruptions",
+            "Quality of heads on frozen networks, with robustness tokens or without, in the terms of `transfer`; "
+            "`backbone` is the number of tokens, and where the head is from.",
+            OF_TRANSFER,
+        ),
+        rows="robustness.transfer",
+        draw="transfer",
+        told=_told_corrupted,
+    ),
     "tokens_downstream": Figure(
         "heads on frozen networks, clean and under attack",
         _cells,
@@ -84,5 +132,5 @@ FIGURES = {
         draw="tokens_downstream",
         told=_told,
         draws=True,
-    )
+    ),
 }

@@ -95,7 +95,7 @@ def _about(sheets: Cells, model: str) -> dict[str, str]:
 
 _MODEL = LABEL | {"backbone": Column(STR, "label of the model that it stands on", nullable=True)}
 _MODE = {"mode": Column(STR, "mode of transfer", nullable=True)}
-_COLUMNS = keys("dataset", "split", "model", "task") | _MODE | ROBUSTNESS.columns | _MODEL
+OF_TRANSFER = keys("dataset", "split", "model", "task") | _MODE | ROBUSTNESS.columns | _MODEL
 
 
 def _figure(shows: str, name: str, text: str, rows: str, draw: str) -> Figure:
@@ -104,7 +104,7 @@ def _figure(shows: str, name: str, text: str, rows: str, draw: str) -> Figure:
         _cells(_transferred),
         _check(_transferred),
         made_from=(ROBUSTNESS,),
-        table=Table(name, text, _COLUMNS),
+        table=Table(name, text, OF_TRANSFER),
         rows=rows,
         draw=draw,
         told=_told(_transferred),
@@ -129,7 +129,7 @@ FIGURES = {
         table=Table(
             "robustness",
             "Scores of models under corruptions, beside published ones (see `source`), as in `robustness_scores`.",
-            _COLUMNS
+            OF_TRANSFER
             | {"n": replace(RESULT["n"], nullable=True)}
             | {"source": Column(STR, "source of a published number; null for ours", nullable=True)},
         ),

@@ -6,6 +6,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mettle.plan.figures.downstream import series_of
 from mettle.stages.plot.style import PAGE, footnote, looks, share_axis, style
 from mettle.stages.plot.transfer import TITLES
 from mettle.units import eps_text
@@ -22,7 +23,7 @@ def draw(table: pd.DataFrame) -> Figure:
     ----------
     table : rows of table `tokens_downstream`
     """
-    table = table.assign(series=[_series(*row) for row in table[["n_tokens", "head"]].itertuples(index=False)])
+    table = table.assign(series=[series_of(*row) for row in table[["n_tokens", "head"]].itertuples(index=False)])
     networks, tasks = (list(dict.fromkeys(table[key])) for key in ("network", "task"))
     names = list(dict.fromkeys(table["series"]))
     marks = dict(zip(names, looks(len(names)), strict=True))
@@ -42,12 +43,6 @@ def draw(table: pd.DataFrame) -> Figure:
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
         footnote(figure, table)
     return figure
-
-
-def _series(n: int, head: str) -> str:
-    """A model in words, whatever its network."""
-    tokens = "no tokens" if not n else "1 token" if n == 1 else f"{n} tokens"
-    return tokens if not n and head == "own" else f"{tokens}, {head} head"
 
 
 def _shown(table: pd.DataFrame) -> str:
