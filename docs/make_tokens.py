@@ -10,6 +10,8 @@ import blocks
 import pandas as pd
 from finished import made, read, there
 
+from mettle.stages.plot.transfer import TITLES, value_of
+
 PAGE = Path(__file__).with_name("tokens.md")
 
 
@@ -42,7 +44,28 @@ def downstream() -> str:
             cells = ["" if row is None else f"{row['value']:.2f} ({row['lo']:.2f} to {row['hi']:.2f})" for row in found]
             rows.append([task, str(label), *cells])
     heads = ["task", "model", "clean", "attacked through the network without tokens", "attacked through itself"]
-    return blocks.table(heads, rows)
+    shows = "Scores of heads of three tasks, clean and under both attacks, without tokens and with stock and own heads"
+    return blocks.picture("tokens_downstream", 760, shows) + blocks.table(heads, rows)
+
+
+def corruptions() -> str:
+    """Scores of heads, clean and under corruptions, and the part that is left."""
+    frame = read("tokens_corruptions")
+    parts = {"clean": ("clean", "score"), "corrupted (mPC)": ("mean", "mpc"), "left (rPC)": ("mean", "rpc")}
+    rows = []
+    for (task, series), own in frame.groupby(["task", "backbone"], sort=False):
+        found = [value_of(own, *part) for part in parts.values()]
+        cells = [f"{value:.2f} ({lo:.2f} to {hi:.2f})" for value, lo, hi in found]
+        rows.append([f"{task}, {TITLES[own['measure'].iloc[0]]}", str(series), *cells])
+    shows = "Corrupted against clean scores of heads of three tasks, and what is left by group of corruptions"
+    return blocks.picture("tokens_corruptions", 760, shows) + blocks.table(["task", "model", *parts], rows)
+
+
+def predictions() -> str:
+    """The picture alone."""
+    read("predictions")
+    shows = "Images, targets, and the answers of heads of segmentation and depth, clean and attacked"
+    return blocks.picture("predictions", 820, shows)
 
 
 def surrogates() -> str:
@@ -80,6 +103,9 @@ def activations() -> str:
 PARTS = {
     "features": ("tokens_features", features),
     "downstream": ("tokens_downstream", downstream),
+    "predictions": ("predictions", predictions),
+    "corruptions": ("tokens_corruptions", corruptions),
+    "made.downstream": ("tokens_downstream", partial(made, "tokens_downstream")),
     "surrogates": ("surrogates", surrogates),
     "made": ("tokens_features", partial(made, "tokens_features")),
     "activations": ("tokens_activations", activations),

@@ -25,7 +25,7 @@ HEAD = "# Which code each rule's revision stands for: made by `make stays` and `
 # Modules that move, name and describe things, and change no number.
 PLUMBING = re.compile(
     r"mettle/(files|schema|typed|units|controller/.*|flow/(attempts|locks|progress|threads)|plan/.*|tables/pages"
-    r"|data/archives|models/(checkpoint|device|loggers)|stages/(__init__|train/(slurm|task)))\.py"
+    r"|data/archives|models/(checkpoint|device|loggers)|distributed/(slurm|task)|stages/__init__)\.py"
 )
 
 
