@@ -69,7 +69,7 @@ fix: $(DEV) ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-BENCHES := attacks prime corruptions similarity memory topology inversion extraction reading install conda workflow scale
+BENCHES := attacks tokens prime corruptions similarity memory topology inversion extraction reading install conda workflow scale
 
 bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
 bench: $(DEV) ## ours beside other projects, equal values first; dry runs, the demo, installing; then docs/speed.md
