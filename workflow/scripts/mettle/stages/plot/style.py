@@ -12,7 +12,7 @@ import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import AutoLocator, MaxNLocator, PercentFormatter
 
 from mettle.files import atomic
 from mettle.units import NORMS
@@ -73,8 +73,11 @@ def looks(count: int) -> list[tuple[str, str]]:
 
 
 def share_axis(axis: Axes, which: str = "y", *, full: bool = False) -> None:
-    """Ticks in percent; `full` sets the range to 0 to 100 %, with room for whole markers at both ends."""
-    getattr(axis, f"{which}axis").set_major_formatter(PercentFormatter(1, decimals=0))
+    """Ticks in whole percent; `full` sets the range to 0 to 100 %, with room for whole markers at both ends."""
+    line = getattr(axis, f"{which}axis")
+    line.set_major_formatter(PercentFormatter(1, decimals=0))
+    if isinstance(line.get_major_locator(), AutoLocator):
+        line.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))  # 2.5 % would be written as 2 or 3
     if full:
         getattr(axis, f"set_{which}lim")(-0.03, 1.03)
 
