@@ -125,7 +125,7 @@ def test_what_compares_labels_with_answers_asks_for_such_a_store():
     text = (Path(classes.__file__).parents[3] / "rules" / "attack.smk").read_text()
     for images in ("images_of", "manifests_of"):
         counts = [text.count(f"{images}(PLAN.{store})") for store in ("scored_store", "classified_store")]
-        assert counts == [1, 3] and "PLAN.test_store" not in text
+        assert counts == [2, 3] and "PLAN.test_store" not in text
 
 
 # Sizes

@@ -111,7 +111,7 @@ def test_studies_of_attacks_are_of_classifiers(plan):
     assert plan.classified_store({"dataset": "scenes", "model": "net"}) == plan.store("scenes", "test")
     rules = (ROOT / "workflow" / "rules" / "attack.smk").read_text()
     scored = [rule for rule in re.split(r"^rule ", rules, flags=re.MULTILINE) if "PLAN.scored_store" in rule]
-    assert [rule.partition(":")[0] for rule in scored] == ["attack"]
+    assert [rule.partition(":")[0] for rule in scored] == ["attack", "pictures"]
 
 
 def test_any_attack_is_within_the_limits_of_a_data_set_without_classes(plan):

@@ -28,6 +28,7 @@ NAMES = {
     "judged": "vgg5-plain-s0",
     "hardened": "vit_mini-few-s0",
     "headed": "vit_mini-head-s0",
+    "pictured": "resnet10t_half-dense-s0",
     "registered": "dinov2_vits14-few-s0",
     "attack": "weak",
     "drift": "weak",
@@ -58,6 +59,7 @@ def plan(tmp_path_factory):
     )
     place.recipe("few", TOKENS)
     place.recipe("head", {"kind": "head"})
+    place.recipe("dense", BASE | {"task": "segmentation", "input": BASE["input"] | {"size": 96}})
     place.recipe("large", BASE | {"input": BASE["input"] | {"size": 28}})
     place.models(
         [
@@ -68,6 +70,7 @@ def plan(tmp_path_factory):
             ("ten", "vit_mini", "plain", 0),
             ("ten", "vit_mini", "few", 0, "linf", "8/255"),
             ("ten", "vit_mini", "head", 0),
+            ("roads", "resnet10t_half", "dense", 0),
             ("wide", "dinov2_vits14", "large", 0),
             ("wide", "dinov2_vits14", "few", 0, "linf", "8/255"),
         ],
@@ -95,7 +98,8 @@ def test_the_grammar_is_that_of_the_rules():
 
 @pytest.mark.parametrize("path", targets.PATHS)
 def test_every_form_is_known(plan, path):
-    check_targets(plan, [path.format(**NAMES)])
+    names = NAMES | {"dataset": "roads"} if "{pictured}" in path else NAMES
+    check_targets(plan, [path.format(**names)])
 
 
 def test_whatever_the_plan_asks_for_is_known(plan):

@@ -67,7 +67,7 @@ def test_the_tree_uses_every_rule(tree):
         ("Configuration", "invert.batch_size", set()),
         ("Configuration", "train.devices", set()),
         ("Configuration", "figures.FIGURE.*", {"tabulate_figure"}),
-        ("Configuration", "attack.attacks.NAME.*", {"attack", "perturb"}),
+        ("Configuration", "attack.attacks.NAME.*", {"attack", "pictures", "perturb"}),
         ("Sheets of models", "transfer", {"tabulate_figure", "train", "transfer"}),
         ("Recipes", "epochs", {"train", "transfer"}),
         ("Recipes", "upernet.channels", {"transfer", "convert_dense"}),

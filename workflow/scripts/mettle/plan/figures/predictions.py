@@ -4,8 +4,7 @@ from mettle.plan.cells import Cells
 from mettle.plan.figures.figure import LABEL, Figure, Options
 from mettle.plan.limits import check_attack
 from mettle.plan.sheets import PICTURED
-from mettle.tables import PICTURES, Table
-from mettle.tables.columns import STR, Column
+from mettle.tables import PICTURES, Table, keys
 
 
 def _cells(sheets: Cells, options: Options) -> list[str]:
@@ -48,7 +47,7 @@ FIGURES = {
         table=Table(
             "predictions",
             "Images of the figure `predictions`, as in `pictures`.",
-            PICTURES.columns | LABEL | {"task": Column(STR, "task of the model")},
+            keys("dataset", "split", "model", "task") | PICTURES.columns | LABEL,
         ),
         rows="predictions.rows",
         draw="predictions",
