@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from dense_trainings import detection, equal, outputs, recipe, result, run
+from dense_trainings import Job, detection, equal, outputs, recipe, result, row, run
 
+from mettle.data.store import Store
+from mettle.distributed import ProcessGroup
+from mettle.stages.transfer.training import Training
 from processes import finished, started
 from waits import until_alive
 
@@ -33,23 +36,31 @@ class Slow(Job):
             time.sleep({delay})
             yield item
 
-run(Path({folder!r}), {stores!r}, json.loads({options!r}), job=Slow(threads=2),
-    fabric={{"accelerator": "cpu", "devices": 2}})
+for folder, options in json.loads({trainings!r}):
+    run(Path(folder), {stores!r}, options, job=Slow(threads=2), fabric={{"accelerator": "cpu", "devices": 2}})
 """
 
 
-def together(folder, stores, options, delay=0.0):
-    """A process that trains in two."""
-    fields = {"folder": str(folder), "stores": [*map(str, stores)], "options": json.dumps(options), "delay": delay}
-    return started(folder, CODE.format(**fields), Path(__file__).parent)
+def together(folder, stores, *trainings, delay=0.0):
+    """A process that trains in two; of several trainings, each has the folder of its number."""
+    told = json.dumps([(str(folder / str(number)), options) for number, options in enumerate(trainings)])
+    code = CODE.format(trainings=told, stores=[*map(str, stores)], delay=delay)
+    return started(folder, code, Path(__file__).parent)
 
 
-def test_segmentation_learns_what_one_process_learns(tmp_path, streets_stores):
-    options = recipe(**SEGMENTATION)
-    said, _ = finished(together(tmp_path / "two", streets_stores, options))
-    assert "processes 2" in said and said.count("epoch 1: loss") == 1
-    (expected, alone), _ = run(tmp_path / "one", streets_stores, options)
-    weights, epochs = result(tmp_path / "two")
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, streets_stores):
+    """Weights and epochs of segmentation and of detection, trained in two processes, and what these said."""
+    folder = tmp_path_factory.mktemp("whole")
+    trainings = recipe(**SEGMENTATION), detection(validation={"every": 1})
+    said, _ = finished(together(folder, streets_stores, *trainings))
+    return result(folder / "0"), result(folder / "1"), said
+
+
+def test_segmentation_learns_what_one_process_learns(tmp_path, streets_stores, whole):
+    (weights, epochs), _, said = whole
+    assert said.count("processes 2") == said.count("epoch 1: loss") == 2, "by one process of each training"
+    (expected, alone), _ = run(tmp_path, streets_stores, recipe(**SEGMENTATION))
     for key, value in expected.items():
         torch.testing.assert_close(weights[key], value, rtol=1e-3, atol=1e-4, msg=key)
     assert epochs["n"].tolist() == alone["n"].tolist() == [12, 12]
@@ -57,30 +68,28 @@ def test_segmentation_learns_what_one_process_learns(tmp_path, streets_stores):
     assert epochs["score"].tolist() == pytest.approx(alone["score"].tolist(), abs=0.01)
 
 
-def test_asked_to_end_both_save_and_go_on_to_the_same_end(tmp_path, streets_stores):
+def test_asked_to_end_both_save_and_go_on_to_the_same_end(tmp_path, streets_stores, whole):
     options = recipe(**SEGMENTATION)
-    process = together(tmp_path / "cut", streets_stores, options, delay=0.3)
-    state = outputs(tmp_path / "cut")[2] / "last.pt"
+    process = together(tmp_path, streets_stores, options, delay=0.3)
+    state = outputs(tmp_path / "0")[2] / "last.pt"
     until_alive(process, "a state is saved", state.exists)
     process.send_signal(signal.SIGTERM)
     _, error = finished(process, code=1)
     assert error.strip().splitlines()[-1].startswith("stopped by a signal: the state is saved"), error
-    said, _ = finished(together(tmp_path / "cut", streets_stores, options))
+    said, _ = finished(together(tmp_path, streets_stores, options))
     assert "resuming from epoch" in said
-    finished(together(tmp_path / "whole", streets_stores, options))
-    assert equal(result(tmp_path / "cut"), result(tmp_path / "whole"))
+    assert equal(result(tmp_path / "0"), whole[0])
 
 
-def test_detection_trains_in_two_processes(tmp_path, streets_stores):
+def test_detection_trains_in_two_processes(whole):
     """Its losses are means over proposals that are drawn, so that two processes learn something else than one."""
-    options = detection(validation={"every": 1})
-    finished(together(tmp_path / "two", streets_stores, options))
-    weights, epochs = result(tmp_path / "two")
+    weights, epochs = whole[1]
     assert all(torch.isfinite(value).all() for value in weights.values())
     assert epochs["test_n"].tolist() == [5] * len(epochs) and epochs["n"].tolist() == [12] * len(epochs)
 
 
-def test_a_batch_without_an_image_for_each_process_is_refused(tmp_path, streets_stores):
-    _, error = finished(together(tmp_path, streets_stores, recipe(**SEGMENTATION | {"batch_size": 1})), code=1)
-    assert "a batch of 1 images has none for some of 2 processes: raise batch_size, or" in error.splitlines()[-1]
-    assert not outputs(tmp_path)[0].exists()
+def test_a_batch_without_an_image_for_each_process_is_refused(streets_stores):
+    group, stores = ProcessGroup(), map(Store, streets_stores)
+    group.size = 2
+    with pytest.raises(ValueError, match=r"^a batch of 1 images has none for some of 2 processes: raise batch_size"):
+        Training(row(), recipe(**SEGMENTATION | {"batch_size": 1}), *stores, Job(threads=2), group=group)

@@ -87,7 +87,7 @@ def _change(recipe: Recipe, steps: list[Step], ignored: int) -> Change | None:
         for step in steps:
             found = step(found)
         pixels = torch.from_numpy(np.ascontiguousarray(found["img"][..., ::-1].transpose(2, 0, 1)))
-        classes = torch.from_numpy(np.ascontiguousarray(found["gt_seg_map"]))
+        classes = torch.from_numpy(np.array(found["gt_seg_map"]))  # a copy that may be written to
         return _padded(pixels.float() / 255 - mean, size, 0) + mean, _padded(classes, size, ignored).numpy()
 
     return change
