@@ -77,8 +77,12 @@ def mmseg(logits, labels):
 def test_scores_are_those_of_mmsegmentation(classes):
     logits, labels = outputs(seed=2), targets(classes=classes)
     answers, expected = frame(logits, labels), mmseg(logits, labels)
-    for measure, score in SCORES["segmentation"].items():
-        assert score.value(answers) == pytest.approx(expected[measure] / 100, abs=5.1e-5)  # it rounds to two digits
+    for measure, value in expected.items():
+        found = SCORES["segmentation"][measure].value(answers)
+        assert found == pytest.approx(value / 100, abs=5.1e-5)  # it rounds to two digits
+    alone = [mmseg(logits[k : k + 1], labels[k : k + 1])["miou"] for k in range(len(labels))]
+    found = SCORES["segmentation"]["miou_per_image"].value(answers)
+    assert found == pytest.approx(np.mean(alone) / 100, abs=5.1e-5)
 
 
 def test_scores_by_hand():
@@ -94,6 +98,7 @@ def test_scores_by_hand():
         "miou": pytest.approx((3 / 5 + 3 / 5) / 2),
         "macc": pytest.approx((3 / 3 + 3 / 5) / 2),
         "aacc": pytest.approx(6 / 8),
+        "miou_per_image": pytest.approx(((2 / 4 + 0 / 2) / 2 + 1) / 2),
     }
 
 
