@@ -99,9 +99,9 @@ def value_of(rows: pd.DataFrame, corruption: str, statistic: str) -> tuple[float
 
 
 def _legend(figure: Figure, colours: dict[str, str], marks: dict[str, str]) -> None:
-    kinds = [Line2D([], [], color=colour, lw=3, label=name) for name, colour in colours.items()]
-    modes = [
-        Line2D([], [], color=".3", marker=mark, ls="", ms=4, mfc="none", label=MODES[name])
-        for name, mark in marks.items()
-    ]
-    figure.legend(handles=kinds + modes, ncols=4, loc="outside lower center", frameon=False)
+    """Colours, and markers where there are several."""
+    shown = [Line2D([], [], color=colour, lw=3, label=name) for name, colour in colours.items()]
+    if len(marks) > 1:
+        look = {"color": ".3", "ls": "", "ms": 4, "mfc": "none"}
+        shown += [Line2D([], [], marker=mark, label=MODES[name], **look) for name, mark in marks.items()]
+    figure.legend(handles=shown, ncols=4, loc="outside lower center", frameon=False)
