@@ -58,7 +58,7 @@ def main() -> None:
             what = f"an update of tokens, ViT-S/14, {BATCH} images of {SIZE} pixels, PGD-{options.steps}, {precision}"
             add(what, f"{ours:.1f}", f"{peer:.1f}", f"{peer / ours:.1f}", value, peer_value)
         for what, many, one, value, peer_value in sweeps(base, store, options.rounds):
-            add(what, f"{many:.2f}", f"{one:.2f}", f"{one / many:.2f}", value, peer_value)
+            add(what, f"{many:.3f}", f"{one:.3f}", f"{one / many:.2f}", value, peer_value)
 
 
 def made(folder: Path) -> tuple[Path, Path]:
