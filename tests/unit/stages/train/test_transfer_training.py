@@ -10,10 +10,11 @@ from trainings import SGD, Job, one_epoch, outputs, recipe, row
 from imports import ROOT
 from mettle import models, schema
 from mettle.data.store import Store
+from mettle.distributed import sharded
 from mettle.models import optim
 from mettle.models.transfer import MODES
 from mettle.models.weights import read
-from mettle.stages.train import loop, sharded, train
+from mettle.stages.train import loop, train
 
 NORM = {"mean": [0.5] * 3, "std": [0.25] * 3}
 ABOUT = {"size": 32, "resize": None, "interpolation": "bilinear", "threat": "none", "eps": 0.0, "dataset": "other"}
