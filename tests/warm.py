@@ -10,25 +10,38 @@ import gc
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
+import tempfile
+import types
 from functools import cache
+from pathlib import Path
+
+import warm_jobs
 
 IMPORTED = ("snakemake.cli", "pandas", "jsonschema", "pyarrow.parquet")
 
 
 @cache
 def _server():
-    """The process that is copied, one for each process of the tests."""
+    """The process that is copied, one for each process of the tests, and the socket of the one for scripts of jobs."""
     server = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(server.communicate)
-    return server
+    folder = tempfile.mkdtemp(prefix="warm")
+    atexit.register(shutil.rmtree, folder)
+    place = f"{folder}/jobs"
+    command = [sys.executable, warm_jobs.__file__, place]
+    jobs = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(jobs.communicate)
+    assert jobs.stdout.readline() == "ready\n"
+    return server, place
 
 
 def snakemake(arguments, cwd, env, out, err):
     """Exit status of a Snakemake, whose output and errors go into files that these paths name."""
-    request = {"arguments": arguments, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
-    server = _server()
+    server, jobs = _server()
+    request = {"arguments": arguments, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err), "jobs": jobs}
     print(json.dumps(request), file=server.stdin, flush=True)
     return int(server.stdout.readline())
 
@@ -54,7 +67,15 @@ def _become(request):
     sys.argv = ["snakemake", *request["arguments"]]
     sys.modules["snakemake.workflow"].Workflow._rundir = request["cwd"]  # which it notes when it is imported
     sys.path.insert(0, request["cwd"])
+    _warm(sys.modules["snakemake.script"], request["jobs"])
     runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+
+
+def _warm(script, jobs):
+    """Let scripts of jobs be run by `warm_jobs`, but for those with an environment of their own."""
+    seen = types.SimpleNamespace(**vars(sys))
+    seen.executable = f"{sys.executable} -IS {Path(__file__).resolve().with_name('warm_jobs.py')} {jobs}"
+    script.sys = seen
 
 
 if __name__ == "__main__":

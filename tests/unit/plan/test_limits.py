@@ -6,6 +6,7 @@ from mettle import measures, schema
 from mettle.perturb.apgd import LOSSES
 from mettle.perturb.autoattack import STAGES
 from mettle.plan import check_targets
+from mettle.plan.sheets import of_grid
 from workplace import ATTACK, MODELS, Workplace
 
 ALL = {"method": "autoattack", "norm": "linf", "eps": "8/255"}
@@ -170,3 +171,11 @@ def test_a_model_that_starts_from_itself(place):
     message = r"row 'resnet8-plain-s0', column base: leads back to itself, resnet8-plain-s0 -> vgg5-plain-s0 -> resnet8"
     with pytest.raises(ValueError, match=message):
         place.plan()
+
+
+def test_names_of_a_grid_do_not_depend_on_the_order_of_its_options():
+    """Laid over each other, two configurations give one that depends on which came first."""
+    grid = {"through": ["base", "self"], "eps": ["1/255", "2/255"]}
+    found = of_grid("a", {"method": "pgd", "grid": grid})
+    assert found == of_grid("a", {"method": "pgd", "grid": dict(reversed(grid.items()))})
+    assert [name for name, _ in found][1] == "a_eps1_255_throughself"

@@ -303,9 +303,12 @@ def _folder(results: str) -> str:
 
 
 def of_grid(name: str, content: Row) -> list[tuple[str, Row]]:
-    """Name and options of the cells of an entry with a `grid` of options, or of the entry itself."""
+    """Name and options of the cells of an entry with a `grid` of options, or of the entry itself.
+
+    Names have the options of a grid in alphabetical order, since several configurations have none of their own.
+    """
     options = {key: value for key, value in content.items() if key != "grid"}
-    grid = content.get("grid", {})
+    grid = dict(sorted(content.get("grid", {}).items()))
     found = []
     for values in itertools.product(*grid.values()):
         cell = dict(zip(grid, values, strict=True))
