@@ -104,6 +104,7 @@ DENSE |= {"task": "segmentation", "input": {"size": 64, "mean": [0.5] * 3, "std"
 RECIPES = {"plain": PLAIN, "robust": PLAIN | ROBUST, "bare": BARE, "again": BARE, "tough": BARE | ROBUST}
 RECIPES |= {"dense": DENSE, "found": DENSE | {"task": "detection"}}
 TOKENS = {"kind": "tokens", "n": 2, "steps": 3, "batch_size": 4, "optimizer": {"lr": 0.1}, "attack": FELT}
+TOKENS |= {"share_attack": True}
 HEAD = {"kind": "head", "lr": [0.1, 0.2], "holdout": 2, "augment": {"horizontal_flip": True}}
 RECIPES |= {"hard": TOKENS, "probed": HEAD, "lined": DENSE | {"kind": "head", "linear": {}}}
 RECIPES |= {"measured": RECIPES["lined"] | {"task": "depth"}}
@@ -520,7 +521,9 @@ def of_tokens(tree):
     for path, sub in leaves(schema.load("tokens")):
         if path not in ("kind", "extends"):
             value = TOKENS_VALUES.get(path) or other(at(filled, path), sub)
-            yield path, tree.base, tree.told(recipes=RECIPES | {"hard": put(TOKENS, path, value)})
+            told = TOKENS | {"share_attack": path != "attack.through"}
+            before = tree.told(recipes=RECIPES | {"hard": told})
+            yield path, before, tree.told(recipes=RECIPES | {"hard": put(told, path, value)})
 
 
 def of_head(tree):

@@ -37,6 +37,7 @@ from mettle.stages.probe import agreement, training
 from mettle.stages.tokens.convert import convert as convert_tokens
 from mettle.stages.tokens.convert import registers
 from mettle.stages.tokens.loop import harden
+from mettle.stages.tokens.shared import share
 from mettle.stages.transfer.convert import as_published, convert
 from mettle.stages.transfer.kinds import KINDS
 from mettle.stages.transfer.training import described
@@ -222,6 +223,7 @@ class Numbers:
         found = tables.read(steps, tables.TOKENS_STEPS)
         for quantity in ("invariance", "adversarial", "plain"):
             self.note("tokens", quantity, found[quantity].mean(), 1e-3)
+        self.share_attack(base)
         evaluation = Evaluation(hard, self.store.path, "digits", "fp32", BATCH, self.job)
         keys = {"dataset": "digits", "split": "test", "model": "hard", "attack": "felt", "through": "vit"}
         weights = {"through": base, "base": base}
@@ -245,6 +247,15 @@ class Numbers:
         state = torch.load(self.path("dinov2.pth"), weights_only=True)
         self.note("registers", "registers", state["register_tokens"].double().sum())
         self.note("registers", "all", sum(value.double().abs().sum() for value in state.values()), 1e-4)
+
+    def share_attack(self, base):
+        """The attacked images of the same training."""
+        told = {"seed": 0} | {key: TOKENS[key] for key in ("steps", "batch_size", "precision", "attack")}
+        table = self.path("attacked.parquet")
+        images, resume = table.with_suffix(".npy"), self.path("resume_shared")
+        share(told, self.path("train.lmdb"), base, images, table, resume, self.job)
+        self.note("share_attack", "plain", tables.read(table, tables.SHARED_ATTACK)["plain"].mean(), 1e-3)
+        self.note("share_attack", "images", np.load(images).mean(), 1e-5)
 
     def heads(self):
         """Heads of every task on the network that tokens are for, after `tokens`."""

@@ -12,6 +12,7 @@ from imports import ROOT, own_rules, packages
 from mettle import measures, perturb, schema
 from mettle.data.published_corruptions import PUBLISHED
 from mettle.data.readers import READERS
+from mettle.perturb.features import NORMALISED
 from mettle.plan.recipes import Recipes
 from mettle.stages import train
 from mettle.units import sides
@@ -26,6 +27,7 @@ FORBIDDEN = {"run", "shell", "threads", "retries", "message", "priority"}
 
 GPU = {
     "tokens",
+    "share_attack",
     "head",
     "drift",
     "activations",
@@ -309,7 +311,7 @@ def test_readers_losses_and_norms_agree_with_the_schemas():
     assert all(name in recipe["loss"]["description"] for name in train.LOSSES)
     assert {recipe["loss"]["default"], *schema.names("recipe.loss")} == set(train.LOSSES)
     assert set(recipe["attack"]["properties"]["norm"]["enum"]) == set(perturb.NORMS)
-    assert set(schema.load("models")["properties"]["threat"]["enum"]) == {"none", *perturb.NORMS}
+    assert set(schema.load("models")["properties"]["threat"]["enum"]) == {"none", NORMALISED, *perturb.NORMS}
 
 
 # What the project ships

@@ -6,6 +6,7 @@ INPUTS:   results/train/{model}/weights.safetensors (of the base, for tokens)
           published tokens (column source of the models' sheet)
 OUTPUTS:  results/train/{model}/weights.safetensors
           results/train/{model}/steps.parquet
+          results/train/{model}/attacked/{shared}.npy, results/train/{model}/attacked/{shared}.parquet
           results/train/{model}/dinov2.pth, results/train/{model}/dinov2.yaml
           results/drift/{dataset}/{model}/{drift}.parquet
           results/activations/{dataset}/{model}/{drift}.parquet, results/activations/{dataset}/{model}/{drift}.surface.parquet
@@ -18,6 +19,7 @@ rule tokens:
         train=ancient(images_of(PLAN.train_store)),
         train_manifest=manifests_of(PLAN.train_store),
         base=PLAN.base_weights,
+        attacked=PLAN.shared_attack,
     output:
         weights="results/train/{model}/weights.safetensors",
         steps="results/train/{model}/steps.parquet",
@@ -39,6 +41,34 @@ rule tokens:
         resume="results/.resume/{model}",
     script:
         "../scripts/tokens.py"
+
+
+rule share_attack:
+    """Attack the images of all updates once, for every training of robustness tokens that has them in common."""
+    input:
+        train=ancient(images_of(PLAN.train_store)),
+        train_manifest=manifests_of(PLAN.train_store),
+        base="results/train/{model}/weights.safetensors",
+    output:
+        images="results/train/{model}/attacked/{shared}.npy",
+        table="results/train/{model}/attacked/{shared}.parquet",
+    log:
+        "logs/share_attack/{model}/{shared}.log",
+    benchmark:
+        "benchmarks/results/share_attack/{model}/{shared}.tsv"
+    wildcard_constraints:
+        shared="[0-9a-f]{12}",
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("share_attack"),
+        runtime=ASKED.minutes("share_attack"),
+    params:
+        revision=1,
+        shared=PLAN.attack_to_share,
+        resume="results/.resume/{model}/attacked/{shared}",
+    script:
+        "../scripts/share_attack.py"
 
 
 rule convert_tokens:

@@ -14,5 +14,6 @@ with flow.job(snakemake) as job:
         snakemake.output.steps,
         snakemake.params.resume,
         job,
+        shared=next(iter(snakemake.input.attacked), None),
         fabric=schema.check(snakemake.config, "config", "configuration")["train"],
     )

@@ -1,5 +1,7 @@
 """Attacks on features: cosines by axis against sums, rounding and caps inside the ball, and what PGD finds."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,8 @@ from torch import nn
 from mettle import schema
 from mettle.models import Policy
 from mettle.perturb import Draws, norm
-from mettle.perturb.features import LIKENESS, attack, capped, of_class_token, rounded, unlike
+from mettle.perturb.features import LIKENESS, attack, capped, norm_of, of_class_token, rounded, unlike
+from mettle.perturb.norms import scaled
 
 CPU = Policy(torch.device("cpu"))
 
@@ -47,11 +50,15 @@ def test_the_goal_is_of_the_images_at_its_positions_and_knows_no_success():
     assert goal.success is None and goal.labels is None
 
 
+STD = torch.tensor([0.3, 0.2, 0.1])[:, None, None]
+
+
 class Patches(nn.Module):
     """Mean colours of 4x4 patches, as 16 tokens of 6 channels, through a fixed nonlinear layer."""
 
     def __init__(self):
         super().__init__()
+        self.model = SimpleNamespace(std=STD)
         self.weight = nn.Parameter(normal(3, 6, seed=3))
 
     def forward(self, images):
@@ -77,18 +84,43 @@ def attacked(**own):
 
 
 OPTIONS = [{}, {"norm": "l2", "eps": 1.0}, {"rounding": True}, {"max_mse": 1e-4}, {"restarts": 2}]
+AS_PUBLISHED = {"norm": "linf_normalised", "eps": 32 / 255, "step_size": 0.04}
+OPTIONS += [AS_PUBLISHED, AS_PUBLISHED | {"rounding": True}, AS_PUBLISHED | {"max_mse": 1e-4}]
 
 
 @pytest.mark.parametrize("own", [*OPTIONS, {"similarity": "tokens"}])
 def test_features_are_less_alike_than_by_chance_inside_ball_and_range(own):
     clean, found, alike, queries = attacked(**own)
     told = options(**own)
-    assert (norm(told["norm"]).distance(found.double() - clean.double()) <= told["eps"]).all()
+    assert (norm_of(told, Patches()).distance(found.double() - clean.double()) <= told["eps"]).all()
     assert ((found >= 0) & (found <= 1)).all() and (queries > told["steps"]).all()
     noise = clean + (torch.rand(clean.shape, generator=torch.Generator().manual_seed(5)) * 2 - 1) * 8 / 255
     with torch.no_grad():
         by_chance = LIKENESS[told["similarity"]](Patches()(noise), Patches()(clean))
     assert (alike < by_chance).all()
+
+
+def test_a_normalised_ball_is_one_of_the_radius_times_the_standard_deviation_of_each_channel():
+    clean, found, _, _ = attacked(**AS_PUBLISHED)
+    reached = (found.double() - clean.double()).abs().amax((0, 2, 3))
+    torch.testing.assert_close(reached, (32 / 255 * STD.double()).flatten(), rtol=1e-5, atol=0)
+
+
+def test_a_scaled_norm_is_that_of_scaled_differences():
+    delta, steep, gaussian, uniform = (
+        normal(2, 3, 4, 4),
+        normal(2, 3, 4, 4, seed=1),
+        normal(2, 3, 4, 4, seed=2),
+        torch.rand(2),
+    )
+    for name in ("l2", "linf"):
+        plain, found = norm(name), scaled(name, STD)
+        torch.testing.assert_close(found.distance(delta), plain.distance(delta / STD))
+        torch.testing.assert_close(found.project(delta, 0.3) / STD, plain.project(delta / STD, 0.3))
+        torch.testing.assert_close(found.uniform(gaussian, uniform) / STD, plain.uniform(gaussian, uniform))
+        direction = found.step(steep)  # the chain rule: a step of x / std climbs by the gradient times std
+        torch.testing.assert_close(direction / STD, plain.step(steep * STD))
+        assert float(found.distance(direction).amax()) == pytest.approx(1, abs=1e-6)
 
 
 def test_more_restarts_never_find_less():

@@ -1,6 +1,7 @@
 """Targets: every path of the rules is known, and a mistyped one says which part is wrong and what was meant."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ FIGURES = {
     "fig2": {"datasets": ["ten"], "eps": [0], "measures": ["cka"]},
 }
 TOKENS = {"kind": "tokens", "n": 2, "steps": 1, "batch_size": 4, "optimizer": {"lr": 0.1}}
-TOKENS |= {"attack": {"norm": "linf", "eps": "8/255", "steps": 1}}
+TOKENS |= {"attack": {"norm": "linf", "eps": "8/255", "steps": 1}, "share_attack": True}
 FOUNDATIONS = {"vit_mini": "plain", "dinov2_vits14": "large"}
 NAMES = {
     "set": "group",
@@ -99,6 +100,9 @@ def test_the_grammar_is_that_of_the_rules():
 @pytest.mark.parametrize("path", targets.PATHS)
 def test_every_form_is_known(plan, path):
     names = NAMES | {"dataset": "roads"} if "{pictured}" in path else NAMES
+    if "{shared}" in path:
+        images, _ = plan.shared_attack({"model": NAMES["hardened"]})
+        names = NAMES | {"model": "vit_mini-plain-s0", "shared": Path(images).stem}
     check_targets(plan, [path.format(**names)])
 
 

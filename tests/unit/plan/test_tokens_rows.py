@@ -1,5 +1,7 @@
 """Rows of robustness tokens and of networks without a head: what jobs are told, and what is refused."""
 
+from pathlib import Path
+
 import pytest
 
 from workplace import BASE, Workplace
@@ -92,6 +94,7 @@ def test_attacks_on_answers_go_through_another_model_too(place):
         (attacked(through="vgg5"), r"few\.yaml: attack\.through is 'vgg5', but"),
         (attacked(norm="l2", rounding=True), r"few\.yaml: attack\.round.*l2"),
         ({"recipe": TOKENS | {"optimizer": {"lr": 1, "warmup_steps": 5}}}, r"few\.yaml: optimizer\.warmup_steps is 5"),
+        ({"recipe": attacked(through="self")["recipe"] | {"share_attack": True}}, r"few\.yaml: share_attack is true"),
         (attacked(eps=0), r"few\.yaml: 'attack\.eps' must be more than 0"),
         ({"recipe": TOKENS | {"n": -1}}, r"few\.yaml: 'n' must be at least 0, got -1$"),
         ({"recipe": TOKENS | {"step": 4}}, r"few\.yaml: unknown key 'step': did you mean 'steps'"),
@@ -102,6 +105,41 @@ def test_attacks_on_answers_go_through_another_model_too(place):
 def test_what_does_not_fit_is_refused(place, own, message):
     with pytest.raises(ValueError, match=message):
         plan(place, **own)
+
+
+def test_rows_that_differ_in_their_number_share_attacked_images(place):
+    lone = plan(place)
+    assert lone.shared_attack(AT) == []
+    told = lone.tokens_recipe(AT)
+    found = plan(place, recipe=TOKENS | {"share_attack": True})
+    images, table = found.shared_attack(AT)
+    assert images.startswith(f"results/train/{BACKBONE}/attacked/") and table == images.replace(".npy", ".parquet")
+    assert found.tokens_recipe(AT) == told, "the tokens are the same"
+    shared = {"model": BACKBONE, "shared": Path(images).stem}
+    attack = found.attack_to_share(shared)
+    assert attack == {"seed": 0} | {key: told[key] for key in ("steps", "batch_size", "precision", "attack")}
+    for same in ({"n": 8}, {"invariance": 3}, {"optimizer": {"lr": 1}}, {"position": "registers"}):
+        assert plan(place, recipe=TOKENS | {"share_attack": True} | same).shared_attack(AT) == [images, table]
+    for other in ({"steps": 6}, {"batch_size": 4}, {"precision": "bf16"}, {"attack": WEAK}):
+        assert plan(place, recipe=TOKENS | {"share_attack": True} | other).shared_attack(AT) not in (
+            [],
+            [images, table],
+        )
+    assert plan(place, recipe=TOKENS | {"share_attack": True, "steps": 0}).shared_attack(AT) == []
+    with pytest.raises(
+        ValueError, match=rf"^no row of tokens on '{BACKBONE}' shares attacked images '.*', but none: share"
+    ):
+        lone.attack_to_share(shared)
+
+
+def test_a_ball_of_normalised_pixels_is_not_one_of_attacks_on_answers(place):
+    own = {"attacks": {"weak": {"method": "pgd", "norm": "own", "eps": "own", "steps": 2}}}
+    found = plan(place, **attacked(norm="linf_normalised"), attack=own)
+    assert found.tokens_row(AT)["threat"] == "linf_normalised"
+    with pytest.raises(
+        ValueError, match=r"attack\.attacks\.weak: is in the model's own ball, but that of '.*' is of linf_"
+    ):
+        found.attack(AT | {"attack": "weak"})
 
 
 def test_tokens_do_not_stand_on_tokens(place):

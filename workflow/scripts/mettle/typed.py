@@ -374,6 +374,16 @@ class FeatureAttack(TypedDict):
     max_mse: float | None
 
 
+class SharedAttack(TypedDict):
+    """Attacked images of all updates of trainings of robustness tokens, that have all of this in common."""
+
+    seed: int
+    steps: int
+    batch_size: int
+    precision: str
+    attack: FeatureAttack
+
+
 class TokensOptimizer(TypedDict):
     """Block `optimizer` of a recipe of kind tokens."""
 
@@ -395,6 +405,7 @@ class TokensRecipe(TypedDict):
     batch_size: int
     invariance: float
     precision: str
+    share_attack: NotRequired[bool]
     optimizer: TokensOptimizer
     attack: FeatureAttack
 

@@ -42,13 +42,14 @@ class Job:
             yield item
 
 
-def train(store, base, folder, job=None, told=None, fabric=(), **other):
+def train(store, base, folder, job=None, told=None, fabric=(), shared=None, **other):
     """The tokens and the table of a training."""
     told = told or row()
     weights = base.parents[1] / folder / "weights.safetensors"
     weights.parent.mkdir(exist_ok=True)
     places = weights, weights.parent / "steps.parquet", weights.parent / "resume"
-    harden(told, recipe(**other), store, base, *places, job or Job(), fabric={"checkpoint_seconds": 0} | dict(fabric))
+    fabric = {"checkpoint_seconds": 0} | dict(fabric)
+    harden(told, recipe(**other), store, base, *places, job or Job(), shared=shared, fabric=fabric)
     return result(weights)
 
 

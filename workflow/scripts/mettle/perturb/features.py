@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mettle.models import Policy
 from mettle.perturb.draws import Draws
 from mettle.perturb.goal import Goal
-from mettle.perturb.norms import confine
+from mettle.perturb.norms import Norm, confine, norm, scaled
 from mettle.perturb.pgd import pgd
 from mettle.perturb.steps import step_size
 from mettle.perturb.watch import NOBODY, Watch
@@ -38,6 +38,7 @@ def of_class_token(features: Tensor, others: Tensor) -> Tensor:
 
 
 LIKENESS: dict[str, Likeness] = {"channels": over_channels, "tokens": over_tokens}
+NORMALISED = "linf_normalised"  # see `norm_of`
 
 
 def attack(
@@ -66,16 +67,30 @@ def attack(
     images : (n, 3, h, w), inside ball and pixel range, and after rounding where the options ask for it
     queries : (n,)
     """
-    norm, eps = options["norm"], options["eps"]
-    ball = {"norm": norm, "eps": eps, "steps": options["steps"], "restarts": options["restarts"]}
-    ball["step_size"] = step_size(options, "feature_attack:step_size")
+    ball, eps = norm_of(options, model), options["eps"]
+    told = {"norm": ball, "eps": eps, "steps": options["steps"], "restarts": options["restarts"]}
+    told["step_size"] = step_size(options, "feature_attack:step_size")
     goal = unlike(clean, LIKENESS[options["similarity"]])
-    found, queries = pgd(model, images, goal, draws=draws, policy=policy, watch=watch, **ball)
+    found, queries = pgd(model, images, goal, draws=draws, policy=policy, watch=watch, **told)
     if options["max_mse"] is not None:
-        found = confine(capped(found, images, options["max_mse"]), images, norm, eps)
+        found = confine(capped(found, images, options["max_mse"]), images, ball, eps)
     if options["rounding"]:
-        found = rounded(found, images, eps)
+        found = rounded(found, images, eps, model.model.std if options["norm"] == NORMALISED else None)
     return found, queries
+
+
+def norm_of(options: FeatureAttack, model: nn.Module) -> Norm:
+    """The norm of an attack through a model: `l2`, `linf`, or `linf` of changes as the network sees them.
+
+    The last, `linf_normalised`, is that of changes divided by the standard deviation of the model's preprocessing,
+    which the code of robustness tokens attacks in (Pulfer et al. 2024).
+
+    Parameters
+    ----------
+    options : of the attack
+    model : `mettle.models.features.Features`, whose preprocessing counts
+    """
+    return scaled("linf", model.model.std) if options["norm"] == NORMALISED else norm(options["norm"])
 
 
 # Grey levels by which a float32 pixel may miss the level that it stands for.
@@ -94,7 +109,7 @@ def unlike(clean: Tensor, likeness: Likeness) -> Goal:
     return Goal(lambda features, index: -likeness(features, clean[index]))
 
 
-def rounded(attacked: Tensor, images: Tensor, eps: float) -> Tensor:
+def rounded(attacked: Tensor, images: Tensor, eps: float, std: Tensor | None = None) -> Tensor:
     """Attacked images as 8-bit images have them, inside the Linf ball and the pixel range.
 
     Each value becomes the nearest multiple of 1/255 that is in the ball; where the ball has none, it stays.
@@ -103,12 +118,14 @@ def rounded(attacked: Tensor, images: Tensor, eps: float) -> Tensor:
     ----------
     attacked, images : (n, 3, h, w) in [0, 1]
     eps : radius of the ball
+    std : (3, 1, 1) that the radius is a multiple of; None for pixels
     """
-    low = torch.ceil((images.double() - eps).clamp(min=0) * 255 - _SLACK)
-    high = torch.floor((images.double() + eps).clamp(max=1) * 255 + _SLACK)
+    reach = eps if std is None else eps * std.double()
+    low = torch.ceil((images.double() - reach).clamp(min=0) * 255 - _SLACK)
+    high = torch.floor((images.double() + reach).clamp(max=1) * 255 + _SLACK)
     found = (attacked.double() * 255).round().maximum(low).minimum(high)
     found = torch.where(low <= high, found / 255, attacked.double())
-    return confine(found.to(attacked.dtype), images, "linf", eps)
+    return confine(found.to(attacked.dtype), images, "linf" if std is None else scaled("linf", std), eps)
 
 
 def capped(attacked: Tensor, images: Tensor, most: float) -> Tensor:

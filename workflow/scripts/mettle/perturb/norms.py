@@ -64,25 +64,42 @@ NORMS = {
 }
 
 
-def norm(name: str) -> Norm:
-    """The norm of this name; ValueError with the known names for an unknown one."""
+def norm(name: str | Norm) -> Norm:
+    """The norm of this name, or a norm itself; ValueError with the known names for an unknown one."""
+    if isinstance(name, Norm):
+        return name
     if name not in NORMS:
         raise ValueError(f"unknown norm '{name}'{suggest(name, NORMS)}")
     return NORMS[name]
 
 
-def project(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
+def scaled(name: str, scale: Tensor) -> Norm:
+    """The norm of differences divided by a scale, such as the standard deviation (3, 1, 1) that a network divides by.
+
+    A radius and a step then count in units of the scale. Distance, projection and steepest step are exact, since the
+    scale changes no more than the unit of each axis.
+    """
+    plain = norm(name)
+    return Norm(
+        lambda delta: plain.distance(delta / scale),
+        lambda delta, eps: plain.project(delta / scale, eps) * scale,
+        lambda gradient: plain.step(gradient * scale) * scale,
+        lambda gaussian, uniform: plain.uniform(gaussian, uniform) * scale,
+    )
+
+
+def project(attacked: Tensor, images: Tensor, name: str | Norm, eps: float) -> Tensor:
     """The attacked images (n, ...) projected into the ball around the images and into [0, 1], up to rounding."""
     return (images + norm(name).project(attacked - images, eps)).clamp(0, 1)
 
 
-def confine(attacked: Tensor, images: Tensor, name: str, eps: float) -> Tensor:
+def confine(attacked: Tensor, images: Tensor, name: str | Norm, eps: float) -> Tensor:
     """The attacked images projected into the ball around the images and into [0, 1], exactly.
 
     Parameters
     ----------
     attacked, images : (n, ...) float32; images in [0, 1]
-    name : norm
+    name : norm, or its name
     eps : radius in pixel range
 
     Returns

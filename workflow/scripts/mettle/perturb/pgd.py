@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
 from mettle.perturb.goal import Goal, Objective
-from mettle.perturb.norms import confine, project
+from mettle.perturb.norms import Norm, confine, project
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Oracle, ascent
 from mettle.perturb.watch import NOBODY, Watch
@@ -20,7 +20,7 @@ def pgd(
     images: Tensor,
     goal: Goal,
     *,
-    norm: str,
+    norm: str | Norm,
     eps: float,
     draws: Draws,
     policy: Policy,
@@ -38,7 +38,7 @@ def pgd(
     model : maps images to logits; frozen and in evaluation mode meanwhile
     images : (n, 3, h, w) in [0, 1]
     goal : what the attack raises, and which answers are a success
-    norm : `l2` or `linf`
+    norm : `l2` or `linf`, or a norm itself
     eps : radius, in pixel range
     draws : random numbers of these images
     policy : device and precision of the passes
@@ -136,7 +136,7 @@ def pgd_trace(
     return torch.stack([*values, goal.objective(logits, every)], dim=1)
 
 
-def uniform_start(images: Tensor, norm: str, eps: float, draws: Draws, restart: int = 0) -> Tensor:
+def uniform_start(images: Tensor, norm: str | Norm, eps: float, draws: Draws, restart: int = 0) -> Tensor:
     """Points uniform in the balls around the images, clipped to the pixel range."""
     shape = images.shape[1:]
     points = ball_of(norm).uniform(draws.normal(shape, "start", restart), draws.uniform((), "radius", restart))
@@ -168,5 +168,5 @@ def _run(
     return current, values
 
 
-def _step(current: Tensor, images: Tensor, gradient: Tensor, norm: str, eps: float, size: float) -> Tensor:
+def _step(current: Tensor, images: Tensor, gradient: Tensor, norm: str | Norm, eps: float, size: float) -> Tensor:
     return project(current + size * ball_of(norm).step(gradient), images, norm, eps)

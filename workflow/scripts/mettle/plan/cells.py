@@ -230,6 +230,11 @@ class Cells(Groups):
     def check_attackable(self, model: str, attack: str) -> None:
         """Raise ValueError if models of the task of a model cannot be attacked, or not by this attack."""
         where = f"configuration: attack.attacks.{attack}"
+        if attacks.is_own(self.attacks[attack]) and self.models[model]["threat"] == hardened.NORMALISED:
+            raise ValueError(
+                f"{where}: is in the model's own ball, but that of '{model}' is of {hardened.NORMALISED}, which only "
+                "attacks on features have: state norm and eps"
+            )
         attacks.check_task(self.attacks[attack], self.task_of(model), where, self.where(model))
 
     def attack_through_itself(self, wildcards: Any) -> Row:

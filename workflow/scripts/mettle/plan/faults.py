@@ -258,6 +258,7 @@ _CHECKS: dict[str, Check] = {
     "headed": _headed,
     "pictured": _pictured,
     "registered": _registered,
+    "shared": lambda plan, named: _said(lambda: plan.attack_to_share(named)),
     "drift": _drift,
     "judged": _judged,
     "attack": _attack,

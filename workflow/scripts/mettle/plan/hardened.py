@@ -8,6 +8,7 @@ from mettle.plan.idle import Layers
 from mettle.typed import ModelRow, TokensRecipe
 
 BASE, SELF = "base", "self"  # models that an attack can go through, besides those named
+NORMALISED = "linf_normalised"  # norm of attacks on features alone, see mettle.perturb.features
 
 
 def check_through(through: str, models: Collection[str], where: str) -> None:
@@ -22,6 +23,11 @@ def check_recipe(recipe: TokensRecipe, layers: Layers) -> None:
     if (through := recipe["attack"]["through"]) not in (BASE, SELF):
         raise ValueError(f"{where}: attack.through is '{through}', but training knows {BASE} and {SELF} only")
     check_attack(recipe["attack"], f"{where}: attack.")
+    if recipe["share_attack"] and through == SELF:
+        raise ValueError(
+            f"{where}: share_attack is true, but an attack through the tokens themselves is another one for each "
+            "training: set it false, or attack.through base"
+        )
     if recipe["steps"] and optimizer["warmup_steps"] >= recipe["steps"]:
         raise ValueError(
             f"{where}: optimizer.warmup_steps is {optimizer['warmup_steps']}, but training ends after "
@@ -30,8 +36,8 @@ def check_recipe(recipe: TokensRecipe, layers: Layers) -> None:
 
 
 def check_attack(attack: dict[str, Any], where: str) -> None:
-    """Raise ValueError for rounding in a ball other than that of Linf."""
-    if attack["rounding"] and attack["norm"] != "linf":
+    """Raise ValueError for rounding in a ball that is none of Linf."""
+    if attack["rounding"] and attack["norm"] == "l2":
         raise ValueError(f"{where}rounding keeps images in a ball of Linf, but norm is {attack['norm']}: set it false")
 
 

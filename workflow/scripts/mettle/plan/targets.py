@@ -26,6 +26,8 @@ PATHS = (
     "results/train/{headed}/heads.parquet",
     "results/train/{registered}/dinov2.pth",
     "results/train/{registered}/dinov2.yaml",
+    "results/train/{model}/attacked/{shared}.npy",
+    "results/train/{model}/attacked/{shared}.parquet",
     "results/train/{kept}/checkpoints",
     "results/cards/{model}.md",
     "results/attack/{dataset}/{model}/{attack}.parquet",

@@ -9,7 +9,7 @@ from mettle.plan import corrupted, costs
 from mettle.plan.cells import get
 from mettle.plan.loads import BACK, Images, Load, count, mb, passes
 from mettle.plan.sheets import CLASSIFICATION
-from mettle.typed import FeatureAttack
+from mettle.typed import FeatureAttack, SharedAttack, TokensRecipe
 from mettle.units import sides
 
 if TYPE_CHECKING:
@@ -110,11 +110,21 @@ class Work:
         return found + Load(mb=found.mb + kept + 1_000)
 
     def tokens(self, cell: Any) -> Load:
-        """An attack on features, an update through the network twice, and features without tokens twice."""
-        model, recipe = get(cell, "model"), self.plan.tokens_recipe(cell)
+        """An attack on features, unless it is shared, two passes of an update, and features without tokens."""
+        recipe = self.plan.tokens_recipe(cell)
+        each = 1 if self.plan.shared_attack(cell) else _felt(recipe["attack"]) + 2
+        return self._updates(cell, recipe, each + 2 * BACK)
+
+    def share_attack(self, cell: Any) -> Load:
+        """An attack on features, and features of clean and attacked images."""
+        told = self.plan.attack_to_share(cell)
+        return self._updates(cell, told, _felt(told["attack"]) + 2)
+
+    def _updates(self, cell: Any, recipe: TokensRecipe | SharedAttack, each: float) -> Load:
+        """Passes of the images of all updates."""
+        model = get(cell, "model")
         own = self._images(model, self.plan.models[model]["dataset"], self.plan.train_store(cell), _TRAINING)
-        n = recipe["steps"] * recipe["batch_size"]
-        return self._pass(own, n, _felt(recipe["attack"]) + 2 * BACK + 2, recipe["batch_size"], "gradient")
+        return self._pass(own, recipe["steps"] * recipe["batch_size"], each, recipe["batch_size"], "gradient")
 
     # Passes through networks
 

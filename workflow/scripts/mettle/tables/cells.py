@@ -170,6 +170,16 @@ TOKENS_STEPS = Table(
     },
 )
 
+SHARED_ATTACK = Table(
+    "shared_attack",
+    "One row per attacked image of all updates of trainings of robustness tokens, in the order of the array beside it.",
+    {
+        "id": Column(INT, "id of the image in the store"),
+        "step": Column(INT, "update, from 0"),
+        "plain": Column(FLOAT, "similarity of its features to those of the clean image, without tokens", "cosine"),
+        "image_mse": Column(FLOAT, "its mean squared error", "pixel range [0, 1], squared"),
+    },
+)
 
 HEADS = Table(
     "heads",
@@ -443,6 +453,7 @@ CELLS = [
     EPOCHS,
     TRANSFER_EPOCHS,
     TOKENS_STEPS,
+    SHARED_ATTACK,
     HEADS,
     DRIFT,
     ACTIVATIONS,

@@ -5,10 +5,11 @@ from functools import cached_property
 from typing import Any
 
 from mettle import files, schema
+from mettle.digests import fingerprint
 from mettle.plan import given
 from mettle.plan.cells import Cells, get, targets_beside, weights_of
 from mettle.plan.sheets import FEATURES, Row
-from mettle.typed import ModelRow
+from mettle.typed import ModelRow, SharedAttack
 
 # Columns that the weights of a model depend on, or that their metadata contain.
 _OF_WEIGHTS = ("model", "dataset", "arch", "classes", "threat", "eps", "seed", "recipe")
@@ -104,8 +105,41 @@ class Training(Cells):
         return kept | {"attack": {"similarity": recipe["attack"]["similarity"]}}
 
     def tokens_recipe(self, wildcards: Any) -> Row:
-        """Their recipe."""
-        return self.recipes.of(self.models[get(wildcards, "model")])
+        """Their recipe, but for where attacked images come from: tokens do not depend on that."""
+        recipe = self.recipes.of(self.models[get(wildcards, "model")])
+        return {key: value for key, value in recipe.items() if key != "share_attack"}
+
+    def shared_attack(self, wildcards: Any) -> list[str]:
+        """Attacked images that the training of tokens has in common with others, and their table; none for most."""
+        row = self.models[get(wildcards, "model")]
+        if not (told := self._shared_by(row)):
+            return []
+        path = f"results/train/{row['base']}/attacked/{_named(told)}"
+        return [f"{path}.npy", f"{path}.parquet"]
+
+    def attack_to_share(self, wildcards: Any) -> SharedAttack:
+        """What trainings have in common that share attacked images.
+
+        Raises
+        ------
+        ValueError
+            If no row of tokens has this base and shares images of this name.
+        """
+        base, name = get(wildcards, "model"), get(wildcards, "shared")
+        rows = (self.models[model] for model in self.hardened)
+        found = {_named(told): told for row in rows if row["base"] == base and (told := self._shared_by(row))}
+        if name not in found:
+            raise ValueError(
+                f"no row of tokens on '{base}' shares attacked images '{name}', but {', '.join(found) or 'none'}: "
+                "share_attack of their recipe says so, and their recipe and seed make the name"
+            )
+        return found[name]
+
+    def _shared_by(self, row: ModelRow) -> SharedAttack | None:
+        recipe = self.recipes.of(row)
+        if not (recipe["share_attack"] and recipe["steps"]):
+            return None
+        return {"seed": row["seed"]} | {key: recipe[key] for key in ("steps", "batch_size", "precision", "attack")}
 
     def train_targets(self, wildcards: Any) -> list[str]:
         """Targets beside the training images of a model of a dense task."""
@@ -160,3 +194,8 @@ class Training(Cells):
         data = {key: self.datasets[row["dataset"]][key] for key in ("licence", "names")}
         own = {key: row[key] for key in ("model", "dataset", "recipe", "seed")}
         return self.said(wildcards) | {"row": own, "data": data}
+
+
+def _named(told: SharedAttack) -> str:
+    """Name of files that depend on exactly this."""
+    return fingerprint(told)[:12]

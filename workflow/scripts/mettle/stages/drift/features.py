@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 from mettle.digests import sha256_of
 from mettle.evaluation import Batch, Evaluation, Opened
-from mettle.perturb import norm
-from mettle.perturb.features import LIKENESS, of_class_token
+from mettle.perturb.features import LIKENESS, norm_of, of_class_token
 from mettle.stages.drift.attacked import attacked, features_of, in_parts
 from mettle.typed import FeatureAttack
 
@@ -67,7 +66,7 @@ def _batch(
     found: dict[str, Tensor] = {}
     for prefix, (one, other) in pairs.items():
         found |= compared(one, other, prefix, class_token=class_token)
-    distance = norm(options["norm"]).distance(images.double() - batch.images.double())
+    distance = norm_of(options, through).distance(images.double() - batch.images.double())
     columns = {"id": torch.tensor(batch.ids)} | found | {"distance": distance, "queries": queries}
     return {key: value.cpu().numpy() for key, value in columns.items()}
 

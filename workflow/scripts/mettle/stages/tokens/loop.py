@@ -21,6 +21,7 @@ def harden(
     resume: str | Path,
     job: Job,
     *,
+    shared: str | Path | None = None,
     fabric: dict[str, Any] | None = None,
 ) -> None:
     """Train robustness tokens and write them, and the table of their training.
@@ -35,6 +36,7 @@ def harden(
     resume : folder for the state of an unfinished training; a killed job resumes from it, with the same result as if
         it had not been killed: random numbers depend only on (seed, step, image)
     job : threads, log, provenance
+    shared : attacked images of all updates, of `mettle.stages.tokens.shared`; None to make them
     fabric : the block `train` of the configuration, of which processes and the time between two writes of the state
         count here
 
@@ -51,6 +53,7 @@ def harden(
         "weights": str(weights),
         "steps": str(steps),
         "resume": str(resume),
+        "shared": shared and str(shared),
         "waited": job.waited,
         "options": ALONE | (fabric or {}) | {"strategy": "ddp"},
     }
@@ -59,7 +62,8 @@ def harden(
 
 def work(group: ProcessGroup, order: dict[str, Any], job: Job) -> None:
     """The work of one process of a group in a training; `order` is plain data, as `harden` writes it."""
-    training = Training(order["row"], order["recipe"], Store(order["images"]), order["base"], job, group)
+    images, shared = Store(order["images"]), order["shared"]
+    training = Training(order["row"], order["recipe"], images, order["base"], job, group, shared)
     if order["waited"] and training.is_done(order["weights"]):
         training.say("the other process has made these tokens")
         return

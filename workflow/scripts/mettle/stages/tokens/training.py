@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from mettle.models import tokens
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.features import Features
 from mettle.models.weights import TOKENS, read
-from mettle.perturb import Draws
-from mettle.perturb.features import LIKENESS, attack
+from mettle.perturb.features import LIKENESS
 from mettle.seeds import derive
+from mettle.stages.tokens.attacks import attacked, order
 from mettle.stages.tokens.record import described
+from mettle.stages.tokens.shared import Shared
 from mettle.typed import ModelRow, TokensOptimizer, TokensRecipe
 
 
@@ -38,6 +39,7 @@ class Training:
         base: str | Path,
         job: Job,
         group: ProcessGroup | None = None,
+        shared: str | Path | None = None,
     ) -> None:
         self.row, self.recipe, self.job, self.seed, self.group = row, recipe, job, row["seed"], group or ProcessGroup()
         self.policy, self.workers = self.group.policy(job, recipe["precision"])
@@ -49,6 +51,7 @@ class Training:
         self.tokens = tokens.attach(model.network, self._initial(model.network), recipe["position"])
         self.model = self.policy.place(Features(model)).eval()
         self.optimizer = _optimizer([self.tokens], recipe["optimizer"])
+        self.shared = Shared(shared) if shared else None
         self.step = 0
         self.rows: list[dict[str, Any]] = []
         parts = [row, recipe, images.digest, self.base_sha256, torch.__version__, self.policy.device.type]
@@ -68,7 +71,8 @@ class Training:
 
     def finish(self, checkpoint: Checkpoint) -> None:
         """The remaining steps."""
-        left = list(itertools.islice(self._order(), self.step, self.recipe["steps"]))
+        every = order(len(self.images), self.recipe["batch_size"], self.seed)
+        left = list(itertools.islice(every, self.step, self.recipe["steps"]))
         found = batches(self.images, list(map(self.group.part, left)), self.workers)
         text = f"{self.row['model']}, {self.recipe['n']} tokens"
         shown = self.job.progress(found, text, len(left)) if self.group.first else found
@@ -76,48 +80,45 @@ class Training:
             self._update(self.policy.move(images), ids, len(all_of_it))
             self.group.keep(checkpoint, self.state)
 
-    def _order(self) -> Iterator[np.ndarray]:
-        """Batches without end: every image once, in an order of its own, then again."""
-        size = self.recipe["batch_size"]
-        for epoch in itertools.count():
-            yield from shuffled(len(self.images), size, self.seed, epoch)
-
     def _update(self, images: Tensor, ids: Tensor, n: int) -> None:
         """One update on a batch of n images, of which this process has these."""
         recipe, likeness = self.recipe, LIKENESS[self.recipe["attack"]["similarity"]]
         with tokens.without(self.model.model.network), torch.no_grad(), self.policy.autocast():
             clean = self.model(images).float()
-        attacked = self._attacked(images, clean, ids)
+        moved, plain, error = self._attacked(images, clean, ids, n)
         rate = self._set_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        with self.policy.autocast():
-            invariance = likeness(self.model(images).float(), clean).mean()
-            adversarial = likeness(self.model(attacked).float(), clean).mean()
-        loss = -(recipe["invariance"] * invariance + adversarial)
-        (total,) = self.group.sums(loss.item() * len(images) / n)
+        share, alike = len(images) / n, []
+        for seen, weight in ((images, recipe["invariance"]), (moved, 1)):  # one graph in memory at a time
+            with self.policy.autocast():
+                similarity = likeness(self.model(seen).float(), clean).mean()
+            if self.tokens.numel():
+                (-weight * share * similarity).backward()
+            alike.append(similarity.item())
+        invariance, adversarial = alike
+        (total,) = self.group.sums(-share * (recipe["invariance"] * invariance + adversarial))
         if not math.isfinite(total):
             raise ValueError(
                 f"tokens of {self.row['model']}: the loss is {total} at step {self.step}: lower optimizer.lr "
                 f"({recipe['optimizer']['lr']}) of recipe '{self.row['recipe']}'"
             )
         if self.tokens.numel():
-            (loss * (len(images) / n)).backward()
             self.group.add_gradients([self.tokens])
             self.optimizer.step()
-        with tokens.without(self.model.model.network), torch.no_grad(), self.policy.autocast():
-            plain = likeness(self.model(attacked).float(), clean).mean()
-        error = (attacked - images).square().mean()
-        means = torch.stack([invariance, adversarial, plain, error]).double() * (len(images) / n)
-        self._add_row(rate, n, *self.group.sums(*means.tolist()))
+        means = self.group.sums(*(share * value for value in (invariance, adversarial, plain, error)))
+        self._add_row(rate, n, *means)
 
-    def _attacked(self, images: Tensor, clean: Tensor, ids: Tensor) -> Tensor:
-        """Attacked images, through the network without tokens or with them as they are now."""
-        options = self.recipe["attack"]
-        draws = Draws(derive(self.seed, "attack", self.step), ids, images.device)
-        if options["through"] == "self":
-            return attack(self.model, images, clean, options, draws, self.policy)[0]
-        with tokens.without(self.model.model.network):
-            return attack(self.model, images, clean, options, draws, self.policy)[0]
+    def _attacked(self, images: Tensor, clean: Tensor, ids: Tensor, n: int) -> tuple[Tensor, float, float]:
+        """Attacked images, the mean similarity of their features without tokens to clean ones, and their mean error."""
+        if self.shared:
+            found, rows = self.shared.at(self.step, self.group.part(np.arange(n)), ids)
+            return self.policy.move(found), float(rows["plain"].mean()), float(rows["image_mse"].mean())
+        options, network = self.recipe["attack"], self.model.model.network
+        with nullcontext() if options["through"] == "self" else tokens.without(network):
+            found = attacked(self.model, images, clean, ids, options, (self.seed, self.step), self.policy)
+        with tokens.without(network), torch.no_grad(), self.policy.autocast():
+            plain = LIKENESS[options["similarity"]](self.model(found).float(), clean).mean()
+        return found, plain.item(), (found - images).square().mean().item()
 
     def _set_rate(self) -> float:
         rate = rate_at(self.step, self.recipe["steps"], self.recipe["optimizer"])
