@@ -19,6 +19,7 @@ sys.path.append(str(Path(__file__).parent / "unit" / "stages" / "transfer"))
 
 import dense_trainings
 
+from jobs import training_files
 from mettle import data, models, schema, tables
 from mettle.data import digits, scenes, streets
 from mettle.data.item import decode_array
@@ -196,7 +197,7 @@ class Numbers:
         stores = [dense_trainings.store(folder, split, n) for split, n in (("train", 8), ("test", 4))]
         (_, epochs), _ = dense_trainings.run(folder, stores, dense_trainings.recipe(epochs=1, validation={"every": 1}))
         self.note("transfer", "loss", epochs["train_loss"].iloc[-1], 1e-2)
-        evaluation = Evaluation(dense_trainings.outputs(folder)[0], stores[1], "streets", "fp32", BATCH, self.job)
+        evaluation = Evaluation(folder / "weights.safetensors", stores[1], "streets", "fp32", BATCH, self.job)
         keys = {"dataset": "streets", "split": "test", "model": "upernet", "attack": "pgd"}
         options = schema.check({"method": "pgd"} | BALL | {"steps": 2}, "attacks/pgd", "here")
         shown = pd.DataFrame(pictures(evaluation, keys, options, 4))
@@ -218,9 +219,9 @@ class Numbers:
         """Tokens of a network of random weights, trained, converted, and under attack; and as registers of DINOv2."""
         base = self.base_of_tokens("vit", "vit_mini", 10, 32)
         told = {"model": "hard", "base": "vit", "recipe": "few", "threat": "linf", "eps": 8 / 255, "seed": 0}
-        hard, steps = self.path("hard") / "weights.safetensors", self.path("steps.parquet")
-        harden(told, TOKENS, self.path("train.lmdb"), base, hard, steps, self.path("resume_tokens"), self.job)
-        found = tables.read(steps, tables.TOKENS_STEPS)
+        files = training_files(self.path("hard"), self.path("train.lmdb"), table="steps", base=base)
+        harden(told, TOKENS, files, self.job)
+        hard, found = files.weights, tables.read(files.table, tables.TOKENS_STEPS)
         for quantity in ("invariance", "adversarial", "plain"):
             self.note("tokens", quantity, found[quantity].mean(), 1e-3)
         self.share_attack(base)
@@ -262,10 +263,10 @@ class Numbers:
         base, store = self.path("vit") / "weights.safetensors", self.path("train.lmdb")
         told = {"model": "head", "dataset": "digits", "classes": 10, "base": "vit", "recipe": "few"}
         told |= {"threat": "none", "eps": 0.0, "seed": 0}
-        target, table = self.path("head") / "weights.safetensors", self.path("heads.parquet")
-        heads.fit(told, HEAD, store, base, target, table, self.path("resume_heads"), self.job)
-        self.note("head", "loss", tables.read(table, tables.HEADS)["train_loss"].mean(), 1e-2)
-        self.note("head", "weights", models.weights.read(target)[0]["head.weight"].double().abs().sum(), 1e-2)
+        files = training_files(self.path("head"), store, table="heads", base=base)
+        heads.fit(told, HEAD, files, self.job)
+        self.note("head", "loss", tables.read(files.table, tables.HEADS)["train_loss"].mean(), 1e-2)
+        self.note("head", "weights", models.weights.read(files.weights)[0]["head.weight"].double().abs().sum(), 1e-2)
         torch.save({"weight": torch.arange(2560.0).view(10, 256), "bias": torch.ones(10)}, self.path("head.pt"))
         given = told | {"model": "given-head", "source": str(self.path("head.pt"))}
         target = self.path("given-head") / "weights.safetensors"
@@ -305,9 +306,9 @@ class Numbers:
         row = {"model": "resnet8-tiny-s0", "dataset": "digits", "arch": "resnet8", "recipe": "tiny", "seed": 0}
         row |= {"threat": "l2", "eps": 0.5, "classes": 10, "source": "train"}
         stores = [self.path(f"{split}.lmdb") for split in ("train", "test")]
-        outputs = [self.path(name) for name in ("t.safetensors", "t.parquet", "t")]
-        train.train(row, recipe, *stores, *outputs, self.job)
-        epochs = tables.read(outputs[1], tables.EPOCHS)
+        files = training_files(self.path("trained"), *stores)
+        train.train(row, recipe, files, self.job)
+        epochs = tables.read(files.table, tables.EPOCHS)
         for column in ("train_loss", "test_loss"):
             self.note("train", column, epochs[column].iloc[0], 2e-3)
 

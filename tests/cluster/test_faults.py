@@ -137,7 +137,7 @@ def test_on_one_machine_a_training_that_still_runs_is_waited_for(undisturbed, tm
     cluster.until("the second waits", lambda: "another process is running this job; waiting" in tree.said())
     os.kill(first, signal.SIGCONT)
     ended(process)
-    assert "the other process has made these weights" in tree.said()
+    assert "another process has finished this training" in tree.said()
     assert same(tree, undisturbed)
 
 

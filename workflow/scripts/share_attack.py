@@ -7,7 +7,7 @@ with flow.job(snakemake) as job:
     share(
         snakemake.params.shared,
         snakemake.input.train[0],
-        snakemake.input.base[0],
+        snakemake.input.base,
         snakemake.output.images,
         snakemake.output.table,
         snakemake.params.resume,

@@ -1,5 +1,7 @@
 """Small trainings of heads: a store, a base, recipes, jobs, and what comes out."""
 
+import jobs
+from jobs import training_files
 from mettle import models, schema, tables
 from mettle.stages.heads import fit
 
@@ -15,30 +17,12 @@ def row(**other):
     return found | {"threat": "none", "eps": 0.0, "seed": 0} | other
 
 
-class Job:
-    """Keeps what is said; does something before a given update."""
-
-    def __init__(self, at=None, what=None):
-        self.seed, self.threads, self.provenance = 0, 1, {"rule": "head", "revision": 1}
-        self.waited, self.needs_cuda = False, False
-        self.said, self.at, self.what, self.steps = [], at, what, 0
-
-    def say(self, text):
-        self.said.append(text)
-
-    def progress(self, items, text, total=None):
-        for item in items:
-            if "heads" in text:
-                if self.steps == self.at:
-                    self.what()
-                self.steps += 1
-            yield item
+class Job(jobs.Job):
+    rule, counted = "head", "heads"
 
 
 def train(store, base, folder, job=None, told=None, **other):
     """State, metadata and table of heads."""
-    weights = base.parents[1] / folder / "weights.safetensors"
-    weights.parent.mkdir(exist_ok=True)
-    places = weights, weights.parent / "heads.parquet", weights.parent / "resume"
-    fit(told or row(), recipe(**other), store, base, *places, job or Job(), checkpoint_seconds=0)
-    return *models.weights.read(weights), tables.read(places[1], tables.HEADS)
+    files = training_files(base.parents[1] / folder, store, table="heads", base=base)
+    fit(told or row(), recipe(**other), files, job or Job(), checkpoint_seconds=0)
+    return *models.weights.read(files.weights), tables.read(files.table, tables.HEADS)

@@ -1,5 +1,7 @@
 """Small trainings of robustness tokens: recipes, rows, jobs, and what comes out."""
 
+import jobs
+from jobs import training_files
 from mettle import models, schema, tables
 from mettle.stages.tokens.loop import harden
 
@@ -23,34 +25,16 @@ def row(model="hard", **other):
     return found | other
 
 
-class Job:
-    """Keeps what is said; does something before a given update."""
-
-    def __init__(self, at=None, what=None):
-        self.seed, self.threads, self.provenance = 0, 1, {"rule": "tokens", "revision": 1}
-        self.waited, self.needs_cuda, self.tasks, self.gpus = False, False, 1, 0
-        self.said, self.at, self.what, self.steps = [], at, what, 0
-
-    def say(self, text):
-        self.said.append(text)
-
-    def progress(self, items, text, total=None):
-        for item in items:
-            if self.steps == self.at:
-                self.what()
-            self.steps += 1
-            yield item
+class Job(jobs.Job):
+    rule, counted = "tokens", ""
 
 
 def train(store, base, folder, job=None, told=None, fabric=(), shared=None, **other):
     """The tokens and the table of a training."""
-    told = told or row()
-    weights = base.parents[1] / folder / "weights.safetensors"
-    weights.parent.mkdir(exist_ok=True)
-    places = weights, weights.parent / "steps.parquet", weights.parent / "resume"
+    files = training_files(base.parents[1] / folder, store, table="steps", base=base, attacked=shared)
     fabric = {"checkpoint_seconds": 0} | dict(fabric)
-    harden(told, recipe(**other), store, base, *places, job or Job(), shared=shared, fabric=fabric)
-    return result(weights)
+    harden(told or row(), recipe(**other), files, job or Job(), fabric)
+    return result(files.weights)
 
 
 def result(weights):

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from trainings import ADVERSARIAL, ATTACK, Job, Killed, killed, outputs, recipe, row, training
+from trainings import ADVERSARIAL, ATTACK, files, recipe, row, training
 
 from imports import SCRIPTS
+from jobs import Job, Killed, killed
 from mettle import models, tables
 from mettle.models import loggers
 from mettle.stages.attack import evaluate
@@ -98,7 +99,7 @@ def _items(found):
 
 
 def train(folder, stores, options, job=None, **chosen):
-    loop.train(row(), options, *stores, *outputs(folder), job or Job(), fabric=BOTH | chosen, logs=folder / "logs")
+    loop.train(row(), options, files(stores, folder, logs=folder / "logs"), job or Job(), BOTH | chosen)
 
 
 # A training

@@ -13,21 +13,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from trainings import (
-    ADVERSARIAL,
-    SGD,
-    Job,
-    Killed,
-    differing,
-    equal,
-    killed,
-    outputs,
-    recipe,
-    run,
-    training,
-)
+from trainings import ADVERSARIAL, SGD, differing, equal, recipe, run, training
 
 from imports import SCRIPTS
+from jobs import Job, Killed, killed
 from mettle import models
 from mettle.data.loading import ImageSet
 from mettle.data.store import Store
@@ -101,8 +90,9 @@ def test_what_is_written(tmp_path, stores):
 SCRIPT = """
 import sys, time
 sys.path[:0] = {paths!r}
-from trainings import *
 from pathlib import Path
+from jobs import Job
+from trainings import ADVERSARIAL, files, recipe, row, train
 
 class Slow(Job):
     def progress(self, items, text, total=None):
@@ -110,16 +100,14 @@ class Slow(Job):
             time.sleep(0.1)
             yield item
 
-Checkpoint.__init__.__defaults__ = (0, True)  # a state after each step
-train(row(), recipe(**ADVERSARIAL), *map(Path, {stores!r}), *map(Path, {outputs!r}), Slow())
+train(row(), recipe(**ADVERSARIAL), files({stores!r}, Path({folder!r})), Slow(), {{"checkpoint_seconds": 0}})
 """
 
 
 def test_killed_outright_it_goes_on_to_the_same_end(tmp_path, stores, reference):
-    script, (weights, epochs, resume) = tmp_path / "script.py", outputs(tmp_path)
-    paths = [str(Path(__file__).parent), str(SCRIPTS)]
-    names = [str(path) for path in (weights, epochs, resume)]
-    script.write_text(textwrap.dedent(SCRIPT).format(paths=paths, stores=[*map(str, stores)], outputs=names))
+    script, resume = tmp_path / "script.py", tmp_path / "resume"
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[3]), str(SCRIPTS)]
+    script.write_text(textwrap.dedent(SCRIPT).format(paths=paths, stores=[*map(str, stores)], folder=str(tmp_path)))
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
     try:
         until_alive(process, "a state is saved", (resume / "last.pt").exists)
@@ -130,8 +118,8 @@ def test_killed_outright_it_goes_on_to_the_same_end(tmp_path, stores, reference)
     finally:
         process.kill()
         process.communicate()
-    assert not weights.exists()
-    assert not epochs.exists()
+    assert not (tmp_path / "weights.safetensors").exists()
+    assert not (tmp_path / "epochs.parquet").exists()
     found, job = run(tmp_path, stores, recipe(**ADVERSARIAL))
     assert job.said[0].startswith("resuming from epoch ")
     assert 0 < job.steps < 8, "it started anew, or had nothing left to do"
@@ -384,9 +372,9 @@ def test_evaluation_leaves_the_model_alone(stores):
 @pytest.mark.parametrize(("seed", "again"), [(0, False), (1, True)])
 def test_who_waited_for_the_same_training_takes_its_weights(tmp_path, stores, seed, again):
     run(tmp_path, stores, recipe(epochs=1))
-    before = outputs(tmp_path)[0].stat().st_mtime_ns
+    before = (tmp_path / "weights.safetensors").stat().st_mtime_ns
     job = Job()
     job.waited = True
     run(tmp_path, stores, recipe(epochs=1), seed=seed, job=job)
-    assert ("the other process has made these weights" in job.said) != again
-    assert (outputs(tmp_path)[0].stat().st_mtime_ns > before) == again
+    assert ("another process has finished this training" in job.said) != again
+    assert ((tmp_path / "weights.safetensors").stat().st_mtime_ns > before) == again

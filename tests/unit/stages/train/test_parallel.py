@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from trainings import ADVERSARIAL, ATTACK, SGD, Job, differing, outputs, recipe, result, row, run, train
+from trainings import ADVERSARIAL, ATTACK, SGD, differing, files, recipe, result, row, run, train
 
+from jobs import Job
 from mettle import models
 from mettle.data.store import Store
 from mettle.distributed import ProcessGroup, portion, sharded
@@ -27,7 +28,8 @@ SCRIPT = """
 import json
 import time
 from pathlib import Path
-from trainings import Checkpoint, Job, killed, models, row, train
+from jobs import Job, killed
+from trainings import files, models, row, train
 from test_parallel import PLAIN
 
 class Slow(Job):
@@ -37,11 +39,11 @@ class Slow(Job):
             yield item
 
 models.ARCHITECTURES["plain"] = PLAIN
-for options, about, outputs, strategy, at in json.loads({trainings!r}):
+for options, about, folder, strategy, at in json.loads({trainings!r}):
     job = Slow(at, killed, threads=2)
     try:
-        train(row(**about), options, *map(Path, {stores!r}), *map(Path, outputs), job,
-              fabric=dict(accelerator="cpu", devices={devices}, strategy=strategy, checkpoint_seconds=0))
+        train(row(**about), options, files({stores!r}, Path(folder)), job,
+              dict(accelerator="cpu", devices={devices}, strategy=strategy, checkpoint_seconds=0))
     except RuntimeError:
         if at is None:
             raise
@@ -66,7 +68,7 @@ PLAIN = models.Architecture(Plain, "convolution", "none")
 
 def launched(folder, stores, options, devices=2, delay=0, **other):
     """A process that trains a model in two processes."""
-    return training_all(folder, stores, [(options, other, [*map(str, outputs(folder))], "ddp", None)], devices, delay)
+    return training_all(folder, stores, [(options, other, str(folder), "ddp", None)], devices, delay)
 
 
 def training_all(folder, stores, trainings, devices=2, delay=0):
@@ -115,7 +117,7 @@ def test_two_processes_give_what_one_gives(tmp_path, stores, other):
 def test_three_processes_share_a_network_without_batchnorm(tmp_path, stores, monkeypatch):
     monkeypatch.setitem(models.ARCHITECTURES, "plain", PLAIN)
     options = recipe(**ADVERSARIAL)
-    train(row(arch="plain"), options, *stores, *outputs(tmp_path / "one"), Job())
+    train(row(arch="plain"), options, files(stores, tmp_path / "one"), Job())
     found = together(tmp_path / "three", stores, options, devices=3, arch="plain")
     alike(found, result(tmp_path / "one"), rtol=1e-4, atol=1e-6)
 
@@ -124,7 +126,7 @@ def test_asked_to_end_all_save_and_the_next_run_goes_on_to_the_same_end(tmp_path
     # Each process has BatchNorm statistics of its own until the end of an epoch, and has them again afterwards.
     options = recipe(**ADVERSARIAL, batch_norm="average", optimizer=SLOW, ema=0.5)
     process = launched(tmp_path / "cut", stores, options, delay=0.2)
-    state = outputs(tmp_path / "cut")[2] / "last.pt"
+    state = tmp_path / "cut" / "resume" / "last.pt"
     until_alive(process, "a state is saved", state.exists)
     process.send_signal(signal.SIGTERM)
     _, error = finished(process, code=1)
@@ -165,7 +167,7 @@ def test_the_failure_of_a_process_is_one_sentence(tmp_path, stores):
     _, error = finished(launched(tmp_path, stores, recipe(optimizer=SGD | {"lr": 1e30})), code=1)
     last = error.strip().splitlines()[-1]
     assert last.startswith("RuntimeError: ValueError: training loss of resnet8-tiny-s0 is "), error
-    assert not outputs(tmp_path)[0].exists()
+    assert not (tmp_path / "weights.safetensors").exists()
 
 
 # Weights in shards
@@ -198,14 +200,14 @@ def shards(tmp_path_factory, stores):
     ready = []
     for what, name, strategy, at in trainings:
         about, other = IN_SHARDS[what]
-        ready.append((recipe(**ADVERSARIAL | other), about, [*map(str, outputs(folder / name))], strategy, at))
+        ready.append((recipe(**ADVERSARIAL | other), about, str(folder / name), strategy, at))
     return folder, finished(training_all(folder, stores, ready))[0]
 
 
 @pytest.mark.parametrize("name", IN_SHARDS)
 def test_weights_in_shards_give_what_whole_ones_give(shards, tmp_path, stores, name):
     about, other = IN_SHARDS[name]
-    train(row(**about), recipe(**ADVERSARIAL | other), *stores, *outputs(tmp_path), Job())
+    train(row(**about), recipe(**ADVERSARIAL | other), files(stores, tmp_path), Job())
     found, expected = result(shards[0] / name), result(tmp_path)
     alike(found, expected, rtol=1e-3, atol=2e-3 if "bf16" in name else 1e-4)
     for column in ("one_step_accuracy", "robust_accuracy", "robust_n", "selected", "eps", "alarm"):

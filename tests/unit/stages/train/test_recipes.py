@@ -5,25 +5,10 @@ import json
 
 import pytest
 import torch
-from trainings import (
-    ADVERSARIAL,
-    ATTACK,
-    SGD,
-    Job,
-    Killed,
-    differing,
-    equal,
-    killed,
-    one_epoch,
-    outputs,
-    recipe,
-    result,
-    row,
-    run,
-    training,
-)
+from trainings import ADVERSARIAL, ATTACK, SGD, differing, equal, files, one_epoch, recipe, result, row, run, training
 
 from imports import ROOT
+from jobs import Job, Killed, killed
 from mettle import models
 from mettle.data import digits, write
 from mettle.data.loading import ImageSet
@@ -67,10 +52,10 @@ def test_with_everything_on_a_killed_training_goes_on_to_the_same_end(tmp_path, 
     with pytest.raises(Killed):
         for _ in range(3):
             first.one_epoch(checkpoint)
-    train(row(), options, *stores, *outputs(tmp_path / "cut"), (job := Job()), checkpoints=tmp_path / "cut" / "kept")
+    train(row(), options, files(stores, tmp_path / "cut", checkpoints=tmp_path / "cut" / "kept"), (job := Job()))
     assert job.steps == 12 - step
     assert equal(result(tmp_path / "cut"), whole)
-    train(row(), options, *stores, *outputs(tmp_path / "again"), Job(), checkpoints=tmp_path / "again" / "kept")
+    train(row(), options, files(stores, tmp_path / "again", checkpoints=tmp_path / "again" / "kept"), Job())
     for name in ("epoch-000.safetensors", "epoch-002.safetensors"):
         found, expected = (models.load(tmp_path / k / "kept" / name)[0].state_dict() for k in ("cut", "again"))
         assert differing(found, expected) == []
@@ -82,7 +67,7 @@ def test_with_everything_on_a_killed_training_goes_on_to_the_same_end(tmp_path, 
 def test_checkpoints_of_epochs_are_kept_beside_the_weights(tmp_path, stores):
     options = recipe(epochs=3, checkpoints=[2, 0])
     kept = tmp_path / "kept"
-    train(row(), options, *stores, *outputs(tmp_path), Job(), checkpoints=kept)
+    train(row(), options, files(stores, tmp_path, checkpoints=kept), Job())
     assert sorted(path.name for path in kept.iterdir()) == ["epoch-000.safetensors", "epoch-002.safetensors"]
     assert not (tmp_path / "resume").exists()
     last, about = models.load(kept / "epoch-002.safetensors", arch="resnet8", epoch=2)
@@ -94,7 +79,7 @@ def test_checkpoints_of_epochs_are_kept_beside_the_weights(tmp_path, stores):
 
 
 def test_the_folder_of_checkpoints_is_made_even_if_it_stays_empty(tmp_path, stores):
-    train(row(), recipe(epochs=1), *stores, *outputs(tmp_path), Job(), checkpoints=tmp_path / "kept")
+    train(row(), recipe(epochs=1), files(stores, tmp_path, checkpoints=tmp_path / "kept"), Job())
     assert list((tmp_path / "kept").iterdir()) == []
 
 
@@ -103,7 +88,7 @@ def test_the_best_weights_are_those_of_the_most_robust_epoch(tmp_path, stores, m
     values = iter([0.2, 0.6, 0.6, 0.1])
     monkeypatch.setattr(validate, "robust", lambda *_: [0.9, next(values)])
     options = recipe(epochs=4, **ADVERSARIAL, validation=ROBUST | {"select": select}, checkpoints=[1, 3])
-    train(row(), options, *stores, *outputs(tmp_path), Job(), checkpoints=tmp_path / "kept")
+    train(row(), options, files(stores, tmp_path, checkpoints=tmp_path / "kept"), Job())
     state, epochs = result(tmp_path)
     best = 1 if select == "best" else 3  # the first of equals
     assert epochs["selected"].tolist() == [epoch == best for epoch in range(4)]
@@ -306,7 +291,7 @@ def test_a_second_data_set_is_trained_on(stores, tmp_path):
     options = recipe(epochs=1, mix={"dataset": "other", "ratio": 0.5})
     made = loop.Training(row(), options, *map(Store, stores), Job(), Store(tmp_path / "other.lmdb"))
     assert one_epoch(made, tmp_path)["n"] == 80, "the smaller set, and as many of the other"
-    train(row(), options, *stores, *outputs(tmp_path), Job(), mixed=[tmp_path / "other.lmdb"])
+    train(row(), options, files(stores, tmp_path, mixed=tmp_path / "other.lmdb"), Job())
     assert differing(result(tmp_path)[0], made.model.state_dict()) == []
     assert training(stores, recipe(epochs=1)).fingerprint != made.fingerprint
 
@@ -335,7 +320,7 @@ def test_training_starts_from_given_weights(stores, tmp_path):
     models.save(tmp_path / "base.safetensors", base, about | {"threat": "none", "eps": 0.0})
     options = recipe(epochs=1, optimizer=SGD | {"lr": 1e-9})
     job = Job()
-    train(row(), options, *stores, *outputs(tmp_path), job, base=[tmp_path / "base.safetensors"])
+    train(row(), options, files(stores, tmp_path, base=tmp_path / "base.safetensors"), job)
     model, found = models.load(tmp_path / "weights.safetensors", classes=10, mean=[0.5] * 3)
     own, given = dict(model.named_parameters()), dict(base.named_parameters())
     for name in own:

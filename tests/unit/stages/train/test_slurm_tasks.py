@@ -4,8 +4,9 @@ import os
 import socket
 
 import pytest
-from trainings import ADVERSARIAL, SGD, Job, differing, outputs, recipe, result, row, train
+from trainings import ADVERSARIAL, SGD, differing, files, recipe, result, row, train
 
+from jobs import Job
 from mettle.distributed.slurm import run
 
 # Runs its command as many times as there are tasks, each with the variables that Slurm gives it.
@@ -52,9 +53,9 @@ def test_two_tasks_on_one_node_or_two_train_the_model_of_one_process(slurm, stor
     # A small learning rate: rounding errors grow with every step, through BatchNorm of few images above all.
     options = recipe(**ADVERSARIAL, optimizer=SGD | {"lr": 0.002})
     job = Logged(tmp_path / "log", nodes=nodes)
-    train(row(), options, *stores, *outputs(tmp_path / "tasks"), job, fabric={"strategy": strategy})
+    train(row(), options, files(stores, tmp_path / "tasks"), job, {"strategy": strategy})
     assert "processes 2" in (tmp_path / "log").read_text()
-    train(row(), options, *stores, *outputs(tmp_path / "one"), Job())
+    train(row(), options, files(stores, tmp_path / "one"), Job())
     (found, epochs), (expected, alone) = result(tmp_path / "tasks"), result(tmp_path / "one")
     assert list(found) == list(expected) and epochs["n"].tolist() == alone["n"].tolist()
     for key in differing(found, expected):
@@ -64,7 +65,7 @@ def test_two_tasks_on_one_node_or_two_train_the_model_of_one_process(slurm, stor
 def test_a_task_that_fails_is_said_with_its_traceback_in_the_log(slurm, stores, tmp_path):
     job = Logged(tmp_path / "log")
     with pytest.raises(RuntimeError, match=r"^a task of the training failed \(srun ended with 1\)$"):
-        train(row(), recipe(batch_size=1), *stores, *outputs(tmp_path / "tasks"), job)
+        train(row(), recipe(batch_size=1), files(stores, tmp_path / "tasks"), job)
     assert "ValueError: " in (tmp_path / "log").read_text()
     assert not (tmp_path / "tasks" / "weights.safetensors").exists()
 

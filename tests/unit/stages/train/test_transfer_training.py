@@ -5,9 +5,10 @@ import json
 
 import pytest
 import torch
-from trainings import SGD, Job, one_epoch, outputs, recipe, row
+from trainings import SGD, files, one_epoch, recipe, row
 
 from imports import ROOT
+from jobs import Job
 from mettle import models, schema
 from mettle.data.store import Store
 from mettle.distributed import sharded
@@ -133,9 +134,9 @@ def test_a_fixed_backbone_in_shards_is_refused(transfer):
 @pytest.mark.parametrize("transfer", MODES)
 def test_log_and_metadata_say_what_trains(stores, tmp_path, bases, transfer):
     job, given = Job(), row(arch="resnet10t_half", base="base", transfer=transfer)
-    train(given, recipe(epochs=1), *stores, *outputs(tmp_path), job, base=[bases["resnet"]])
+    train(given, recipe(epochs=1), files(stores, tmp_path, base=bases["resnet"]), job)
     assert f"transfer {transfer}: {MODES[transfer]}" in job.said
-    _, about = read(outputs(tmp_path)[0])
+    _, about = read(tmp_path / "weights.safetensors")
     assert about["transfer"] == transfer
     json.dumps(about)
 

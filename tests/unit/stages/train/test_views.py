@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from trainings import SGD, Job, Killed, equal, killed, one_epoch, recipe, run, training
+from trainings import SGD, equal, one_epoch, recipe, run, training
 
+from jobs import Job, Killed, killed
 from mettle.data.loading import batches
 from mettle.models import policy
 from mettle.stages.train.views import primed

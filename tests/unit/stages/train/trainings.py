@@ -3,6 +3,7 @@
 import pandas as pd
 import torch
 
+from jobs import Job, training_files
 from mettle import models, schema, tables
 from mettle.data.store import Store
 from mettle.models.checkpoint import Checkpoint
@@ -24,46 +25,18 @@ def row(seed=0, **other):
     return found | {"threat": "none", "eps": 0.0, "seed": seed, "classes": 10, "source": "train"} | other
 
 
-class Job:
-    """Keeps what is said; does something before a given step, counted over the whole run."""
-
-    def __init__(self, at=None, what=None, threads=1):
-        self.seed, self.threads, self.provenance = 0, threads, {"rule": "train"}
-        self.gpus, self.tasks, self.nodes, self.waited, self.needs_cuda = 0, 1, 1, False, False
-        self.said, self.at, self.what, self.steps = [], at, what, 0
-
-    def say(self, text):
-        self.said.append(text)
-
-    def progress(self, items, text, total=None):
-        for item in items:
-            if "epoch" in text:
-                if self.steps == self.at:
-                    self.what()
-                self.steps += 1
-            yield item
-
-
-class Killed(Exception):
-    """Stands for whatever ends a job."""
-
-
-def killed():
-    raise Killed
-
-
-def outputs(folder):
-    return folder / "weights.safetensors", folder / "epochs.parquet", folder / "resume"
+def files(stores, folder, **other):
+    return training_files(folder, *stores, **other)
 
 
 def run(folder, stores, options, seed=0, job=None):
     job = job or Job()
-    train(row(seed), options, *stores, *outputs(folder), job)
+    train(row(seed), options, files(stores, folder), job)
     return result(folder), job
 
 
 def result(folder):
-    weights, epochs, _ = outputs(folder)
+    weights, epochs = folder / "weights.safetensors", folder / "epochs.parquet"
     return models.load(weights)[0].state_dict(), tables.read(epochs, tables.EPOCHS)
 
 

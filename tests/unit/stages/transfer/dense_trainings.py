@@ -3,6 +3,8 @@
 import pandas as pd
 import torch
 
+import jobs
+from jobs import training_files
 from mettle import models, schema, tables
 from mettle.data import streets, write
 from mettle.data.store import Store
@@ -59,38 +61,18 @@ def row(seed=0, **other):
     return found | other
 
 
-class Job:
-    """Keeps what is said; does something before a given step, counted over the whole run."""
-
-    def __init__(self, at=None, what=None, threads=1):
-        self.seed, self.threads, self.provenance = 0, threads, {"rule": "transfer"}
-        self.waited, self.needs_cuda, self.tasks, self.gpus = False, False, 1, 0
-        self.said, self.at, self.what, self.steps = [], at, what, 0
-
-    def say(self, text):
-        self.said.append(text)
-
-    def progress(self, items, text, total=None):
-        for item in items:
-            if "epoch" in text:
-                if self.steps == self.at:
-                    self.what()
-                self.steps += 1
-            yield item
+class Job(jobs.Job):
+    rule, counted = "transfer", "epoch"
 
 
-def outputs(folder):
-    return folder / "weights.safetensors", folder / "epochs.parquet", folder / "resume"
-
-
-def run(folder, stores, options, seed=0, job=None, start=(), fabric=(), **cells):
+def run(folder, stores, options, seed=0, job=None, start=None, fabric=(), **cells):
     job, fabric = job or Job(), {"checkpoint_seconds": 0} | dict(fabric)
-    transfer(row(seed, **cells), options, *stores, *outputs(folder), job, base=start, fabric=fabric)
+    transfer(row(seed, **cells), options, training_files(folder, *stores, base=start), job, fabric)
     return result(folder), job
 
 
 def result(folder):
-    weights, epochs, _ = outputs(folder)
+    weights, epochs = folder / "weights.safetensors", folder / "epochs.parquet"
     return models.load(weights)[0].state_dict(), tables.read(epochs, tables.TRANSFER_EPOCHS)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from dense_trainings import Job, detection, equal, outputs, recipe, result, row, run
+from dense_trainings import Job, detection, equal, recipe, result, row, run
 
 from mettle.data.store import Store
 from mettle.distributed import ProcessGroup
@@ -71,7 +71,7 @@ def test_segmentation_learns_what_one_process_learns(tmp_path, streets_stores, w
 def test_asked_to_end_both_save_and_go_on_to_the_same_end(tmp_path, streets_stores, whole):
     options = recipe(**SEGMENTATION)
     process = together(tmp_path, streets_stores, options, delay=0.3)
-    state = outputs(tmp_path / "0")[2] / "last.pt"
+    state = tmp_path / "0" / "resume" / "last.pt"
     until_alive(process, "a state is saved", state.exists)
     process.send_signal(signal.SIGTERM)
     _, error = finished(process, code=1)

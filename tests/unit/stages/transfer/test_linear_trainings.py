@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from dense_trainings import NORM, SMALL, Job, equal, outputs
+from dense_trainings import NORM, SMALL, Job, equal, result
 
+from jobs import training_files
 from mettle import models, schema, tables
 from mettle.data import streets, write
 from mettle.data.store import Store
@@ -62,10 +63,9 @@ def row(model="mine", **other):
 def run(start, stores, options, name, job=None, **cells):
     folder = start.parents[1] / name
     folder.mkdir(exist_ok=True)
-    fabric = {"checkpoint_seconds": 0}
-    transfer(row(name, **cells), options, *stores, *outputs(folder), job or Job(), base=[start], fabric=fabric)
-    weights, epochs, _ = outputs(folder)
-    return models.load(weights)[0].state_dict(), tables.read(epochs, tables.TRANSFER_EPOCHS)
+    files = training_files(folder, *stores, base=start)
+    transfer(row(name, **cells), options, files, job or Job(), {"checkpoint_seconds": 0})
+    return result(folder)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from dense_trainings import HEAD, SMALL, Job, detection, equal, outputs, run, training
+from dense_trainings import HEAD, SMALL, Job, detection, equal, run, training
 
 from mettle import models, tables
 from mettle.data import streets, write
@@ -37,7 +37,7 @@ def test_weights_and_epochs_of_a_detector(found):
     folder, (_, frame) = found
     assert frame["measure"].tolist() == ["box_ap"] * 2 and frame["score"].between(0, 1).all()
     assert frame["n"].tolist() == [12, 12] and (frame["train_loss"] > 0).all()
-    model, about = models.load(outputs(folder)[0])
+    model, about = models.load(folder / "weights.safetensors")
     assert about["task"] == "detection" and model.predicts_masks and about["mask_rcnn"]["channels"] == 8
 
 

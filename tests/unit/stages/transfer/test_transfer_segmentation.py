@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from dense_trainings import ARCH, RECIPE, Job, equal, outputs, recipe, row, run, training
+from dense_trainings import ARCH, RECIPE, Job, equal, recipe, row, run, training
 
+from jobs import training_files
 from mettle import models
 from mettle.data import streets
 from mettle.data.loading import batches
@@ -26,7 +27,7 @@ EACH = {"validation": {"every": 1}}
 
 
 def test_weights_come_with_what_they_are(trained):
-    _, about = models.load(outputs(trained[0])[0])
+    _, about = models.load(trained[0] / "weights.safetensors")
     expected = {"task": "segmentation", "arch": ARCH, "classes": 10, "map_classes": 11, "transfer": "full", "seed": 0}
     assert {key: about[key] for key in expected} == expected
     assert about["class_names"] == ["a", "b"] and about["upernet"] == recipe()["upernet"]
@@ -44,7 +45,7 @@ def test_epochs_have_a_row_each(trained):
 
 def test_the_score_is_that_of_the_weights(trained, streets_stores):
     folder, (_, frame), job = trained
-    model, _ = models.load(outputs(folder)[0])
+    model, _ = models.load(folder / "weights.safetensors")
     test = Store(streets_stores[1])
     images = torch.from_numpy(test.arrays()).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
@@ -68,7 +69,7 @@ def test_asked_to_end_it_goes_on_to_the_same_end(tmp_path, streets_stores, train
     found, job = run(tmp_path, streets_stores, recipe(**EACH))
     assert any(said.startswith("resuming from epoch") for said in job.said)
     assert equal(found, trained[1])
-    assert not outputs(tmp_path)[2].exists()
+    assert not (tmp_path / "resume").exists()
 
 
 def test_killed_it_goes_on_to_the_same_end(tmp_path, streets_stores, trained):
@@ -83,8 +84,8 @@ def test_killed_it_goes_on_to_the_same_end(tmp_path, streets_stores, trained):
 def test_of_two_processes_the_second_takes_what_the_first_has_made(streets_stores, trained):
     job = Job()
     job.waited = True
-    transfer(row(), recipe(**EACH), *streets_stores, *outputs(trained[0]), job)
-    assert job.said == ["the other process has made these weights"]
+    transfer(row(), recipe(**EACH), training_files(trained[0], *streets_stores), job)
+    assert job.said == ["another process has finished this training"]
 
 
 def test_iterations_end_within_a_pass(tmp_path, streets_stores):
@@ -154,8 +155,8 @@ def test_under_fixed_paper_a_floor_of_the_rate_moves_weights_too(tmp_path, stree
 
 
 def test_the_weights_say_where_they_started(tmp_path, streets_stores, classifier):
-    run(tmp_path, streets_stores, recipe(), start=[classifier], transfer="fixed")
-    _, about = models.load(outputs(tmp_path)[0])
+    run(tmp_path, streets_stores, recipe(), start=classifier, transfer="fixed")
+    _, about = models.load(tmp_path / "weights.safetensors")
     assert about["base"] == str(classifier) and about["transfer"] == "fixed"
     assert sorted(about["finetune"]["unexpected"]) == ["fc.bias", "fc.weight"]
 

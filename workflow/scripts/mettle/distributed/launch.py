@@ -24,7 +24,7 @@ def run(work: Work, order: dict[str, Any], job: Job) -> None:
     Parameters
     ----------
     work : called with the group, `order` and `job`; Slurm's tasks import it by its name
-    order : what the training needs, as plain data; `options` as `launch` takes them, `resume` a folder
+    order : what the training needs, of `mettle.distributed.ordered`; `options` as `launch` takes them
     job : the job, with its numbers of GPUs, tasks and nodes
     """
     if job.tasks > 1:

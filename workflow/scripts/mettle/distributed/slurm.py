@@ -26,7 +26,7 @@ def run(work: str, order: dict[str, Any], job: Job) -> None:
     Parameters
     ----------
     work : function that each task calls with its group, `order` and `job`, as module:name
-    order : the training as plain data
+    order : the training as plain data, of `mettle.distributed.ordered`
     job : number of tasks and nodes, CPU threads of a task, GPUs of all
 
     Raises
@@ -42,7 +42,7 @@ def run(work: str, order: dict[str, Any], job: Job) -> None:
         raise ValueError(f"{job.tasks} tasks need Slurm: take `tasks` of rule {job.rule} out of the profile")
     if job.tasks % job.nodes:
         raise ValueError(f"{job.tasks} tasks do not spread evenly over {job.nodes} nodes: change the profile")
-    path = Path(order["resume"]) / "order.json"
+    path = Path(order["files"]["resume"]) / "order.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"rule": job.rule, "seed": job.seed, "threads": job.threads * job.tasks, "provenance": job.provenance}
     about["needs_cuda"] = job.needs_cuda

@@ -11,6 +11,7 @@ from torch import Tensor
 from mettle import models, tables
 from mettle.data.store import Store, check_labels
 from mettle.digests import fingerprint, sha256_of
+from mettle.distributed import TrainingFiles
 from mettle.flow import Job
 from mettle.models.checkpoint import Checkpoint
 from mettle.models.linear import joined, width
@@ -46,6 +47,20 @@ class Training:
         parts = [row, recipe, images.digest, self.base_sha256, torch.__version__, self.policy.device.type]
         self.fingerprint = fingerprint(parts)
 
+    def say(self, text: str) -> None:
+        """One line in the log."""
+        self.job.say(text)
+
+    @property
+    def at(self) -> str:
+        """How far it is, in words."""
+        return f"step {self.step}"
+
+    @property
+    def opening(self) -> list[str]:
+        """Lines of the log at its beginning."""
+        return [self.policy.sentence(len(self.source.kept), self.recipe["batch_size"])]
+
     def finish(self, checkpoint: Checkpoint) -> None:
         """The remaining steps; none for nearest neighbours."""
         if self.recipe["method"] == "knn":
@@ -76,7 +91,7 @@ class Training:
 
     # Its end, and its state
 
-    def write(self, weights: Path, heads: str | Path) -> None:
+    def write(self, files: TrainingFiles, checkpoint: Checkpoint) -> None:
         """Write the outputs of a finished training."""
         if self.recipe["method"] == "knn":
             state, setting, rows = self._neighbours()
@@ -86,13 +101,13 @@ class Training:
             rows[best]["chosen"] = True
             weight, bias = self.heads.head(best)
             state, setting = {"head.weight": weight, "head.bias": bias}, self.heads.settings[best]
-        tables.write(heads, tables.HEADS, rows, self.job.provenance)
+        tables.write(files.table, tables.HEADS, rows, self.job.provenance)
         about = described(self.row, self.recipe, self.base_about, self.base_sha256, self.job)
         about |= {"blocks": setting.blocks, "average": setting.average, "training": self.fingerprint}
         about |= {"class_names": self.images.class_names} if self.images.class_names else {}
         for key in ("mean", "std"):
             state[key] = torch.tensor(self.base_about[key], dtype=torch.float32).view(1, 3, 1, 1)
-        models.save(weights, state, about)
+        models.save(files.weights, state, about)
 
     def _rows(self) -> list[dict[str, Any]]:
         """A row per head, with its accuracy on held-out training images if there are any."""

@@ -14,7 +14,7 @@ from mettle import models, tables
 from mettle.data.loading import batches, evaluation_images, shuffled
 from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
-from mettle.distributed import ProcessGroup
+from mettle.distributed import ProcessGroup, TrainingFiles
 from mettle.flow import Job
 from mettle.models import tokens
 from mettle.models.checkpoint import Checkpoint
@@ -66,6 +66,16 @@ class Training:
         """One line in the log, from the first process."""
         if self.group.first:
             self.job.say(text)
+
+    @property
+    def at(self) -> str:
+        """How far it is, in words."""
+        return f"step {self.step}"
+
+    @property
+    def opening(self) -> list[str]:
+        """Lines of the log at its beginning."""
+        return [self.policy.sentence(len(self.images), self.recipe["batch_size"])]
 
     # Steps
 
@@ -135,12 +145,14 @@ class Training:
 
     # Its end, and its state
 
-    def write(self, weights: Path, steps: str | Path) -> None:
-        """Write the outputs of a finished training."""
-        tables.write(steps, tables.TOKENS_STEPS, self.rows, self.job.provenance)
+    def write(self, files: TrainingFiles, checkpoint: Checkpoint) -> None:
+        """Write the outputs of a finished training, in the first process."""
+        if not self.group.first:
+            return
+        tables.write(files.table, tables.TOKENS_STEPS, self.rows, self.job.provenance)
         width = self.tokens.shape[-1]
         about = described(self.row, self.recipe, self.base_about, self.base_sha256, width, self.job)
-        models.save(weights, {TOKENS: self.tokens}, about | {"training": self.fingerprint})
+        models.save(files.weights, {TOKENS: self.tokens}, about | {"training": self.fingerprint})
 
     def is_done(self, weights: str | Path) -> bool:
         """Whether a file has the tokens of exactly this training: recipe, data, base, seed."""

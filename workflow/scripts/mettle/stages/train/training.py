@@ -15,7 +15,7 @@ from mettle import models, tables
 from mettle.data.loading import batches
 from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
-from mettle.distributed import ProcessGroup, portion
+from mettle.distributed import ProcessGroup, TrainingFiles, portion
 from mettle.files import atomic
 from mettle.flow import Job
 from mettle.models import optim, transfer
@@ -104,6 +104,22 @@ class Training:
         """One line in the log, from the first process."""
         if self.group.first:
             self.job.say(text)
+
+    @property
+    def at(self) -> str:
+        """How far it is, in words."""
+        return f"epoch {self.epoch}, step {self.step}"
+
+    @property
+    def opening(self) -> list[str]:
+        """Lines of the log at its beginning."""
+        n = sum(map(len, self.images.order(0)))
+        return [self.policy.sentence(n, self.recipe["batch_size"]), optim.sentence(self.recipe, self.group.size)]
+
+    def finish(self, checkpoint: Checkpoint) -> None:
+        """The remaining epochs."""
+        while self.epoch < self.epochs:
+            self.one_epoch(checkpoint)
 
     # An epoch
 
@@ -228,19 +244,19 @@ class Training:
             found |= validate.under_attack(self.shown, images.test, images.attacked, recipe["attack"], options, passes)
         return found
 
-    def write(self, weights: Path, epochs: str | Path, folder: Path | None, checkpoint: Checkpoint) -> None:
-        """Write all outputs of a finished training, in the first process; then its state is removed."""
+    def write(self, files: TrainingFiles, checkpoint: Checkpoint) -> None:
+        """Write the outputs of a finished training, in the first process."""
         state = self.record.best["weights"] if self.record.best else self.group.weights(self.shown)
         if not self.group.first:
             return
-        tables.write(epochs, tables.EPOCHS, self.record.table(), self.job.provenance)
-        if folder is not None:
+        tables.write(files.table, tables.EPOCHS, self.record.table(), self.job.provenance)
+        if files.checkpoints:
+            folder = Path(files.checkpoints)
             folder.mkdir(parents=True, exist_ok=True)
             for epoch in self.recipe["checkpoints"]:
                 with atomic(folder / _name(epoch)) as tmp:
                     shutil.copy(checkpoint.folder / _name(epoch), tmp)
-        self._save(weights, state, self.record.selected)  # last, so that all outputs exist if they do
-        checkpoint.remove()
+        self._save(Path(files.weights), state, self.record.selected)  # last, so that all outputs exist if they do
 
     def is_done(self, weights: str | Path) -> bool:
         """Whether a file has the weights of exactly this training: recipe, data, seed."""

@@ -15,7 +15,7 @@ from mettle.data.dense import DenseSet
 from mettle.data.loading import batches, shuffled
 from mettle.data.store import Store
 from mettle.digests import fingerprint, sha256_of
-from mettle.distributed import ProcessGroup
+from mettle.distributed import ProcessGroup, TrainingFiles
 from mettle.flow import Job
 from mettle.models import optim
 from mettle.models.checkpoint import Checkpoint
@@ -115,9 +115,20 @@ class Training:
     # An epoch
 
     @property
-    def finished(self) -> bool:
-        """Whether all epochs have their row."""
-        return self.epoch == self.epochs
+    def at(self) -> str:
+        """How far it is, in words."""
+        return f"epoch {self.epoch}, step {self.step}"
+
+    @property
+    def opening(self) -> list[str]:
+        """Lines of the log at its beginning."""
+        first = self.policy.sentence(len(self.train), self.recipe["batch_size"])
+        return [first, optim.sentence(self.recipe, self.group.size)]
+
+    def finish(self, checkpoint: Checkpoint) -> None:
+        """The remaining epochs."""
+        while self.epoch < self.epochs:
+            self.one_epoch(checkpoint)
 
     @property
     def _done(self) -> int:
@@ -200,11 +211,13 @@ class Training:
 
     # Its end, and its state
 
-    def write(self, weights: Path, epochs: str | Path) -> None:
-        """Write the outputs of a finished training."""
-        tables.write(epochs, tables.TRANSFER_EPOCHS, self.rows, self.job.provenance)
+    def write(self, files: TrainingFiles, checkpoint: Checkpoint) -> None:
+        """Write the outputs of a finished training, in the first process."""
+        if not self.group.first:
+            return
+        tables.write(files.table, tables.TRANSFER_EPOCHS, self.rows, self.job.provenance)
         state = head_state(self.model) if self.is_head else self.model.state_dict()
-        models.save(weights, state, self.about() | self.report | {"training": self.fingerprint})
+        models.save(files.weights, state, self.about() | self.report | {"training": self.fingerprint})
 
     def is_done(self, weights: str | Path) -> bool:
         """Whether a file has the weights of exactly this training: recipe, data, seed."""
