@@ -12,7 +12,7 @@ from mettle.plan.figures import FIGURES  # noqa: E402
 
 HEAD = """# Tables
 
-Every table that a rule writes, made by `make docs` from `mettle/tables/cells.py` and `mettle/plan/figures` in
+Every table that a rule writes, made by `make docs` from `mettle/tables/cells` and `mettle/plan/figures` in
 `workflow/scripts`. Key columns come
 first, always in the same order. Each file also holds these descriptions as field metadata, and what made it (rule,
 revision, git commit, hash of its parameters, package versions) as file metadata under the key `mettle`.

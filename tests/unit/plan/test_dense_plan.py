@@ -5,7 +5,7 @@ import yaml
 
 from mettle import schema
 from mettle.augment import MASK_SAFE, PRIMITIVES
-from mettle.plan import Plan, recipes, targets
+from mettle.plan import Plan, trained, targets
 from mettle.plan.work import Work
 
 HEAD = "model\tdataset\tarch\trecipe\tseed\tsource\tbase\ttransfer\n"
@@ -120,7 +120,7 @@ def test_windows_leave_no_part_of_an_image_out(plan):
 
 
 def test_prime_without_primitives_that_move_pixels(plan):
-    assert set(recipes._MOVING) == set(PRIMITIVES) - set(MASK_SAFE)
+    assert set(trained.MOVING) == set(PRIMITIVES) - set(MASK_SAFE)
     prime = plan({"transfer": "full_prime"}).recipe({"model": "map"})["augment"]["prime"]
     assert prime["primitives"] == list(MASK_SAFE)
     told = r"augment.prime moves pixels by its primitive '{}', but the targets of segmentation stay"

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from mettle.plan import extras
-from mettle.plan.cells import get
 from mettle.plan.figures import FIGURES
 from mettle.plan.jobs import Jobs
 from mettle.plan.sheets import Row
+from mettle.plan.stores import get
 
 
 class Plan(Jobs):

@@ -7,9 +7,10 @@ from typing import Any
 
 from mettle import files, schema
 from mettle.plan import code, hardened, headed, names
-from mettle.plan.idle import Layers, at, check_idle, merge, merged
-from mettle.typed import DatasetRow, EpsSchedule, Input, ModelRow, Recipe
-from mettle.units import eps_text, sides, size_text
+from mettle.plan.idle import Layers, at, merge, merged
+from mettle.plan.trained import check_covers, check_training, with_prime
+from mettle.typed import Input, ModelRow, Recipe
+from mettle.units import eps_text
 
 Row = dict[str, Any]
 
@@ -92,7 +93,7 @@ class Recipes:
             )
         if row["recipe"]:
             recipe = self.get(row["recipe"], where, trains=row["source"] == "train")
-            return _with_prime(recipe, where) if row.get("transfer") == "full_prime" else recipe
+            return with_prime(recipe, where) if row.get("transfer") == "full_prime" else recipe
         if row["model"] not in self._stated:
             task = {"task": row["task"]} if row.get("task") else {}
             self._stated[row["model"]] = {"input": _preprocessing(stated, where)} | _ball(row, where) | task
@@ -108,7 +109,7 @@ class Recipes:
         recipe = schema.check(written, "recipe", where)
         if not self.plugins.naming(recipe["loss"]):
             known(recipe["loss"], schema.names("recipe.loss"), "loss", where)
-        _check_covers(recipe["input"], where, "input.")
+        check_covers(recipe["input"], where, "input.")
         headed.check_linear(recipe, written, where)
         return recipe
 
@@ -153,17 +154,7 @@ def _check_of(recipe: Row) -> Callable[[Row, Layers], None]:
     """The check of a recipe of its kind that is trained by."""
     if is_tokens(recipe):
         return hardened.check_recipe
-    return headed.check_recipe if is_classifying_head(recipe) else _check_training
-
-
-def _with_prime(recipe: Recipe, where: str) -> Recipe:
-    """A recipe with `augment.prime`, its defaults unless it states it; for dense tasks those that move no pixel."""
-    added = schema.filled({"augment": {"prime": {}}}, "recipe")["augment"]["prime"]
-    if recipe["task"] != "classification":
-        added["primitives"] = [name for name in added["primitives"] if name not in _MOVING]
-    found = recipe | {"augment": {"prime": added} | recipe["augment"]}
-    _check_prime(found, f"{where}, transfer 'full_prime'")
-    return found
+    return headed.check_recipe if is_classifying_head(recipe) else check_training
 
 
 def _preprocessing(stated: Row, where: str) -> Input:
@@ -174,7 +165,7 @@ def _preprocessing(stated: Row, where: str) -> Input:
             "network was trained, or name a recipe that does"
         )
     shape = schema.check(stated, "preprocessing", where)
-    _check_covers(shape, where)
+    check_covers(shape, where)
     return shape
 
 
@@ -187,124 +178,6 @@ def _ball(row: ModelRow, where: str) -> Row:
             "checkpoint was trained against, or leave both empty"
         )
     return {"attack": {"norm": norm, "eps": eps}} if eps else {}
-
-
-def _check_covers(shape: Input, where: str, block: str = "") -> None:
-    """Raise ValueError for an input that a resized image does not cover: torchvision would add a black border."""
-    size, resize = shape["size"], shape["resize"]
-    least = min(sides(size)) if isinstance(resize, int) else size
-    if resize is not None and any(side < least for side, least in zip(sides(resize), sides(least), strict=True)):
-        raise ValueError(
-            f"{where}: {block}resize is {resize}, less than {block}size {size}: images would get a black border; "
-            f"set it to {least} or more"
-        )
-
-
-def check_fits(recipe: Recipe, dataset: DatasetRow, where: str) -> None:
-    """Raise ValueError for images taken as they are that do not have the input's size, or resized to less than it."""
-    size, resize, stored = recipe["input"]["size"], recipe["input"]["resize"], dataset["size"]
-    images = f"{where}: images of '{dataset['dataset']}'"
-    if stored and sides(stored) != sides(size) and resize is None:
-        raise ValueError(
-            f"{images} have {stored} pixels a side, but the network takes {size}: set `resize`, of the recipe's block "
-            "`input` or of the row"
-        )
-    if stored and isinstance(resize, int) and resize < max(sides(size)):  # they are square, resized too
-        raise ValueError(
-            f"{images} are square, and with `resize` {resize} do not cover the input of {size_text(size)}: set it to "
-            f"{max(sides(size))} or more, or to height and width, which changes their aspect"
-        )
-
-
-def check_epochs(recipe: Recipe) -> None:
-    """Raise ValueError if a recipe names epochs that it does not have, or selects by what it never measures."""
-    if "iterations" in recipe:
-        return
-    epochs = recipe["epochs"] + recipe["schedule"]["cooldown_epochs"]
-    drops = recipe["schedule"]["milestones"] if recipe["schedule"]["name"] == "multistep" else []
-    for key, wanted in (("checkpoints", recipe["checkpoints"]), ("schedule.milestones", drops)):
-        if late := [epoch for epoch in wanted if epoch >= epochs]:
-            raise ValueError(f"{key}: epochs {late} are never reached, the last of {epochs} is {epochs - 1}")
-    validation, augment = recipe["validation"], recipe["augment"]
-    every = validation["every"]
-    if "attack" in recipe and validation["select"] == "best" and not 0 < every <= epochs:
-        raise ValueError(f"validation.select is 'best', but validation.every {every} measures none of {epochs} epochs")
-    if "attack" in recipe and every > epochs:
-        raise ValueError(f"validation.every {every} measures none of {epochs} epochs: set it to 0 for none")
-    if "attack" in recipe and epochs <= _zero_epochs(recipe["attack"]["schedule"]):
-        raise ValueError(f"attack.schedule.zero_epochs leaves none of {epochs} epochs under attack: lower it")
-    if (augment["mixup"] or augment["cutmix"]) and epochs <= augment["epochs_without_mixup"]:
-        raise ValueError(f"augment.epochs_without_mixup leaves none of {epochs} epochs to mixup or cutmix: lower it")
-
-
-def _zero_epochs(schedule: EpsSchedule) -> float:
-    return 0 if schedule["shape"] == "constant" else schedule["zero_epochs"]
-
-
-# Primitives of PRIME after which label maps, boxes and masks no longer fit; a test compares them with `augment`.
-_MOVING = ("diffeomorphism",)
-# Keys that training needs and a converted checkpoint does not.
-_TRAINING = ("batch_size", "optimizer", "schedule")
-_NEEDS = {
-    "adversarial": (True, "an `attack` block"),
-    "trades": (True, "an `attack` block"),
-    "standard": (False, "no `attack` block"),
-    "bce": (False, "no `attack` block"),
-    "jsd": (False, "no `attack` block"),
-}
-
-
-def _check_training(recipe: Recipe, layers: Layers) -> None:
-    """Raise ValueError for a recipe that cannot be trained by, or that has options without effect."""
-    where = layers[-1][0]
-    lacking = [] if "iterations" in recipe else [key for key in ("epochs",) if key not in recipe]
-    lacking += [key for key in _TRAINING if key not in recipe]
-    lacking += ["attack.steps"] if "attack" in recipe and "steps" not in recipe["attack"] else []
-    if lacking:
-        raise ValueError(f"{where}: key '{lacking[0]}' is missing; without it a recipe is for checkpoints only")
-    check_idle(layers)
-    loss, attack = recipe["loss"], recipe.get("attack")
-    if loss in _NEEDS and _NEEDS[loss][0] != (attack is not None):
-        raise ValueError(f"{where}: loss '{loss}' needs {_NEEDS[loss][1]}")
-    if loss == "trades" and attack["target"] != "none":
-        raise ValueError(
-            f"{where}: attack.target is '{attack['target']}', but the attack of 'trades' maximises the divergence from "
-            "the clean prediction and knows no classes: set it to 'none'"
-        )
-    if "iterations" in recipe and "epochs" in recipe:
-        raise ValueError(f"{where}: iterations takes the place of epochs: leave one of the two out")
-    schedule = recipe["schedule"]
-    if schedule["name"] in ("poly", "one_cycle") and schedule["by"] == "epoch":
-        raise ValueError(
-            f"{where}: schedule.by is 'epoch', but {schedule['name']} changes with every update: leave it out"
-        )
-    _check_prime(recipe, where)
-    try:
-        check_epochs(recipe)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-
-
-def _check_prime(recipe: Recipe, where: str) -> None:
-    """Raise ValueError for an `augment.prime` that cannot be, or unless one thing makes the views of jsd."""
-    augment = recipe["augment"]
-    if prime := augment.get("prime"):
-        least, most = (prime["diffeomorphism"][key] for key in ("cut_min", "cut_max"))
-        if least >= most:
-            raise ValueError(
-                f"{where}: augment.prime.diffeomorphism.cut_min is {least}, but must be less than cut_max, {most}"
-            )
-        moving = [name for name in prime["primitives"] if name in _MOVING] + ["filter"] * prime["filter"]["off_centre"]
-        if moving and recipe["task"] != "classification":
-            raise ValueError(
-                f"{where}: augment.prime moves pixels by its primitive '{moving[0]}', but the targets of "
-                f"{recipe['task']} stay where they are: take it out of primitives, or set filter.off_centre to false"
-            )
-    if recipe["loss"] == "jsd" and ("prime" in augment) == (augment["auto_augment"] is not None):
-        raise ValueError(
-            f"{where}: loss 'jsd' compares an image with two augmented views of it: let either augment.prime or "
-            "augment.auto_augment make them"
-        )
 
 
 def _nested(dotted: Row) -> Row:

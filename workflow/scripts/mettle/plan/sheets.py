@@ -10,7 +10,8 @@ from typing import Any
 from mettle import schema
 from mettle.files import in_file
 from mettle.plan import attacks, classes, code, corrupted, dense, drift, hardened, headed, names, sources
-from mettle.plan.recipes import Recipes, check_fits, is_classifying_head, is_head, is_tokens, known
+from mettle.plan.recipes import Recipes, is_classifying_head, is_head, is_tokens, known
+from mettle.plan.trained import check_fits
 from mettle.typed import AttackOptions, DatasetRow, FeatureAttack, ModelRow, Recipe, TokensRecipe
 from mettle.units import eps_text
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mettle.plan.cells import SHARED
 from mettle.plan.faults import Names, first_fault
 from mettle.plan.names import SHARED_STAGES
+from mettle.plan.stores import SHARED
 
 if TYPE_CHECKING:
     from mettle.plan.plan import Plan

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from mettle.plan import engines, extras
-from mettle.plan.cells import Cells, get
+from mettle.plan.cells import Cells
 from mettle.plan.sheets import Row
+from mettle.plan.stores import get
 
 
 class Comparison(Cells):

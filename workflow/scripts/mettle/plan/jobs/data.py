@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from mettle.plan import classes, corrupted, extras, given, sources
-from mettle.plan.cells import Cells, get
+from mettle.plan.cells import Cells
 from mettle.plan.sheets import Row
+from mettle.plan.stores import get
 from mettle.typed import DatasetRow
 
 # Cells of a data set's row that decide targets beyond a label.

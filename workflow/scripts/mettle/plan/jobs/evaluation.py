@@ -5,8 +5,9 @@ from typing import Any
 from mettle import schema
 from mettle.corruptions import ALL, SEVERITIES
 from mettle.plan import corrupted, extras, given
-from mettle.plan.cells import Cells, get, weights_of
+from mettle.plan.cells import Cells
 from mettle.plan.sheets import Row
+from mettle.plan.stores import get, weights_of
 
 
 class Evaluation(Cells):

@@ -3,7 +3,8 @@
 from typing import Any
 
 from mettle.plan import layers
-from mettle.plan.cells import Cells, get
+from mettle.plan.cells import Cells
+from mettle.plan.stores import get
 
 
 class Layers(Cells):

@@ -7,8 +7,9 @@ from typing import Any
 from mettle import files, schema
 from mettle.digests import fingerprint
 from mettle.plan import given
-from mettle.plan.cells import Cells, get, targets_beside, weights_of
+from mettle.plan.cells import Cells
 from mettle.plan.sheets import FEATURES, Row
+from mettle.plan.stores import get, targets_beside, weights_of
 from mettle.typed import ModelRow, SharedAttack
 
 # Columns that the weights of a model depend on, or that their metadata contain.

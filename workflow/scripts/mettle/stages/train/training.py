@@ -24,7 +24,7 @@ from mettle.models.loggers import Logger, open_all, run_of
 from mettle.models.weights import read
 from mettle.perturb import Draws
 from mettle.perturb.watch import NOBODY
-from mettle.plan.recipes import check_epochs
+from mettle.plan.trained import check_epochs
 from mettle.seeds import derive
 from mettle.stages.train import validate
 from mettle.stages.train.check import check_statistics, of_recipe
