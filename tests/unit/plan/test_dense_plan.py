@@ -5,7 +5,7 @@ import yaml
 
 from mettle import schema
 from mettle.augment import MASK_SAFE, PRIMITIVES
-from mettle.plan import Plan, trained, targets
+from mettle.plan import Plan, recipes, targets, trained
 from mettle.plan.work import Work
 
 HEAD = "model\tdataset\tarch\trecipe\tseed\tsource\tbase\ttransfer\n"
