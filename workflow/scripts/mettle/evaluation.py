@@ -46,14 +46,14 @@ class Evaluation:
     Attributes
     ----------
     weights : file that `save` wrote
-    images : store of the images
+    store : path of the images
     dataset : the store's data set; samples are drawn per data set
     precision, batch : number format, and images per pass
     job : seed, threads, log
     """
 
     weights: Path
-    images: Path
+    store: Path
     dataset: str
     precision: str
     batch: int
@@ -67,16 +67,16 @@ class Evaluation:
         images = given.images if isinstance(given.images, str) else given.images[0]
         return cls(given.get("weights"), images, snakemake.wildcards.dataset, precision, told.batch_size, job)
 
-    def on(self, weights: str | Path, images: str | Path) -> "Evaluation":
+    def on(self, weights: str | Path, store: str | Path) -> "Evaluation":
         """The same evaluation of another model or on other images."""
-        return replace(self, weights=weights, images=images)
+        return replace(self, weights=weights, store=store)
 
     @property
     def made_from(self) -> list[Any]:
         """Everything except options that decides the answers: unfinished work is stored under its hash."""
-        about = [sha256_of(self.weights), Store(self.images).digest, self.job.seed, self.batch, self.precision]
-        if path_of(self.images).exists():  # the manifest also has the hashes of all targets, and which of them count
-            about.append(sha256_of(Path(self.images).with_suffix(".parquet")))
+        about = [sha256_of(self.weights), Store(self.store).digest, self.job.seed, self.batch, self.precision]
+        if path_of(self.store).exists():  # the manifest also has the hashes of all targets, and which of them count
+            about.append(sha256_of(Path(self.store).with_suffix(".parquet")))
         device = policy(self.job.threads, self.precision, self.job.needs_cuda).device.type
         return [*about, torch.__version__, device, self.job.provenance["revision"]]
 
@@ -97,7 +97,7 @@ class Evaluation:
             `ImageSet` raise.
         """
         model, about = load(self.weights)
-        store = Store(self.images)
+        store = Store(self.store)
         if scored and (difference := differ(about.get("class_names", ()), store.class_names)):
             raise ValueError(
                 f"{self.weights}: {difference} in {store.path}: the model was trained on classes that are numbered "
@@ -160,9 +160,9 @@ class Opened:
         _, group = np.unique(sizes, axis=0, return_inverse=True)
         return [positions[group == number] for number in range(group.max() + 1)]
 
-    def say(self, images: int, about: str = "") -> None:
+    def say(self, n: int, about: str = "") -> None:
         """Log the number of images, the images per pass, the device and the precision."""
-        self.job.say(about + self.policy.sentence(images, self.evaluation.batch))
+        self.job.say(about + self.policy.sentence(n, self.evaluation.batch))
 
     def batches(self, chosen: Sequence[np.ndarray], doing: str = "") -> Iterator[Batch]:
         """The batches at these positions, on the model's device.

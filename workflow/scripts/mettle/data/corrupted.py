@@ -93,11 +93,11 @@ class Stored:
     """The same, read from a store that `items` filled; positions are those of the clean store."""
 
     store: Store
-    images: Store
+    stored: Store
 
     def image(self, index: int) -> Image.Image:
         """The corrupted image at a position of the clean store; ValueError if it is not stored."""
-        return self.images.image(self.images.position(int(self.store.ids[index])))
+        return self.stored.image(self.stored.position(int(self.store.ids[index])))
 
 
 def views(

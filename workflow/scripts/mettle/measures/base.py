@@ -102,10 +102,10 @@ def check(features: Any, name: str) -> np.ndarray:
     return x
 
 
-def enough(images: int, needed: int) -> None:
-    """Raise ValueError if there are fewer `images` than `needed`."""
-    if images < needed:
-        raise ValueError(f"at least {needed} images are needed, got {images}")
+def enough(n: int, needed: int) -> None:
+    """Raise ValueError if there are fewer images, `n`, than `needed`."""
+    if n < needed:
+        raise ValueError(f"at least {needed} images are needed, got {n}")
 
 
 def rounding(dtype: Any) -> float:

@@ -45,12 +45,12 @@ class Policy:
             return replace(self, layout=torch.contiguous_format)
         return self
 
-    def sentence(self, images: int, batch: int) -> str:
+    def sentence(self, n: int, batch: int) -> str:
         """For a job's log: where and how it computes on this many images, `batch` of them at a time."""
         cuda = self.device.type == "cuda"
         where = torch.cuda.get_device_name(self.device) if cuda else self.device.type.upper()
         return (
-            f"computes on {where} in {self.precision}: {images} images in batches of {batch}, "
+            f"computes on {where} in {self.precision}: {n} images in batches of {batch}, "
             f"{torch.get_num_threads()} threads"
         )
 

@@ -63,7 +63,7 @@ def _letters(arch: str) -> str:
     return re.match("[a-z]*", arch.lower())[0]
 
 
-def score(method: str, images: int, width: int, options: dict[str, Any]) -> Score:
+def score(method: str, n: int, width: int, options: dict[str, Any]) -> Score:
     """Cost of a measure for these numbers of images and features; that of the most expensive if it is not in the table.
 
     Above the size at which measures were timed, time is assumed to grow with the square of the images and the cube of
@@ -75,8 +75,8 @@ def score(method: str, images: int, width: int, options: dict[str, Any]) -> Scor
     if points := options.get("points"):  # for so many points, whatever the number of images
         seconds *= _grown(points / _POINTS, 3) * options.get("trials", _TRIALS) / _TRIALS
     else:
-        seconds *= _grown(images / _IMAGES, 2)
-    return Score(seconds, timed.mb * _grown(max(images / _IMAGES, width / _WIDTH), 2))
+        seconds *= _grown(n / _IMAGES, 2)
+    return Score(seconds, timed.mb * _grown(max(n / _IMAGES, width / _WIDTH), 2))
 
 
 def _grown(ratio: float, power: int) -> float:

@@ -42,9 +42,7 @@ def extract(
     for name in names:
         features = np.concatenate(vectors.pop(name))
         if not np.isfinite(features).all():
-            raise ValueError(
-                f"{evaluation.weights}: layer '{name}' is not finite on some images of {evaluation.images}"
-            )
+            raise ValueError(f"{evaluation.weights}: layer '{name}' is not finite on some images of {evaluation.store}")
         told = {key: [value] * len(ids) for key, value in (keys | {"layer": name}).items()}
         yield told | {"id": ids, "features": list(features)}
 

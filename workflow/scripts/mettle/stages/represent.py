@@ -48,7 +48,7 @@ def extract(evaluation: Evaluation, keys: dict[str, Any], sample: int | None = N
             logits, features = (tensor.float().cpu().numpy() for tensor in opened.model.both(clean))
         if not (np.isfinite(features).all() and np.isfinite(logits).all()):
             raise ValueError(
-                f"{evaluation.weights}: logits or features are not finite on some images of {evaluation.images}"
+                f"{evaluation.weights}: logits or features are not finite on some images of {evaluation.store}"
             )
         columns = {"id": ids, "label": labels.cpu().numpy(), "prediction": logits.argmax(1)}
         columns |= {"logits": logits, "features": features}

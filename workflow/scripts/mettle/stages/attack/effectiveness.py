@@ -42,7 +42,7 @@ def effectiveness(evaluation: Evaluation, keys: Row, options: Row, resume: str |
     """
     job = evaluation.job
     files = _files(Path(evaluation.weights), keys["model"])
-    each = [evaluation.on(file, evaluation.images) for file in files]
+    each = [evaluation.on(file, evaluation.store) for file in files]
     parts = Parts(resume, [[one.made_from for one in each], options], len(files))
     for number in job.progress(parts.left, "checkpoints", len(parts.left)):
         found = _sums(each[number], options)

@@ -53,7 +53,7 @@ def evaluate(
         One entry per image, in the order of the store: all its images, or `options["images"]` of them.
     """
     opened, job = evaluation.open().faster(), evaluation.job
-    seen = evaluation.on(through, evaluation.images).open().faster() if through else opened
+    seen = evaluation.on(through, evaluation.store).open().faster() if through else opened
     chosen = opened.split(opened.sample(options["images"]))
     made_from = [*evaluation.made_from, options, *([sha256_of(through)] if through else [])]
     parts = Parts(resume, made_from, len(chosen))

@@ -36,7 +36,7 @@ def pictures(
     through : weights of another model, which the attack sees in place of this one
     """
     opened = evaluation.open().faster()
-    seen = evaluation.on(through, evaluation.images).open().faster() if through else opened
+    seen = evaluation.on(through, evaluation.store).open().faster() if through else opened
     told = keys | {"norm": options["norm"], "eps": float(options["eps"]), "measure": opened.task.score.measure}
     rows = []
     for batch in opened.batches(opened.split(opened.sample(n)), "pictures"):

@@ -50,12 +50,12 @@ def classify(weights: Mapping[str, str | Path], evaluation: Evaluation, keys: Ro
     evaluation : the perturbations, and how they are classified
     keys : dataset, model, attack, norm, eps
     """
-    manifest = Path(evaluation.images).with_suffix(".parquet")
+    manifest = Path(evaluation.store).with_suffix(".parquet")
     flagged = tables.read(manifest, tables.PERTURBED)[[*tables.FLAGS]]
     columns: dict[str, list] = {"model_b": [], "id": [], "label": [], "prediction": []}
     columns |= {key: flagged[key].tolist() * len(weights) for key in tables.FLAGS}
     for name, path in evaluation.job.progress(list(weights.items()), "models"):
-        opened = evaluation.on(path, evaluation.images).open()
+        opened = evaluation.on(path, evaluation.store).open()
         positions = opened.sample(None)
         opened.say(len(positions), f"{name}: ")
         for images, labels, ids in opened.batches(opened.split(positions)):

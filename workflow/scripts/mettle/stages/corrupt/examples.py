@@ -17,7 +17,7 @@ _LARGEST = 256  # pixels of the longer side
 
 
 def shown(
-    images: str | Path,
+    clean: str | Path,
     dataset: str,
     options: Corruptions,
     seed: int,
@@ -27,13 +27,13 @@ def shown(
 
     Parameters
     ----------
-    images : store of the clean images
+    clean : store of the clean images
     dataset : its data set
     options : types, severities, and the number of images
     seed : of the choice of images and of the corruptions
     progress : wraps the conditions
     """
-    store = Store(images)
+    store = Store(clean)
     positions = shared(len(store), options["images"], seed, dataset)
     asked, seen = conditions(options), views(store, options, seed)
     (clean,) = views(store, options | {"types": [CLEAN], "severities": [0]}, seed)

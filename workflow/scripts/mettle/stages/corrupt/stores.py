@@ -12,7 +12,7 @@ from mettle.typed import Corruptions
 
 
 def write(
-    images: str | Path,
+    clean: str | Path,
     lmdb_path: str | Path,
     manifest_path: str | Path,
     options: Corruptions,
@@ -26,14 +26,14 @@ def write(
 
     Parameters
     ----------
-    images : store of the clean images
+    clean : store of the clean images
     lmdb_path, manifest_path : files to write
     options : of the set of corruptions, with one type and one severity
     dataset : data set of the store; samples are drawn per data set
     seed : of sample and corruptions
     provenance, progress : see `mettle.data.write`
     """
-    store = data.Store(images)
+    store = data.Store(clean)
     positions = shared(len(store), options["images"], seed, dataset)
     (view,) = views(store, options, seed)
     progress = progress and partial(progress, total=len(positions))

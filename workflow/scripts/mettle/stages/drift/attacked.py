@@ -18,7 +18,7 @@ from mettle.typed import FeatureAttack
 
 def features_of(evaluation: Evaluation, opened: Opened, path: str | Path | None) -> nn.Module:
     """The features of the evaluated model, or of that of other weights, on its device."""
-    model = opened.model if path is None else evaluation.on(path, evaluation.images).open(scored=False).model
+    model = opened.model if path is None else evaluation.on(path, evaluation.store).open(scored=False).model
     return opened.policy.place(Features(model)).eval()
 
 

@@ -28,23 +28,23 @@ _BASE_BATCH = 256  # that learning rates are meant for, where they are scaled
 class Training:
     """Heads, optimiser and progress of a training; parameters as those of `fit`."""
 
-    def __init__(self, row: ModelRow, recipe: HeadRecipe, images: Store, base: str | Path, job: Job) -> None:
-        self.row, self.recipe, self.job, self.images = row, recipe, job, images
-        check_labels(images, row["classes"])
+    def __init__(self, row: ModelRow, recipe: HeadRecipe, store: Store, base: str | Path, job: Job) -> None:
+        self.row, self.recipe, self.job, self.store = row, recipe, job, store
+        check_labels(store, row["classes"])
         self.policy = models.policy(job.threads, recipe["precision"], job.needs_cuda)
         model, self.base_about = models.load(base)
         self.base_sha256 = sha256_of(base)
         for blocks in recipe["blocks"]:
             width(model.network, blocks, average=True)
         model = self.policy.place(model.requires_grad_(False)).eval()
-        self.source = Source(images, model, self.base_about, recipe, row["seed"], self.policy, job)
+        self.source = Source(store, model, self.base_about, recipe, row["seed"], self.policy, job)
         scale = recipe["batch_size"] / _BASE_BATCH if recipe["scaling"] == "linear" else 1.0
         shape = (model.network.embed_dim, row["classes"], derive(row["seed"], "init"))
         rates = [scale * lr for lr in recipe["lr"]]
         self.heads = Heads(recipe["blocks"], recipe["average"], rates, *shape).to(self.policy.device)
         self.optimizer = torch.optim.SGD(self.heads.parameters(), lr=1.0, momentum=recipe["momentum"])
         self.step, self.sums = 0, torch.zeros(len(self.heads.settings))
-        parts = [row, recipe, images.digest, self.base_sha256, torch.__version__, self.policy.device.type]
+        parts = [row, recipe, store.digest, self.base_sha256, torch.__version__, self.policy.device.type]
         self.fingerprint = fingerprint(parts)
 
     def say(self, text: str) -> None:
@@ -104,7 +104,7 @@ class Training:
         tables.write(files.table, tables.HEADS, rows, self.job.provenance)
         about = described(self.row, self.recipe, self.base_about, self.base_sha256, self.job)
         about |= {"blocks": setting.blocks, "average": setting.average, "training": self.fingerprint}
-        about |= {"class_names": self.images.class_names} if self.images.class_names else {}
+        about |= {"class_names": self.store.class_names} if self.store.class_names else {}
         for key in ("mean", "std"):
             state[key] = torch.tensor(self.base_about[key], dtype=torch.float32).view(1, 3, 1, 1)
         models.save(files.weights, state, about)

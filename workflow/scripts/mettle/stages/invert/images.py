@@ -55,7 +55,7 @@ def write_inverted(
     ValueError
         If the pairs are not of this store, or what `descent.invert` raises.
     """
-    store, job = Store(evaluation.images), evaluation.job
+    store, job = Store(evaluation.store), evaluation.job
     table = matched(pairs, store)
     parts = _finished(evaluation, table, options, resume)
     items = _items(store, table, parts)
@@ -84,7 +84,7 @@ def _finished(evaluation: Evaluation, table: pd.DataFrame, options: dict[str, An
             try:
                 found = invert_batch(opened.model, seeds, targets, opened.policy, ids=ids[: len(targets)], **how)
             except ValueError as error:
-                raise ValueError(f"{evaluation.weights} on {evaluation.images}: {error}") from error
+                raise ValueError(f"{evaluation.weights} on {evaluation.store}: {error}") from error
             parts.save(number, found)
             checkpoint.end_if_asked()
     return parts

@@ -11,7 +11,7 @@ from mettle.data.store import Store
 from mettle.seeds import derive
 
 
-def pairs(store: Store, images: int, seed: int, keys: dict[str, Any]) -> dict[str, Any]:
+def pairs(store: Store, n: int, seed: int, keys: dict[str, Any]) -> dict[str, Any]:
     """Columns of the pairs table, in ascending order of the targets.
 
     Targets are drawn without replacement, the seed of each uniformly among all images of another class (Klabunde et al.
@@ -20,7 +20,7 @@ def pairs(store: Store, images: int, seed: int, keys: dict[str, Any]) -> dict[st
     Parameters
     ----------
     store : held-out images
-    images : number of targets; all images if there are no more
+    n : number of targets; all images if there are no more
     seed : seed of the run; with the data set it decides what is drawn
     keys : dataset, split
 
@@ -34,7 +34,7 @@ def pairs(store: Store, images: int, seed: int, keys: dict[str, Any]) -> dict[st
             f"{store.path}: a seed is of another class than its target, but the images of {keys['dataset']} "
             f"({len(store)} in all) are of one class"
         )
-    targets = draw(len(store), images, derive(seed, "targets", keys["dataset"]))
+    targets = draw(len(store), n, derive(seed, "targets", keys["dataset"]))
     rng = np.random.default_rng(derive(seed, "seeds", keys["dataset"]))
     seeds = _of_another_class(store.labels, targets, rng)
     columns = {

@@ -56,7 +56,7 @@ def write_published(
         If the file is no such tensor, holds another number of images than there are pairs, or images that are no
         nearer to their own target than to another's: then the lists are not those that the images were made from.
     """
-    job, store, where = evaluation.job, Store(evaluation.images), f"row '{row['model']}', column inverted"
+    job, store, where = evaluation.job, Store(evaluation.store), f"row '{row['model']}', column inverted"
     table = matched(pairs, store)
     source = parse(row["inverted"], where)
     with archives.taken(source.path, source.member) as file:

@@ -29,7 +29,7 @@ from mettle.typed import SharedAttack
 
 def share(
     told: SharedAttack,
-    images: str | Path,
+    store: str | Path,
     base: str | Path,
     target: str | Path,
     table: str | Path,
@@ -41,7 +41,7 @@ def share(
     Parameters
     ----------
     told : seed, steps, batch_size and attack of the trainings, and their precision
-    images : store of the training images
+    store : of the training images
     base : weights of the network, which has no tokens
     target : file to write: a float32 array (images of all updates, 3, h, w) in the format of NumPy
     table : parquet file to write, with a row for each of them in the same order
@@ -56,7 +56,7 @@ def share(
     policy, workers = models.policy(job.threads, told["precision"], job.needs_cuda), job.threads - 1
     model, about = models.load(base)
     features = policy.place(Features(model.requires_grad_(False))).eval()
-    loaded = evaluation_images(Store(images), about)
+    loaded = evaluation_images(Store(store), about)
     every = itertools.islice(order(len(loaded), told["batch_size"], told["seed"]), told["steps"])
     chosen, made_from = list(every), [told, loaded.store.digest, sha256_of(base), torch.__version__, policy.device.type]
     parts = Parts(resume, made_from, told["steps"])

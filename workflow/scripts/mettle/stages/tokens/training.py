@@ -35,7 +35,7 @@ class Training:
         self,
         row: ModelRow,
         recipe: TokensRecipe,
-        images: Store,
+        store: Store,
         base: str | Path,
         job: Job,
         group: ProcessGroup | None = None,
@@ -45,7 +45,7 @@ class Training:
         self.policy, self.workers = self.group.policy(job, recipe["precision"])
         model, self.base_about = models.load(base)
         self.base_sha256 = sha256_of(base)
-        self.images = evaluation_images(images, self.base_about)
+        self.images = evaluation_images(store, self.base_about)
         self.group.part(min(shuffled(len(self.images), recipe["batch_size"], self.seed, 0), key=len))
         model.requires_grad_(False)
         self.tokens = tokens.attach(model.network, self._initial(model.network), recipe["position"])
@@ -54,7 +54,7 @@ class Training:
         self.shared = Shared(shared) if shared else None
         self.step = 0
         self.rows: list[dict[str, Any]] = []
-        parts = [row, recipe, images.digest, self.base_sha256, torch.__version__, self.policy.device.type]
+        parts = [row, recipe, store.digest, self.base_sha256, torch.__version__, self.policy.device.type]
         self.fingerprint = fingerprint(parts)
 
     def _initial(self, network: torch.nn.Module) -> Tensor:

@@ -39,13 +39,13 @@ class Passes:
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, images: ImageSet, chosen: np.ndarray, passes: Passes) -> tuple[float, float]:
+def evaluate(model: nn.Module, image_set: ImageSet, chosen: np.ndarray, passes: Passes) -> tuple[float, float]:
     """Mean cross-entropy in nats and accuracy of a model on clean images, in evaluation mode.
 
     Parameters
     ----------
     model : the model
-    images : held-out images
+    image_set : held-out images
     chosen : positions of those to take
     passes : how they go through the model
     """
@@ -53,7 +53,7 @@ def evaluate(model: nn.Module, images: ImageSet, chosen: np.ndarray, passes: Pas
     loss = correct = 0.0
     turns, counted = group.turns(split(chosen, passes.batch_size))
     with models.frozen(model), policy.autocast():
-        loaded = passes.watch.progress(batches(images, turns, passes.workers), "validation", len(turns))
+        loaded = passes.watch.progress(batches(image_set, turns, passes.workers), "validation", len(turns))
         for turn, (batch, labels, _) in enumerate(loaded):
             logits = model(policy.move(batch)).float()
             if turn >= counted:
@@ -67,7 +67,7 @@ def evaluate(model: nn.Module, images: ImageSet, chosen: np.ndarray, passes: Pas
 
 def robust(
     model: nn.Module,
-    images: ImageSet,
+    image_set: ImageSet,
     chosen: np.ndarray,
     attack: TrainingAttack,
     steps: Sequence[int],
@@ -81,7 +81,7 @@ def robust(
     policy, watch = passes.policy, passes.watch
     correct = [0.0] * len(steps)
     turns, counted = passes.group.turns(split(chosen, passes.batch_size))
-    loaded = watch.progress(batches(images, turns, passes.workers), "validation under attack", len(turns))
+    loaded = watch.progress(batches(image_set, turns, passes.workers), "validation under attack", len(turns))
     for turn, (batch, labels, ids) in enumerate(loaded):
         batch, labels = policy.move(batch), labels.to(policy.device)
         draws = Draws(derive("validation"), ids, policy.device)
@@ -102,7 +102,7 @@ def _pgd(attack: TrainingAttack, steps: int) -> dict[str, Any]:
 
 
 def pictures(
-    model: nn.Module, images: ImageSet, chosen: np.ndarray, recipe: Recipe, policy: Policy
+    model: nn.Module, image_set: ImageSet, chosen: np.ndarray, recipe: Recipe, policy: Policy
 ) -> dict[str, np.ndarray]:
     """Images side by side, uint8 (h, n w, 3): clean and, if the recipe has an attack, attacked and the perturbation.
 
@@ -111,11 +111,11 @@ def pictures(
 
     Parameters
     ----------
-    model, images, chosen : as in `evaluate`
+    model, image_set, chosen : as in `evaluate`
     recipe : the recipe
     policy : device and precision
     """
-    clean, labels, ids = images.__getitems__(chosen.tolist())
+    clean, labels, ids = image_set.__getitems__(chosen.tolist())
     found = {"validation/clean": clean}
     if attack := recipe.get("attack"):
         draws, options = Draws(derive("validation"), ids, policy.device), _pgd(attack, recipe["validation"]["steps"])
@@ -138,7 +138,7 @@ NOT_ATTACKED = dict.fromkeys(("one_step_accuracy", "robust_accuracy", "robust_st
 
 def under_attack(
     model: nn.Module,
-    images: ImageSet,
+    image_set: ImageSet,
     chosen: np.ndarray,
     attack: TrainingAttack,
     options: dict[str, Any],
@@ -146,7 +146,7 @@ def under_attack(
 ) -> dict[str, Any]:
     """Columns of the table of epochs; `options` is the recipe's block `validation`, the others are as in `robust`."""
     steps = options["steps"]
-    one, many = robust(model, images, chosen, attack, (1, steps), passes)
+    one, many = robust(model, image_set, chosen, attack, (1, steps), passes)
     text = alarm(one, many, steps, options["alarm"])
     return dict(zip(NOT_ATTACKED, (one, many, steps, len(chosen), text), strict=True))
 
