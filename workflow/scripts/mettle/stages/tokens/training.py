@@ -98,15 +98,15 @@ class Training:
         moved, plain, error = self._attacked(images, clean, ids, n)
         rate = self._set_rate()
         self.optimizer.zero_grad(set_to_none=True)
-        share, alike = len(images) / n, []
+        part, alike = len(images) / n, []
         for seen, weight in ((images, recipe["invariance"]), (moved, 1)):  # one graph in memory at a time
             with self.policy.autocast():
                 similarity = likeness(self.model(seen).float(), clean).mean()
             if self.tokens.numel():
-                (-weight * share * similarity).backward()
+                (-weight * part * similarity).backward()
             alike.append(similarity.item())
         invariance, adversarial = alike
-        (total,) = self.group.sums(-share * (recipe["invariance"] * invariance + adversarial))
+        (total,) = self.group.sums(-part * (recipe["invariance"] * invariance + adversarial))
         if not math.isfinite(total):
             raise ValueError(
                 f"tokens of {self.row['model']}: the loss is {total} at step {self.step}: lower optimizer.lr "
@@ -115,7 +115,7 @@ class Training:
         if self.tokens.numel():
             self.group.add_gradients([self.tokens])
             self.optimizer.step()
-        means = self.group.sums(*(share * value for value in (invariance, adversarial, plain, error)))
+        means = self.group.sums(*(part * value for value in (invariance, adversarial, plain, error)))
         self._add_row(rate, n, *means)
 
     def _attacked(self, images: Tensor, clean: Tensor, ids: Tensor, n: int) -> tuple[Tensor, float, float]:
