@@ -9,7 +9,7 @@ READY := .venv/ready
 EXTRAS := .venv/ready-extras
 DEV := .venv/ready-dev
 
-.PHONY: help env extras dev demo test check envs pins raise stays fix bench profile checksums dag report docs clean
+.PHONY: help env extras dev demo reference test check envs pins raise stays fix bench profile checksums dag report docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -40,6 +40,15 @@ $(DEV): $(EXTRAS) requirements-dev.txt
 
 demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
 	@$(BIN)/python workflow/scripts/demo.py --cores $(CORES) --figures $(FIGURES)
+
+REFERENCE := .venv/ready-reference
+$(REFERENCE): $(READY) requirements-reference.txt
+	$(PIP) requirements-reference.txt
+	@touch $@
+
+reference: $(REFERENCE) ## real networks on real photographs, beside the numbers that they gave before (docs/reference.md)
+	$(BIN)/snakemake --cores $(CORES) --configfile config/reference.yaml --quiet rules
+	$(BIN)/python -m mettle.commands.reference results/reference resources/expected/reference.tsv
 
 test: $(DEV) ## every test, in two processes more than there are cores, since some wait for Slurm
 	$(BIN)/pytest -n $$(($(CORES) + 2)) --dist worksteal

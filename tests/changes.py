@@ -465,6 +465,8 @@ def of_config(tree):
     filled = schema.check(CONFIG, "config", "here")
     before, alone = tree.base, cache(lambda figure: tree.told(_only(figure, {})))
     for path, sub in leaves(rules):
+        if path == "show":  # it tells no job anything, but decides which there are
+            continue
         if path in ENTRIES:
             key, value = ENTRIES[path]
             yield f"{path}.NAME.*", before, tree.told(put(CONFIG, f"{path}.{key}", value))

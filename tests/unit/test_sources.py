@@ -36,7 +36,7 @@ def test_what_is_understood(cell, scheme, address, member):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("ftp://host/c", "has the unknown scheme 'ftp'; there are http, https, zenodo, s3, gs, hf$"),
+        ("ftp://host/c", "has the unknown scheme 'ftp'; there are http, https, zenodo, s3, gs, package, hf$"),
         ("C:/c.pth", "has the unknown scheme 'C'"),
         ("https://host", "is 'https://host', not of the form https://HOST/FILE$"),
         ("https:/host/c", "not of the form https://HOST/FILE$"),
@@ -47,12 +47,23 @@ def test_what_is_understood(cell, scheme, address, member):
         ("s3://bucket/c?version=1", "not of the form s3://BUCKET/KEY$"),
         ("gs:///c", "not of the form gs://BUCKET/KEY$"),
         ("hf://owner/c.pth", "not of the form hf://OWNER/REPOSITORY/FILE$"),
+        ("package:numpy", "not of the form package:NAME/FILE$"),
         ("https://host/all.zip#", "names nothing after '#'; '#.' is the whole archive$"),
     ],
 )
 def test_what_is_refused(cell, message):
     with pytest.raises(ValueError, match=r"^sheet, row 'x': column source .*" + message):
         parse(cell, "sheet, row 'x'")
+
+
+def test_a_file_of_an_installed_package_is_found_without_importing_it():
+    from importlib.metadata import files
+
+    file = next(path for path in files("pytest-xdist") if path.name == "plugin.py")
+    found = parse("package:xdist/plugin.py", "here")
+    assert found.path.read_bytes() == file.read_binary() and found.package == "xdist" and not found.remote
+    missing = parse("package:no_such_package/a/b.pth", "here")
+    assert not missing.path.exists() and missing.path.parts[-3:] == ("no_such_package", "a", "b.pth")
 
 
 def test_a_data_set_cannot_come_from_the_hub():

@@ -105,13 +105,21 @@ def absent(
         missing[path] = fault + _and(others)
     for path, (where, *others) in _absent(models).items():
         fault = f"{path} does not exist: put the checkpoint there, or correct column `source` of {where}"
-        missing[path] = fault + _and(others)
+        missing[path] = _installs(models[where]) or fault + _and(others)
     for path, (where, *others) in _absent(datasets).items():
         home = datasets[where]["home"]
         how = f"; to get the data: {home}" if home else ""
         fault = f"{path} does not exist: fill column `source` of {where}"
-        missing[path] = f"{fault}{_and(others)} with the path of the data{how}"
+        missing[path] = _installs(datasets[where]) or f"{fault}{_and(others)} with the path of the data{how}"
     return missing
+
+
+def _installs(row: Row) -> str:
+    """The sentence for a source in a package that is not installed, or does not hold it; empty for other sources."""
+    source = parse(row["source"], "source")
+    if not source.package:
+        return ""
+    return f"{source.address}: install the package {source.package} (docs/reference.md), or correct column `source`"
 
 
 def _absent(rows: Mapping[str, Row]) -> dict[str, list[str]]:
@@ -121,8 +129,8 @@ def _absent(rows: Mapping[str, Row]) -> dict[str, list[str]]:
         if row["source"] in ("", "train"):
             continue
         source = parse(row["source"], where)
-        made = source.path.parts[:1] == ("results",)  # by a rule, if at all
-        if not (source.scheme or made or source.path.exists()):
+        elsewhere = source.scheme and not source.package
+        if not (elsewhere or is_made(row["source"]) or source.path.exists()):
             absent.setdefault(str(source.path), []).append(where)
     return absent
 

@@ -56,6 +56,7 @@ class Sheets:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = schema.check(dict(config), "config", "configuration")
+        self.config["figures"] = self._shown()
         self.results = _folder(self.config["results"])
         self.datasets: dict[str, DatasetRow] = schema.read_sheet(self.config["datasets"], "datasets")
         self.plugins = code.Plugins(self.config["plugins"])
@@ -88,6 +89,13 @@ class Sheets:
             {f"{sheet}, row '{name}'": row for name, row in self.datasets.items()},
             {self.where(name): row for name, row in self.models.items()},
         )
+
+    def _shown(self) -> Row:
+        """The figures that count."""
+        figures, shown = self.config["figures"], self.config["show"]
+        for name in shown or ():
+            self.known(name, figures, "figure", "configuration: show")
+        return figures if shown is None else {name: figures[name] for name in shown}
 
     def _read_models(self) -> dict[str, ModelRow]:
         """Rows of all sheets, then those of the sweeps."""

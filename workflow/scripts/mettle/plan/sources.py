@@ -6,6 +6,7 @@ A path, or an address of one of the schemes; after `#` the member that is taken 
 """
 
 import hashlib
+import importlib.util
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Scheme:
     ----------
     form : its form, for messages
     pattern : regular expression of what follows the colon
-    plugin : storage plugin that fetches it; empty for Hugging Face, which has none
+    plugin : storage plugin that fetches it; empty for Hugging Face and installed packages, which need none
     secrets : where credentials come from
     """
 
@@ -49,9 +50,11 @@ SCHEMES = {
     ),
     "s3": Scheme("s3://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "s3", _S3),
     "gs": Scheme("gs://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
+    "package": Scheme("package:NAME/FILE", r"[A-Za-z0-9_]+/[^?]+", "", ""),
     "hf": Scheme("hf://OWNER/REPOSITORY/FILE", r"//[^/]+/[^/]+/[^?]+", "", "HF_TOKEN"),
 }
 _PLUGINS = [name for name, scheme in SCHEMES.items() if scheme.plugin]
+_OF_DATA = [*_PLUGINS, "package"]
 # A name or password before the host, or a key, token or signature in the query.
 _SECRET = re.compile(
     r"//[^/]*@|[?&](?:[^=&]*(?:token|secret|passw|signature|credential|auth(?!ors?=)|accesskey)[^=&]*|(?:[^=&]*[-_])?(?:sig|key|apikey))=",
@@ -87,8 +90,22 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """The local file, whether it exists or not."""
+        """The local file or folder, whether it exists or not."""
+        if self.scheme == "package":
+            return _in_package(*self.address.partition(":")[2].split("/", 1))
         return DOWNLOADS / self.file if self.remote else files.locate(self.address)
+
+    @property
+    def package(self) -> str:
+        """The installed package that holds it; empty for other sources."""
+        return self.address.partition(":")[2].split("/")[0] if self.scheme == "package" else ""
+
+
+def _in_package(name: str, file: str) -> Path:
+    """Path of a file in a package, which is not imported; below `site-packages` where it is not installed."""
+    spec = importlib.util.find_spec(name)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0] if places else f"site-packages/{name}") / file
 
 
 def plugin(address: str) -> str:
@@ -145,7 +162,7 @@ def parse_all(datasets: Mapping[str, Any], models: Mapping[str, Any]) -> dict[st
         If a source or mirror is wrong, or two rows state different ones, or different SHA-256, of one address.
     """
     found: dict[str, dict[str, str]] = {}
-    parsed = [(where, row, parse(row["source"], where, _PLUGINS)) for where, row in datasets.items() if row["source"]]
+    parsed = [(where, row, parse(row["source"], where, _OF_DATA)) for where, row in datasets.items() if row["source"]]
     parsed += [(where, row, parse(row["source"], where)) for where, row in models.items() if row["source"] != "train"]
     inverted = {where: row["inverted"] for where, row in models.items() if row.get("inverted")}
     parsed += [(where, {}, parse(cell, where, _PLUGINS, "inverted")) for where, cell in inverted.items()]
