@@ -455,5 +455,15 @@ def test_a_registry_implements_what_is_declared():
 
 
 def test_an_empty_name_is_none():
-    assert schema.names("models.format") == ["madry", "timm", "bai", "swin", "openmmlab", "efficientnet", "dinov2"]
+    assert schema.names("models.format") == [
+        "madry",
+        "timm",
+        "bai",
+        "swin",
+        "openmmlab",
+        "efficientnet",
+        "trades",
+        "deepmind",
+        "dinov2",
+    ]
     assert "cka" in schema.names("measures")

@@ -304,9 +304,17 @@ CIFAR = {
     "vgg16_32": (512, 14.73),
     "wide_resnet28_10": (640, 36.48),
     "wide_resnet34_10": (640, 46.16),
+    "wide_resnet34_15": (960, 103.82),
     "wide_resnet34_20": (1280, 184.53),
     "wide_resnet70_16": (1024, 266.80),
     "wide_resnet106_16": (1024, 415.48),
+    "wide_resnet28_10_silu": (640, 36.48),
+    "wide_resnet34_10_silu": (640, 46.16),
+    "wide_resnet34_20_silu": (1280, 184.53),
+    "wide_resnet70_16_silu": (1024, 266.80),
+    "wide_resnet82_8_silu": (512, 79.13),
+    "wide_resnet94_16_silu": (1024, 365.92),
+    "wide_resnet106_16_silu": (1024, 415.48),
     "preact_resnet_18": (512, 11.17),
 }
 

@@ -15,7 +15,7 @@ from torch import nn
 from mettle import schema
 from mettle.files import in_file
 from mettle.models import own
-from mettle.models.small import CifarResNet, DenseNet, DenseNetBC, PreactResNet, Vgg, WideResNet
+from mettle.models.small import CifarResNet, DenseNet, DenseNetBC, PreactResNet, SwishWideResNet, Vgg, WideResNet
 from mettle.models.stems import cifar_stem, restride
 from mettle.units import sides, size_text
 
@@ -130,6 +130,10 @@ def _wrn(blocks: int, factor: int) -> Build:
     return lambda classes, size: WideResNet(classes, blocks, factor)
 
 
+def _swish_wrn(blocks: int, factor: int) -> Build:
+    return lambda classes, size: SwishWideResNet(classes, blocks, factor)
+
+
 _HE = "He et al. 2016, arXiv:1512.03385"
 _HUANG = "Huang et al. 2017, arXiv:1608.06993"
 _SIMONYAN = "Simonyan & Zisserman 2015, arXiv:1409.1556"
@@ -138,6 +142,7 @@ _NOUBY = "El-Nouby et al. 2021, arXiv:2106.09681"
 _LIGHT = "Debenedetti et al. 2023, arXiv:2209.07399"
 _OQUAB = "Oquab et al. 2023, arXiv:2304.07193"
 _DARCET = "Darcet et al. 2023, arXiv:2309.16588"
+_GOWAL = "Gowal et al. 2020, arXiv:2010.03593"
 _BAI = "Bai et al. 2021, arXiv:2111.05464"
 # Width of XCiT-M and -L; timm has -S of depth 12 only.
 _M, _L = {"embed_dim": 512}, {"embed_dim": 768, "num_heads": 16}
@@ -201,9 +206,17 @@ ARCHITECTURES = {
     ),
     "wide_resnet28_10": Architecture(_wrn(4, 10), "wide ResNet", _ZAGORUYKO),
     "wide_resnet34_10": Architecture(_wrn(5, 10), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet34_15": Architecture(_wrn(5, 15), "wide ResNet", _ZAGORUYKO),
     "wide_resnet34_20": Architecture(_wrn(5, 20), "wide ResNet", _ZAGORUYKO),
     "wide_resnet70_16": Architecture(_wrn(11, 16), "wide ResNet", _ZAGORUYKO),
     "wide_resnet106_16": Architecture(_wrn(17, 16), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet28_10_silu": Architecture(_swish_wrn(4, 10), "wide ResNet", _GOWAL),
+    "wide_resnet34_10_silu": Architecture(_swish_wrn(5, 10), "wide ResNet", _GOWAL),
+    "wide_resnet34_20_silu": Architecture(_swish_wrn(5, 20), "wide ResNet", _GOWAL),
+    "wide_resnet70_16_silu": Architecture(_swish_wrn(11, 16), "wide ResNet", _GOWAL),
+    "wide_resnet82_8_silu": Architecture(_swish_wrn(13, 8), "wide ResNet", _GOWAL),
+    "wide_resnet94_16_silu": Architecture(_swish_wrn(15, 16), "wide ResNet", _GOWAL),
+    "wide_resnet106_16_silu": Architecture(_swish_wrn(17, 16), "wide ResNet", _GOWAL),
     "preact_resnet_18": Architecture(
         lambda classes, size: PreactResNet(classes, 64, [64, 128, 256, 512], blocks=2),
         "pre-activation ResNet",

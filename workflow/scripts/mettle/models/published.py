@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mettle.models import copies, dinov2_names, efficientnet, normaliser, renamed, swin, unpickled
+from mettle.models import copies, dinov2_names, efficientnet, normaliser, renamed, swin, unpickled, wide
 from mettle.models.normaliser import Normaliser
 from mettle.models.weights import COUNTER
 from mettle.schema import check_registry
@@ -43,6 +43,8 @@ FORMATS = {
     "swin": Format(swin.official, "names of the Swin Transformer's authors"),
     "openmmlab": Format(swin.openmmlab, "names of OpenMMLab's Swin Transformer"),
     "efficientnet": Format(efficientnet.to_timm, "names of EfficientNet's port to PyTorch, `efficientnet_pytorch`"),
+    "trades": Format(wide.trades, "names of the wide ResNets of TRADES's code"),
+    "deepmind": Format(wide.deepmind, "names of DeepMind's wide ResNets"),
     "dinov2": Format(dinov2_names.to_timm, "names of DINOv2's authors"),
 }
 check_registry("models.format", FORMATS)

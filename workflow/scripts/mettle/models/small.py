@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -50,6 +51,29 @@ class PreactBlock(nn.Module):
         return shortcut + self.conv2(self.bn2(self.conv1(y)).relu())
 
 
+class SwishBlock(PreactBlock):
+    """The same with SiLU, and with strided convolutions that pad at the end alone, as TensorFlow does.
+
+    Gowal et al. 2020 (arXiv:2010.03593).
+    """
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__(width_in, width, stride)
+        if stride == 2:
+            self.conv1.padding = (0, 0)
+            self.conv1.register_forward_pre_hook(_padded_at_the_end)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps to feature maps."""
+        y = F.silu(self.bn1(x))
+        shortcut = x if self.shortcut is None else self.shortcut(y)
+        return shortcut + self.conv2(F.silu(self.bn2(self.conv1(y))))
+
+
+def _padded_at_the_end(conv: nn.Module, args: tuple[Tensor]) -> Tensor:
+    return F.pad(args[0], (0, 1, 0, 1))
+
+
 class CifarResNet(nn.Module):
     """Three stages of residual blocks, 6 n + 2 layers, He et al. 2016, section 4.2."""
 
@@ -68,16 +92,19 @@ class CifarResNet(nn.Module):
 class PreactResNet(nn.Module):
     """Pre-activation residual network with a last normalisation, He et al. 2016 (arXiv:1603.05027)."""
 
+    block: type[nn.Module] = PreactBlock
+    act = staticmethod(F.relu)
+
     def __init__(self, classes: int, width: int, widths: Sequence[int], blocks: int, stride: int = 1) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, width, 3, stride, 1, bias=False)
-        self.stages = _stages(PreactBlock, width, widths, blocks)
+        self.stages = _stages(self.block, width, widths, blocks)
         self.norm = nn.BatchNorm2d(widths[-1])
         self.fc = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 3, 32, 32) to logits (n, classes)."""
-        return self.fc(self.norm(self.stages(self.stem(x))).relu().mean((2, 3)))
+        return self.fc(self.act(self.norm(self.stages(self.stem(x)))).mean((2, 3)))
 
 
 class WideResNet(PreactResNet):
@@ -85,6 +112,13 @@ class WideResNet(PreactResNet):
 
     def __init__(self, classes: int, blocks: int, factor: int, stride: int = 1) -> None:
         super().__init__(classes, 16, [16 * factor, 32 * factor, 64 * factor], blocks, stride)
+
+
+class SwishWideResNet(WideResNet):
+    """Wide residual network of Gowal et al. 2020 (arXiv:2010.03593), with SiLU in place of ReLU."""
+
+    block = SwishBlock
+    act = staticmethod(F.silu)
 
 
 class Vgg(nn.Module):
