@@ -78,12 +78,13 @@ fix: $(DEV) ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-BENCHES := attacks tokens prime corruptions similarity memory topology inversion extraction reading install conda workflow scale
+BENCHES := attacks tokens prime corruptions similarity memory topology inversion extraction reading install conda workflow jobs scale
 
 bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
 bench: $(DEV) ## ours beside other projects, equal values first; dry runs, the demo, installing; then docs/speed.md
 	for bench in $(BENCHES); do $(BIN)/python benchmarks/$$bench.py --record || exit 1; done
 	$(BIN)/python benchmarks/scale.py --record --one-group --models 200 400
+	$(BIN)/python benchmarks/costs.py --record --check resnet50 vgg11 vit_small_patch16_224
 	$(BIN)/python docs/make_speed.py
 
 ARCH ?= resnet18
@@ -105,8 +106,8 @@ dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 report: $(READY) ## results/report.html with figures, tables, captions and run times
 	$(BIN)/snakemake --profile profiles/local --report results/report.html
 
-docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md and library.md, the tables of speed.md and the picture of corruptions.md
-	for page in tables measures reruns library speed corruptions; do $(BIN)/python docs/make_$$page.py || exit 1; done
+docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md and library.md, the tables of speed.md and cluster.md and the picture of corruptions.md
+	for page in tables measures reruns library speed asked corruptions; do $(BIN)/python docs/make_$$page.py || exit 1; done
 
 MADE := results logs .snakemake benchmarks/results
 

@@ -14,9 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
-
 import numpy as np
+import record
 
 from mettle import measures, schema
 from mettle.plan import costs
@@ -33,7 +32,7 @@ COLUMNS = ["arch", "size", "parameters", "gflop", "features", "forward_mb", "gra
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = record.arguments(__doc__)
     parser.add_argument(
         "--networks", nargs="*", metavar="ARCH", help="besides those of the sheets; known ones stay as they are"
     )
@@ -47,7 +46,7 @@ def main() -> None:
     if options.passes:
         return print(*passes(options.passes))
     if options.check:
-        check(options.check)
+        check(options.check, options)
     if options.networks is not None:
         known = read("architectures")
         for arch, size in architectures(options.networks).items():
@@ -113,7 +112,7 @@ def network(arch: str, size: int) -> list:
 
 
 def per_image(model, size: int, kind: str, batch: int = 16) -> float:
-    """MB of tensors by image that are alive at most in a pass forth; forth and back to the image; or to all weights."""
+    """Most MB of tensors alive by image: in a forward pass, with one back to the image, or with one back to all weights."""
     import torch
     from torch.multiprocessing.reductions import StorageWeakRef
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -144,21 +143,22 @@ def per_image(model, size: int, kind: str, batch: int = 16) -> float:
     return alive.most / batch / 1e6
 
 
-def check(names: list[str]) -> None:
-    """Print what real passes take beside what the table says."""
-    print("| architecture | MB an image, forth | table | forth and back | table | Gflop/s, forth | forth and back |")
-    print("|---|---|---|---|---|---|---|")
-    for name in names:
-        command = [sys.executable, __file__, "--passes", name]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        forth, fast, back, slow = map(float, answer.split())
-        known = costs.network(name, 224)
-        said = f"{forth:.1f} | {known.forward} | {back:.1f} | {known.gradient}"
-        print(f"| {name} | {said} | {known.gflop / fast:.0f} | {BACK * known.gflop / slow:.0f} |", flush=True)
+def check(names: list[str], options: argparse.Namespace) -> None:
+    """What real passes take beside what the table says."""
+    columns = ["architecture, 224 px", "MB an image, forward", "table", "forward and backward", "table"]
+    columns += ["Gflop/s, forward", "forward and backward"]
+    with record.table("passes", columns, options, 1, ["torch", "timm"]) as add:
+        for name in names:
+            command = [sys.executable, __file__, "--passes", name]
+            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            forward, fast, backward, slow = map(float, answer.split())
+            known = costs.network(name, 224)
+            speeds = [f"{known.gflop / fast:.0f}", f"{BACK * known.gflop / slow:.0f}"]
+            add(name, f"{forward:.1f}", str(known.forward), f"{backward:.1f}", str(known.gradient), *speeds)
 
 
 def passes(arch: str, size: int = 224, batch: int = 24) -> list[float]:
-    """MB and seconds of a core that an image takes in a pass forth, then in one forth and back to the image."""
+    """MB and seconds of a core that an image takes in a forward pass, then in one forward and backward."""
     import torch
 
     from mettle import models

@@ -1,16 +1,20 @@
 """Jobs at real size: made photographs at 224 pixels and networks of timm with random weights, through the workflow.
 
 Writes a folder with its own sheets and configuration, runs every rule that a network or a pair of models is in, and
-prints what the jobs asked for and used (benchmarks/asked.py). Values mean nothing; memory and time are those of trained
-networks. 20 minutes on two cores; `-n` and `--networks` make it shorter or longer.
+prints what the jobs asked for and used, as benchmarks/asked.py does. Values mean nothing; memory and time are those of
+trained networks. 20 minutes on two cores; `-n` and `--networks` make it shorter or longer.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import asked
 import numpy as np
+import record
 import yaml
 from PIL import Image
 
@@ -21,13 +25,27 @@ RULES = ["represent", "attack", "invert", "compare", "subgroups", "agree"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="to write; what is there already is not made again")
+    parser = record.arguments(__doc__)
+    parser.add_argument("--folder", type=Path, help="to keep; what is there already is not made again")
     parser.add_argument("-n", type=int, default=1000, help="photographs")
     parser.add_argument("--batch", type=int, default=250, help="images per pass")
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--cores", type=int, default=2)
     options = parser.parse_args()
+    with contextlib.ExitStack() as stack:
+        options.folder = options.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        run(options)
+        stack.enter_context(contextlib.chdir(options.folder))
+        plan, given = asked.configured([]), yaml.safe_load(Path("profile/config.yaml").read_text())
+        columns = ["job", "asked, MB", "used, MB", "asked, minutes", "used, minutes"]
+        with record.table("jobs", columns, options, options.cores, ["torch", "timm", "snakemake"]) as add:
+            for job in sorted(asked.jobs(plan, given)):
+                path = job.path.removeprefix("benchmarks/results/").removesuffix(".tsv")
+                add(f"`{path}`", *(text.strip() for text in asked.numbers([job]).split("|")))
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the folder and run its jobs."""
     options.folder.mkdir(parents=True, exist_ok=True)
     photographs(options.folder / "resources" / "photos" / "val", options.n)
     for name in options.networks:
@@ -36,17 +54,15 @@ def main() -> None:
     (options.folder / "config" / "config.yaml").write_text(yaml.safe_dump(configuration(options)))
     last = names[-1]
     pairs = [f"{measure}/{last}.parquet" for measure in configuration(options)["compare"]["measures"]]
-    targets = [f"results/{rule}/photos/{name}/few.parquet" for rule in ("attack",) for name in names]
+    targets = [f"results/attack/photos/{name}/few.parquet" for name in names]
     targets += [f"results/invert/photos/{name}.lmdb" for name in names]
     targets += [f"results/compare/photos/group/natural/{pair}" for pair in pairs]
     targets += [f"results/subgroups/photos/group/natural/agreement/{pair}" for pair in pairs]
     targets += [f"results/agree/photos/group/natural/{last}.parquet"]
-    run = ["--snakefile", str(ROOT / "Snakefile"), "--directory", ".", "--cores", str(options.cores), "--keep-going"]
     profile(options.folder / "profile", options.cores)
-    command = [sys.executable, "-m", "snakemake", "--profile", "profile", *run, "--", *targets]
+    started = ["--snakefile", str(ROOT / "Snakefile"), "--directory", ".", "--profile", "profile", "--keep-going"]
+    command = [sys.executable, "-m", "snakemake", *started, "--cores", str(options.cores), "--", *targets]
     subprocess.run(command, cwd=options.folder, check=True)
-    asked = [sys.executable, str(ROOT / "benchmarks" / "asked.py"), "--profile", "profile", "--jobs"]
-    subprocess.run(asked, cwd=options.folder, check=True)
 
 
 def photographs(folder: Path, n: int) -> None:

@@ -10,7 +10,8 @@ import blocks
 
 ROOT = Path(__file__).parents[1]
 RECORDED = ROOT / "benchmarks" / "recorded"
-PAGES = ("speed.md", "scale.md", "environments.md")
+PAGES = ("speed.md", "scale.md", "environments.md", "cluster.md")
+ELSEWHERE = ("asked",)  # parts that another command writes
 
 
 def part(name: str) -> str:
@@ -50,7 +51,11 @@ def texts() -> dict[Path, str]:
     shown = {name for page in pages.values() for name in blocks.names(page)}
     if unseen := sorted(path.stem for path in RECORDED.glob("*.json") if path.stem not in shown):
         raise ValueError(f"benchmarks/recorded: no page shows {', '.join(unseen)}: give it a place in docs/speed.md")
-    return {path: blocks.fill(page, part) for path, page in pages.items()}
+    return {path: blocks.fill(page, _own) for path, page in pages.items()}
+
+
+def _own(name: str) -> str | None:
+    return None if name in ELSEWHERE else part(name)
 
 
 if __name__ == "__main__":

@@ -46,10 +46,13 @@ class Passes:
         return self.plan.preprocessing({"model": model})["input"]
 
     def _images(self, model: str, dataset: str, stores: Sequence[str], otherwise: int) -> Images:
-        """Images of a split for a model: those that are packed, or `otherwise` if none are yet."""
+        """Images of a split for a model: those that are packed, or `otherwise` if none are yet.
+
+        Images of different sizes are never kept in memory: those of dense tasks enter the network at their own size.
+        """
         size = self.plan.datasets[dataset]["size"]
         n = count(stores, otherwise // SMALL if size else otherwise)
-        return Images(n, size, self._network(model), self._input(model)["resize"] is None)
+        return Images(n, size, self._network(model), bool(size) and self._input(model)["resize"] is None)
 
     def _made(self, model: str, n: int) -> Images:
         """Images that jobs have made, of the size that a model takes."""
