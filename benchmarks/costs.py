@@ -112,7 +112,7 @@ def network(arch: str, size: int) -> list:
 
 
 def per_image(model, size: int, kind: str, batch: int = 16) -> float:
-    """Most MB of tensors alive by image: in a forward pass, with one back to the image, or with one back to all weights."""
+    """Most MB of tensors alive by image: in a forward pass, with one back to the image, or one back to all weights."""
     import torch
     from torch.multiprocessing.reductions import StorageWeakRef
     from torch.utils._python_dispatch import TorchDispatchMode
