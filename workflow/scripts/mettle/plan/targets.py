@@ -30,6 +30,8 @@ PATHS = (
     "results/train/{model}/attacked/{shared}.parquet",
     "results/train/{kept}/checkpoints",
     "results/cards/{model}.md",
+    "results/cards/{model}.html",
+    "results/cards/{model}.parquet",
     "results/attack/{dataset}/{model}/{attack}.parquet",
     "results/pictures/{dataset}/{pictured}/{attack}.parquet",
     "results/drift/{dataset}/{model}/{drift}.parquet",
