@@ -64,6 +64,8 @@ PATHS = (
     "results/tables/{figure}.html",
     "results/figures/{drawn}.pdf",
     "results/figures/{drawn}.png",
+    "results/leaderboard.html",
+    "results/leaderboard.parquet",
     "results/tfds/{dataset}",
     "results/dinov2/{foldered}",
     "results/mmseg/{nyu}",
