@@ -189,7 +189,7 @@ def test_ranks_and_published_values_are_shown(board):
     text = board.run("document.querySelector('tbody').innerText")
     assert "#1" in text and "–" in text
     chooser = board.run("document.getElementById('columns').textContent")
-    assert "two: pgd, Linf 8/255, published (1 models)" in chooser
+    assert "ten: pgd, Linf 8/255, published (1 models)" in chooser
 
 
 def test_two_columns_are_drawn_with_intervals_and_links(board):
