@@ -403,12 +403,12 @@ class Numbers:
         rng, right = np.random.default_rng(0), []
         for model in range(4):
             paths, clean = [], rng.random(200) < 0.9
-            for attack, share in (("one", 0.8), ("two", 0.5 + model / 10)):
+            for attack, robust in (("one", 0.8), ("two", 0.5 + model / 10)):
                 rows = {
                     "id": np.arange(200),
                     "label": 0,
                     "clean_prediction": ~clean,
-                    "prediction": rng.random(200) > share,
+                    "prediction": rng.random(200) > robust,
                 }
                 keys = {"dataset": "made", "split": "test", "model": f"m{model}", "attack": attack} | BALL
                 rest = dict.fromkeys(("clean_loss", "loss", "margin", "distance"), 0.0) | {"queries": 1, "note": None}
