@@ -27,6 +27,8 @@ from mettle.evaluation import Evaluation
 from mettle.stages import compare, heads, layers, represent, tabulate, train
 from mettle.stages.attack import convergence, effectiveness, evaluate, semantics
 from mettle.stages.attack.pictures import pictures
+from mettle.stages.cards.ranks import ranks
+from mettle.stages.cards.scores import scores_of
 from mettle.stages.compare import layers as compared
 from mettle.stages.corrupt import evaluate as corrupted
 from mettle.stages.corrupt import examples, robustness, stores
@@ -116,6 +118,7 @@ class Numbers:
         self.compare()
         self.probe()
         self.tabulate()
+        self.cards()
         return self.rows
 
     def prep(self):
@@ -395,6 +398,32 @@ class Numbers:
         for row in made[-2:]:
             for column in ("value", "lo", "hi", "p"):
                 self.note("tabulate_figure", f"{row['subgroup']}, {column}", row[column], 1e-9)
+
+    def cards(self):
+        rng, right = np.random.default_rng(0), []
+        for model in range(4):
+            paths, clean = [], rng.random(200) < 0.9
+            for attack, robust in (("one", 0.8), ("two", 0.5 + model / 10)):
+                rows = {
+                    "id": np.arange(200),
+                    "label": 0,
+                    "clean_prediction": ~clean,
+                    "prediction": rng.random(200) > robust,
+                }
+                keys = {"dataset": "made", "split": "test", "model": f"m{model}", "attack": attack} | BALL
+                rest = dict.fromkeys(("clean_loss", "loss", "margin", "distance"), 0.0) | {"queries": 1, "note": None}
+                frame = pd.DataFrame(rows).astype(int).assign(**keys, **rest, **dict.fromkeys(tables.FLAGS, False))
+                paths.append(self.path(f"{model}_{attack}.parquet"))
+                tables.write(paths[-1], tables.ATTACK, frame[list(tables.ATTACK.columns)])
+            told = {"model": f"m{model}", "task": "classification", "published": [], "autoattack": [], "seed": 0}
+            made = scores_of({"attack": list(map(str, paths))}, told | {"results": str(self.folder)})
+            worst = next(row for row in made if row["about"] == "worst_case")
+            right.append(np.unpackbits(np.frombuffer(worst["right"], np.uint8), count=200).astype(bool))
+            for key in ("value", "lo", "hi"):
+                self.note("model_card", f"m{model}, worst case, {key}", worst[key], 1e-9)
+        for model, ends in enumerate(ranks(np.stack(right), 0)):
+            for key, end in zip(("rank", "first", "last"), ends, strict=True):
+                self.note("leaderboard", f"m{model}, {key}", end, 1e-9)
 
 
 def computed():

@@ -11,6 +11,7 @@ LIBRARY = SCRIPTS / "mettle"
 # Each may import those to its left.
 PRIMITIVES = [
     "files",
+    "markup",
     "text",
     "typed",
     "units",
@@ -54,6 +55,7 @@ STAGES = [
     "download",
     "browse",
     "layouts",
+    "cards",
 ]
 ABOVE = {"controller": set(), "commands": {"stages.train"}}  # what runs beside jobs, and the stages that it imports
 RULES = sorted(path for path in SCRIPTS.glob("*.py") if path.name != "demo.py")

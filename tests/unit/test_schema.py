@@ -467,3 +467,10 @@ def test_an_empty_name_is_none():
         "dinov2",
     ]
     assert "cka" in schema.names("measures")
+
+
+def test_truth_and_null_may_be_text_as_the_command_line_gives_them():
+    found = schema.filled({"cards": {"complete": "true"}, "show": "null"}, "config")
+    assert found["cards"]["complete"] is True and found["show"] is None
+    assert schema.filled({"cards": {"complete": "false"}}, "config")["cards"]["complete"] is False
+    assert schema.filled({"results": "true"}, "config")["results"] == "true", "text stays text"

@@ -142,6 +142,8 @@ DRAW = {
     "compare",
     "subgroups",
     "probe",
+    "model_card",
+    "leaderboard",
 }
 
 

@@ -249,7 +249,7 @@ def test_targets_are_found_on_the_command_line(plan, arguments):
         ["--report", "results/figures/gif2.html"],
         ["--report=results/figures/gif2.html", "--archive", "results/tables/x.tar"],
         ["--cleanup-metadata", "results/figures/gif2.pdf", "results/figures/gif3.pdf"],
-        ["results/leaderboard/mine.html", "results/report.html", "results", "results/README.md"],
+        ["results/mine/page.html", "results/report.html", "results", "results/README.md"],
         ["--config", "out=results/figures/gif2.pdf"],
     ],
 )

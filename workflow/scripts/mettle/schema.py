@@ -230,11 +230,11 @@ def _listed(cell: str, rules: dict) -> str | list[str]:
 
 
 def _fill(value: Any, rules: dict) -> Any:
-    """Defaults for absent keys and numbers for text, wherever the schema describes properties and items."""
+    """Defaults for absent keys and plain values for text, wherever the schema describes properties and items."""
     if isinstance(value, list):
         return [_fill(entry, rules.get("items", {})) for entry in value]
     if isinstance(value, str | float):
-        return _number(value, _kinds(rules))
+        return _plain(value, _kinds(rules))
     if not isinstance(value, dict):
         return value
     value = dict(value)  # blocks that share a YAML anchor are one object, but may have different defaults
@@ -246,13 +246,21 @@ def _fill(value: Any, rules: dict) -> Any:
     return {key: _fill(entry, known.get(key, others)) for key, entry in value.items()}
 
 
+_WORDS = {"true": ("boolean", True), "false": ("boolean", False), "null": ("null", None)}
+
+
 def _kinds(rules: dict) -> list[str]:
     kinds = rules.get("type", [])
     return [kinds] if isinstance(kinds, str) else kinds
 
 
-def _number(value: str | float, kinds: list[str]) -> Any:
-    """A number where the schema wants one, also for text like 4/255 or 1e-3, which YAML does not read as a number."""
+def _plain(value: str | float, kinds: list[str]) -> Any:
+    """A number, truth value or null where the schema wants one.
+
+    Text like 4/255 or 1e-3 YAML does not read as a number, and `--config` of Snakemake gives `true` and `null` as text.
+    """
+    if value in _WORDS and _WORDS[value][0] in kinds and "string" not in kinds:
+        return _WORDS[value][1]
     if isinstance(value, str) and "integer" in kinds and _INTEGER.fullmatch(value):
         return int(value)
     if isinstance(value, str) and {"number", "integer"} & {*kinds}:

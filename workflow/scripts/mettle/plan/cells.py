@@ -1,5 +1,6 @@
 """Cells: the files of models, data sets and attacks, and which of them can exist."""
 
+from functools import cached_property
 from typing import Any
 
 from mettle import schema
@@ -177,6 +178,12 @@ class Cells(Stores):
         """Norm and eps of a model, as keys of a table."""
         row = self.models[model]
         return {"norm": None if row["threat"] == "none" else row["threat"], "eps": row["eps"]}
+
+    @cached_property
+    def expected_rows(self) -> list[tuple[str, Row]]:
+        """Models with their published accuracies, in the order of the sheets of `expected`."""
+        rows = [row for sheet in self.config["expected"] for row in schema.read_sheet(sheet, "published").values()]
+        return [(row["model"], {key: row[key] for key in row if key != "model"}) for row in rows]
 
     def published_numbers(self, sheet: str) -> list[Row]:
         """Rows of a sheet of published accuracies.

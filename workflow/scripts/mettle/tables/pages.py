@@ -1,6 +1,5 @@
 """Tables as HTML pages for people."""
 
-import json
 import re
 from collections.abc import Mapping
 from html import escape
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mettle.files import atomic
+from mettle import markup
 from mettle.tables.columns import Table
 from mettle.units import eps_text
 
@@ -35,12 +34,9 @@ def page(path: str | Path, table: Table, frame: pd.DataFrame, provenance: Mappin
     lines = (zip(shown, row, strict=True) for row in shown.itertuples(index=False))
     rows = "".join(f"<tr>{''.join(_cell(name, value) for name, value in line)}</tr>\n" for line in lines)
     title = re.sub(r"^fig(?=\d)", "Numbers of figure ", table.name)
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     body = f"<h1>{title}</h1><p>{_text(table.text)}</p><p>{_text(note)}</p>"
     body += f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}</tbody></table>{_made(provenance)}"
-    html = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{body}<script>{_SORT}</script></body></html>\n'
-    with atomic(path) as tmp:
-        tmp.write_text(html, encoding="utf-8")
+    markup.write(path, title, body, _STYLE, _SORT)
 
 
 _LONG = 60  # characters from which on a text is wrapped
@@ -71,9 +67,7 @@ def _text(text: str) -> str:
 
 def _made(provenance: Mapping[str, Any]) -> str:
     """Provenance of a table as a description list."""
-    told = {key: value if isinstance(value, str) else json.dumps(value) for key, value in provenance.items()}
-    items = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in told.items())
-    return f"<h2>How this table was made</h2><dl>{items}</dl>"
+    return f"<h2>How this table was made</h2>{markup.terms(provenance)}"
 
 
 def _cell(name: str, value: Any) -> str:

@@ -1,7 +1,6 @@
 """Inputs and params of trainings and conversions."""
 
 import itertools
-from functools import cached_property
 from typing import Any
 
 from mettle import files, schema
@@ -181,13 +180,7 @@ class Training(Cells):
         """Facts about a model that its weights do not depend on: mirror, licence, reference, published accuracies."""
         model, row = get(wildcards, "model"), self.model_row(wildcards)
         found = {key: row.get(key, "") for key in ("mirror", "licence", "reference")}
-        return found | {"expected": [numbers for name, numbers in self._expected if name == model]}
-
-    @cached_property
-    def _expected(self) -> list[tuple[str, Row]]:
-        """Models with their published accuracies, in the order of the sheets."""
-        rows = [row for sheet in self.config["expected"] for row in schema.read_sheet(sheet, "published").values()]
-        return [(row["model"], {key: row[key] for key in row if key != "model"}) for row in rows]
+        return found | {"expected": [numbers for name, numbers in self.expected_rows if name == model]}
 
     def card(self, wildcards: Any) -> Row:
         """Facts on a model's card beyond the metadata of its weights: about the model and its training data."""

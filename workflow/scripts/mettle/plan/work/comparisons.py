@@ -63,6 +63,14 @@ class Comparisons(Passes):
         """One drawing."""
         return Load(seconds=60, mb=1_000)
 
+    def model_card(self, cell: Any) -> Load:
+        """Reading every table of a model."""
+        return Load(seconds=120, mb=2_000)
+
+    def leaderboard(self, cell: Any) -> Load:
+        """The same of all models."""
+        return Load(seconds=120 + 10 * len(self.plan.models), mb=4_000)
+
     def publish(self, cell: Any) -> Load:
         """Every image of a data set copied."""
         return Load(seconds=count(self.plan.stores(cell), TRAINING) / 200, mb=2_000)

@@ -1,11 +1,11 @@
 """Images and their targets as pictures in a page: SVG around PNG or JPEG, so that lines and words stay sharp."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
 
 import numpy as np
 
+from mettle import markup
 from mettle.data.item import Object
 from mettle.data.preview import DISTANCE, SMALL, classes_over, colour, distances, preview
 
@@ -86,10 +86,5 @@ def _svg(pixels: np.ndarray, lines: str) -> str:
     height, width = pixels.shape[:2]
     small = ' class="small"' if max(width, height) <= SMALL else ""
     place = f'width="{width}" height="{height}" preserveAspectRatio="none"'
-    return f'<svg{small} viewBox="0 0 {width} {height}"><image {place} href="{_encoded(pixels)}"/>{lines}</svg>'
-
-
-def _encoded(pixels: np.ndarray) -> str:
-    """Pixels as an address that holds them."""
-    kind, data = preview(pixels)
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    image = f'<image {place} href="{markup.address(*preview(pixels))}"/>'
+    return f'<svg{small} viewBox="0 0 {width} {height}">{image}{lines}</svg>'

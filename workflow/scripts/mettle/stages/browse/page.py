@@ -1,6 +1,5 @@
 """The page of a packed split: its counts, and a sample of its images with their targets."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -9,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from mettle import markup
 from mettle.data import Store, TargetStore
-from mettle.files import atomic
 from mettle.stages.browse import drawing
 from mettle.stages.browse.counts import Counts, count, spread
 from mettle.typed import DatasetRow
@@ -65,12 +64,9 @@ def browse(
         _classes(found, names, dataset.get("ignore")),
         f"<h2>{len(sample)} images{' at even steps' if len(sample) < len(store) else ''}</h2>",
         f'<div class="{"items" if targets else "alone"}">{"".join(sample)}</div>',
-        f"<h2>How this page was made</h2>{_terms({key: _text(value) for key, value in provenance.items()})}",
+        f"<h2>How this page was made</h2>{markup.terms(provenance)}",
     ]
-    head = f"<title>{escape(dataset['dataset'])}: {escape(split)}</title><style>{_STYLE}</style>"
-    html = f'<html lang="en"><head><meta charset="utf-8">{head}</head>\n<body>{"".join(parts)}</body></html>\n'
-    with atomic(path) as tmp:
-        tmp.write_text(f"<!DOCTYPE html>\n{html}", encoding="utf-8")
+    markup.write(path, f"{dataset['dataset']}: {split}", "".join(parts), _STYLE)
 
 
 def _names(store: Store, targets: TargetStore | None) -> list[str]:
@@ -89,7 +85,7 @@ def _facts(store: Store, found: Counts, dataset: DatasetRow) -> str:
     if found.n < len(store):
         facts["counted on"] = f"{found.n:,} images at even steps (labels: all)"
     facts |= {key: dataset[key] for key in ("version", "licence", "source", "home") if dataset.get(key)}
-    return _terms(facts)
+    return markup.terms(facts)
 
 
 def _sizes(sizes: Counter) -> str:
@@ -155,11 +151,3 @@ def _panel(
     if kind == "depth":
         return drawing.depth_map(targets.depth(index), dataset["depth_min"], dataset["depth_max"])
     return drawing.objects(image, targets.objects(index), targets.masks(index), names)
-
-
-def _terms(told: Mapping[str, Any]) -> str:
-    return f"<dl>{''.join(f'<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>' for key, value in told.items())}</dl>"
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -5,6 +5,7 @@ from mettle.tables.attacked import ATTACKED
 from mettle.tables.cells.attacks import BY_EPOCH, CONVERGENCE, EFFECTIVENESS, RUN, SEMANTICS
 from mettle.tables.cells.corruptions import EXAMPLES, PICTURES, ROBUSTNESS
 from mettle.tables.cells.features import ACTIVATIONS, DRIFT, LAYER_FEATURES, REPRESENT, SURFACE
+from mettle.tables.cells.scores import SCORES
 from mettle.tables.cells.similarity import (
     AGREE,
     COMPARE,
@@ -46,6 +47,7 @@ __all__ = [
     "REPRESENT",
     "ROBUSTNESS",
     "RUN",
+    "SCORES",
     "SEMANTICS",
     "SHARED_ATTACK",
     "SUBGROUPS",

@@ -1,0 +1,1 @@
+"""Cards stage: a page about each model and one about all, from the files that exist."""
