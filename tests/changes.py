@@ -22,6 +22,7 @@ TWO = ["resnet8-robust-s0", "vgg5-robust-s0"]
 OWN = {"evaluations": [{"datasets": ["digits"], "attacks": ["own"]}], "eps": [0, "8/255"], "threat": "linf"}
 OWN |= {"numbers": "published.tsv"}
 OF_DIGITS = {"dataset": "digits", "models": TWO}
+CROSSED = [*TWO, "resnet8-plain-s0"]
 CONFIG = {
     "plugins": ["raw/plugin.py"],
     "sweeps": ["grid", "wide"],
@@ -75,6 +76,8 @@ CONFIG = {
         "transfer": {"datasets": ["lanes"], "corruptions": "some"},
         "prime": {"datasets": ["lanes"], "corruptions": "some"},
         "surrogates": {"dataset": "digits", "models": ["vit", "vit-hard"], "attack": "seen"},
+        "frontier": {"dataset": "digits", "attack": "weak", "models": CROSSED},
+        "profile": {"dataset": "digits", "attack": "weak", "models": CROSSED, "measures": ["cka"]},
         "tokens_training": {"models": ["vit-hard"], "numbers": "published.tsv"},
         "tokens_features": {"dataset": "digits", "models": ["vit-hard"], "attacks": ["felt"]},
         "tokens_downstream": {"models": ["vit-classes", "vit-classes-given"], "attack": "sighted"},
@@ -328,6 +331,14 @@ FIGURES = {
     "transfer.modes": ({}, {"modes": ["full"]}),
     "prime.modes": ({}, {"modes": ["full"]}),
     **{f"{figure}.detection": ({}, {"detection": "mask_ap"}) for figure in ("transfer", "prime")},
+    **{f"{figure}.dataset": ({}, {"dataset": "photos", "models": None}) for figure in ("frontier", "profile")},
+    **{f"{figure}.attack": ({}, {"attack": "strong"}) for figure in ("frontier", "profile")},
+    **{f"{figure}.corruptions": ({}, {"corruptions": "some"}) for figure in ("frontier", "profile")},
+    **{f"{figure}.models": ({}, {"models": [*CROSSED, "vit"]}) for figure in ("frontier", "profile")},
+    "profile.measures": ({}, {"measures": ["near"]}),
+    "profile.images": ({}, {"images": ["inverted"]}),
+    "profile.drift": ({}, {"drift": "felt"}),
+    "profile.transfer": ({"corruptions": "some"}, {"corruptions": "some", "transfer": ["lanes"]}),
     "surrogates.dataset": ({}, {"dataset": "part", "models": ["resnet50-bare-s0"], "attack": "both"}),
     "surrogates.models": ({}, {"models": ["vit"]}),
     "surrogates.attack": ({}, {"attack": "glimpsed"}),

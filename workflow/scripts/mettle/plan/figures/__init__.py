@@ -2,6 +2,7 @@
 
 from mettle.plan.figures import (
     accuracy,
+    cross,
     downstream,
     layers,
     light_recipe,
@@ -23,6 +24,7 @@ FIGURES: dict[str, Figure] = {
     **tokens.FIGURES,
     **downstream.FIGURES,
     **predictions.FIGURES,
+    **cross.FIGURES,
 }
 
 __all__ = ["FIGURES", "Figure"]
