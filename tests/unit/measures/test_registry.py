@@ -19,9 +19,11 @@ from mettle.scales import SCALES
 SMALL = {"points": 40, "trials": 2}  # for options that make a measure slow
 
 # They look at the span of the features, or at each unit by itself, and so at no stretch of an axis.
-BLIND_TO_STRETCH = {"cca", "svcca", "pwcca", "linear_regression", "soft_matching"}
+BLIND_TO_STRETCH = {"cca", "svcca", "pwcca", "linear_regression", "eigenspace_overlap"} | {
+    f"{kind}_matching" for kind in ("soft", "hard", "semi")
+}
 # They compare one number per model, whichever image is which.
-BLIND_TO_ROWS = {"magnitude", "concentricity"}
+BLIND_TO_ROWS = {"magnitude", "concentricity", "uniformity", "imd"}
 
 every = pytest.mark.parametrize("name", MEASURES)
 
@@ -124,7 +126,9 @@ def test_range(name):
 @every
 def test_direction_and_display(name):
     measure, x = MEASURES[name], features(0)
-    near, far = compare(name, x, x + 0.1 * features(1)), compare(name, x, 4 * features(2))
+    # other images of the same kind have the same graph of neighbours but for chance; those on a line do not
+    other = np.arange(len(x))[:, None] * np.ones(x.shape[1]) if name == "imd" else 4 * features(2)
+    near, far = compare(name, x, x + 0.1 * features(1)), compare(name, x, other)
     assert (near > far) == measure.scale.higher_is_alike
     assert measure.scale.display(measure.scale.self_value) > measure.scale.display(near) > measure.scale.display(far)
 
@@ -176,7 +180,11 @@ OPTIONS = [
     *(pytest.param(name, small(name), id=name) for name in MEASURES if name != "svcca"),
     *(("jaccard", {"k": 1, "self_policy": policy}) for policy in ("exclude", "zero")),
     ("jaccard", {"k": 2, "self_policy": "include"}),
-    *((name, {"k": 1}) for name in ("rank", "rank_jaccard")),
+    *((name, {"k": 1}) for name in ("rank", "rank_jaccard", "mutual_knn", "cknna", "imd")),
+    ("aligned_cosine", {"centre": False}),
+    ("permutation_procrustes", {"normalise": True}),
+    ("rsm_norm_difference", {"norm": "spectral"}),
+    ("uniformity", {"sphere": False}),
     *((name, {"points": 3, "trials": 2}) for name in ("rtd", "rtd_lite")),
     ("rsa", {"points": 3}),
     ("gulp", {"ridge": 0}),

@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 
 from mettle.measures import (
+    alignment,
     cca,
     cka,
+    cknna,
     cosine,
+    distances,
+    eigenspace,
     gulp,
+    imd,
     jaccard,
     matching,
     procrustes,
@@ -35,7 +40,12 @@ MEASURES: dict[str, Measure] = {
     "cka_biased": cka.BIASED,
     "cka_minibatch": cka.MINIBATCH,
     "cka_rbf": cka.RBF,
+    "cknna": cknna.MEASURE,
     "procrustes": procrustes.MEASURE,
+    "size_and_shape": procrustes.SIZE,
+    "permutation_procrustes": alignment.PERMUTATION,
+    "aligned_cosine": alignment.COSINE,
+    "mutual_knn": jaccard.MUTUAL,
     "jaccard": jaccard.MEASURE,
     "rank": jaccard.RANK,
     "rank_jaccard": jaccard.JOINT,
@@ -48,10 +58,17 @@ MEASURES: dict[str, Measure] = {
     "svcca": cca.SVCCA,
     "pwcca": cca.PWCCA,
     "linear_regression": regression.MEASURE,
+    "eigenspace_overlap": eigenspace.MEASURE,
     "rsa": rsa.MEASURE,
-    "soft_matching": matching.MEASURE,
+    "distance_correlation": distances.CORRELATION,
+    "rsm_norm_difference": distances.DIFFERENCE,
+    "imd": imd.MEASURE,
+    "soft_matching": matching.SOFT,
+    "hard_matching": matching.HARD,
+    "semi_matching": matching.SEMI,
     "magnitude": statistics.MAGNITUDE,
     "concentricity": statistics.CONCENTRICITY,
+    "uniformity": statistics.UNIFORMITY,
 }
 
 

@@ -42,7 +42,12 @@ def spectrum(features: np.ndarray) -> Spectrum:
     ValueError
         If the features are constant over images.
     """
-    u, s, vt = np.linalg.svd(unit(features), full_matrices=False)
+    return decompose(unit(features))
+
+
+def decompose(x: np.ndarray) -> Spectrum:
+    """The same of features (n, d) as they are, not centred."""
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
     rank = int(np.count_nonzero(s > TOLERANCE * s[0]))
     return Spectrum(u[:, :rank], s[:rank], vt[:rank])
 
