@@ -21,28 +21,29 @@ measure it is about.
 """
 
 FOOT = """
-The table is for the default options. *Unchanged by* lists transformations of either model that do not change the score:
-a rotation or reflection (orthogonal), a shift of the origin, a change of scale, any invertible linear map, or a
-permutation of the units. A measure that is not symmetric says how well the first model explains the second. `magnitude`,
-`concentricity` and `uniformity` describe a single model, and a pair by their difference:
-`measures.prepare("magnitude", features).value` is the value of one model. These three and `imd` do not ask which image is which.
+The table is for the default options. *Unchanged by* lists transformations of either model that do not change the
+score: a rotation or reflection (orthogonal), a shift of the origin, a change of scale, any invertible linear map, or
+a permutation of the units. A measure that is not symmetric says how well the first model explains the second.
+`magnitude`, `concentricity` and `uniformity` describe a single model, and a pair by their difference:
+`measures.prepare("magnitude", features).value` is the value of one model. These three and `imd` do not ask which
+image is which.
 
 ## Which to report
 
-- Invariances differ on purpose. `cka`, `procrustes`, `shape`, `aligned_cosine` and `distance_correlation` ask whether the
-  geometry is the same; `size_and_shape`, `permutation_procrustes` and `rsm_norm_difference` whether its scale is, too; `cca`,
-  `linear_regression`, `eigenspace_overlap` and `gulp` whether the same information is linearly decodable; `jaccard`,
-  `mutual_knn`, `cknna`, `rank`, `cosine` and `rsa` whether the same images are close to each other; `rtd` and `rtd_lite`
-  whether clusters and loops are the same; `soft_matching`, `hard_matching` and `semi_matching` whether individual units are.
-  No measure is enough by itself: report at least one of global geometry
-  and one of neighbourhoods.
-- Independent features do not always score zero. The floor of `cka_biased`, `procrustes`, `shape`, `aligned_cosine`, `cca`,
-  `svcca`, `pwcca`, `linear_regression`, `eigenspace_overlap`, `distance_correlation` and the matchings rises with d / n, that
-  of `jaccard` is about k / (2n), that of `mutual_knn` k / n, and the scale of the distances `gulp`, `rtd`, `rtd_lite`,
-  `size_and_shape`, `permutation_procrustes` and `rsm_norm_difference` depends on the widths and the number of images. Scores of models of
-  different widths, or on different numbers of images, are only comparable next to their floors, which `measures.floor`
-  computes, or calibrated (below). The floor of unbiased `cka`, `cka_minibatch`, `cka_rbf` and `rsa` is about zero; that of `cosine` is about
-  d / (d + n²).
+- Invariances differ on purpose. `cka`, `procrustes`, `shape`, `aligned_cosine` and `distance_correlation` ask whether
+  the geometry is the same; `size_and_shape`, `permutation_procrustes` and `rsm_norm_difference` whether its scale is,
+  too; `cca`, `linear_regression`, `eigenspace_overlap` and `gulp` whether the same information is linearly decodable;
+  `jaccard`, `mutual_knn`, `cknna`, `rank`, `cosine` and `rsa` whether the same images are close to each other; `rtd`
+  and `rtd_lite` whether clusters and loops are the same; `soft_matching`, `hard_matching` and `semi_matching` whether
+  individual units are. No measure is enough by itself: report at least one of global geometry and one of
+  neighbourhoods.
+- Independent features do not always score zero. The floor of `cka_biased`, `procrustes`, `shape`, `aligned_cosine`,
+  `cca`, `svcca`, `pwcca`, `linear_regression`, `eigenspace_overlap`, `distance_correlation` and the matchings rises
+  with d / n, that of `jaccard` is about k / (2n), that of `mutual_knn` k / n, and the scale of the distances `gulp`,
+  `rtd`, `rtd_lite`, `size_and_shape`, `permutation_procrustes` and `rsm_norm_difference` depends on the widths and
+  the number of images. Scores of models of different widths, or on different numbers of images, are only comparable
+  next to their floors, which `measures.floor` computes, or calibrated (below). The floor of unbiased `cka`,
+  `cka_minibatch`, `cka_rbf` and `rsa` is about zero; that of `cosine` is about d / (d + n²).
 - Once p + q exceeds n - 1, spans of p and q dimensions among n images always intersect, and some canonical correlations
   are 1 for any features: independent features of 512 dimensions would get a `cca` of 0.998 from 514 images. So `cca`,
   `pwcca`, `gulp` with a `ridge` of 0 and `shape` with an `alpha` of 0 need more images than both widths together.
@@ -59,10 +60,10 @@ permutation of the units. A measure that is not symmetric says how well the firs
 
 {others}
 Of `resi` (Klabunde et al. 2025), one measure is not here: the geometry score (Khrulkov and Oseledets 2018,
-arXiv:1802.02664). It counts loops among 64 random images at a time, in a witness complex whose largest radius falls with
-the number of images, and never asks which image is which. With its defaults and 20 draws of them on 1,000 normal features of
-512 dimensions, its authors' code gives 0.006 for two independent models, and 0.003 for a model and itself. `rtd` compares
-loops of the same images.
+arXiv:1802.02664). It counts loops among 64 random images at a time, in a witness complex whose largest radius falls
+with the number of images, and never asks which image is which. With its defaults and 20 draws of them on 1,000 normal
+features of 512 dimensions, its authors' code gives 0.006 for two independent models, and 0.003 for a model and
+itself. `rtd` compares loops of the same images.
 
 Neighbours are ranked by distances with rounding errors: for features with near ties, `jaccard`, `rank` and
 `rank_jaccard` change by about 1e-5 between two memory layouts of the same features, or between two linear algebra
@@ -98,8 +99,8 @@ OTHERS = (
     ),
     (
         "`cknna`: kernels are centred over all images, then the neighbours are picked out, as in the paper",
-        "minyoungg/platonic-rep sets all but common neighbours to zero and takes unbiased HSIC of what is left, which is "
-        "not symmetric and exceeds 1 for few images: `centring: after` with `centre: false`",
+        "minyoungg/platonic-rep sets all but common neighbours to zero and takes unbiased HSIC of what is left, which "
+        "is not symmetric and exceeds 1 for few images: `centring: after` with `centre: false`",
         "the definition; the option gives their number but for 1e-6 in a denominator",
     ),
     (
@@ -119,13 +120,14 @@ OTHERS = (
     ),
     (
         "`rsm_norm_difference`: root of the sum of squares",
-        "`resi` takes the spectral norm of the matrix (`norm: spectral`), where its comment means the root of the sum of "
-        "squares",
+        "`resi` takes the spectral norm of the matrix (`norm: spectral`), where its comment means the root of the sum "
+        "of squares",
         "the norm",
     ),
     (
         "`uniformity`: of directions, as in its paper",
-        "`resi` takes features as they are (`sphere: false`), where distances above 4 or so give -log n for any features",
+        "`resi` takes features as they are (`sphere: false`), where distances above 4 or so give -log n for any "
+        "features",
         "every pair of usual networks scores 0 there",
     ),
     (

@@ -91,8 +91,8 @@ def score(a: Neighbourhoods, b: Neighbourhoods) -> float:
     Notes
     -----
     Huh et al. 2024 (arXiv:2405.07987), appendix: the sum over pairs i, j that are neighbours in both models of
-    (K_ij - mean_l K_il) (L_ij - mean_l L_il), over the square root of the product of each model's sum with itself. Their
-    code (minyoungg/platonic-rep), which adds 1e-6 to the denominator, is `centring` "after" without `centre`.
+    (K_ij - mean_l K_il) (L_ij - mean_l L_il), over the root of the product of each model's sum with itself. Their code
+    (minyoungg/platonic-rep), which adds 1e-6 to the denominator, is `centring` "after" without `centre`.
     """
     paired(a.kernel.shape[0], b.kernel.shape[0])
     if a.centring == "after":

@@ -51,9 +51,9 @@ def prepare(features: np.ndarray, k: int = 5) -> Heat:
     Notes
     -----
     The authors estimate the trace of exp(-t L), of the normalised Laplacian L = I - N, from random vectors (stochastic
-    Lanczos quadrature). Here it is exact: exp(-t L) is the sum of exp(-t) I_j(t) T_j(N), j > 0 twice, of Bessel functions
-    I_j and Chebyshev polynomials T_j, and traces of T_j follow from inner products of those of half the degree, since
-    T_i T_j is the mean of T_i+j and T_i-j. It takes 24 sparse products, about 24 k n^2 operations.
+    Lanczos quadrature). Here it is exact: exp(-t L) is the sum of exp(-t) I_j(t) T_j(N), j > 0 twice, of Bessel
+    functions I_j and Chebyshev polynomials T_j, and traces of T_j follow from inner products of those of half the
+    degree, since T_i T_j is the mean of T_i+j and T_i-j. It takes 24 sparse products, about 24 k n^2 operations.
     """
     n = len(features)
     enough(n, min_images(features.shape[1], k))

@@ -97,8 +97,8 @@ def uniformity(features: np.ndarray, sphere: bool = True) -> Statistic:
 
     Notes
     -----
-    Wang and Isola 2020 (arXiv:2005.10242), equation 4 with t = 2, of features on the unit sphere: log of the mean over all
-    n^2 pairs of images of exp(-2 |x - y|^2). `resi` (Klabunde et al. 2025) takes features as they are (`sphere`).
+    Wang and Isola 2020 (arXiv:2005.10242), equation 4 with t = 2, of features on the unit sphere: log of the mean over
+    all n^2 pairs of images of exp(-2 |x - y|^2). `resi` (Klabunde et al. 2025) takes features as they are (`sphere`).
     """
     one_of("sphere", sphere, (True, False))
     n = len(features)
