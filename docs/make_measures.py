@@ -42,8 +42,8 @@ image is which.
   with d / n, that of `jaccard` is about k / (2n), that of `mutual_knn` k / n, and the scale of the distances `gulp`,
   `rtd`, `rtd_lite`, `size_and_shape`, `permutation_procrustes` and `rsm_norm_difference` depends on the widths and
   the number of images. Scores of models of different widths, or on different numbers of images, are only comparable
-  next to their floors, which `measures.floor` computes, or calibrated (below). The floor of unbiased `cka`,
-  `cka_minibatch`, `cka_rbf` and `rsa` is about zero; that of `cosine` is about d / (d + n²).
+  next to their floors, which `measures.floor` computes, or calibrated ([below](#calibrated-scores)). The floor of
+  unbiased `cka`, `cka_minibatch`, `cka_rbf` and `rsa` is about zero; that of `cosine` is about d / (d + n²).
 - Once p + q exceeds n - 1, spans of p and q dimensions among n images always intersect, and some canonical correlations
   are 1 for any features: independent features of 512 dimensions would get a `cca` of 0.998 from 514 images. So `cca`,
   `pwcca`, `gulp` with a `ridge` of 0 and `shape` with an `alpha` of 0 need more images than both widths together.
@@ -55,6 +55,27 @@ image is which.
   images than neighbours, and `procrustes`, `shape`, `gulp` and `cka_biased` need more than two images.
 - With every score, report the number of images, the widths, the options, and the score with permuted images
   (`measures.baseline`). Compare groups of images only at equal n.
+
+## Calibrated scores
+
+Scores of unrelated models are not 0, and rise with the width of the models. So a score can be calibrated against its
+permutation null (Gröger, Wen and Brbić 2026, arXiv:2602.14486, algorithm 1): the images of one model are put into K
+random orders, and each order is scored. p is the share of the K + 1 orders, the right one among them, that score at
+least as similar. The calibrated score is 0 up to the threshold t, which the score of independent models exceeds with
+a probability of at most 5 %, and 1 for a model and itself: the positive part of (s - t) / (s_max - t). Distances are
+calibrated as their negatives, whose maximum is 0.
+
+```
+compare:
+  permutations: 200
+```
+
+fills the columns `p` and `calibrated` of the tables of similarity; the figure `atlas` draws them with `shows:
+calibrated`. What a measure needs of a model is computed once and put into each order, but for `rtd`, `rtd_lite` and
+`cka_minibatch`, which look at random parts of the images. `magnitude`, `concentricity`, `uniformity` and `imd` score
+every order alike, and are not calibrated. In Python, `measures.calibrate("cka", x, y, 0)`.
+
+p-values are of single pairs: among 100 pairs of independent models, five are expected below 0.05.
 
 ## Differences from other implementations
 

@@ -25,6 +25,9 @@ BLIND_TO_STRETCH = {"cca", "svcca", "pwcca", "linear_regression", "eigenspace_ov
 # They compare one number per model, whichever image is which.
 BLIND_TO_ROWS = {"magnitude", "concentricity", "uniformity", "imd"}
 
+# They look at random parts of the images, which are others in another order.
+NEED_FEATURES = {"rtd", "rtd_lite", "cka_minibatch"}
+
 every = pytest.mark.parametrize("name", MEASURES)
 
 
@@ -147,6 +150,32 @@ def test_rows_must_match_to_be_alike(name):
     display = MEASURES[name].scale.display
     seen = display(compare(name, x, shuffled)) < display(compare(name, x, x)) - 0.05
     assert seen == (name not in BLIND_TO_ROWS)
+
+
+@every
+def test_a_permuted_state_is_that_of_permuted_features(name):
+    x, y, measure = features(0), features(1, d=5), MEASURES[name]
+    order = np.random.default_rng(0).permutation(len(x))
+    a, b = (measures.prepare(name, z, **small(name)) for z in (x, y))
+    found = measures.permuted(name, b, y, order, **small(name))
+    expected = compare(name, x, y[order])
+    assert measure.score(a, found) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert (expected != pytest.approx(measure.score(a, b), rel=1e-6)) == measure.by_image
+
+
+def test_rsa_of_all_images_is_permuted_without_features():
+    x, y, measure = features(0), features(1, d=5), MEASURES["rsa"]
+    order = np.random.default_rng(0).permutation(len(x))
+    a, b = (measures.prepare("rsa", z) for z in (x, y))
+    expected = pytest.approx(measures.compare("rsa", x, y[order]), rel=1e-9)
+    assert measure.score(a, measure.permute(b, order)) == expected
+    assert measure.permute(measures.prepare("rsa", x, points=40), order) is None
+
+
+@every
+def test_measures_that_no_order_changes_say_so(name):
+    assert MEASURES[name].by_image == (name not in BLIND_TO_ROWS)
+    assert MEASURES[name].permute is not None or name in NEED_FEATURES | BLIND_TO_ROWS
 
 
 @every

@@ -70,6 +70,11 @@ def distance(label: str) -> Scale:
     return Scale(label, False, (0.0, math.inf), 0.0, lambda value: -value, "−{}")
 
 
+def enough_draws(draws: int, level: float) -> bool:
+    """Whether a score can be above a share of 1 - level of itself and `draws` others: 19 or more for 0.05."""
+    return draws + 1 >= 1 / level - 1e-9
+
+
 SCALES = {
     # Of representations: keys of mettle.measures.MEASURES.
     "cka": similarity("CKA", -1.0),

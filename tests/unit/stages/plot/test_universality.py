@@ -46,7 +46,14 @@ def similarity(inverted):
     for method, middle in RAW.items():
         for cell in cells():
             gone = method == "rtd" and cell["eps"] == 0 and cell["dataset"] == "two"
-            more = {"measure": method, "method": method, "floor": 2 * middle, "baseline": None}
+            more = {
+                "measure": method,
+                "method": method,
+                "floor": 2 * middle,
+                "baseline": None,
+                "p": None,
+                "calibrated": None,
+            }
             rows += rows_of(cell, inverted, None if gone else middle, **more)
     return rows
 
@@ -61,7 +68,7 @@ def agreement(inverted):
 
 
 def neighbours(inverted):
-    more = {"method": "jaccard", "floor": 0.01, "baseline": None}
+    more = {"method": "jaccard", "floor": 0.01, "baseline": None, "p": None, "calibrated": None}
     return [
         row
         for k in (100, 10)

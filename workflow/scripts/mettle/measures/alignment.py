@@ -1,11 +1,11 @@
 """Models aligned with each other, by a rotation or a permutation of units, and then compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mettle.measures.base import RIGID, Measure, enough, one_of, paired, snap, thin, unit
+from mettle.measures.base import RIGID, Measure, enough, one_of, paired, reordered, snap, thin, unit
 from mettle.measures.neighbours import directions
 from mettle.measures.spectrum import decompose
 from mettle.scales import SCALES
@@ -130,6 +130,11 @@ def score_permutation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.linalg.norm(a[:, rows] - b[:, columns]))
 
 
+def _permute(state: Directed, order: np.ndarray) -> Directed:
+    """The state of the images in another order."""
+    return replace(state, features=state.features[order], directions=state.directions[order])
+
+
 COSINE = Measure(
     prepare=prepare_cosine,
     score=score_cosine,
@@ -138,6 +143,7 @@ COSINE = Measure(
     invariances=RIGID,
     reference="Hamilton et al. 2016 (arXiv:1605.09096), cosine after orthogonal Procrustes",
     options={"centre": True},
+    permute=_permute,
 )
 
 PERMUTATION = Measure(
@@ -148,4 +154,5 @@ PERMUTATION = Measure(
     invariances=frozenset({"permutation"}),
     reference="Williams et al. 2021 (arXiv:2110.14739), distance minimised over permutations",
     options={"normalise": False},
+    permute=reordered,
 )

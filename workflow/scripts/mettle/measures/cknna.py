@@ -1,6 +1,6 @@
 """Centred kernel alignment of nearest neighbours only (CKNNA)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,11 @@ def _hsic(a: csr_array, b: csr_array) -> float:
     return float(a.multiply(b.T).sum() + a.sum() * b.sum() / ((n - 1) * (n - 2)) - 2 * cross / (n - 2))
 
 
+def _permute(state: Neighbourhoods, order: np.ndarray) -> Neighbourhoods:
+    """The state of the images in another order."""
+    return replace(state, kernel=state.kernel[order][:, order])
+
+
 MEASURE = Measure(
     prepare=prepare,
     score=score,
@@ -124,4 +129,5 @@ MEASURE = Measure(
     invariances=RIGID,
     reference="Huh et al. 2024 (arXiv:2405.07987), appendix",
     options={"k": 10, "centre": True, "centring": "before"},
+    permute=_permute,
 )

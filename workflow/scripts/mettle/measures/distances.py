@@ -1,14 +1,14 @@
 """Measures of the distances between images themselves: distance correlation, and the difference of two matrices."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse.linalg import eigsh
 from scipy.spatial.distance import squareform
 
 from mettle.measures.base import RIGID, Measure, centred, enough, one_of, paired, snap
-from mettle.measures.rsa import half_squares
+from mettle.measures.rsa import half_squares, reordered_pairs
 from mettle.scales import SCALES
 
 _NORMS = ("frobenius", "spectral")
@@ -162,6 +162,11 @@ def _spectral(matrix: np.ndarray) -> float:
     return float(np.abs(eigsh(matrix, k=1, which="LM", v0=start, return_eigenvectors=False))[0])
 
 
+def _permute(state: Distances, order: np.ndarray) -> Distances:
+    """The state of the images in another order."""
+    return replace(state, values=reordered_pairs(state.values, order), sums=state.sums[order])
+
+
 CORRELATION = Measure(
     prepare=prepare,
     score=score,
@@ -170,6 +175,7 @@ CORRELATION = Measure(
     invariances=RIGID,
     reference="Székely et al. 2007 (doi:10.1214/009053607000000505), definition 5",
     options={},
+    permute=_permute,
 )
 
 DIFFERENCE = Measure(
@@ -180,4 +186,5 @@ DIFFERENCE = Measure(
     invariances=RIGID - {"isotropic scaling"},
     reference="Klabunde et al. 2025 (arXiv:2305.06329), RSM-based measures, norm of the difference",
     options={"norm": "frobenius"},
+    permute=_permute,
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import INVARIANCES, Measure, enough, paired, snap
+from mettle.measures.base import INVARIANCES, Measure, enough, paired, reordered, snap
 from mettle.measures.spectrum import decompose
 from mettle.scales import SCALES
 
@@ -70,4 +70,5 @@ MEASURE = Measure(
     invariances=INVARIANCES - {"translation"},
     reference="May et al. 2019 (arXiv:1909.01264), eigenspace overlap score",
     options={},
+    permute=reordered,
 )

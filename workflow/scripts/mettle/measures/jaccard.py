@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired
-from mettle.measures.neighbours import OPTIONS, min_images, overlap, prepare
+from mettle.measures.neighbours import OPTIONS, min_images, overlap, permute, prepare
 from mettle.scales import SCALES
 
 
@@ -143,6 +143,7 @@ MEASURE = Measure(
     invariances=RIGID,
     reference=f"{_KLABUNDE}, k-NN Jaccard similarity",
     options=OPTIONS,
+    permute=permute,
 )
 
 MUTUAL = Measure(
@@ -153,6 +154,7 @@ MUTUAL = Measure(
     invariances=RIGID,
     reference="Huh et al. 2024 (arXiv:2405.07987), mutual k-nearest neighbours",
     options=OPTIONS,
+    permute=permute,
 )
 
 RANK = Measure(
@@ -163,6 +165,7 @@ RANK = Measure(
     invariances=RIGID,
     reference=f"{_KLABUNDE}, rank similarity",
     options=OPTIONS,
+    permute=permute,
 )
 
 JOINT = Measure(
@@ -173,4 +176,5 @@ JOINT = Measure(
     invariances=RIGID,
     reference=f"{_KLABUNDE}, joint rank and k-NN Jaccard similarity",
     options=OPTIONS,
+    permute=permute,
 )

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mettle.measures.base import Measure, centred, enough, paired, snap
+from mettle.measures.base import Measure, centred, enough, paired, reordered, snap
 from mettle.scales import SCALES
 
 _EACH_UNIT = frozenset({"translation", "isotropic scaling", "permutation"})
@@ -144,6 +144,7 @@ SOFT = Measure(
     invariances=_EACH_UNIT,
     reference="Khosla and Williams 2024 (arXiv:2311.09466), correlation form",
     options={},
+    permute=reordered,
 )
 
 HARD = Measure(
@@ -154,6 +155,7 @@ HARD = Measure(
     invariances=_EACH_UNIT,
     reference="Li et al. 2016 (arXiv:1511.07543), bipartite matching",
     options={},
+    permute=reordered,
 )
 
 SEMI = Measure(
@@ -164,4 +166,5 @@ SEMI = Measure(
     invariances=_EACH_UNIT,
     reference="Li et al. 2016 (arXiv:1511.07543), semi-matching, mean of both directions",
     options={},
+    permute=reordered,
 )

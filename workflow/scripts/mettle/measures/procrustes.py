@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, centred, enough, paired, product, snap, squares, thin, unit
+from mettle.measures.base import RIGID, Measure, centred, enough, paired, product, reordered, snap, squares, thin, unit
 from mettle.scales import SCALES
 
 
@@ -119,6 +119,7 @@ MEASURE = Measure(
     invariances=RIGID,
     reference="Ding et al. 2021 (arXiv:2108.01661), section 2",
     options={},
+    permute=reordered,
 )
 
 SIZE = Measure(
@@ -129,4 +130,5 @@ SIZE = Measure(
     invariances=RIGID - {"isotropic scaling"},
     reference="Williams et al. 2021 (arXiv:2110.14739), distance minimised over the orthogonal group",
     options={},
+    permute=reordered,
 )
