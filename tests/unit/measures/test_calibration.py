@@ -117,7 +117,7 @@ def test_too_few_draws_for_a_level(draws, level, message):
         calibrate(SIMILAR, 0.5, [0.1] * draws, level)
 
 
-@pytest.mark.parametrize("name", [name for name, measure in MEASURES.items() if not measure.by_image])
+@pytest.mark.parametrize("name", [name for name, measure in MEASURES.items() if not measure.scale.by_image])
 def test_what_no_order_changes_cannot_be_calibrated(name):
     x, y = np.random.default_rng(0).normal(size=(2, 40, 4)) + 1
     with pytest.raises(

@@ -160,7 +160,7 @@ def test_a_permuted_state_is_that_of_permuted_features(name):
     found = measures.permuted(name, b, y, order, **small(name))
     expected = compare(name, x, y[order])
     assert measure.score(a, found) == pytest.approx(expected, rel=1e-9, abs=1e-12)
-    assert (expected != pytest.approx(measure.score(a, b), rel=1e-6)) == measure.by_image
+    assert (expected != pytest.approx(measure.score(a, b), rel=1e-6)) == measure.scale.by_image
 
 
 def test_rsa_of_all_images_is_permuted_without_features():
@@ -174,7 +174,7 @@ def test_rsa_of_all_images_is_permuted_without_features():
 
 @every
 def test_measures_that_no_order_changes_say_so(name):
-    assert MEASURES[name].by_image == (name not in BLIND_TO_ROWS)
+    assert MEASURES[name].scale.by_image == (name not in BLIND_TO_ROWS)
     assert MEASURES[name].permute is not None or name in NEED_FEATURES | BLIND_TO_ROWS
 
 

@@ -43,8 +43,6 @@ class Measure:
     permute : callable or None
         ``permute(state, order)``: what `prepare` would return for the images in another order, an (n,) array of their
         places; None where the state holds too little for it. Without, every order is prepared again.
-    by_image : bool
-        Whether it depends on which image is which; if not, scores have no permutation null.
     table : callable or None
         ``table(states)``: (m, m) scores of all pairs of different models, if that is cheaper than one by one.
     """
@@ -58,7 +56,6 @@ class Measure:
     options: Mapping[str, Any]
     symmetric: bool = True
     permute: Callable[[Any, np.ndarray], Any] | None = None
-    by_image: bool = True
     table: Callable[[Sequence[Any]], np.ndarray] | None = None
 
 

@@ -98,7 +98,7 @@ def calibrate(
         If the measure does not depend on which image is which, if there are too few draws for the level, and whatever
         `compare` raises.
     """
-    if not get(name).by_image:
+    if not get(name).scale.by_image:
         raise ValueError(f"{name} does not depend on which image is which, so it cannot be calibrated by permutations")
     value, null = _null(name, x, y, seed, draws, options)
     return calibration.calibrate(get(name).scale, value, null, level)

@@ -123,5 +123,4 @@ MEASURE = Measure(
     invariances=RIGID,
     reference="Tsitsulin et al. 2020 (arXiv:1905.11141)",
     options={"k": 5},
-    by_image=False,
 )

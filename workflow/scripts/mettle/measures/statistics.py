@@ -144,7 +144,6 @@ MAGNITUDE = Measure(
     invariances=RIGID - {"translation", "isotropic scaling"},
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, magnitude",
     options={},
-    by_image=False,
 )
 
 CONCENTRICITY = Measure(
@@ -155,7 +154,6 @@ CONCENTRICITY = Measure(
     invariances=RIGID - {"translation"},
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, concentricity",
     options={},
-    by_image=False,
 )
 
 UNIFORMITY = Measure(
@@ -167,5 +165,4 @@ UNIFORMITY = Measure(
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, uniformity; Wang and Isola 2020 "
     "(arXiv:2005.10242), equation 4",
     options={"sphere": True},
-    by_image=False,
 )

@@ -2,6 +2,7 @@
 
 from mettle.plan.figures import (
     accuracy,
+    atlas,
     downstream,
     layers,
     light_recipe,
@@ -20,6 +21,7 @@ FIGURES: dict[str, Figure] = {
     **robustness.FIGURES,
     **surrogates.FIGURES,
     **layers.FIGURES,
+    **atlas.FIGURES,
     **tokens.FIGURES,
     **downstream.FIGURES,
     **predictions.FIGURES,

@@ -111,7 +111,7 @@ def _pair(
 def _chance(method: str, value: float, null: Sequence[float], level: float | None) -> Row:
     """The columns that permuted images give: their mean score, and the score calibrated against theirs."""
     found = {"baseline": float(np.mean(null)) if null else None, "p": None, "calibrated": None}
-    if level is None or not measures.get(method).by_image:
+    if level is None or not measures.get(method).scale.by_image:
         return found
     calibrated = calibrate(measures.get(method).scale, value, null, level)
     return found | {"p": calibrated.p, "calibrated": calibrated.calibrated}

@@ -26,7 +26,8 @@ COMPARE = Table(
         "calibrated": Column(
             FLOAT,
             "how far the score is above the threshold that permuted images exceed with a probability of "
-            "`compare.level`: 0 not at all, 1 as a model with itself, whichever end of `value` means alike; null where `p` is",
+            "`compare.level`: 0 not at all, 1 as a model with itself, whichever end of `value` means alike; null where "
+            "`p` is",
             nullable=True,
         ),
     },
