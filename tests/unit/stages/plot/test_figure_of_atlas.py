@@ -92,7 +92,7 @@ def test_models_of_the_cells_that_are_not_shown_are_left_out(tmp_path):
 
 
 def layered(one, other):
-    """Scores of two layers of each of two models; the late one of the first is most like the early one of the second."""
+    """Scores of two layers of each model; the late one of the first is most like the early one of the second."""
     row = {key: value for key, value in pair(one, other, 0.1).items() if key in tables.LAYER_SIMILARITY.columns}
     best = {("late", "early"): alike(one, other), ("late", "late"): None}
     places = [("early", "early"), ("early", "late"), ("late", "early"), ("late", "late")]
