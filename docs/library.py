@@ -143,7 +143,7 @@ for measure in ("cka", "procrustes", "jaccard"):
 # %%
 row = {"dataset": "digits", "images": "natural", "model": "timm", "model_b": "resnet8", "norm": None, "eps": 0.0}
 row |= {"measure": "cka", "method": "cka", "n": len(images), "value": measures.compare("cka", *features)}
-row |= dict.fromkeys(("lo", "hi", "note", "baseline", "floor"))
+row |= dict.fromkeys(("lo", "hi", "note", "baseline", "floor", "p", "calibrated"))
 tables.write(folder / "cka.parquet", tables.COMPARE, [row], {"rule": "by hand", "versions": {}})
 
 table = tables.read(folder / "cka.parquet", tables.COMPARE)

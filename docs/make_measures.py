@@ -21,25 +21,29 @@ measure it is about.
 """
 
 FOOT = """
-The table is for the default options. *Unchanged by* lists transformations of either model that do not change the score:
-a rotation or reflection (orthogonal), a shift of the origin, a change of scale, any invertible linear map, or a
-permutation of the units. A measure that is not symmetric says how well the first model explains the second. `magnitude`
-and `concentricity` describe a single model, and a pair by their difference:
-`measures.prepare("magnitude", features).value` is the value of one model.
+The table is for the default options. *Unchanged by* lists transformations of either model that do not change the
+score: a rotation or reflection (orthogonal), a shift of the origin, a change of scale, any invertible linear map, or
+a permutation of the units. A measure that is not symmetric says how well the first model explains the second.
+`magnitude`, `concentricity` and `uniformity` describe a single model, and a pair by their difference:
+`measures.prepare("magnitude", features).value` is the value of one model. These three and `imd` do not ask which
+image is which.
 
 ## Which to report
 
-- Invariances differ on purpose. `cka`, `procrustes` and `shape` ask whether the geometry is the same; `cca`,
-  `linear_regression` and `gulp` whether the same information is linearly decodable; `jaccard`, `rank`, `cosine` and
-  `rsa` whether the same images are close to each other; `rtd` and `rtd_lite` whether clusters and loops are the same;
-  `soft_matching` whether individual units are. No measure is enough by itself: report at least one of global geometry
-  and one of neighbourhoods.
-- Independent features do not always score zero. The floor of `cka_biased`, `procrustes`, `shape`, `cca`, `svcca`,
-  `pwcca`, `linear_regression` and `soft_matching` rises with d / n, that of `jaccard` is about k / (2n), and the scale
-  of the distances `gulp`, `rtd` and `rtd_lite` depends on the widths and the number of points. Scores of models of
-  different widths, or on different numbers of images, are only comparable next to their floors, which `measures.floor`
-  computes. The floor of unbiased `cka`, `cka_minibatch`, `cka_rbf` and `rsa` is about zero; that of `cosine` is about
-  d / (d + n²).
+- Invariances differ on purpose. `cka`, `procrustes`, `shape`, `aligned_cosine` and `distance_correlation` ask whether
+  the geometry is the same; `size_and_shape`, `permutation_procrustes` and `rsm_norm_difference` whether its scale is,
+  too; `cca`, `linear_regression`, `eigenspace_overlap` and `gulp` whether the same information is linearly decodable;
+  `jaccard`, `mutual_knn`, `cknna`, `rank`, `cosine` and `rsa` whether the same images are close to each other; `rtd`
+  and `rtd_lite` whether clusters and loops are the same; `soft_matching`, `hard_matching` and `semi_matching` whether
+  individual units are. No measure is enough by itself: report at least one of global geometry and one of
+  neighbourhoods.
+- Independent features do not always score zero. The floor of `cka_biased`, `procrustes`, `shape`, `aligned_cosine`,
+  `cca`, `svcca`, `pwcca`, `linear_regression`, `eigenspace_overlap`, `distance_correlation` and the matchings rises
+  with d / n, that of `jaccard` is about k / (2n), that of `mutual_knn` k / n, and the scale of the distances `gulp`,
+  `rtd`, `rtd_lite`, `size_and_shape`, `permutation_procrustes` and `rsm_norm_difference` depends on the widths and
+  the number of images. Scores of models of different widths, or on different numbers of images, are only comparable
+  next to their floors, which `measures.floor` computes, or calibrated ([below](#calibrated-scores)). The floor of
+  unbiased `cka`, `cka_minibatch`, `cka_rbf` and `rsa` is about zero; that of `cosine` is about d / (d + n²).
 - Once p + q exceeds n - 1, spans of p and q dimensions among n images always intersect, and some canonical correlations
   are 1 for any features: independent features of 512 dimensions would get a `cca` of 0.998 from 514 images. So `cca`,
   `pwcca`, `gulp` with a `ridge` of 0 and `shape` with an `alpha` of 0 need more images than both widths together.
@@ -52,9 +56,36 @@ and `concentricity` describe a single model, and a pair by their difference:
 - With every score, report the number of images, the widths, the options, and the score with permuted images
   (`measures.baseline`). Compare groups of images only at equal n.
 
+## Calibrated scores
+
+Scores of unrelated models are not 0, and rise with the width of the models. So a score can be calibrated against its
+permutation null (Gröger, Wen and Brbić 2026, arXiv:2602.14486, algorithm 1): the images of one model are put into K
+random orders, and each order is scored. p is the share of the K + 1 orders, the right one among them, that score at
+least as similar. The calibrated score is 0 up to the threshold t, which the score of independent models exceeds with
+a probability of at most 5 %, and 1 for a model and itself: the positive part of (s - t) / (s_max - t). Distances are
+calibrated as their negatives, whose maximum is 0.
+
+```
+compare:
+  permutations: 200
+```
+
+fills the columns `p` and `calibrated` of the tables of similarity; the figure `atlas` draws them with `shows:
+calibrated`. What a measure needs of a model is computed once and put into each order, but for `rtd`, `rtd_lite` and
+`cka_minibatch`, which look at random parts of the images. `magnitude`, `concentricity`, `uniformity` and `imd` score
+every order alike, and are not calibrated. In Python, `measures.calibrate("cka", x, y, 0)`.
+
+p-values are of single pairs: among 100 pairs of independent models, five are expected below 0.05.
+
 ## Differences from other implementations
 
 {others}
+Of `resi` (Klabunde et al. 2025), one measure is not here: the geometry score (Khrulkov and Oseledets 2018,
+arXiv:1802.02664). It counts loops among 64 random images at a time, in a witness complex whose largest radius falls
+with the number of images, and never asks which image is which. With its defaults and 20 draws of them on 1,000 normal
+features of 512 dimensions, its authors' code gives 0.006 for two independent models, and 0.003 for a model and
+itself. `rtd` compares loops of the same images.
+
 Neighbours are ranked by distances with rounding errors: for features with near ties, `jaccard`, `rank` and
 `rank_jaccard` change by about 1e-5 between two memory layouts of the same features, or between two linear algebra
 libraries. Exact ties go to the first image.
@@ -86,6 +117,44 @@ OTHERS = (
         "the demo notebook of Kornblith et al. 2019 does not centre: features away from the origin share the direction "
         "of their mean",
         "0.020 here and 0.068 there, the mean square for independent features of mean 3 (1,000 images, 20 dimensions)",
+    ),
+    (
+        "`cknna`: kernels are centred over all images, then the neighbours are picked out, as in the paper",
+        "minyoungg/platonic-rep sets all but common neighbours to zero and takes unbiased HSIC of what is left, which "
+        "is not symmetric and exceeds 1 for few images: `centring: after` with `centre: false`",
+        "the definition; the option gives their number but for 1e-6 in a denominator",
+    ),
+    (
+        "`mutual_knn`: cosines of features whose mean has been subtracted",
+        "minyoungg/platonic-rep does not subtract it (`centre: false`), and clips features at a quantile before",
+        "the neighbours of features away from the origin",
+    ),
+    (
+        "`eigenspace_overlap`: over the larger rank",
+        "`resi` divides by the larger width: a model with dead units is not like itself",
+        "the share of dead units",
+    ),
+    (
+        "`aligned_cosine`: of features whose mean has been subtracted",
+        "`resi` does not subtract it (`centre: false`)",
+        "features away from the origin are alike because of it",
+    ),
+    (
+        "`rsm_norm_difference`: root of the sum of squares",
+        "`resi` takes the spectral norm of the matrix (`norm: spectral`), where its comment means the root of the sum "
+        "of squares",
+        "the norm",
+    ),
+    (
+        "`uniformity`: of directions, as in its paper",
+        "`resi` takes features as they are (`sphere: false`), where distances above 4 or so give -log n for any "
+        "features",
+        "every pair of usual networks scores 0 there",
+    ),
+    (
+        "`imd`: the exact heat trace",
+        "xgfs/imd, and `resi` after it, estimate it from random vectors",
+        "219.3 here; 222.1, the mean of five estimates, there (the fixture of `tests/golden`)",
     ),
 )
 

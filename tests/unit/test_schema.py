@@ -138,7 +138,14 @@ def test_defaults_are_filled_in_at_all_levels():
     fig5 = {"dataset": "a", "measures": ["cka"], "eps": [0]}
     config = schema.check({"figures": {"fig5": fig5}}, "config", "here")
     assert config["seed"] == 0 and config["models"] == "config/models/demo.tsv"
-    assert config["compare"] == {"measures": {}, "permutations": 1, "floor": True, "draws": 5, "few": 30}
+    assert config["compare"] == {
+        "measures": {},
+        "permutations": 1,
+        "level": 0.05,
+        "floor": True,
+        "draws": 5,
+        "few": 30,
+    }
     assert config["attack"]["batch_size"] == 250 and config["attack"]["attacks"] == {}
     assert config["attack"]["effectiveness"]["steps"] == [1, 2, 5, 10, 200]
     assert config["figures"]["fig5"] == fig5 | {
@@ -195,7 +202,14 @@ def test_yaml_takes_an_exponent_without_a_point_for_text_and_we_do_not(tmp_path)
 def test_given_values_win_and_the_argument_is_left_alone():
     given = {"figures": {}, "compare": {"draws": 2}}
     filled = schema.check(given, "config", "here")
-    assert filled["compare"] == {"draws": 2, "few": 30, "measures": {}, "permutations": 1, "floor": True}
+    assert filled["compare"] == {
+        "draws": 2,
+        "few": 30,
+        "measures": {},
+        "permutations": 1,
+        "level": 0.05,
+        "floor": True,
+    }
     assert given == {"figures": {}, "compare": {"draws": 2}}
 
 

@@ -20,7 +20,7 @@ CONFIG = {
     },
     "invert": {"images": 12, "steps": 3},
     "represent": {"sample": 100},
-    "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}, "draws": 2},
+    "compare": {"measures": {"cka": {}, "near": {"method": "jaccard", "k": 3}}, "draws": 2, "permutations": 19},
     "probe": {"probes": 2, "epochs": 1},
     "figures": {
         "accuracy": {"evaluations": [{"datasets": ["digits"], "attacks": ["pgd2"]}]},
@@ -30,6 +30,7 @@ CONFIG = {
         "fig4": {"datasets": ["digits"], "eps": [0]},
         "fig6": {"dataset": "digits", "eps": [1]},
         "fig13": {"datasets": ["digits"], "eps": [1]},
+        "atlas": {"dataset": "digits", "models": {"seed": 0}, "measure": "near", "shows": "calibrated"},
     },
 }
 ROBUST = {"extends": "plain", "loss": "adversarial", "attack": {"norm": "l2", "eps": 1.0, "steps": 1}}
@@ -96,6 +97,15 @@ def test_a_changed_model_makes_exactly_its_cells_again(tree):
         expected |= {("subgroups", f"{where}/{name}.parquet") for name in below}
     expected |= {("tabulate_figure", TARGETS[1]), ("tabulate_figure", "results/tables/fig5.parquet")}
     assert found == expected | {("figure", DRAWN[0])}
+
+
+def test_an_atlas_is_of_all_pairs_across_eps_and_calibrated(tree):
+    snakemake(tree, "results/figures/atlas.pdf")
+    table = tables.read(tree / "results/tables/atlas.parquet", FIGURES["atlas"].table)
+    assert {*table["model"], *table["model_b"]} == {"resnet8-plain-s0", "vgg5-plain-s0", "my.net_v2"}
+    assert len(table) == 3 and {*table["place"], *table["place_b"]} == {0, 1, 2} and table["eps"].isna().all()
+    assert table["p"].between(1 / 20, 1).all() and table["calibrated"].between(0, 1).all()
+    assert (tree / "results/figures/atlas.png").stat().st_size > 1000
 
 
 def test_another_folder_of_results_stands_beside_over_the_same_stores_and_weights(tree):

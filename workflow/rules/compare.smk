@@ -31,13 +31,14 @@ rule compare:
         mem_mb=ASKED.memory("compare"),
         runtime=ASKED.minutes("compare"),
     params:
-        revision=4,
+        revision=5,
         seed=PLAN.seed_of_scores,
         measure=PLAN.measure,
         pair=PLAN.pairs,
         above=PLAN.names_above,
         permutations=PLAN.config["compare"]["permutations"],
         floor=PLAN.config["compare"]["floor"],
+        level=PLAN.level_of_scores,
     script:
         "../scripts/compare.py"
 

@@ -15,5 +15,6 @@ with flow.job(snakemake) as job:
         told.floor,
         job.seed,
         lambda pairs: job.progress(pairs, "pairs"),
+        told.level,
     )
     tables.write(snakemake.output[0], tables.COMPARE, rows, job.provenance)

@@ -1,4 +1,4 @@
-"""Soft matching: the best plan, found by trying all permutations where there are few units."""
+"""Matching of units: the best plan, found by trying all permutations where there are few units."""
 
 from itertools import permutations
 
@@ -88,3 +88,48 @@ def test_a_solver_that_gives_up_is_an_error(monkeypatch):
     x, y = np.random.default_rng(0).normal(size=(20, 30)), np.random.default_rng(1).normal(size=(20, 25))
     with pytest.warns(UserWarning), pytest.raises(RuntimeError, match=r"^optimal transport did not finish: "):
         measures.compare("soft_matching", x, y)
+
+
+@pytest.mark.parametrize("name", ["hard_matching", "semi_matching"])
+def test_golden(name, pair, golden):
+    ((options, value, tolerance),) = golden(name)
+    assert measures.compare(name, *pair, **options) == pytest.approx(value, rel=0, abs=tolerance)
+
+
+@pytest.mark.parametrize(("d", "e"), [(4, 4), (3, 6), (6, 3)])
+def test_hard_matching_is_the_best_choice_of_units(d, e):
+    rng = np.random.default_rng(d)
+    gain = correlations(x := rng.normal(size=(12, d)), y := rng.normal(size=(12, e)))
+    gain = gain if d <= e else gain.T
+    best = max(
+        np.mean([gain[i, j] for i, j in enumerate(order)]) for order in permutations(range(max(d, e)), min(d, e))
+    )
+    assert measures.compare("hard_matching", x, y) == pytest.approx(best, abs=1e-14)
+
+
+def test_hard_matching_is_soft_matching_of_equal_widths():
+    x, y = np.random.default_rng(0).normal(size=(2, 20, 9))
+    assert measures.compare("hard_matching", x, y) == measures.compare("soft_matching", x, y)
+
+
+def test_hard_matching_leaves_units_over():
+    x = np.random.default_rng(0).normal(size=(20, 9))
+    assert measures.compare("hard_matching", x[:, 2:5], x) == pytest.approx(1)
+    assert measures.compare("semi_matching", x[:, 2:5], x) < 0.9
+
+
+def test_semi_matching_uses_units_more_than_once():
+    x, y = np.random.default_rng(0).normal(size=(2, 20, 5))
+    gain = correlations(x, y)
+    expected = np.mean([max(row) for row in gain]) / 2 + np.mean([max(row) for row in gain.T]) / 2
+    assert measures.compare("semi_matching", x, y) == pytest.approx(expected, abs=1e-14)
+    assert measures.compare("semi_matching", x, y) >= measures.compare("hard_matching", x, y)
+    assert measures.compare("semi_matching", x, np.repeat(x, 3, axis=1)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", ["hard_matching", "semi_matching"])
+def test_signs_and_dead_units_are_as_in_soft_matching(name):
+    x, y = np.random.default_rng(0).normal(size=(2, 200, 1))
+    assert measures.compare(name, x, -x) == pytest.approx(-1)
+    expected = pytest.approx(measures.compare(name, x, y), abs=1e-13)
+    assert measures.compare(name, np.pad(x, [(0, 0), (0, 3)]), y) == expected

@@ -70,3 +70,27 @@ def test_float32_is_close_to_float64(n, d):
     double = measures.compare("procrustes", x.astype(np.float64), y.astype(np.float64))
     assert measures.compare("procrustes", x, y) == pytest.approx(double, abs=1e-6)
     assert 0 <= measures.compare("procrustes", x, x) < 1e-6
+
+
+def test_size_and_shape_golden(pair, golden):
+    ((options, value, tolerance),) = golden("size_and_shape")
+    assert measures.compare("size_and_shape", *pair, **options) == pytest.approx(value, rel=0, abs=tolerance)
+
+
+@pytest.mark.parametrize(("d", "e"), [(3, 4), (3, 60), (60, 90), (20, 20)])
+def test_size_and_shape_equals_the_best_rotation(d, e):
+    rng = np.random.default_rng(d * e)
+    x, y = 3 * rng.normal(size=(20, d)) - 4, rng.normal(size=(20, e))
+    width = max(d, e)
+    a, b = (np.pad(z - z.mean(axis=0), [(0, 0), (0, width - z.shape[1])]) for z in (x, y))
+    turn, _ = orthogonal_procrustes(b, a)
+    assert measures.compare("size_and_shape", x, y) == pytest.approx(np.linalg.norm(b @ turn - a), abs=1e-9)
+
+
+def test_size_and_shape_is_a_metric_that_sees_the_scale():
+    for seed in range(20):
+        x, y, z = np.random.default_rng(seed).normal(size=(3, 12, 4))
+        way = measures.compare("size_and_shape", x, y) + measures.compare("size_and_shape", y, z)
+        assert measures.compare("size_and_shape", x, z) <= way
+    centred = x - x.mean(axis=0)
+    assert measures.compare("size_and_shape", x, 3 * x) == pytest.approx(2 * np.linalg.norm(centred))

@@ -19,9 +19,14 @@ from mettle.scales import SCALES
 SMALL = {"points": 40, "trials": 2}  # for options that make a measure slow
 
 # They look at the span of the features, or at each unit by itself, and so at no stretch of an axis.
-BLIND_TO_STRETCH = {"cca", "svcca", "pwcca", "linear_regression", "soft_matching"}
+BLIND_TO_STRETCH = {"cca", "svcca", "pwcca", "linear_regression", "eigenspace_overlap"} | {
+    f"{kind}_matching" for kind in ("soft", "hard", "semi")
+}
 # They compare one number per model, whichever image is which.
-BLIND_TO_ROWS = {"magnitude", "concentricity"}
+BLIND_TO_ROWS = {"magnitude", "concentricity", "uniformity", "imd"}
+
+# They look at random parts of the images, which are others in another order.
+NEED_FEATURES = {"rtd", "rtd_lite", "cka_minibatch"}
 
 every = pytest.mark.parametrize("name", MEASURES)
 
@@ -124,7 +129,9 @@ def test_range(name):
 @every
 def test_direction_and_display(name):
     measure, x = MEASURES[name], features(0)
-    near, far = compare(name, x, x + 0.1 * features(1)), compare(name, x, 4 * features(2))
+    # other images of the same kind have the same graph of neighbours but for chance; those on a line do not
+    other = np.arange(len(x))[:, None] * np.ones(x.shape[1]) if name == "imd" else 4 * features(2)
+    near, far = compare(name, x, x + 0.1 * features(1)), compare(name, x, other)
     assert (near > far) == measure.scale.higher_is_alike
     assert measure.scale.display(measure.scale.self_value) > measure.scale.display(near) > measure.scale.display(far)
 
@@ -143,6 +150,32 @@ def test_rows_must_match_to_be_alike(name):
     display = MEASURES[name].scale.display
     seen = display(compare(name, x, shuffled)) < display(compare(name, x, x)) - 0.05
     assert seen == (name not in BLIND_TO_ROWS)
+
+
+@every
+def test_a_permuted_state_is_that_of_permuted_features(name):
+    x, y, measure = features(0), features(1, d=5), MEASURES[name]
+    order = np.random.default_rng(0).permutation(len(x))
+    a, b = (measures.prepare(name, z, **small(name)) for z in (x, y))
+    found = measures.permuted(name, b, y, order, **small(name))
+    expected = compare(name, x, y[order])
+    assert measure.score(a, found) == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert (expected != pytest.approx(measure.score(a, b), rel=1e-6)) == measure.scale.by_image
+
+
+def test_rsa_of_all_images_is_permuted_without_features():
+    x, y, measure = features(0), features(1, d=5), MEASURES["rsa"]
+    order = np.random.default_rng(0).permutation(len(x))
+    a, b = (measures.prepare("rsa", z) for z in (x, y))
+    expected = pytest.approx(measures.compare("rsa", x, y[order]), rel=1e-9)
+    assert measure.score(a, measure.permute(b, order)) == expected
+    assert measure.permute(measures.prepare("rsa", x, points=40), order) is None
+
+
+@every
+def test_measures_that_no_order_changes_say_so(name):
+    assert MEASURES[name].scale.by_image == (name not in BLIND_TO_ROWS)
+    assert MEASURES[name].permute is not None or name in NEED_FEATURES | BLIND_TO_ROWS
 
 
 @every
@@ -176,7 +209,11 @@ OPTIONS = [
     *(pytest.param(name, small(name), id=name) for name in MEASURES if name != "svcca"),
     *(("jaccard", {"k": 1, "self_policy": policy}) for policy in ("exclude", "zero")),
     ("jaccard", {"k": 2, "self_policy": "include"}),
-    *((name, {"k": 1}) for name in ("rank", "rank_jaccard")),
+    *((name, {"k": 1}) for name in ("rank", "rank_jaccard", "mutual_knn", "cknna", "imd")),
+    ("aligned_cosine", {"centre": False}),
+    ("permutation_procrustes", {"normalise": True}),
+    ("rsm_norm_difference", {"norm": "spectral"}),
+    ("uniformity", {"sphere": False}),
     *((name, {"points": 3, "trials": 2}) for name in ("rtd", "rtd_lite")),
     ("rsa", {"points": 3}),
     ("gulp", {"ridge": 0}),

@@ -28,6 +28,8 @@ class Scale:
         From the raw value to a number that is higher the more alike.
     formula : str
         The same in words, with braces for the raw value.
+    by_image : bool
+        Whether it depends on which image is which; if not, every order of the images has the same score.
     """
 
     label: str
@@ -36,6 +38,7 @@ class Scale:
     self_value: float
     display: Callable[[float], float]
     formula: str
+    by_image: bool = True
 
     def title(self, name: str) -> str:
         """The label, and how it follows from the table's value where it is another number.
@@ -52,7 +55,7 @@ def similarity(label: str, least: float = 0.0) -> Scale:
     return Scale(label, True, (least, 1.0), 1.0, float, "{}")
 
 
-def bounded_distance(label: str, greatest: float, text: str = "") -> Scale:
+def bounded_distance(label: str, greatest: float, text: str = "", by_image: bool = True) -> Scale:
     """From 0, the value of a model with itself, to `greatest`; shown as 1 minus the share of `greatest`.
 
     Parameters
@@ -60,14 +63,20 @@ def bounded_distance(label: str, greatest: float, text: str = "") -> Scale:
     label : axis label of the displayed value
     greatest : largest raw value
     text : `greatest` in words; nothing where it is 1
+    by_image : see `Scale`
     """
     formula = f"1 - {{}} / {text}" if text else "1 - {}"
-    return Scale(label, False, (0.0, greatest), 0.0, lambda value: 1 - value / greatest, formula)
+    return Scale(label, False, (0.0, greatest), 0.0, lambda value: 1 - value / greatest, formula, by_image)
 
 
-def distance(label: str) -> Scale:
+def distance(label: str, by_image: bool = True) -> Scale:
     """From 0, the value of a model with itself, without bound; shown as its negative, as the label must say."""
-    return Scale(label, False, (0.0, math.inf), 0.0, lambda value: -value, "−{}")
+    return Scale(label, False, (0.0, math.inf), 0.0, lambda value: -value, "−{}", by_image)
+
+
+def enough_draws(draws: int, level: float) -> bool:
+    """Whether a score can be above a share of 1 - level of itself and `draws` others: 19 or more for 0.05."""
+    return draws + 1 >= 1 / level - 1e-9
 
 
 SCALES = {
@@ -76,7 +85,12 @@ SCALES = {
     "cka_biased": similarity("CKA (biased)"),
     "cka_minibatch": similarity("CKA (minibatch)", -1.0),
     "cka_rbf": similarity("CKA (RBF)", -1.0),
+    "cknna": similarity("CKNNA", -1.0),
     "procrustes": bounded_distance("Procrustes similarity", 2.0, "2"),
+    "size_and_shape": distance("−size-and-shape distance"),
+    "permutation_procrustes": distance("−permutation Procrustes distance"),
+    "aligned_cosine": similarity("aligned cosine", -1.0),
+    "mutual_knn": similarity("mutual kNN"),
     "jaccard": similarity("Jaccard (kNN)"),
     "rank": similarity("Rank similarity (kNN)"),
     "rank_jaccard": similarity("Jaccard × rank (kNN)"),
@@ -89,10 +103,17 @@ SCALES = {
     "svcca": similarity("SVCCA"),
     "pwcca": similarity("PWCCA"),
     "linear_regression": similarity("R² of linear regression"),
+    "eigenspace_overlap": similarity("eigenspace overlap"),
     "rsa": similarity("RSA", -1.0),
+    "distance_correlation": similarity("distance correlation"),
+    "rsm_norm_difference": distance("−difference of distances"),
+    "imd": distance("−IMD", by_image=False),
     "soft_matching": similarity("soft matching", -1.0),
-    "magnitude": distance("−difference of magnitude"),
-    "concentricity": bounded_distance("likeness of concentricity", 2.0, "2"),
+    "hard_matching": similarity("hard matching", -1.0),
+    "semi_matching": similarity("semi-matching", -1.0),
+    "magnitude": distance("−difference of magnitude", by_image=False),
+    "concentricity": bounded_distance("likeness of concentricity", 2.0, "2", by_image=False),
+    "uniformity": distance("−difference of uniformity", by_image=False),
     # Of answers: keys of mettle.measures.functional.FUNCTIONAL.
     "disagreement": bounded_distance("agreement", 1.0),
     "normalised_disagreement": bounded_distance("normalised agreement", 1.0),

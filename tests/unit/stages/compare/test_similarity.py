@@ -1,9 +1,12 @@
 """Scores of pairs, beside what permuted images and independent data give."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 
 from mettle import measures, tables
+from mettle.seeds import derive
 from mettle.stages import compare
 from representations import write
 
@@ -11,8 +14,8 @@ KEYS = {"dataset": "d", "measure": "cka", "norm": None, "eps": 0.0}
 CKA = {"method": "cka"}
 
 
-def run(first, second, options=CKA, permutations=0, floor=False, seed=0):
-    return compare.similarities(first, second, KEYS, options, permutations, floor, seed)
+def run(first, second, options=CKA, permutations=0, floor=False, seed=0, level=None):
+    return compare.similarities(first, second, KEYS, options, permutations, floor, seed, level=level)
 
 
 def test_similarities_equal_the_measure_and_fit_the_table(tmp_path):
@@ -46,6 +49,44 @@ def test_the_baseline_is_near_chance_and_the_mean_over_permutations(tmp_path):
     assert one["value"] > 0.5 and abs(one["baseline"]) < 0.1
     assert two["baseline"] != one["baseline"] and run([a], [b], permutations=2)[0] == two
     assert run([a], [b], permutations=1, seed=1)[0]["baseline"] != one["baseline"]
+
+
+def test_scores_are_calibrated_against_permuted_images(tmp_path):
+    a, b = write(tmp_path, "a", seed=1), write(tmp_path, "b", seed=2)
+    unrelated = write(tmp_path, "c", features=np.random.default_rng(5).normal(size=(120, 6)))
+    alike, other = run([a, a], [b, unrelated], permutations=39, level=0.05)
+    assert alike["p"] == 1 / 40 and 0.5 < alike["calibrated"] < alike["value"] + 0.01
+    assert other["p"] > 0.05 and other["calibrated"] == 0
+    assert run([a, a], [b, unrelated], permutations=39, level=0.05) == [alike, other]
+    tables.write(tmp_path / "out.parquet", tables.COMPARE, [alike, other])
+    plain = run([a], [b], permutations=39)[0]
+    assert plain == alike | {"p": None, "calibrated": None}
+
+
+def test_permutations_are_those_of_the_features(tmp_path):
+    """Cheaper than preparing permuted features, and the same."""
+    a, b = write(tmp_path, "a", seed=1), write(tmp_path, "b", seed=2)
+    x, y = (compare.load(path, "features").features for path in (a, b))
+    orders = [np.random.default_rng(derive(3, "permute", "natural", "a", "b", number)) for number in range(4)]
+    for method in ("cka", "jaccard", "rtd"):
+        own = {"rtd": {"points": 20, "trials": 1}}.get(method, {})
+        expected = np.mean([measures.compare(method, x, rng.permutation(y), **own) for rng in map(deepcopy, orders)])
+        (row,) = run([a], [b], {"method": method} | own, permutations=4, seed=3)
+        assert row["baseline"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_measure_that_no_order_changes_is_not_calibrated(tmp_path):
+    a, b = write(tmp_path, "a", seed=1), write(tmp_path, "b", seed=2)
+    (row,) = run([a], [b], {"method": "magnitude"}, permutations=19, level=0.05)
+    assert row["p"] is None and row["calibrated"] is None
+    assert row["baseline"] == pytest.approx(row["value"])
+
+
+def test_both_orders_of_a_directed_measure_are_calibrated(tmp_path):
+    a = write(tmp_path, "a", seed=1)
+    b = write(tmp_path, "b", features=compare.load(a, "features").features[:, :3])
+    rows = run([a], [b], {"method": "linear_regression"}, permutations=19, level=0.05)
+    assert [row["p"] for row in rows] == [0.05, 0.05] and rows[0]["calibrated"] != rows[1]["calibrated"]
 
 
 def test_the_floor_is_the_score_of_independent_features_of_the_same_sizes(tmp_path):

@@ -46,7 +46,14 @@ def similarity(inverted):
     for method, middle in RAW.items():
         for cell in cells():
             gone = method == "rtd" and cell["eps"] == 0 and cell["dataset"] == "two"
-            more = {"measure": method, "method": method, "floor": 2 * middle, "baseline": None}
+            more = {
+                "measure": method,
+                "method": method,
+                "floor": 2 * middle,
+                "baseline": None,
+                "p": None,
+                "calibrated": None,
+            }
             rows += rows_of(cell, inverted, None if gone else middle, **more)
     return rows
 
@@ -61,7 +68,7 @@ def agreement(inverted):
 
 
 def neighbours(inverted):
-    more = {"method": "jaccard", "floor": 0.01, "baseline": None}
+    more = {"method": "jaccard", "floor": 0.01, "baseline": None, "p": None, "calibrated": None}
     return [
         row
         for k in (100, 10)
@@ -179,13 +186,13 @@ OF_ROBUSTNESS = ("corruptions", "transfer", "prime")  # test_figures_of_robustne
 OF_TOKENS = ("tokens_training", "tokens_features", "surrogates")  # test_figures_of_tokens.py
 OF_HEADS = ("tokens_downstream", "tokens_corruptions")  # test_tokens_downstream.py, test_figures_of_robustness.py
 OF_LAYERS = ("tokens_activations", "layers")  # test_figures_of_layers.py
+OF_MODELS = ("atlas",)  # test_figure_of_atlas.py
 OF_PICTURES = ("predictions",)  # test_predictions.py
 
 
 def test_every_figure_of_the_registry_is_tested():
-    assert {*ROWS, *test_figures.ROWS, *OF_ROBUSTNESS, *OF_TOKENS, *OF_HEADS, *OF_LAYERS, *OF_PICTURES} == {
-        name for name, about in FIGURES.items() if about.draw
-    }
+    others = {*OF_ROBUSTNESS, *OF_TOKENS, *OF_HEADS, *OF_LAYERS, *OF_MODELS, *OF_PICTURES}
+    assert {*ROWS, *test_figures.ROWS, *others} == {name for name, about in FIGURES.items() if about.draw}
 
 
 @pytest.mark.parametrize("figure", ROWS)

@@ -290,7 +290,8 @@ def test_a_page_says_how_figures_turn_distances(tmp_path, monkeypatch):
     row = {"dataset": "d", "images": "natural", "model": "a", "model_b": "b", "n": 9, "value": 0.7} | BALL | NOTHING
     names = {"cka": "cka", "procrustes": "procrustes", "rtd_500": "rtd"}
     compared = [
-        row | {"measure": name, "method": method, "baseline": None, "floor": None} for name, method in names.items()
+        row | {"measure": name, "method": method, "baseline": None, "floor": None, "p": None, "calibrated": None}
+        for name, method in names.items()
     ]
     agreeing = [row | {"measure": name} for name in ("disagreement", "kappa", "agreement_upper")]
     for figure, rows, expected in (

@@ -111,6 +111,7 @@ def scores(models="abcd", images="natural", eps=0.0, floor=0.1, measure="cka", d
                 where = images if images == "natural" else f"inverted-{model}"
                 row = KEYS | NONE | {"dataset": dataset, "images": where, "model": model, "model_b": other, "eps": eps}
                 value = {"n": 50, "value": (i + j) / 10, "baseline": 0.0, "floor": floor, "measure": measure}
+                value |= {"p": 0.05, "calibrated": 0.5}
                 rows.append(row | value | {"method": "cka"})
     return pd.DataFrame(rows)
 

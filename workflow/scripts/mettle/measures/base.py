@@ -40,6 +40,9 @@ class Measure:
         Options of `prepare` and their defaults.
     symmetric : bool
         Whether ``score(a, b)`` equals ``score(b, a)``; if not, it says how well `a` explains `b`.
+    permute : callable or None
+        ``permute(state, order)``: what `prepare` would return for the images in another order, an (n,) array of their
+        places; None where the state holds too little for it. Without, every order is prepared again.
     table : callable or None
         ``table(states)``: (m, m) scores of all pairs of different models, if that is cheaper than one by one.
     """
@@ -52,6 +55,7 @@ class Measure:
     reference: str
     options: Mapping[str, Any]
     symmetric: bool = True
+    permute: Callable[[Any, np.ndarray], Any] | None = None
     table: Callable[[Sequence[Any]], np.ndarray] | None = None
 
 
@@ -100,6 +104,11 @@ def check(features: Any, name: str) -> np.ndarray:
     if len(x) > 1 and all((np.abs(rows - x[0]) <= bits).all() for rows in (x[1], x)):  # the first usually decides
         raise ValueError(f"{name}: features are constant over images, all {len(x)} rows are equal up to rounding")
     return x
+
+
+def reordered(state: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """`Measure.permute` of measures whose state has a row per image."""
+    return state[order]
 
 
 def enough(n: int, needed: int) -> None:

@@ -1,12 +1,12 @@
 """Canonical correlation analysis (CCA), SVCCA and PWCCA."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, one_of, paired, real, snap
-from mettle.measures.spectrum import Spectrum, more_than_both, spectrum
+from mettle.measures.spectrum import Spectrum, more_than_both, permute, spectrum
 from mettle.scales import SCALES
 
 _POWERS = {"mean": 1, "mean_square": 2}
@@ -162,6 +162,11 @@ def score_pwcca(a: Spectrum, b: Spectrum) -> float:
     return snap(weights @ correlations / weights.sum(), 0.0, 1.0)
 
 
+def _permute(state: Subspace, order: np.ndarray) -> Subspace:
+    """The state of the images in another order."""
+    return replace(state, basis=state.basis[order])
+
+
 CCA = Measure(
     prepare=prepare,
     score=score,
@@ -170,6 +175,7 @@ CCA = Measure(
     invariances=RIGID | {"invertible linear"},
     reference="Kornblith et al. 2019 (arXiv:1905.00414), table 1, mean CCA correlation",
     options={"statistic": "mean"},
+    permute=_permute,
 )
 
 SVCCA = Measure(
@@ -180,6 +186,7 @@ SVCCA = Measure(
     invariances=RIGID,
     reference="Raghu et al. 2017 (arXiv:1706.05806), section 2",
     options={"variance": 0.99},
+    permute=_permute,
 )
 
 PWCCA = Measure(
@@ -191,4 +198,5 @@ PWCCA = Measure(
     reference="Morcos et al. 2018 (arXiv:1806.05759), section 3",
     options={},
     symmetric=False,
+    permute=permute,
 )

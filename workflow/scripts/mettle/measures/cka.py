@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -71,6 +71,11 @@ def _score(a: Centred, b: Centred, *, hsic: Callable[..., float], low: float) ->
     """HSIC of the pair over the square root of the product of each model's HSIC with itself."""
     paired(len(a.sums), len(b.sums))
     return snap(hsic(kernels.total(a.kernel, b.kernel), a, b) / (a.size * b.size), low, 1.0)
+
+
+def _permute(state: Centred, order: np.ndarray) -> Centred:
+    """The state of the images in another order."""
+    return replace(state, kernel=state.kernel.at(order), sums=state.sums[order])
 
 
 def _table(states: Sequence[Centred], *, hsic: Callable[..., float], low: float) -> np.ndarray:
@@ -288,6 +293,7 @@ UNBIASED = Measure(
     invariances=RIGID,
     reference=f"{_KORNBLITH}; Nguyen et al. 2021 (arXiv:2010.15327), equation 3",
     options={},
+    permute=_permute,
     table=partial(_table, hsic=_unbiased, low=-1.0),
 )
 
@@ -299,6 +305,7 @@ BIASED = Measure(
     invariances=RIGID,
     reference=f"{_KORNBLITH}, linear kernel",
     options={},
+    permute=_permute,
     table=partial(_table, hsic=_biased, low=0.0),
 )
 
@@ -320,5 +327,6 @@ RBF = Measure(
     invariances=RIGID,
     reference=f"{_KORNBLITH}, RBF kernel; unbiased HSIC of Song et al. 2012 (JMLR 13)",
     options={"bandwidth": 1.0},
+    permute=_permute,
     table=partial(_table, hsic=_unbiased, low=-1.0),
 )

@@ -1,6 +1,6 @@
 """Second-order cosine similarity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -85,6 +85,11 @@ def score(a: Cosines, b: Cosines) -> float:
     return snap(float(np.mean(_off_diagonal(a.kernel, b.kernel) / (a.lengths * b.lengths))), -1.0, 1.0)
 
 
+def _permute(state: Cosines, order: np.ndarray) -> Cosines:
+    """The state of the images in another order."""
+    return replace(state, kernel=state.kernel.at(order), lengths=state.lengths[order])
+
+
 MEASURE = Measure(
     prepare=prepare,
     score=score,
@@ -93,4 +98,5 @@ MEASURE = Measure(
     invariances=RIGID,
     reference="Hamilton et al. 2016 (arXiv:1605.09096), over all images",
     options={"centre": True},
+    permute=_permute,
 )

@@ -1,6 +1,6 @@
 """GULP: how far apart the predictions of ridge regression from two representations are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,11 @@ def score(a: Smoother, b: Smoother) -> float:
     return float(value) if value > 1e-12 * (a.size + b.size) else 0.0  # less is rounding
 
 
+def _permute(state: Smoother, order: np.ndarray) -> Smoother:
+    """The state of the images in another order."""
+    return replace(state, hat=state.hat[order])
+
+
 MEASURE = Measure(
     prepare=prepare,
     score=score,
@@ -93,4 +98,5 @@ MEASURE = Measure(
     invariances=RIGID,
     reference="Boix-Adsera et al. 2022 (arXiv:2210.06545), plug-in estimate of the squared distance",
     options={"ridge": 0.01},
+    permute=_permute,
 )

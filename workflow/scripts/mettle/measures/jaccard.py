@@ -1,11 +1,11 @@
-"""Similarity of neighbourhoods: overlap of the nearest neighbours, agreement of their ranks, and both."""
+"""Similarity of neighbourhoods: common nearest neighbours, agreement of their ranks, and both."""
 
 from typing import Any
 
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired
-from mettle.measures.neighbours import OPTIONS, min_images, overlap, prepare
+from mettle.measures.neighbours import OPTIONS, min_images, overlap, permute, prepare
 from mettle.scales import SCALES
 
 
@@ -49,6 +49,30 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
     """
     paired(len(a), len(b))
     return float(np.mean(_overlaps(*overlap(a, b), a.shape[1])))
+
+
+def score_mutual(a: np.ndarray, b: np.ndarray) -> float:
+    """
+    Share of the nearest neighbours that two models have in common.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 1 if every image has the same neighbours in both models. Independent features score about k / n, and
+        more if each image is its own neighbour.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Huh et al. 2024 (arXiv:2405.07987), mutual k-nearest neighbours: the mean over images of the number of common
+    neighbours over k. Their code does not subtract the mean first (`centre`).
+    """
+    paired(len(a), len(b))
+    return float(np.mean(overlap(a, b)[0]) / a.shape[1])
 
 
 def score_rank(a: np.ndarray, b: np.ndarray) -> float:
@@ -119,6 +143,18 @@ MEASURE = Measure(
     invariances=RIGID,
     reference=f"{_KLABUNDE}, k-NN Jaccard similarity",
     options=OPTIONS,
+    permute=permute,
+)
+
+MUTUAL = Measure(
+    prepare=prepare_sets,
+    score=score_mutual,
+    min_images=min_images_of_sets,
+    scale=SCALES["mutual_knn"],
+    invariances=RIGID,
+    reference="Huh et al. 2024 (arXiv:2405.07987), mutual k-nearest neighbours",
+    options=OPTIONS,
+    permute=permute,
 )
 
 RANK = Measure(
@@ -129,6 +165,7 @@ RANK = Measure(
     invariances=RIGID,
     reference=f"{_KLABUNDE}, rank similarity",
     options=OPTIONS,
+    permute=permute,
 )
 
 JOINT = Measure(
@@ -139,4 +176,5 @@ JOINT = Measure(
     invariances=RIGID,
     reference=f"{_KLABUNDE}, joint rank and k-NN Jaccard similarity",
     options=OPTIONS,
+    permute=permute,
 )

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,11 @@ class Linear:
     def is_gram(self) -> bool:
         """Whether `matrix` is the Gram matrix."""
         return self.width >= len(self.matrix)
+
+    def at(self, order: np.ndarray) -> "Linear":
+        """The kernel of the images in another order."""
+        matrix = self.matrix[np.ix_(order, order)] if self.is_gram else self.matrix[order]
+        return replace(self, matrix=matrix, diagonal=self.diagonal[order])
 
     def tile(self, rows: slice, columns: slice) -> np.ndarray:
         """A piece of the kernel matrix."""
@@ -76,6 +81,10 @@ class Rbf:
     def diagonal(self) -> np.ndarray:
         """The kernel of each image with itself, (n,) in float64."""
         return np.full(len(self.features), 0.0 if self.wide else 1.0)
+
+    def at(self, order: np.ndarray) -> "Rbf":
+        """The kernel of the images in another order."""
+        return replace(self, features=self.features[order], squares=self.squares[order])
 
     def tile(self, rows: slice, columns: slice) -> np.ndarray:
         """A piece of the kernel matrix."""

@@ -1,17 +1,18 @@
-"""Soft matching of units: how well the units of one model correlate with those of another, one by one."""
+"""Matching of units: how well the units of one model correlate with those of another, one by one."""
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mettle.measures.base import Measure, centred, enough, paired, snap
+from mettle.measures.base import Measure, centred, enough, paired, reordered, snap
 from mettle.scales import SCALES
 
+_EACH_UNIT = frozenset({"translation", "isotropic scaling", "permutation"})
 _PIVOTS = 10**8  # far more than the solver needs; it stops when the plan is optimal
 
 
 def prepare(features: np.ndarray) -> np.ndarray:
     """
-    One model's part of soft matching.
+    One model's part of a matching of units.
 
     Parameters
     ----------
@@ -63,8 +64,57 @@ def score(a: np.ndarray, b: np.ndarray) -> float:
     return snap(match(correlations), -1.0, 1.0)
 
 
+def score_hard(a: np.ndarray, b: np.ndarray) -> float:
+    """
+    Mean correlation of matched units, where each unit of the narrower model is matched to one of the other model.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 1 if the units of the narrower model are units of the other, up to the scale and offset of each.
+        Independent features of few images or many units score well above 0.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Li et al. 2016 (arXiv:1511.07543), bipartite matching with correlation; the units of the wider model that are left
+    over do not count, as in `resi` (Klabunde et al. 2025).
+    """
+    paired(len(a), len(b))
+    return snap(_permutation(a.T @ b), -1.0, 1.0)
+
+
+def score_semi(a: np.ndarray, b: np.ndarray) -> float:
+    """
+    Mean correlation of each unit with the one of the other model that correlates best with it.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 1 if every unit of either model is a unit of the other, up to scale and offset. At least as high as
+        the score of any matching.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images differ.
+
+    Notes
+    -----
+    Li et al. 2016 (arXiv:1511.07543), semi-matching, which may use a unit more than once; the mean of both directions,
+    as `SoftCorrelationMatch` of `resi`, so that it is symmetric.
+    """
+    paired(len(a), len(b))
+    correlations = a.T @ b
+    return snap((correlations.max(axis=0).mean() + correlations.max(axis=1).mean()) / 2, -1.0, 1.0)
+
+
 def _permutation(gain: np.ndarray) -> float:
-    """Maximum mean of a square matrix over one entry per row and column."""
+    """Maximum mean over one entry per row and column, as many as there are of the fewer of the two."""
     return float(gain[linear_sum_assignment(gain, maximize=True)].mean())
 
 
@@ -86,12 +136,35 @@ def _transport(gain: np.ndarray) -> float:
     return float(np.vdot(plan, gain))
 
 
-MEASURE = Measure(
+SOFT = Measure(
     prepare=prepare,
     score=score,
     min_images=lambda width, **_: 2,
     scale=SCALES["soft_matching"],
-    invariances=frozenset({"translation", "isotropic scaling", "permutation"}),
+    invariances=_EACH_UNIT,
     reference="Khosla and Williams 2024 (arXiv:2311.09466), correlation form",
     options={},
+    permute=reordered,
+)
+
+HARD = Measure(
+    prepare=prepare,
+    score=score_hard,
+    min_images=lambda width, **_: 2,
+    scale=SCALES["hard_matching"],
+    invariances=_EACH_UNIT,
+    reference="Li et al. 2016 (arXiv:1511.07543), bipartite matching",
+    options={},
+    permute=reordered,
+)
+
+SEMI = Measure(
+    prepare=prepare,
+    score=score_semi,
+    min_images=lambda width, **_: 2,
+    scale=SCALES["semi_matching"],
+    invariances=_EACH_UNIT,
+    reference="Li et al. 2016 (arXiv:1511.07543), semi-matching, mean of both directions",
+    options={},
+    permute=reordered,
 )

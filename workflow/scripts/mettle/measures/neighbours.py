@@ -139,6 +139,13 @@ def _products(x: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.concatenate([np.vecdot(x[a[i : i + step]], x[b[i : i + step]]) for i in range(0, len(a), step)])
 
 
+def permute(neighbours: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Nearest neighbours (n, k) of the images in another order."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places[neighbours[order]]
+
+
 def overlap(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     Common neighbours of each image in two models.

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mettle.measures.base import RIGID, Measure, enough, paired, snap
-from mettle.measures.spectrum import Spectrum, more_than_dimensions, spectrum
+from mettle.measures.spectrum import Spectrum, more_than_dimensions, permute, spectrum
 from mettle.scales import SCALES
 
 
@@ -66,4 +66,5 @@ MEASURE = Measure(
     reference="Kornblith et al. 2019 (arXiv:1905.00414), table 1, linear regression",
     options={},
     symmetric=False,
+    permute=permute,
 )

@@ -1,6 +1,6 @@
 """Representational similarity analysis: correlation of the distances between images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,17 @@ def half_squares(x: np.ndarray) -> np.ndarray:
     return np.maximum(found, 0, out=found)
 
 
+def reordered_pairs(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Numbers of all pairs of images (n (n-1) / 2,), as from `half_squares`, for the images in another order."""
+    n, done = len(order), 0
+    found = np.empty_like(values)
+    for i in range(n - 1):
+        first, second = np.minimum(order[i], order[i + 1 :]), np.maximum(order[i], order[i + 1 :])
+        found[done : done + n - 1 - i] = values[first * (2 * n - first - 3) // 2 + second - 1]
+        done += n - 1 - i
+    return found
+
+
 def vectors(features: np.ndarray, distance: str) -> np.ndarray:
     """
     Vectors in float64, none longer than 1, whose `half_squares` are the distances or give them.
@@ -165,6 +176,13 @@ def score(a: Dissimilarities, b: Dissimilarities) -> float:
     return snap(a.values @ b.values, -1.0, 1.0)
 
 
+def _permute(state: Dissimilarities, order: np.ndarray) -> Dissimilarities | None:
+    """The state of the images in another order, if it is of all images in order."""
+    if not np.array_equal(state.rows, np.arange(len(order))):
+        return None
+    return replace(state, values=reordered_pairs(state.values, order))
+
+
 MEASURE = Measure(
     prepare=prepare,
     score=score,
@@ -173,4 +191,5 @@ MEASURE = Measure(
     invariances=frozenset({"isotropic scaling", "permutation"}),
     reference="Kriegeskorte et al. 2008 (doi:10.3389/neuro.06.004.2008)",
     options={"distance": "correlation", "correlation": "spearman", "points": None, "seed": 0},
+    permute=_permute,
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, enough, paired, real, thin, unit
+from mettle.measures.base import RIGID, Measure, enough, paired, real, reordered, thin, unit
 from mettle.measures.spectrum import more_than_both, spectrum
 from mettle.scales import SCALES
 
@@ -80,4 +80,5 @@ MEASURE = Measure(
     invariances=RIGID,
     reference="Williams et al. 2021 (arXiv:2110.14739), angular distance over the orthogonal group",
     options={"alpha": 1.0},
+    permute=reordered,
 )

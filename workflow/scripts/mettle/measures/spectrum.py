@@ -1,6 +1,6 @@
 """Singular value decomposition of features, without directions that only contain rounding errors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,9 +42,19 @@ def spectrum(features: np.ndarray) -> Spectrum:
     ValueError
         If the features are constant over images.
     """
-    u, s, vt = np.linalg.svd(unit(features), full_matrices=False)
+    return decompose(unit(features))
+
+
+def decompose(x: np.ndarray) -> Spectrum:
+    """The same of features (n, d) as they are, not centred."""
+    u, s, vt = np.linalg.svd(x, full_matrices=False)
     rank = int(np.count_nonzero(s > TOLERANCE * s[0]))
     return Spectrum(u[:, :rank], s[:rank], vt[:rank])
+
+
+def permute(parts: Spectrum, order: np.ndarray) -> Spectrum:
+    """The spectrum of the features of the images in another order."""
+    return replace(parts, basis=parts.basis[order])
 
 
 def more_than_dimensions(width: int) -> int:

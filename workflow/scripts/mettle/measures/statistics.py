@@ -1,10 +1,12 @@
-"""Statistics of one model's features: how far they are from the origin, and how much they point in one direction."""
+"""Statistics of one model's features: how far from the origin, how much in one direction, how evenly spread."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from mettle.measures.base import RIGID, Measure, enough, paired
+from mettle.measures import kernels
+from mettle.measures.base import RIGID, Measure, enough, one_of, paired, squares
+from mettle.measures.neighbours import directions
 from mettle.scales import SCALES
 
 
@@ -70,6 +72,46 @@ def concentricity(features: np.ndarray) -> Statistic:
     return Statistic(float(np.mean((x @ mean) / lengths) / size), len(x))
 
 
+def uniformity(features: np.ndarray, sphere: bool = True) -> Statistic:
+    """
+    Logarithm of the mean Gaussian potential between images, ``measures.prepare("uniformity", features).value``.
+
+    Parameters
+    ----------
+    features : (n, d) array
+        Row i comes from image i; n >= 2.
+    sphere : bool
+        Whether rows are scaled to length 1 first. Without, features with distances above 4 or so all have the value
+        -log n.
+
+    Returns
+    -------
+    Statistic
+        The value is at least -8 on the sphere, and at most 0: the lower, the more evenly images are spread.
+
+    Raises
+    ------
+    ValueError
+        If `sphere` is not a bool, if there are fewer than 2 images, or if a row has length 0, so that it has no
+        direction.
+
+    Notes
+    -----
+    Wang and Isola 2020 (arXiv:2005.10242), equation 4 with t = 2, of features on the unit sphere: log of the mean over
+    all n^2 pairs of images of exp(-2 |x - y|^2). `resi` (Klabunde et al. 2025) takes features as they are (`sphere`).
+    """
+    one_of("sphere", sphere, (True, False))
+    n = len(features)
+    enough(n, 2)
+    x = np.asarray(features, dtype=np.float64)
+    x = directions(x) if sphere else x - x.mean(axis=0)
+    lengths, total = squares(x), 0.0
+    for rows, columns in kernels.tiles(n):
+        potential = np.exp(-2 * kernels.distances(x, lengths, rows, columns)).sum()
+        total += potential if rows == columns else 2 * potential
+    return Statistic(float(np.log(total / n**2)), n)
+
+
 def difference(a: Statistic, b: Statistic) -> float:
     """
     Absolute difference of a statistic of two models.
@@ -112,4 +154,15 @@ CONCENTRICITY = Measure(
     invariances=RIGID - {"translation"},
     reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, concentricity",
     options={},
+)
+
+UNIFORMITY = Measure(
+    prepare=uniformity,
+    score=difference,
+    min_images=lambda width, **_: 2,
+    scale=SCALES["uniformity"],
+    invariances=RIGID - {"translation"},
+    reference="Klabunde et al. 2025 (arXiv:2305.06329), descriptive statistics, uniformity; Wang and Isola 2020 "
+    "(arXiv:2005.10242), equation 4",
+    options={"sphere": True},
 )

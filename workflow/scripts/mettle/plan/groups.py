@@ -134,7 +134,12 @@ class Groups(Sheets):
     def sets(self) -> dict[str, Set]:
         """Sets by name: all listed models, those that figures choose, and those of `sets`."""
         chosen = {name: one.get("models") for name, one in self.config["figures"].items()}
-        own = {name: Set(self.names(models)) for name, models in chosen.items() if isinstance(models, list | dict)}
+        across = {name for name, about in schema.load("figures")["properties"].items() if about.get("across")}
+        own = {
+            name: Set(self.names(models), name in across)
+            for name, models in chosen.items()
+            if isinstance(models, list | dict)
+        }
         named = {name: Set(self.names(one["models"]), one["across"]) for name, one in self.config["sets"].items()}
         for name in named:
             if name in (GROUP, *schema.load("figures")["properties"]):

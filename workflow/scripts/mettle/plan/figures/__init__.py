@@ -2,6 +2,7 @@
 
 from mettle.plan.figures import (
     accuracy,
+    atlas,
     cross,
     downstream,
     layers,
@@ -21,6 +22,7 @@ FIGURES: dict[str, Figure] = {
     **robustness.FIGURES,
     **surrogates.FIGURES,
     **layers.FIGURES,
+    **atlas.FIGURES,
     **tokens.FIGURES,
     **downstream.FIGURES,
     **predictions.FIGURES,

@@ -7,6 +7,7 @@ from mettle.plan import engines, extras
 from mettle.plan.cells import Cells
 from mettle.plan.sheets import Row
 from mettle.plan.stores import get
+from mettle.scales import enough_draws
 
 
 class Comparison(Cells):
@@ -31,6 +32,12 @@ class Comparison(Cells):
         """The seed, if random numbers are needed for a score: permuted images, or independent features."""
         options = self.config["compare"]
         return self.config["seed"] if options["permutations"] or options["floor"] else None
+
+    @property
+    def level_of_scores(self) -> float | None:
+        """The level that scores are calibrated at, if there are permutations enough for it."""
+        options = self.config["compare"]
+        return options["level"] if enough_draws(options["permutations"], options["level"]) else None
 
     def represented_for_gpu(self, wildcards: Any) -> list[str]:
         """As `represented`, for a measure whose engine computes on a GPU.

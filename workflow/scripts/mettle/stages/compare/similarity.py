@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mettle import measures
+from mettle.measures.calibration import calibrate
 from mettle.seeds import derive
 from mettle.stages.compare.representation import Representation, pairs
 
@@ -22,6 +23,7 @@ def similarities(
     floor: bool,
     seed: int,
     progress: Callable = list,
+    level: float | None = None,
 ) -> list[Row]:
     """
     Rows of the compare table, one per pair of files; one per order where the measure is not symmetric.
@@ -31,10 +33,12 @@ def similarities(
     first, second : files of the represent stage, the i-th compared with the i-th
     keys : dataset, norm, eps, measure
     options : method and options of the measure
-    permutations : random orders of the second model's images that the baseline is the mean over; 0 for no baseline
+    permutations : random orders of the second model's images that the baseline is the mean over, and that scores are
+        calibrated against; 0 for no baseline
     floor : whether independent normal features of the same sizes are scored too
     seed : of permutations and independent features
     progress : wraps the list of pairs and shows how far they are
+    level : of the calibration; None for none
 
     Raises
     ------
@@ -54,7 +58,7 @@ def similarities(
     for one, other in pairs(progress(list(zip(first, second, strict=True))), "features"):
         if one.path != path:
             path, state = one.path, prepared(method, one, options)
-        for row in _pair(method, state, one, other, options, permutations, seed):
+        for row in _pair(method, state, one, other, options, permutations, seed, level):
             rows.append(keys | row | {"method": method})
             sizes.append((len(one.ids), one.features.shape[1], other.features.shape[1]))
         del one, other  # before the next one is read
@@ -71,7 +75,14 @@ def _floor(method: str, size: tuple[int, int, int], seed: int, options: Row) -> 
 
 
 def _pair(
-    method: str, state: Any, one: Representation, other: Representation, options: Row, permutations: int, seed: int
+    method: str,
+    state: Any,
+    one: Representation,
+    other: Representation,
+    options: Row,
+    permutations: int,
+    seed: int,
+    level: float | None,
 ) -> list[Row]:
     """The rows of a pair: scores of one order or both, and of permuted images."""
     measure = measures.get(method)
@@ -83,17 +94,27 @@ def _pair(
         except ValueError as error:
             raise ValueError(f"{method} of {one} and {other}: {error}") from error
 
-    values = score(prepared(method, other, options))
-    chance = []
+    second = prepared(method, other, options)
+    values, chance = score(second), []
     for number in range(permutations):
-        order = np.random.default_rng(derive(seed, "permute", one.images, one.model, other.model, number))
-        chance.append(score(measures.prepare(method, order.permutation(other.features), who=str(other), **options)))
-    means = np.mean(chance, axis=0).tolist() if chance else [None, None]
+        rng = np.random.default_rng(derive(seed, "permute", one.images, one.model, other.model, number))
+        order = rng.permutation(len(other.ids))
+        chance.append(score(measures.permuted(method, second, other.features, order, who=str(other), **options)))
     models = [(one.model, other.model), (other.model, one.model)]
     return [
-        {"images": one.images, "model": model, "model_b": model_b, **result(len(one.ids), value), "baseline": mean}
-        for (model, model_b), value, mean in zip(models, values, means, strict=False)
+        {"images": one.images, "model": model, "model_b": model_b, **result(len(one.ids), value)}
+        | _chance(method, value, [scores[place] for scores in chance], level)
+        for place, ((model, model_b), value) in enumerate(zip(models, values, strict=False))
     ]
+
+
+def _chance(method: str, value: float, null: Sequence[float], level: float | None) -> Row:
+    """The columns that permuted images give: their mean score, and the score calibrated against theirs."""
+    found = {"baseline": float(np.mean(null)) if null else None, "p": None, "calibrated": None}
+    if level is None or not measures.get(method).scale.by_image:
+        return found
+    calibrated = calibrate(measures.get(method).scale, value, null, level)
+    return found | {"p": calibrated.p, "calibrated": calibrated.calibrated}
 
 
 def prepared(method: str, of: Representation, options: Row) -> Any:

@@ -8,13 +8,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from mettle.scales import SCALES
+from mettle.stages.plot.heatmap import heatmap
 from mettle.stages.plot.pairs import axis_label, similarity
 from mettle.stages.plot.style import PAGE, style, wrapped
 
 _COLUMNS = 3
 _WRITTEN = 12  # layers a side up to which values are written into the cells
 _NAMED = 16  # layers a side that have room for their names
-_DARK = 0.6  # share of the range from which text is white
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -45,11 +45,7 @@ def draw(table: pd.DataFrame) -> Figure:
 def _panel(axis: Axes, rows: pd.DataFrame, limits: tuple[float, float], side: float) -> AxesImage:
     own, others = (list(dict.fromkeys(rows[key])) for key in ("layer", "layer_b"))
     grid = rows["value"].astype(float).to_numpy().reshape(len(own), len(others))
-    image = axis.imshow(grid, cmap="Blues", vmin=limits[0], vmax=limits[1], origin="lower", aspect="equal")
-    axis.set_facecolor(".85")  # of cells without value
-    if max(grid.shape) <= _WRITTEN:
-        for place in np.ndindex(grid.shape):
-            _write(axis, place, grid[place], limits)
+    image = heatmap(axis, grid, limits, "lower", _WRITTEN)
     for which, names in (("y", own), ("x", others)):
         step = -(-len(names) // _NAMED)
         places = range(0, len(names), step)
@@ -58,14 +54,4 @@ def _panel(axis: Axes, rows: pd.DataFrame, limits: tuple[float, float], side: fl
     axis.set_ylabel(wrapped(rows["label"].iloc[0], side))
     axis.set_xlabel(wrapped(rows["label_b"].iloc[0], side))
     axis.set_title(rows["dataset"].iloc[0])
-    axis.grid(visible=False)
     return image
-
-
-def _write(axis: Axes, place: tuple[int, ...], value: float, limits: tuple[float, float]) -> None:
-    if np.isnan(value):
-        axis.text(place[1], place[0], "n/a", ha="center", va="center", fontsize=4)
-        return
-    dark = (value - limits[0]) / (limits[1] - limits[0]) > _DARK
-    text = f"{value:.2f}".replace("0.", ".") if abs(value) < 1 else f"{value:.2g}"
-    axis.text(place[1], place[0], text, ha="center", va="center", fontsize=4, color="white" if dark else "black")

@@ -30,7 +30,7 @@ def similarity(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list
     shown = among(cells, options["models"])
     averages = []
     for cell, group, mean in means(shown, options["seed"]):
-        others = {name: average(group[name]) for name in ("baseline", "floor")}
+        others = {name: average(group[name]) for name in ("baseline", "floor", "calibrated")} | {"p": None}
         averages.append(cell | mean | others | {"method": group["method"].iloc[0]})
     return records(shown) + averages
 

@@ -16,6 +16,20 @@ COMPARE = Table(
         "floor": Column(
             FLOAT, "score of independent normal features of the same sizes; null if not asked for", nullable=True
         ),
+        "p": Column(
+            FLOAT,
+            "share of orders of the images of `model_b`, the right one among them, that score at least as similar; "
+            "null unless `compare.permutations` are enough for `compare.level`, and of measures that no order changes",
+            "probability",
+            True,
+        ),
+        "calibrated": Column(
+            FLOAT,
+            "how far the score is above the threshold that permuted images exceed with a probability of "
+            "`compare.level`: 0 not at all, 1 as a model with itself, whichever end of `value` means alike; null where "
+            "`p` is",
+            nullable=True,
+        ),
     },
 )
 
