@@ -36,7 +36,10 @@ def test_what_is_understood(cell, scheme, address, member):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("ftp://host/c", "has the unknown scheme 'ftp'; there are http, https, zenodo, s3, gs, package, hf$"),
+        (
+            "ftp://host/c",
+            "has the unknown scheme 'ftp'; there are http, https, zenodo, s3, gs, package, hf, robustbench$",
+        ),
         ("C:/c.pth", "has the unknown scheme 'C'"),
         ("https://host", "is 'https://host', not of the form https://HOST/FILE$"),
         ("https:/host/c", "not of the form https://HOST/FILE$"),

@@ -16,6 +16,7 @@ from typing import Any
 from mettle import schema, text
 from mettle.digests import sha256_of
 from mettle.files import atomic
+from mettle.plan import zoo
 from mettle.plan.sources import Source, parse
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF8: "utf-8"}
@@ -76,7 +77,7 @@ def _file(row: dict[str, Any], where: str) -> Path | None:
     """The file that a row names, if it is present; a folder has no SHA-256."""
     if row["source"] in ("", "train"):
         return None
-    source = parse(row["source"], where)
+    source = parse(zoo.address(row["source"], where), where)
     path = _cached(source) if source.scheme == "hf" else source.path
     return path if path and path.is_file() else None
 

@@ -27,7 +27,8 @@ class Scheme:
     ----------
     form : its form, for messages
     pattern : regular expression of what follows the colon
-    plugin : storage plugin that fetches it; empty for Hugging Face and installed packages, which need none
+    plugin : storage plugin that fetches it; empty for Hugging Face and installed packages, which need none, and for
+        RobustBench, in whose place `mettle.plan.zoo` puts the address of the weights
     secrets : where credentials come from
     """
 
@@ -52,6 +53,7 @@ SCHEMES = {
     "gs": Scheme("gs://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
     "package": Scheme("package:NAME/FILE", r"[A-Za-z0-9_]+/[^?]+", "", ""),
     "hf": Scheme("hf://OWNER/REPOSITORY/FILE", r"//[^/]+/[^/]+/[^?]+", "", "HF_TOKEN"),
+    "robustbench": Scheme("robustbench:DATASET/THREAT/NAME", r"[^/?]+/[^/?]+/[^/?]+", "", ""),
 }
 _PLUGINS = [name for name, scheme in SCHEMES.items() if scheme.plugin]
 _OF_DATA = [*_PLUGINS, "package"]
@@ -111,6 +113,15 @@ def _in_package(name: str, file: str) -> Path:
 def plugin(address: str) -> str:
     """Storage plugin that fetches an address of one of the schemes."""
     return SCHEMES[address.partition(":")[0]].plugin
+
+
+def page(address: str) -> str:
+    """Page on which a browser downloads what is at an address; empty where that is the address itself.
+
+    Google Drive asks a person before it hands out a large file, or one that many have fetched.
+    """
+    found = re.fullmatch(r"https://drive\.usercontent\.google\.com/download\?id=([\w-]+)(?:&\S*)?", address)
+    return f"https://drive.google.com/file/d/{found[1]}/view" if found else ""
 
 
 def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str = "source") -> Source:

@@ -17,6 +17,12 @@ from mettle.units import ball_text, size_text
 
 _FEW = 20  # class names that are listed
 _UNSTATED = "not stated"
+# Columns of sheets of published numbers, in words.
+_PUBLISHED = {
+    "autoattack": "AutoAttack, standard version",
+    "best": "the strongest known",
+    "corruptions": "common corruptions, mean",
+}
 
 
 def write(weights: str | Path, said: dict[str, Any], target: str | Path) -> None:
@@ -107,9 +113,12 @@ def _expected(about: dict[str, Any]) -> str:
     """A row per set of images and attack, of which the first is none."""
     rows = []
     for found in about.get("expected") or []:
-        ball, cell = ball_text(found["norm"], found["eps"]), f"`{found['images']}`"
-        rows.append((cell, "none", "", f"{found['clean']:.4f}", found["source"]))
-        rows.append((cell, "AutoAttack, standard version", ball, f"{found['autoattack']:.4f}", found["source"]))
+        cell, source = f"`{found['images']}`", found["source"]
+        rows.append((cell, "none", "", f"{found['clean']:.4f}", source))
+        for key, words in _PUBLISHED.items():
+            if key in found and not (key == "best" and found["best"] == found.get("autoattack")):
+                ball = "" if key == "corruptions" else ball_text(found["norm"], found["eps"])
+                rows.append((cell, words, ball, f"{found[key]:.4f}", source))
     return _table(("images", "attack", "ball", "accuracy", "stated in"), rows) if rows else "None is known."
 
 
