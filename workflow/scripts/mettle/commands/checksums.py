@@ -56,7 +56,7 @@ def fill(sheet: str | Path) -> tuple[list[str], list[str]]:
         If it does not exist, or cannot be written.
     """
     (_, head), *rows = [(number, text.filled(cells)) for number, cells in text.lines(sheet)] or [(1, [])]
-    kind = "models" if "arch" in head else "datasets"
+    kind = "models" if "model" in head else "datasets"
     read = schema.read_sheet(sheet, kind)
     key = head.index(schema.load(kind)["required"][0])
     files = {number: _file(read[cells[key]], f"{sheet}, line {number}") for number, cells in rows}
@@ -86,8 +86,8 @@ def _cached(source: Source) -> Path | None:
     """A file from Hugging Face in the cache of its client."""
     from huggingface_hub import try_to_load_from_cache
 
-    owner, repository, name = source.address.removeprefix("hf://").split("/", 2)
-    path = try_to_load_from_cache(f"{owner}/{repository}", name)
+    repository, revision, name = source.hub
+    path = try_to_load_from_cache(repository, name, revision=revision)
     return Path(path) if isinstance(path, str) else None
 
 

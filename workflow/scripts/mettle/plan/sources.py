@@ -17,6 +17,7 @@ from mettle import files
 
 # Where downloads are kept, relative to the working directory.
 DOWNLOADS = Path("resources/downloads")
+_WEIGHTS = "model.safetensors"  # of timm's repositories on Hugging Face
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Scheme:
 
 
 _WEB = r"//[^/\s?]+/\S+"
+# Of Hugging Face; what ends as weights do is a file whose repository was forgotten.
+_REPOSITORY = r"(?![^/]+\.(?:pth?|tar|ckpt|bin|zip|safetensors)$)[^/@?]+"
 _S3 = "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY, or those of the AWS tools"
 SCHEMES = {
     "http": Scheme("http://HOST/FILE", _WEB, "http", "the file ~/.netrc"),
@@ -52,7 +55,9 @@ SCHEMES = {
     "s3": Scheme("s3://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "s3", _S3),
     "gs": Scheme("gs://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
     "package": Scheme("package:NAME/FILE", r"[A-Za-z0-9_]+/[^?]+", "", ""),
-    "hf": Scheme("hf://OWNER/REPOSITORY/FILE", r"//[^/]+/[^/]+/[^?]+", "", "HF_TOKEN"),
+    "hf": Scheme(
+        "hf://OWNER/REPOSITORY[@REVISION][/FILE]", rf"//[^/@?]+/{_REPOSITORY}(?:@[^/@?]+)?(?:/[^?]+)?", "", "HF_TOKEN"
+    ),
     "robustbench": Scheme("robustbench:DATASET/THREAT/NAME", r"[^/?]+/[^/?]+/[^/?]+", "", ""),
 }
 _PLUGINS = [name for name, scheme in SCHEMES.items() if scheme.plugin]
@@ -96,6 +101,13 @@ class Source:
         if self.scheme == "package":
             return _in_package(*self.address.partition(":")[2].split("/", 1))
         return DOWNLOADS / self.file if self.remote else files.locate(self.address)
+
+    @property
+    def hub(self) -> tuple[str, str | None, str]:
+        """Repository on Hugging Face, its branch, tag or commit, if one is stated, and the file in it."""
+        owner, repository, *file = self.address.removeprefix("hf://").split("/", 2)
+        name, _, revision = repository.partition("@")
+        return f"{owner}/{name}", revision or None, file[0] if file else _WEIGHTS
 
     @property
     def package(self) -> str:
