@@ -174,6 +174,7 @@ MORE += [f"results/train/resnet18-{recipe}-s0/weights.safetensors" for recipe in
 MORE += [f"results/train/resnet18-given-s{seed}/weights.safetensors" for seed in (0, 1)]
 MORE += [f"results/drift/{cell}/self.parquet" for cell in ("digits/vit-hard", "digits/vit-released", "photos/dino")]
 MORE += ["results/train/dino-hard/dinov2.pth"]
+MORE += ["results/published/resnet8-robust-s0.json", "results/hub/resnet50-tough-s0"]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]

@@ -31,7 +31,8 @@ def entries() -> dict[str, Row]:
 
 
 @cache
-def _published() -> dict[str, Row]:
+def published() -> dict[str, Row]:
+    """What is published of every entry, by the same names."""
     return schema.read_sheet(files.locate(PUBLISHED), "published")
 
 
@@ -65,7 +66,7 @@ def fill(row: ModelRow, datasets: Mapping[str, DatasetRow], where: str) -> None:
                 f"{_shown(entry.get(key, 'none'))}: leave the cell empty"
             )
     row.update({key: entry[key] for key in _FILLED if key in entry})
-    paper = _published().get(name, {})
+    paper = published().get(name, {})
     row["source"], row["published"] = entry["source"], row.get("published", name)
     row.setdefault("label", name.rpartition("/")[2])
     row["licence"] = row["licence"] or LICENCE
