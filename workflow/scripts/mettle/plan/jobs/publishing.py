@@ -53,10 +53,10 @@ class Publishing(Training):
         )
 
     def submitted_cells(self, wildcards: Any) -> list[str]:
-        """Attack cells of a model in its own ball, the standard AutoAttack first."""
+        """Attack cells of a model in its own ball on all images, the standard AutoAttack first."""
         model = get(wildcards, "model")
         first = self.standard_attack(model)
-        others = [name for name in self.in_own_ball(model) if name != first]
+        others = [name for name in self.in_own_ball(model) if name != first and self.attacks[name]["images"] is None]
         return [self._cell(model, name) for name in (first, *others)]
 
     def submission(self, wildcards: Any) -> Row:
