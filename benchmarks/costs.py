@@ -18,7 +18,7 @@ import numpy as np
 import record
 
 from mettle import measures, schema
-from mettle.plan import costs
+from mettle.plan import costs, zoo
 from mettle.plan.loads import BACK
 
 ROOT = Path(__file__).parents[1]
@@ -78,11 +78,12 @@ def write(name: str, columns: list[str], rows: dict[str, list]) -> None:
 
 
 def architectures(more: list[str]) -> dict[str, int]:
-    """Size of image by name of every architecture of the sheets, then of those of timm that are common or asked for."""
+    """Size of image by name of every architecture of the sheets, then of those of RobustBench, of timm or asked for."""
     sheets = sorted((ROOT / "config" / "models").glob("*.tsv"))
     rows = [row for path in sheets for row in schema.read_sheet(path, "models").values()]
-    named = {row["arch"]: _size(row["dataset"], row["arch"]) for row in rows}
-    return dict.fromkeys([*TIMM, *more], 224) | named
+    named = {row["arch"]: _size(row["dataset"], row["arch"]) for row in rows if row["arch"]}
+    of_zoo = [entry["arch"] for entry in zoo.entries().values() if "arch" in entry]
+    return dict.fromkeys([*TIMM, *more, *of_zoo], 224) | named
 
 
 def _size(dataset: str, arch: str) -> int:

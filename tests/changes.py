@@ -131,7 +131,7 @@ roads|classification, depth|10|96|streets||||train|test||1||||||1|10
 lanes|classification, segmentation, depth, detection|10|64|streets||||train|test||1||||11|255|1|10
 """
 MODELS = """
-model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer|task
+model|label|dataset|arch|recipe|seed|source|sha256|format|base|apart|mirror|licence|reference|inverted|size|resize|interpolation|mean|std|transfer|task|part|published
 resnet8-plain-s0||digits|resnet8|plain|0|train||||
 vgg5-plain-s0||digits|vgg5|plain|0|train||||
 resnet8-robust-s0||digits|resnet8|robust|0|train||||
@@ -163,6 +163,7 @@ dino-hard||photos|dinov2_vits14|hard||raw/a.pt|||dino|yes
 PUBLISHED = """
 model|norm|eps|images|clean|autoattack|source
 resnet8-robust-s0|linf|8/255|digits|0.9|0.5|a paper
+another|linf|8/255|digits|0.7|0.4|a paper
 """
 GRID = {"base": "robust", "dataset": "digits", "arch": "resnet8", "grid": {"optimizer.lr": [0.01, 0.02]}}
 # Files that no figure needs.
@@ -181,6 +182,7 @@ MORE += [f"results/train/resnet18-given-s{seed}/weights.safetensors" for seed in
 MORE += [f"results/drift/{cell}/self.parquet" for cell in ("digits/vit-hard", "digits/vit-released", "photos/dino")]
 MORE += ["results/train/dino-hard/dinov2.pth"]
 MORE += ["results/cards/resnet8-robust-s0.html", "results/leaderboard.html"]
+MORE += ["results/published/resnet8-robust-s0.json", "results/hub/resnet50-tough-s0"]
 MORE += ["results/cards/resnet8-robust-s0.md", "results/cards/resnet18-tough-s0.md"]
 for model in ("resnet18-tough-s0", "resnet50-tough-s0"):
     MORE += [f"results/tfds_perturb/{kind}/photos/{model}/weak" for kind in ("perturbation", "adversarial")]
@@ -649,6 +651,8 @@ MODEL_CELLS = {
     "mean": ("own", "0.4,0.5,0.6"),
     "std": ("own", "0.2,0.2,0.2"),
     "task": ("dino", "features"),
+    "part": (("resnet18-bare-s0", "resnet18-given-s0"), "last"),
+    "published": ("resnet8-robust-s0", "another"),
 }
 # Columns that say which model and cells there are; threat and eps follow from the recipe.
 WHICH = ("model", "dataset", "threat", "eps")

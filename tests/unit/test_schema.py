@@ -71,6 +71,7 @@ def test_there_are_the_schemas_that_the_workflow_names():
         "recipe",
         "sweep",
         "tokens",
+        "zoo",
     ]
 
 
@@ -478,6 +479,7 @@ def test_an_empty_name_is_none():
         "efficientnet",
         "trades",
         "deepmind",
+        "kuangliu",
         "dinov2",
     ]
     assert "cka" in schema.names("measures")

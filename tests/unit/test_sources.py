@@ -36,7 +36,10 @@ def test_what_is_understood(cell, scheme, address, member):
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ("ftp://host/c", "has the unknown scheme 'ftp'; there are http, https, zenodo, s3, gs, package, hf$"),
+        (
+            "ftp://host/c",
+            "has the unknown scheme 'ftp'; there are http, https, zenodo, s3, gs, package, hf, robustbench$",
+        ),
         ("C:/c.pth", "has the unknown scheme 'C'"),
         ("https://host", "is 'https://host', not of the form https://HOST/FILE$"),
         ("https:/host/c", "not of the form https://HOST/FILE$"),
@@ -46,7 +49,7 @@ def test_what_is_understood(cell, scheme, address, member):
         ("s3://bucket", "not of the form s3://BUCKET/KEY$"),
         ("s3://bucket/c?version=1", "not of the form s3://BUCKET/KEY$"),
         ("gs:///c", "not of the form gs://BUCKET/KEY$"),
-        ("hf://owner/c.pth", "not of the form hf://OWNER/REPOSITORY/FILE$"),
+        ("hf://owner/c.pth", r"not of the form hf://OWNER/REPOSITORY\[@REVISION\]\[/FILE\]$"),
         ("package:numpy", "not of the form package:NAME/FILE$"),
         ("https://host/all.zip#", "names nothing after '#'; '#.' is the whole archive$"),
     ],

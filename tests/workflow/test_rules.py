@@ -235,7 +235,7 @@ def test_every_rule_of_a_profile_exists():
 @pytest.mark.parametrize("name", ["slurm", "local"])
 def test_the_rules_that_use_a_gpu_get_one_and_no_others(name):
     # These import torch too, but only move and describe weights.
-    moving = {"convert", "convert_dense", "convert_tokens", "convert_head", "registers", "card"}
+    moving = {"convert", "convert_dense", "convert_tokens", "convert_head", "registers", "card", "hub"}
     resources = profile(name)["set-resources"]
     given = {rule for rule, values in resources.items() if "gpu" in values}
     able = {rule for rule, about in RULES.items() if "torch" in packages(about.file_of("script"))}

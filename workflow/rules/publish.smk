@@ -1,14 +1,19 @@
 """
 Publishes data sets and adversarial perturbations of their images as data sets of TensorFlow Datasets in the array_record
-format; and writes the files that other projects expect in place of a published data set.
+format; writes the files that other projects expect in place of a published data set; and models in the forms in which
+RobustBench and Hugging Face take them.
 
 INPUTS:   results/prep/{dataset}/{split}.lmdb (and .parquet)
           results/perturb/{kind}/{dataset}/{model}/{attack}.lmdb, results/perturb/{kind}/{dataset}/{model}/{attack}.parquet
           the `source` of the data set's row in config/datasets.tsv
+          results/train/{model}/weights.safetensors
+          results/attack/{dataset}/{model}/{attack}.parquet
 OUTPUTS:  results/tfds/{dataset}
           results/dinov2/{dataset}
           results/mmseg/{dataset}
           results/tfds_perturb/{kind}/{dataset}/{model}/{attack}
+          results/published/{model}.json (and .parquet)
+          results/hub/{model}
 """
 
 
@@ -104,3 +109,50 @@ rule mmseg_folders:
         dataset=PLAN.source_row,
     script:
         "../scripts/mmseg_folders.py"
+
+
+rule submission:
+    """Write a model as RobustBench takes submissions, from its attacked images, and its answers for every image."""
+    input:
+        PLAN.submitted_cells,
+    output:
+        submission="<results>/published/{model}.json",
+        masks="<results>/published/{model}.parquet",
+    log:
+        "<logs>/published/{model}.log",
+    benchmark:
+        "<benchmarks>/published/{model}.tsv"
+    conda:
+        "../../envs/tabulate.yaml"
+    resources:
+        mem_mb=ASKED.memory("submission"),
+        runtime=ASKED.minutes("submission"),
+    params:
+        revision=1,
+        facts=PLAN.submission,
+    script:
+        "../scripts/submission.py"
+
+
+rule hub:
+    """Write a classifier of timm as a folder for Hugging Face: weights, configuration and card."""
+    input:
+        weights="results/train/{model}/weights.safetensors",
+        cells=PLAN.shown_cells,
+        code=PLAN.code,
+    output:
+        directory("<results>/hub/{model}"),
+    log:
+        "<logs>/hub/{model}.log",
+    benchmark:
+        "<benchmarks>/hub/{model}.tsv"
+    conda:
+        "../../envs/train.yaml"
+    resources:
+        mem_mb=ASKED.memory("hub"),
+        runtime=ASKED.minutes("hub"),
+    params:
+        revision=1,
+        said=PLAN.handed_on,
+    script:
+        "../scripts/hub.py"

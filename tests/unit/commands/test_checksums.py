@@ -8,7 +8,7 @@ import pytest
 from imports import ROOT
 from mettle import schema
 from mettle.commands import checksums
-from mettle.plan import sources
+from mettle.plan import sources, zoo
 
 HEAD = "model\tdataset\tarch\trecipe\tthreat\teps\tseed\tsource"
 URL = "https://host/c.pth?id=1"
@@ -98,11 +98,26 @@ def test_data_sets_and_their_folders(tmp_path, weights):
 
 def test_what_hugging_face_has_fetched_is_at_hand(tmp_path, weights, monkeypatch):
     asked = []
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *found: asked.append(found) or str(weights))
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache",
+        lambda *found, revision: asked.append((*found, revision)) or str(weights),
+    )
     sheet = tmp_path / "models.tsv"
-    sheet.write_text(f"{HEAD}\tsha256\n{row('b', 'hf://me/nets/a/b.pt')}\n")
+    sheet.write_text(f"{HEAD}\tsha256\n{row('b', 'hf://me/nets@v1/a/b.pt')}\n")
     checksums.fill(sheet)
-    assert asked == [("me/nets", "a/b.pt")] and digest(weights) in sheet.read_text()
+    assert asked == [("me/nets", "a/b.pt", "v1")] and digest(weights) in sheet.read_text()
+
+
+def test_the_file_of_a_network_of_robustbench_is_that_of_its_address(tmp_path, weights, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "cifar10/Linf/Carmon2019Unlabeled"
+    place = sources.parse(zoo.entries()[name]["source"], "here").path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    weights.rename(place)
+    sheet = tmp_path / "models.tsv"
+    sheet.write_text(f"model\tdataset\tsource\na\tcifar10\trobustbench:{name}\n")
+    checksums.fill(sheet)
+    assert sheet.read_text().endswith(f"robustbench:{name}\t{digest(place)}\n")
 
 
 def test_what_is_no_sheet_is_told(tmp_path, weights, capsys):

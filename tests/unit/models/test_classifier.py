@@ -315,7 +315,10 @@ CIFAR = {
     "wide_resnet82_8_silu": (512, 79.13),
     "wide_resnet94_16_silu": (1024, 365.92),
     "wide_resnet106_16_silu": (1024, 415.48),
+    "wide_resnet40_2": (128, 2.24),
     "preact_resnet_18": (512, 11.17),
+    "preact_resnet_18_unnormed": (512, 11.17),
+    "preact_resnet_18_silu": (512, 12.56),
 }
 
 

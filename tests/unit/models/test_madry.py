@@ -257,7 +257,7 @@ def test_a_source_on_the_hub_is_fetched_from_its_repository(tmp_path, job, monke
     import huggingface_hub
 
     path, asked = checkpoint(tmp_path / "c.pt", wrapped(source())), []
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args: asked.append(args) or str(path))
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *args, revision: asked.append(args) or str(path))
     train.convert(row("hf://owner/repository/folder/c.pt"), RECIPE, tmp_path / "w.safetensors", job)
     assert asked == [("owner/repository", "folder/c.pt")]
     assert models.load(tmp_path / "w.safetensors")[1]["source"] == "hf://owner/repository/folder/c.pt"

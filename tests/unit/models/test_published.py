@@ -196,7 +196,19 @@ def test_the_weights_of_a_layout_are_found_and_told(tmp_path, layout, zipped):
         torch.testing.assert_close(found.state[key].float(), values[key], rtol=tolerance, atol=tolerance)
 
 
-SEVERAL = "save one of them alone, by torch.save(file[key], path)"
+def test_one_of_several_sets_is_taken_by_its_key(tmp_path):
+    last, best = state(1), state(2)
+    path = saved(tmp_path / "c.pth", {"last": last, "best": {"state_dict": best}})
+    for part, meant in {"last": last, "best": best, "best.state_dict": best}.items():
+        found = read(path, net(), part=part)
+        same(found, meant)
+        assert found.label.startswith(part)
+    message = r"it has no weights under `first`, but under `last`, `best.state_dict`: correct column `part`$"
+    with pytest.raises(ValueError, match=message):
+        read(path, net(), part="first")
+
+
+SEVERAL = "name one of them in column `part`, or save it alone, by torch.save(file[key], path)"
 ALONE = "save its weights alone, by torch.save(model.state_dict(), path)"
 REFUSED = {
     "teacher and student": (

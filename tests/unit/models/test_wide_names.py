@@ -83,20 +83,3 @@ def test_logits_are_those_of_the_public_definition(tmp_path, form, said):
 def test_names_of_others_stay():
     state = {"stages.0.conv1.weight": torch.zeros(1), "other.0.weight": torch.zeros(1)}
     assert list(trades(state)) == list(deepmind(state)) == list(state)
-
-
-def test_every_row_of_robustbench_has_its_published_numbers_and_the_format_of_its_network():
-    from imports import ROOT
-    from mettle import schema
-
-    rows = schema.read_sheet(ROOT / "config" / "models" / "robustbench.tsv", "models")
-    numbers = schema.read_sheet(ROOT / "resources" / "published" / "robustbench.tsv", "published")
-    assert len(rows) == 79 and rows.keys() == numbers.keys()
-    for name, row in rows.items():
-        assert row["format"] == ("deepmind" if row["arch"].endswith("_silu") else "trades"), name
-        assert (row["mean"] == [0, 0, 0]) == (row["format"] == "trades"), name
-        if row["threat"] != "none":
-            assert (row["threat"], row["eps"]) == (numbers[name]["norm"], numbers[name]["eps"]), name
-    # https://robustbench.github.io: Carmon et al. 2019
-    carmon = numbers["robustbench_cifar10_linf_Carmon2019Unlabeled"]
-    assert (carmon["clean"], carmon["autoattack"]) == (0.8969, 0.5953)

@@ -10,7 +10,7 @@ from snakemake.resources import Resources
 from imports import ROOT
 from mettle import perturb, schema, tables
 from mettle.measures import MEASURES
-from mettle.plan import Asked, costs, loads
+from mettle.plan import Asked, costs, loads, zoo
 from workplace import ATTACK, BASE, Workplace
 
 LARGE = BASE | {"input": {"size": 224, "resize": 256, "mean": [0.5] * 3, "std": [0.25] * 3}}
@@ -166,7 +166,8 @@ def test_an_unknown_architecture_costs_as_much_as_the_dearest_of_its_family():
 def test_everything_that_ships_is_known():
     sheets = sorted((ROOT / "config" / "models").glob("*.tsv"))
     rows = [row for path in sheets for row in schema.read_sheet(path, "models").values()]
-    assert len(sheets) > 1 and {row["arch"] for row in rows} <= set(costs._networks())
+    arches = {row["arch"] for row in [*rows, *zoo.entries().values()] if row.get("arch")}
+    assert len(sheets) > 1 and arches <= set(costs._networks())
     assert set(costs._measures()) == set(MEASURES)
     assert set(loads.PASSES) == set(perturb.ATTACKS)
 

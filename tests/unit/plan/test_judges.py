@@ -146,7 +146,7 @@ WILDCARDS = {
 SKIPPED = {"config", "pattern", "each_above", "lists", "pair_lists", "inverted_source", "inverted_row"}
 SKIPPED |= {"represented_for_gpu", "tokens_row", "tokens_recipe", "shared_attack", "attack_to_share"}
 SKIPPED |= {"published_tokens_row", "published_tokens_recipe", "head_row", "head_recipe"}
-SKIPPED |= {"published_head_row", "published_head_recipe"}
+SKIPPED |= {"published_head_row", "published_head_recipe", "submitted_cells", "submission", "handed_on"}
 
 
 def asked(file):

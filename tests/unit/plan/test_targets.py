@@ -31,6 +31,8 @@ NAMES = {
     "headed": "vit_mini-head-s0",
     "pictured": "resnet10t_half-dense-s0",
     "registered": "dinov2_vits14-few-s0",
+    "submitted": "vgg5-robust-s0",
+    "uploaded": "resnet10t-plain-s0",
     "attack": "weak",
     "drift": "weak",
     "model_b": "vgg5-plain-s0",
@@ -59,6 +61,7 @@ def plan(tmp_path_factory):
         "rooms\tdepth\t\t0\tnyu\t\ttest\t1\t2",
     )
     place.recipe("few", TOKENS)
+    place.robust("robust", "linf", "8/255")
     place.recipe("head", {"kind": "head"})
     place.recipe("dense", BASE | {"task": "segmentation", "input": BASE["input"] | {"size": 96}})
     place.recipe("large", BASE | {"input": BASE["input"] | {"size": 28}})
@@ -69,6 +72,8 @@ def plan(tmp_path_factory):
             ("ten", "vgg5", "plain", 1),
             ("two", "vgg5", "plain", 2),
             ("ten", "vit_mini", "plain", 0),
+            ("ten", "vgg5", "robust", 0, "linf", "8/255"),
+            ("ten", "resnet10t", "plain", 0),
             ("ten", "vit_mini", "few", 0, "linf", "8/255"),
             ("ten", "vit_mini", "head", 0),
             ("roads", "resnet10t_half", "dense", 0),
@@ -78,7 +83,12 @@ def plan(tmp_path_factory):
         base={f"{arch}-few-s0": f"{arch}-{of}-s0" for arch, of in FOUNDATIONS.items()}
         | {"vit_mini-head-s0": "vit_mini-plain-s0"},
     )
-    attacks = {"weak": ATTACK, "many": {"method": "pgd", "norm": "l2", "steps": 1, "grid": {"eps": [1, 2]}}}
+    standard = {"method": "autoattack", "norm": "linf", "eps": "8/255"}
+    attacks = {
+        "weak": ATTACK,
+        "standard": standard,
+        "many": {"method": "pgd", "norm": "l2", "steps": 1, "grid": {"eps": [1, 2]}},
+    }
     judges = {"judges": ["resnet8-plain-s0"]}
     drift = {"attacks": {"weak": {"norm": "linf", "eps": "8/255", "steps": 2}}}
     blocks = {"corrupt": {"corruptions": {"some": {}}}, "drift": drift, "figures": FIGURES}
@@ -133,6 +143,19 @@ WRONG = [
         "results/train/vgg5-plain-s0/heads.parquet",
         r"'vgg5-plain-s0' is no head of classification that is trained here, ",
     ),
+    (
+        "results/published/vgg5-plain-s0.json",
+        r".*models.tsv, row 'vgg5-plain-s0': was trained without an attack, and a submission states a ball: state",
+    ),
+    (
+        "results/published/vit_mini-few-s0.json",
+        r".*models.tsv, row 'vit_mini-few-s0': only classifiers are handed on whose weights are one network",
+    ),
+    (
+        "results/hub/vgg5-plain-s0",
+        r".*models.tsv, row 'vgg5-plain-s0': 'vgg5' is not a network of timm, and results/hub is in the form of timm",
+    ),
+    ("results/hub/vgg5-plain-s9", r"unknown model 'vgg5-plain-s9': did you mean 'vgg5-plain-s"),
     ("results/layers/ten/vgg5-plain-s9.parquet", r"unknown model 'vgg5-plain-s9': did you mean 'vgg5-plain-s"),
     (
         "results/compare_layers/ten/cka/vgg5-plain-s0/vgg5-plain-s2.parquet",

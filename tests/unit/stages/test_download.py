@@ -106,6 +106,20 @@ def test_the_second_address_is_asked_when_the_first_gives_no_file(server, target
     assert any("/page cannot be downloaded (a web page came instead of a file)" in text for text in job.said)
 
 
+def test_what_only_a_browser_gets_is_named_with_its_page_and_its_place(monkeypatch, target, job):
+    async def refused(found, plugin):
+        raise ConnectionError("a web page came instead of a file")
+
+    monkeypatch.setattr("mettle.stages.download._fetch", refused)
+    url = "https://drive.usercontent.google.com/download?id=15tUx-gkZMY&export=download&confirm=t"
+    message = (
+        rf"\(a web page came instead of a file\): try again, or put the file at {target} by hand, from "
+        r"https://drive.google.com/file/d/15tUx-gkZMY/view in a browser$"
+    )
+    with pytest.raises(ConnectionError, match=message):
+        download(source(url), target, job)
+
+
 def test_the_second_address_is_not_asked_without_need(server, target, job):
     download(source(f"{server.url}/d/c.pth", SHA, f"{server.url}/other"), target, job)
     assert server.gets() == ["/d/c.pth"]

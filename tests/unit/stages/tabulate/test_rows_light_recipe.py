@@ -195,6 +195,8 @@ def test_measured_stands_beside_published(tmp_path):
     assert [row["measure"] for row in rows] == ["clean accuracy", "robust accuracy"]
     assert [row["difference"] for row in rows] == pytest.approx([-0.05, -0.1])
     assert {row["model"] for row in rows} == {"a-b-s0"}, "a model that was not evaluated has no row"
+    named = accuracy.compared(attack("mine", "aa", 0.5, 4, 9), {"published_as": {"mine": "c-d-s0"}}, [str(sheet)])
+    assert [(row["model"], row["published"]) for row in named] == [("mine", 0.9), ("mine", 0.4)]
 
 
 LIGHT = [*(f"fig{number}" for number in range(7, 13)), "accuracy", "published", "universality_accuracy"]

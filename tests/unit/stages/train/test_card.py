@@ -134,6 +134,24 @@ def test_a_row_says_what_weights_by_hand_do_not(tmp_path):
     assert written(tmp_path, bare, SAID | {"row": row}).startswith("# mine-r-s3\n")
 
 
+def test_published_numbers_of_every_kind_are_on_the_card(tmp_path):
+    ball = {"norm": "linf", "eps": 8 / 255, "images": "cifar10", "clean": 0.9, "source": "there"}
+    numbers = [ball | {"autoattack": 0.5, "best": 0.4}, ball | {"autoattack": 0.3, "best": 0.3}]
+    numbers += [{"images": "cifar10", "clean": 0.8, "corruptions": 0.7, "source": "there"}]
+    text = written(tmp_path, said=SAID | {"expected": numbers})
+    part = text.partition("## Published accuracy")[2].partition("##")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")][1:4] for line in part.split("\n") if "there" in line]
+    assert rows == [
+        ["none", "", "0.9000"],
+        ["AutoAttack, standard version", "Linf 8/255", "0.5000"],
+        ["the strongest known", "Linf 8/255", "0.4000"],
+        ["none", "", "0.9000"],
+        ["AutoAttack, standard version", "Linf 8/255", "0.3000"],
+        ["none", "", "0.8000"],
+        ["common corruptions, mean", "", "0.7000"],
+    ]
+
+
 def test_published_sheets_of_ones_own(plan, tmp_path):
     sheet = tmp_path / "mine.tsv"
     head = "model\tnorm\teps\timages\tclean\tautoattack\tsource\n"

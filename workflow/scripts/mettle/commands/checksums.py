@@ -16,6 +16,7 @@ from typing import Any
 from mettle import schema, text
 from mettle.digests import sha256_of
 from mettle.files import atomic
+from mettle.plan import zoo
 from mettle.plan.sources import Source, parse
 
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF8: "utf-8"}
@@ -55,7 +56,7 @@ def fill(sheet: str | Path) -> tuple[list[str], list[str]]:
         If it does not exist, or cannot be written.
     """
     (_, head), *rows = [(number, text.filled(cells)) for number, cells in text.lines(sheet)] or [(1, [])]
-    kind = "models" if "arch" in head else "datasets"
+    kind = "models" if "model" in head else "datasets"
     read = schema.read_sheet(sheet, kind)
     key = head.index(schema.load(kind)["required"][0])
     files = {number: _file(read[cells[key]], f"{sheet}, line {number}") for number, cells in rows}
@@ -76,7 +77,7 @@ def _file(row: dict[str, Any], where: str) -> Path | None:
     """The file that a row names, if it is present; a folder has no SHA-256."""
     if row["source"] in ("", "train"):
         return None
-    source = parse(row["source"], where)
+    source = parse(zoo.address(row["source"], where), where)
     path = _cached(source) if source.scheme == "hf" else source.path
     return path if path and path.is_file() else None
 
@@ -85,8 +86,8 @@ def _cached(source: Source) -> Path | None:
     """A file from Hugging Face in the cache of its client."""
     from huggingface_hub import try_to_load_from_cache
 
-    owner, repository, name = source.address.removeprefix("hf://").split("/", 2)
-    path = try_to_load_from_cache(f"{owner}/{repository}", name)
+    repository, revision, name = source.hub
+    path = try_to_load_from_cache(repository, name, revision=revision)
     return Path(path) if isinstance(path, str) else None
 
 

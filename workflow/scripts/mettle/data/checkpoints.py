@@ -50,9 +50,9 @@ def _local(source: Source, model: str, job: Job) -> Path:
     if source.scheme == "hf":
         from huggingface_hub import hf_hub_download
 
-        owner, repository, name = source.address.removeprefix("hf://").split("/", 2)
-        job.say(f"downloads {name} from {owner}/{repository}")
-        return Path(hf_hub_download(f"{owner}/{repository}", name))
+        repository, revision, name = source.hub
+        job.say(f"downloads {name} from {repository}" + (f" at {revision}" if revision else ""))
+        return Path(hf_hub_download(repository, name, revision=revision))
     if not source.path.exists():
         raise FileNotFoundError(f"{source.path} does not exist: fill column `source` of row '{model}' of the models")
     return source.path

@@ -15,7 +15,17 @@ from torch import nn
 from mettle import schema
 from mettle.files import in_file
 from mettle.models import own
-from mettle.models.small import CifarResNet, DenseNet, DenseNetBC, PreactResNet, SwishWideResNet, Vgg, WideResNet
+from mettle.models.small import (
+    CifarResNet,
+    DenseNet,
+    DenseNetBC,
+    PreactResNet,
+    SwishResNet,
+    SwishWideResNet,
+    UnnormedResNet,
+    Vgg,
+    WideResNet,
+)
 from mettle.models.stems import cifar_stem, restride
 from mettle.units import sides, size_text
 
@@ -134,7 +144,12 @@ def _swish_wrn(blocks: int, factor: int) -> Build:
     return lambda classes, size: SwishWideResNet(classes, blocks, factor)
 
 
+def _preact(kind: type[nn.Module]) -> Build:
+    return lambda classes, size: kind(classes, 64, [64, 128, 256, 512], blocks=2)
+
+
 _HE = "He et al. 2016, arXiv:1512.03385"
+_PREACT = "He et al. 2016, arXiv:1603.05027"
 _HUANG = "Huang et al. 2017, arXiv:1608.06993"
 _SIMONYAN = "Simonyan & Zisserman 2015, arXiv:1409.1556"
 _ZAGORUYKO = "Zagoruyko & Komodakis 2016, arXiv:1605.07146"
@@ -208,6 +223,7 @@ ARCHITECTURES = {
     "wide_resnet34_10": Architecture(_wrn(5, 10), "wide ResNet", _ZAGORUYKO),
     "wide_resnet34_15": Architecture(_wrn(5, 15), "wide ResNet", _ZAGORUYKO),
     "wide_resnet34_20": Architecture(_wrn(5, 20), "wide ResNet", _ZAGORUYKO),
+    "wide_resnet40_2": Architecture(_wrn(6, 2), "wide ResNet", _ZAGORUYKO),
     "wide_resnet70_16": Architecture(_wrn(11, 16), "wide ResNet", _ZAGORUYKO),
     "wide_resnet106_16": Architecture(_wrn(17, 16), "wide ResNet", _ZAGORUYKO),
     "wide_resnet28_10_silu": Architecture(_swish_wrn(4, 10), "wide ResNet", _GOWAL),
@@ -217,11 +233,9 @@ ARCHITECTURES = {
     "wide_resnet82_8_silu": Architecture(_swish_wrn(13, 8), "wide ResNet", _GOWAL),
     "wide_resnet94_16_silu": Architecture(_swish_wrn(15, 16), "wide ResNet", _GOWAL),
     "wide_resnet106_16_silu": Architecture(_swish_wrn(17, 16), "wide ResNet", _GOWAL),
-    "preact_resnet_18": Architecture(
-        lambda classes, size: PreactResNet(classes, 64, [64, 128, 256, 512], blocks=2),
-        "pre-activation ResNet",
-        "He et al. 2016, arXiv:1603.05027",
-    ),
+    "preact_resnet_18": Architecture(_preact(PreactResNet), "pre-activation ResNet", _PREACT),
+    "preact_resnet_18_unnormed": Architecture(_preact(UnnormedResNet), "pre-activation ResNet", _PREACT),
+    "preact_resnet_18_silu": Architecture(_preact(SwishResNet), "pre-activation ResNet", _GOWAL),
     # Frozen backbones: timm's weights, with the authors' position embeddings.
     **{f"dinov2_vit{kind}14": Architecture(_dinov2(kind), "ViT", _OQUAB) for kind in "sblg"},
     **{f"dinov2_vit{kind}14_reg": Architecture(_dinov2(kind, registers=True), "ViT", _DARCET) for kind in "sblg"},

@@ -44,7 +44,8 @@ FORMATS = {
     "openmmlab": Format(swin.openmmlab, "names of OpenMMLab's Swin Transformer"),
     "efficientnet": Format(efficientnet.to_timm, "names of EfficientNet's port to PyTorch, `efficientnet_pytorch`"),
     "trades": Format(wide.trades, "names of the wide ResNets of TRADES's code"),
-    "deepmind": Format(wide.deepmind, "names of DeepMind's wide ResNets"),
+    "deepmind": Format(wide.deepmind, "names of DeepMind's wide and pre-activation ResNets"),
+    "kuangliu": Format(wide.kuangliu, "names of the pre-activation ResNets of kuangliu's code"),
     "dinov2": Format(dinov2_names.to_timm, "names of DINOv2's authors"),
 }
 check_registry("models.format", FORMATS)
@@ -68,7 +69,7 @@ class Published:
     taken: str
 
 
-def read(path: str | Path, network: nn.Module, form: str = "") -> Published:
+def read(path: str | Path, network: nn.Module, form: str = "", part: str = "") -> Published:
     """The weights of a network in a checkpoint.
 
     Parameters
@@ -76,25 +77,27 @@ def read(path: str | Path, network: nn.Module, form: str = "") -> Published:
     path : safetensors, or a file of `torch.save`; nothing in it is run
     network : that the weights are for; their shapes are not compared
     form : key of `FORMATS`; empty to see which one fits
+    part : key under which the weights are, where the file holds several sets of them; empty for the choice above
 
     Raises
     ------
     ValueError
-        If the file is not a complete checkpoint, it is unclear which entries are the weights and the normaliser, or the
+        If the file is not a complete checkpoint, it is unclear which entries are the weights and the normaliser, it has
+        no weights under `part`, or the
         network has another number of registers.
     """
     content = _opened(path)
     try:
-        found = _found(content, network.state_dict().keys(), [form] if form else list(FORMATS))
+        found = _found(content, network.state_dict().keys(), [form] if form else list(FORMATS), part)
         dinov2_names.check_registers(found.state, network)
         return found
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _found(content: Any, names: Set[str], forms: list[str]) -> Published:
+def _found(content: Any, names: Set[str], forms: list[str], part: str) -> Published:
     needed = {name for name in names if not name.endswith(COUNTER)}
-    sets = dict(_sets(content))
+    sets = _under(dict(_sets(content)), part)
     label = _chosen(sets, needed, forms) if sets else _refuse(content)
     form, state, fits = _fitting(sets[label], needed, forms)
     if not fits:
@@ -170,6 +173,15 @@ def _sets(value: Any, *keys: str) -> Iterator[tuple[str, State]]:
         yield from _sets(entry, *keys, key)
 
 
+def _under(sets: dict[str, State], part: str) -> dict[str, State]:
+    """The sets under a key, or all; ValueError if there is none under it."""
+    found = {label: state for label, state in sets.items() if f"{label}.".startswith(f"{part}." if part else "")}
+    if sets and not found:
+        there = ", ".join(f"`{label}`" for label in sets if label) or "no key at all"
+        raise ValueError(f"it has no weights under `{part}`, but under {there}: correct column `part`")
+    return found
+
+
 def _chosen(sets: dict[str, State], needed: Set[str], forms: list[str]) -> str:
     """Label of the set to take: the only one, the first in timm's order, or the only one that has the network."""
     if len(sets) == 1:
@@ -181,7 +193,8 @@ def _chosen(sets: dict[str, State], needed: Set[str], forms: list[str]) -> str:
         return fits[0]
     shown = ", ".join(f"`{label}`" for label in fits or sets)
     raise ValueError(
-        f"it holds several sets of weights, {shown}: save one of them alone, by torch.save(file[key], path)"
+        f"it holds several sets of weights, {shown}: name one of them in column `part`, or save it alone, by "
+        "torch.save(file[key], path)"
     )
 
 

@@ -51,6 +51,15 @@ class PreactBlock(nn.Module):
         return shortcut + self.conv2(self.bn2(self.conv1(y)).relu())
 
 
+class RawBlock(PreactBlock):
+    """The same with a shortcut from before the first normalisation, as in github.com/kuangliu/pytorch-cifar."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps to feature maps."""
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return shortcut + self.conv2(self.bn2(self.conv1(self.bn1(x).relu())).relu())
+
+
 class SwishBlock(PreactBlock):
     """The same with SiLU, and with strided convolutions that pad at the end alone, as TensorFlow does.
 
@@ -68,6 +77,23 @@ class SwishBlock(PreactBlock):
         y = F.silu(self.bn1(x))
         shortcut = x if self.shortcut is None else self.shortcut(y)
         return shortcut + self.conv2(F.silu(self.bn2(self.conv1(y))))
+
+
+class WideSwishBlock(SwishBlock):
+    """The same with a 3x3 convolution as shortcut, from before the first normalisation, as in its authors' code."""
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__(width_in, width, stride)
+        if self.shortcut is not None:
+            padding = 0 if stride == 2 else 1
+            self.shortcut = nn.Conv2d(width_in, width, 3, stride, padding, bias=False)
+            if stride == 2:
+                self.shortcut.register_forward_pre_hook(_padded_at_the_end)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Feature maps to feature maps."""
+        shortcut = x if self.shortcut is None else self.shortcut(x)
+        return shortcut + self.conv2(F.silu(self.bn2(self.conv1(F.silu(self.bn1(x))))))
 
 
 def _padded_at_the_end(conv: nn.Module, args: tuple[Tensor]) -> Tensor:
@@ -105,6 +131,27 @@ class PreactResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (n, 3, 32, 32) to logits (n, classes)."""
         return self.fc(self.act(self.norm(self.stages(self.stem(x)))).mean((2, 3)))
+
+
+class UnnormedResNet(PreactResNet):
+    """The same without normalisation and ReLU before the last layer, as in github.com/kuangliu/pytorch-cifar."""
+
+    block = RawBlock
+
+    def __init__(self, classes: int, width: int, widths: Sequence[int], blocks: int, stride: int = 1) -> None:
+        super().__init__(classes, width, widths, blocks, stride)
+        del self.norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images (n, 3, 32, 32) to logits (n, classes)."""
+        return self.fc(self.stages(self.stem(x)).mean((2, 3)))
+
+
+class SwishResNet(PreactResNet):
+    """Pre-activation residual network of Gowal et al. 2020 (arXiv:2010.03593), with SiLU in place of ReLU."""
+
+    block = WideSwishBlock
+    act = staticmethod(F.silu)
 
 
 class WideResNet(PreactResNet):

@@ -142,6 +142,18 @@ def _registered(plan: "Plan", named: Names) -> str | None:
     return f"'{name}' is no row of robustness tokens for DINOv2, the only networks that have this format"
 
 
+def _submitted(plan: "Plan", named: Names) -> str | None:
+    """For a model that is unknown, or no submission can be made of."""
+    name = named["submitted"]
+    return _of_dataset(plan, name, None) or _said(lambda: plan.submitted_cells({"model": name}))
+
+
+def _uploaded(plan: "Plan", named: Names) -> str | None:
+    """For a model that is unknown, or not a classifier of timm."""
+    name = named["uploaded"]
+    return _of_dataset(plan, name, None) or _said(lambda: plan.handed_on({"model": name}))
+
+
 def _kept(plan: "Plan", named: Names) -> str | None:
     name = named["kept"]
     if name in plan.transferred:
@@ -258,6 +270,8 @@ _CHECKS: dict[str, Check] = {
     "headed": _headed,
     "pictured": _pictured,
     "registered": _registered,
+    "submitted": _submitted,
+    "uploaded": _uploaded,
     "shared": lambda plan, named: _said(lambda: plan.attack_to_share(named)),
     "drift": _drift,
     "judged": _judged,

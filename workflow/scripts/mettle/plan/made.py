@@ -123,7 +123,7 @@ class Made(Cells):
         """What the scores of a model depend on beyond files: its task and published accuracies."""
         named = {name for entry in self.config["attack"]["attacks"] for name in self.attack_grid(entry)}
         methods = sorted(name for name in named if self.attacks[name]["method"] == "autoattack")
-        known = [row for name, row in self.expected_rows if name == model]
+        known = [row for name, row in self.expected_rows if name == self.published_as(model)]
         return {"task": self.task_of(model), "published": known, "autoattack": methods, "results": self.results}
 
     def card_told(self, wildcards: Any) -> Row:

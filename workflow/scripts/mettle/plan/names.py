@@ -27,6 +27,11 @@ def known_architectures() -> frozenset[str]:
     return frozenset(schema.names("models.arch")).union(names)
 
 
+def of_timm() -> frozenset[str]:
+    """Names of the pinned timm's networks, but those that are ours; empty when another timm is installed."""
+    return known_architectures() - frozenset(schema.names("models.arch"))
+
+
 def _installed_timm() -> str | None:
     try:
         return version("timm")

@@ -9,7 +9,7 @@ from typing import Any
 
 from mettle import schema
 from mettle.files import in_file
-from mettle.plan import attacks, classes, code, corrupted, dense, drift, hardened, headed, names, sources
+from mettle.plan import attacks, classes, code, corrupted, dense, drift, hardened, headed, names, sources, zoo
 from mettle.plan.recipes import Recipes, is_classifying_head, is_head, is_tokens, known
 from mettle.plan.trained import check_fits
 from mettle.typed import AttackOptions, DatasetRow, FeatureAttack, ModelRow, Recipe, TokensRecipe
@@ -112,13 +112,22 @@ class Sheets:
                 raise ValueError(f"{self._sheet_of[name]}, row '{name}': appears in sweep {row['sweep']} too")
         models |= self.recipes.rows
         for name, row in models.items():
+            zoo.fill(row, self.datasets, where := self._where(row))
+            if not row["arch"]:
+                raise ValueError(f"{where}: column 'arch' is empty")
             row.setdefault("label", name)
         return models
 
     def where(self, model: str) -> str:
         """Sheet or sweep and row of a model, for messages."""
-        row = self.models[model]
-        return f"{self._sheet_of.get(model, 'sweep ' + row.get('sweep', ''))}, row '{model}'"
+        return self._where(self.models[model])
+
+    def _where(self, row: ModelRow) -> str:
+        return f"{self._sheet_of.get(row['model'], 'sweep ' + row.get('sweep', ''))}, row '{row['model']}'"
+
+    def published_as(self, model: str) -> str:
+        """Name under which sheets of published numbers have a model."""
+        return self.models[model].get("published", model)
 
     def recipe_of(self, model: str) -> Recipe | TokensRecipe:
         """The recipe of a model, or what its row states in place of one.

@@ -17,6 +17,7 @@ from mettle import files
 
 # Where downloads are kept, relative to the working directory.
 DOWNLOADS = Path("resources/downloads")
+_WEIGHTS = "model.safetensors"  # of timm's repositories on Hugging Face
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Scheme:
     ----------
     form : its form, for messages
     pattern : regular expression of what follows the colon
-    plugin : storage plugin that fetches it; empty for Hugging Face and installed packages, which need none
+    plugin : storage plugin that fetches it; empty for Hugging Face and installed packages, which need none, and for
+        RobustBench, in whose place `mettle.plan.zoo` puts the address of the weights
     secrets : where credentials come from
     """
 
@@ -38,6 +40,8 @@ class Scheme:
 
 
 _WEB = r"//[^/\s?]+/\S+"
+# Of Hugging Face; what ends as weights do is a file whose repository was forgotten.
+_REPOSITORY = r"(?![^/]+\.(?:pth?|tar|ckpt|bin|zip|safetensors)$)[^/@?]+"
 _S3 = "SNAKEMAKE_STORAGE_S3_ACCESS_KEY and SNAKEMAKE_STORAGE_S3_SECRET_KEY, or those of the AWS tools"
 SCHEMES = {
     "http": Scheme("http://HOST/FILE", _WEB, "http", "the file ~/.netrc"),
@@ -51,7 +55,10 @@ SCHEMES = {
     "s3": Scheme("s3://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "s3", _S3),
     "gs": Scheme("gs://BUCKET/KEY", r"//[^/\s?]+/[^?]+", "gcs", "GOOGLE_APPLICATION_CREDENTIALS"),
     "package": Scheme("package:NAME/FILE", r"[A-Za-z0-9_]+/[^?]+", "", ""),
-    "hf": Scheme("hf://OWNER/REPOSITORY/FILE", r"//[^/]+/[^/]+/[^?]+", "", "HF_TOKEN"),
+    "hf": Scheme(
+        "hf://OWNER/REPOSITORY[@REVISION][/FILE]", rf"//[^/@?]+/{_REPOSITORY}(?:@[^/@?]+)?(?:/[^?]+)?", "", "HF_TOKEN"
+    ),
+    "robustbench": Scheme("robustbench:DATASET/THREAT/NAME", r"[^/?]+/[^/?]+/[^/?]+", "", ""),
 }
 _PLUGINS = [name for name, scheme in SCHEMES.items() if scheme.plugin]
 _OF_DATA = [*_PLUGINS, "package"]
@@ -96,6 +103,13 @@ class Source:
         return DOWNLOADS / self.file if self.remote else files.locate(self.address)
 
     @property
+    def hub(self) -> tuple[str, str | None, str]:
+        """Repository on Hugging Face, its branch, tag or commit, if one is stated, and the file in it."""
+        owner, repository, *file = self.address.removeprefix("hf://").split("/", 2)
+        name, _, revision = repository.partition("@")
+        return f"{owner}/{name}", revision or None, file[0] if file else _WEIGHTS
+
+    @property
     def package(self) -> str:
         """The installed package that holds it; empty for other sources."""
         return self.address.partition(":")[2].split("/")[0] if self.scheme == "package" else ""
@@ -111,6 +125,15 @@ def _in_package(name: str, file: str) -> Path:
 def plugin(address: str) -> str:
     """Storage plugin that fetches an address of one of the schemes."""
     return SCHEMES[address.partition(":")[0]].plugin
+
+
+def page(address: str) -> str:
+    """Page on which a browser downloads what is at an address; empty where that is the address itself.
+
+    Google Drive asks a person before it hands out a large file, or one that many have fetched.
+    """
+    found = re.fullmatch(r"https://drive\.usercontent\.google\.com/download\?id=([\w-]+)(?:&\S*)?", address)
+    return f"https://drive.google.com/file/d/{found[1]}/view" if found else ""
 
 
 def parse(cell: str, where: str, schemes: Iterable[str] = SCHEMES, column: str = "source") -> Source:

@@ -66,6 +66,9 @@ PATHS = (
     "results/figures/{drawn}.png",
     "results/leaderboard.html",
     "results/leaderboard.parquet",
+    "results/published/{submitted}.json",
+    "results/published/{submitted}.parquet",
+    "results/hub/{uploaded}",
     "results/tfds/{dataset}",
     "results/dinov2/{foldered}",
     "results/mmseg/{nyu}",
@@ -75,6 +78,7 @@ SHOWN = ("tables", "figures")
 _NARROWER = {"packed": "dataset", "foldered": "dataset", "nyu": "dataset"}
 _NARROWER |= {"named": "corruptions", "condition": "corruption}-{severity"}
 _NARROWER |= {"pictured": "model", "hardened": "model", "headed": "model", "registered": "model"}
+_NARROWER |= {"submitted": "model", "uploaded": "model"}
 _NARROWER |= {"trained": "model", "kept": "model", "judged": "model", "compared": "images", "drawn": "figure"}
 # Options of Snakemake after which a path is not a target.
 _OTHERS = {

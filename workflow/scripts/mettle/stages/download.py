@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from mettle.digests import sha256_of
 from mettle.files import only
 from mettle.flow import Job
-from mettle.plan.sources import SCHEMES
+from mettle.plan.sources import SCHEMES, page
 
 _TIMEOUT = 60  # seconds without an answer, or without another byte
 
@@ -96,7 +96,8 @@ def _retrieve(url: str, partial: Path, target: Path) -> None:
     except Exception as error:  # every plugin raises its own kinds of errors
         # `from None`: messages of the libraries may have signed addresses, and the log keeps tracebacks.
         what = f"{url} cannot be downloaded ({_reason(error)})"
-        raise ConnectionError(f"{what}: try again, or put the file at {target} by hand") from None
+        browser = f", from {there} in a browser" if (there := page(url)) else ""
+        raise ConnectionError(f"{what}: try again, or put the file at {target} by hand{browser}") from None
 
 
 def _on_zenodo(address: str, provider: Any, kind: type) -> str:

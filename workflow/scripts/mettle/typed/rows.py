@@ -23,10 +23,12 @@ class ModelRow(TypedDict):
     source: str
     sha256: NotRequired[str]
     format: str
+    part: NotRequired[str]
     apart: str
     inverted: NotRequired[str]
     base: NotRequired[str]
     transfer: NotRequired[str]
+    published: NotRequired[str]
     mirror: str
     licence: str
     reference: str

@@ -31,15 +31,28 @@ def _check_accuracy(sheets: Cells, options: Options, where: str) -> None:
 
 def published_cells(sheets: Cells, options: Options) -> list[str]:
     """Attack cells of the models that have published accuracies, under the attack of their norm and eps."""
-    cells = []
-    for row in sheets.published_numbers(options["numbers"]):
-        for attack in sheets.attack_grid(options["attack"]):
-            if row["model"] not in sheets.models or "autoattack" not in row:
-                continue
-            found = sheets.attack({"attack": attack, "model": row["model"]})
+    cells, models = [], _by_published_name(sheets)
+    rows = [row for row in sheets.published_numbers(options["numbers"]) if "autoattack" in row]
+    for row, attack in itertools.product(rows, sheets.attack_grid(options["attack"])):
+        for model in models.get(row["model"], ()):
+            found = sheets.attack({"attack": attack, "model": model})
             if (found["norm"], found["eps"]) == (row["norm"], row["eps"]):
-                cells.append(f"{sheets.results}/attack/{row['images']}/{row['model']}/{attack}.parquet")
+                cells.append(f"{sheets.results}/attack/{row['images']}/{model}/{attack}.parquet")
     return cells
+
+
+def _by_published_name(sheets: Cells) -> dict[str, list[str]]:
+    """Models by the name under which sheets of published numbers have them."""
+    found: dict[str, list[str]] = {}
+    for model in sheets.models:
+        found.setdefault(sheets.published_as(model), []).append(model)
+    return found
+
+
+def _published_names(sheets: Cells, options: Options) -> Options:
+    """The names under which sheets of published numbers have models, where these are not their own."""
+    names = {model: sheets.published_as(model) for model in sheets.models if sheets.published_as(model) != model}
+    return {"published_as": names} if names else {}
 
 
 def _check_published(sheets: Cells, options: Options, where: str) -> None:
@@ -118,6 +131,7 @@ FIGURES = {
         ),
         rows="accuracy.own",
         beside=_numbers,
+        told=_published_names,
     ),
     "published": Figure(
         "measured beside published accuracy",
@@ -137,5 +151,6 @@ FIGURES = {
         ),
         rows="accuracy.compared",
         beside=_numbers,
+        told=_published_names,
     ),
 }

@@ -164,7 +164,8 @@ class Training(Cells):
     def converted_row(self, wildcards: Any) -> Row:
         """Columns of its row that the weights of a converted model depend on, or that their metadata contain."""
         row = self.model_row(wildcards)
-        return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")} | self._code(row)
+        part = {"part": row["part"]} if "part" in row else {}
+        return {key: row[key] for key in (*_OF_WEIGHTS, "source", "format")} | part | self._code(row)
 
     def converted_dense_row(self, wildcards: Any) -> Row:
         """The same of a model of a dense task; unless it is a head, it is made as one whose backbone trained."""
@@ -180,7 +181,8 @@ class Training(Cells):
         """Facts about a model that its weights do not depend on: mirror, licence, reference, published accuracies."""
         model, row = get(wildcards, "model"), self.model_row(wildcards)
         found = {key: row.get(key, "") for key in ("mirror", "licence", "reference")}
-        return found | {"expected": [numbers for name, numbers in self.expected_rows if name == model]}
+        known = [numbers for name, numbers in self.expected_rows if name == self.published_as(model)]
+        return found | {"expected": known}
 
     def card(self, wildcards: Any) -> Row:
         """Facts on a model's card beyond the metadata of its weights: about the model and its training data."""

@@ -43,6 +43,15 @@ class Weights(Passes):
         """The metadata of a file, and its SHA-256."""
         return Load(seconds=60)
 
+    def hub(self, cell: Any) -> Load:
+        """The network, the same once more, and the answers to read."""
+        found = self.convert(cell)
+        return found + Load(seconds=60, mb=found.mb)
+
+    def submission(self, cell: Any) -> Load:
+        """Answers to every image to read."""
+        return Load(seconds=60, mb=1_000)
+
     def train(self, cell: Any) -> Load:
         """An attack and an update per image and epoch, and a tenth more for validation."""
         model, recipe = get(cell, "model"), self.plan.recipe(cell)

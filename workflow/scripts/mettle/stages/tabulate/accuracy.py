@@ -79,13 +79,14 @@ def compared(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[R
     Parameters
     ----------
     cells : rows of the attack table
-    options : of the table
+    options : of the table, perhaps with `published_as`, names of models in the sheet where these are not their own
     beside : the sheet of published accuracies
     """
+    names = cells["model"].replace(options.get("published_as", {}))
     keys = ["dataset", "model", "attack", "norm", "eps"]
     rows = []
     for published in schema.read_sheet(beside[0], "published").values():
-        same = (cells["dataset"] == published["images"]) & (cells["model"] == published["model"])
+        same = (cells["dataset"] == published["images"]) & (names == published["model"])
         same &= (cells["norm"] == published.get("norm")) & (cells["eps"] == published.get("eps"))
         for values, part in cells[same].groupby(keys, sort=False):
             cell = dict(zip(keys, values, strict=True)) | {"source": published["source"]}
@@ -104,16 +105,21 @@ def own(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
     Parameters
     ----------
     cells : rows of the attack table; those of models that were trained without an attack have eps 0
-    options : of the table
+    options : of the table, as in `compared`
     beside : the sheet of published accuracies
     """
+    names = options.get("published_as", {})
     known = {(row["images"], row["model"]): row for row in schema.read_sheet(beside[0], "published").values()}
     standard = set(cells[cells["eps"] == 0]["model"])
     rows = []
     for row in summarise(cells):
         if row["attack"] == "clean":
             note = {"note": _CLEAN_ONLY if row["model"] in standard else None}
-            rows.append(row | note | _as_published(row["value"], known.get((row["dataset"], row["model"]))))
+            rows.append(
+                row
+                | note
+                | _as_published(row["value"], known.get((row["dataset"], names.get(row["model"], row["model"]))))
+            )
         elif row["eps"]:
             rows.append(row | _as_published(row["value"], None))
     return rows

@@ -16,7 +16,13 @@ from mettle.models.weights import described
 from mettle.units import ball_text, size_text
 
 _FEW = 20  # class names that are listed
-_UNSTATED = "not stated"
+UNSTATED = "not stated"
+# Columns of sheets of published numbers, in words.
+_PUBLISHED = {
+    "autoattack": "AutoAttack, standard version",
+    "best": "the strongest known",
+    "corruptions": "common corruptions, mean",
+}
 
 
 def write(weights: str | Path, said: dict[str, Any], target: str | Path) -> None:
@@ -34,10 +40,14 @@ def write(weights: str | Path, said: dict[str, Any], target: str | Path) -> None
     ValueError
         If the weights cannot be read.
     """
-    about = described(weights)
-    known = said["row"] | about | {key: value for key, value in said.items() if value}
     with atomic(target) as tmp:
-        tmp.write_text(text(known | {"weights": str(weights), "weights_sha256": sha256_of(weights)}), encoding="utf-8")
+        tmp.write_text(text(facts(weights, said)), encoding="utf-8")
+
+
+def facts(weights: str | Path, said: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of weights, with what is said of them now, their path and their SHA-256; parameters as `write`."""
+    known = said["row"] | described(weights) | {key: value for key, value in said.items() if value}
+    return known | {"weights": str(weights), "weights_sha256": sha256_of(weights)}
 
 
 def text(about: dict[str, Any]) -> str:
@@ -47,12 +57,13 @@ def text(about: dict[str, Any]) -> str:
     ----------
     about : metadata of the weights with `SAID`, `data`, `weights` (path) and `weights_sha256`
     """
-    parts = [f"# {about['model']}", _summary(about), _facts(about), "## Published accuracy", _expected(about)]
-    parts += ["## Use", _use(about), "## Cite", _cite(about)]
+    parts = [f"# {about['model']}", summary(about), _facts(about), "## Published accuracy", expected(about)]
+    parts += ["## Use", _use(about), "## Cite", cite(about)]
     return "\n\n".join(parts) + "\n"
 
 
-def _summary(about: dict[str, Any]) -> str:
+def summary(about: dict[str, Any]) -> str:
+    """Architecture, classes and training attack in a sentence."""
     against = ball_text(about["threat"], about["eps"]) if about["eps"] else "no attack"
     return f"`{about['arch']}`, {about['classes']:,} classes of `{about['dataset']}`, trained against {against}."
 
@@ -62,23 +73,23 @@ def _facts(about: dict[str, Any]) -> str:
     rows = [
         ("weights", f"`{about['weights']}`"),
         ("SHA-256 of the weights", f"`{about['weights_sha256']}`"),
-        ("licence of the weights", about.get("licence") or _UNSTATED),
-        *_origin(about),
+        ("licence of the weights", about.get("licence") or UNSTATED),
+        *origin(about),
         ("input", f"RGB in [0, 1], {size_text(about['size'])} px; normalised inside the model"),
         ("mean, std", f"{_numbers(about['mean'])}; {_numbers(about['std'])}"),
         ("resized", _resized(about)),
         ("classes", _classes(about)),
-        ("data", f"`{about['dataset']}`; licence: {data['licence'] or _UNSTATED}"),
+        ("data", f"`{about['dataset']}`; licence: {data['licence'] or UNSTATED}"),
         (
             "recipe",
             f"`config/recipes/{about['recipe']}.yaml`" if about["recipe"] else "none: the row states the input",
         ),
         *((f"code, `{path}`", f"SHA-256 `{digest}`") for path, digest in about.get("code", {}).items()),
     ]
-    return _table(("", ""), rows)
+    return table(("", ""), rows)
 
 
-def _origin(about: dict[str, Any]) -> list[tuple[str, str]]:
+def origin(about: dict[str, Any]) -> list[tuple[str, str]]:
     """Origin of the weights: a published file, or a training here."""
     if "source" not in about:
         made = about.get("provenance", {})
@@ -103,14 +114,17 @@ def _classes(about: dict[str, Any]) -> str:
     return f"{about['classes']:,}{order}"
 
 
-def _expected(about: dict[str, Any]) -> str:
+def expected(about: dict[str, Any]) -> str:
     """A row per set of images and attack, of which the first is none."""
     rows = []
     for found in about.get("expected") or []:
-        ball, cell = ball_text(found["norm"], found["eps"]), f"`{found['images']}`"
-        rows.append((cell, "none", "", f"{found['clean']:.4f}", found["source"]))
-        rows.append((cell, "AutoAttack, standard version", ball, f"{found['autoattack']:.4f}", found["source"]))
-    return _table(("images", "attack", "ball", "accuracy", "stated in"), rows) if rows else "None is known."
+        cell, source = f"`{found['images']}`", found["source"]
+        rows.append((cell, "none", "", f"{found['clean']:.4f}", source))
+        for key, words in _PUBLISHED.items():
+            if key in found and not (key == "best" and found["best"] == found.get("autoattack")):
+                ball = "" if key == "corruptions" else ball_text(found["norm"], found["eps"])
+                rows.append((cell, words, ball, f"{found[key]:.4f}", source))
+    return table(("images", "attack", "ball", "accuracy", "stated in"), rows) if rows else "None is known."
 
 
 def _use(about: dict[str, Any]) -> str:
@@ -119,7 +133,8 @@ def _use(about: dict[str, Any]) -> str:
     return "\n".join(["In mettle's folder, by the Python of its environment:", "", "```python", *lines, "```"])
 
 
-def _cite(about: dict[str, Any]) -> str:
+def cite(about: dict[str, Any]) -> str:
+    """What to cite for weights and architecture, a line each."""
     known = ARCHITECTURES.get(about["arch"])
     cited = {"weights": about.get("reference"), "architecture": known and known.reference}
     return "\n".join(f"- {what}: {paper}" for what, paper in cited.items() if paper) or "Nothing is stated."
@@ -129,6 +144,7 @@ def _numbers(values: Iterable[float]) -> str:
     return ", ".join(f"{value:.4g}" for value in values)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

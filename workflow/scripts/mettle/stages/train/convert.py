@@ -21,8 +21,9 @@ def convert(row: ModelRow, recipe: Recipe, target: str | Path, job: Job, *, said
     Parameters
     ----------
     row : row of the model, with `classes`; `source` is a cell as `mettle.plan.sources` knows them, already
-        downloaded; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits; `code` lists
-        the user's files that make its architecture, if there are any
+        downloaded; `format` is a key of `mettle.models.published.FORMATS`, or empty to see which one fits;
+        `part`, if it is there, is the key of the weights in a file that holds several sets; `code` lists the user's
+        files that make its architecture, if there are any
     recipe : a block `input`, of the recipe or of the row, for size and preprocessing of the images; mean and standard
         deviation are the checkpoint's where it has them
     target : file to write
@@ -53,7 +54,7 @@ def _network(
     shape = (row["arch"], row["classes"], source["size"], mean, std)
     network = models.create(*shape, seed=0, code=row.get("code", {})).network
     with archives.taken(file.path, file.member) as checkpoint:
-        found = published.read(checkpoint, network, row["format"])
+        found = published.read(checkpoint, network, row["format"], row.get("part", ""))
     state, taken = (found.state, found.taken) if row["classes"] else _headless(found, network)
     weights.fill(network, state, f"{file.path} (`{found.label}`)" if found.label else file.path)
     if found.normaliser:

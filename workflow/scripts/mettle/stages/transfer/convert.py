@@ -61,7 +61,7 @@ def convert(
     model = KINDS[recipe["task"]].create(about, 0, 0.0)
     file = fetched(row, job)
     with archives.taken(file.path, file.member) as checkpoint:
-        found = published.read(checkpoint, as_published(model), row["format"])
+        found = published.read(checkpoint, as_published(model), row["format"], row.get("part", ""))
     normalisation = {key: value for key, value in model.named_buffers() if "." not in key}
     state = {re.sub(r"^backbone\.", "backbone.network.", key): value for key, value in found.state.items()}
     weights.fill(model, normalisation | state, file.path)

@@ -2,7 +2,7 @@
 
 from mettle.tables.answers import CORRUPT
 from mettle.tables.attacked import ATTACKED
-from mettle.tables.cells.attacks import BY_EPOCH, CONVERGENCE, EFFECTIVENESS, RUN, SEMANTICS
+from mettle.tables.cells.attacks import BY_EPOCH, CONVERGENCE, EFFECTIVENESS, RUN, SEMANTICS, SUBMISSION
 from mettle.tables.cells.corruptions import EXAMPLES, PICTURES, ROBUSTNESS
 from mettle.tables.cells.features import ACTIVATIONS, DRIFT, LAYER_FEATURES, REPRESENT, SURFACE
 from mettle.tables.cells.scores import SCORES
@@ -51,6 +51,7 @@ __all__ = [
     "SEMANTICS",
     "SHARED_ATTACK",
     "SUBGROUPS",
+    "SUBMISSION",
     "SURFACE",
     "TOKENS_STEPS",
     "TRANSFER_EPOCHS",
@@ -74,6 +75,7 @@ CELLS = [
     EFFECTIVENESS,
     CONVERGENCE,
     SEMANTICS,
+    SUBMISSION,
     REPRESENT,
     LAYER_FEATURES,
 ]

@@ -27,6 +27,18 @@ CONVERGENCE = Table(
     | RESULT,
 )
 
+SUBMISSION = Table(
+    "submission",
+    "One row per image and attack in the ball that a model was trained against: whether it is classified correctly, "
+    "clean and attacked. Attack `all`: whether under every attack.",
+    keys("dataset", "split", "model", "attack", "norm", "eps", "id")
+    | {
+        "label": Column(INT, "true class"),
+        "clean_correct": Column(BOOL, "whether the clean image is classified correctly"),
+        "correct": Column(BOOL, "whether the attacked image is"),
+    },
+)
+
 SEMANTICS = Table(
     "semantics",
     "One row per perturbation image and model that classified it: the perturbation was made against `model`, and "
