@@ -9,7 +9,7 @@ READY := .venv/ready
 EXTRAS := .venv/ready-extras
 DEV := .venv/ready-dev
 
-.PHONY: help env extras dev demo reference test check envs pins raise stays fix bench profile checksums dag report docs clean
+.PHONY: help about env extras dev demo reference test check envs pins raise stays fix bench profile checksums dag report docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -98,6 +98,9 @@ SHEETS ?= $(wildcard config/*.tsv config/models/*.tsv)
 
 checksums: $(READY) ## fill column sha256 of the sheets for the files that are at hand
 	@$(BIN)/python -m mettle.commands.checksums $(SHEETS)
+
+about: $(READY) ## versions, commit, machine and configuration, for an issue: make about CONFIG=my.yaml PROFILE=slurm
+	@$(BIN)/python -m mettle.commands.about $(if $(CONFIG),--config $(CONFIG)) $(if $(PROFILE),--profile $(PROFILE))
 
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf
