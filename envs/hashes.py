@@ -30,8 +30,8 @@ TARGETS = {
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(5, 29)]
 PLATFORMS += [f"manylinux{year}_x86_64" for year in (1, 2010, 2014)] + ["linux_x86_64"]
 HEAD = """\
-# SHA-256 of every package that make installs on Linux on x86-64, for Python 3.11 and 3.12, then the targets that install it:
-# `env`, and on top of it `extras`, `dev` and `reference`. Written by `make pins`; requirements.lock has the versions alone.
+# SHA-256 of every package that make installs on Linux on x86-64, for Python 3.11 and 3.12, then its targets: `env`, and
+# on top of it `extras`, `dev` and `reference`. Written by `make pins`; requirements.lock has the versions alone.
 """
 
 Report = dict[str, dict[str, Any]]
