@@ -120,8 +120,10 @@ about: $(READY) ## versions, commit, machine and configuration, for an issue: ma
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf
 
-report: $(READY) ## results/report.html with figures, tables, captions and run times
-	$(BIN)/snakemake --profile profiles/local --report results/report.html
+REPORT ?= results/report.html
+
+report: $(READY) ## results/report.html with figures, tables, captions and run times; of your own: make report CONFIG=my.yaml
+	$(BIN)/snakemake --profile profiles/local $(if $(CONFIG),--configfile $(CONFIG)) --report $(REPORT)
 
 docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md and library.md, the tables of speed.md and the picture of corruptions.md
 	for page in tables measures reruns library speed corruptions; do $(BIN)/python docs/make_$$page.py || exit 1; done
