@@ -72,7 +72,16 @@ def _pivoted(table: Table, turned: Pivot) -> str:
         + "".join(map(_number, cells))
         for keys, cells in turned.lines
     )
-    return f"<p>{common}</p>{_grid(heads, lines)}"
+    return f"<p>{common}</p>{_grid(heads, lines)}{_notes(turned)}"
+
+
+def _notes(turned: Pivot) -> str:
+    """What daggers stand for."""
+    rows = (row for _, cells in turned.lines for row in cells if row is not None)
+    notes = list(dict.fromkeys(row["note"] for row in rows if not pd.isna(row.get("note"))))
+    if len(notes) > _NOTES:
+        return f"<p>† {len(notes)} different notes: hold the pointer over a number, or see all rows.</p>"
+    return "".join(f"<p>† {escape(str(note))}</p>" for note in notes)
 
 
 def _column(table: Table, name: str) -> str:
@@ -100,6 +109,7 @@ def _number(row: Mapping[str, Any] | None) -> str:
 
 
 _LONG = 60  # characters from which on a text is wrapped
+_NOTES = 5  # that are spelled out below a turned table
 _STYLE = (
     "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}h2{font-size:1em;margin-top:2em}"
     "td,th{padding:.2em .7em;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right}"

@@ -54,21 +54,21 @@ def pivot(table: Table, frame: pd.DataFrame) -> Pivot | None:
     """
     names = [name for name in _keys(table) if name in frame and frame[name].notna().any()]
     several = [name for name in names if frame[name].nunique(dropna=False) > 1]
-    across = next((group for group in _ACROSS if group[0] in several), ())
-    if "model" not in names or not across:
+    # The ball of a pair is that of their training: it says what a line is about.
+    possible = [group for group in _ACROSS if group[0] in several and not (group[0] == "eps" and "model_b" in names)]
+    if "model" not in names or not possible:
         return None
-    across = [name for name in across if name in several]
-    keys = [name for name in several if name not in across and not _follows(frame, name)]
-    if not keys:
-        keys = ["model"]
+    across = [name for name in possible[0] if name in several]
+    keys = [name for name in names if name == "model" or (name in several and name not in across)]
+    keys = [name for name in keys if not _follows(frame, name)]
     if frame.duplicated([*keys, *across]).any():
         return None
-    found = _turned(frame, keys, across)
+    fixed = {name: frame[name].iloc[0] for name in names if name not in [*several, *keys]}
+    found = _turned(frame, fixed, keys, across)
     filled = sum(row is not None for _, cells in found.lines for row in cells) / (len(found.lines) * len(found.heads))
     if len(found.heads) > _MOST or filled < _FILLED:
         return None
-    fixed = {name: frame[name].iloc[0] for name in names if name not in [*several, *keys]}
-    return Pivot(fixed, found.keys, found.heads, found.lines)
+    return found
 
 
 def _keys(table: Table) -> list[str]:
@@ -82,7 +82,7 @@ def _follows(frame: pd.DataFrame, name: str) -> bool:
     return name == "split" and frame.groupby("dataset")["split"].nunique().max() == 1
 
 
-def _turned(frame: pd.DataFrame, keys: list[str], across: list[str]) -> Pivot:
+def _turned(frame: pd.DataFrame, fixed: dict[str, Any], keys: list[str], across: list[str]) -> Pivot:
     """Lines and columns in the order in which they first occur."""
     columns: dict[tuple, list[str]] = {}
     lines: dict[tuple, dict[tuple, dict[str, Any]]] = {}
@@ -90,12 +90,8 @@ def _turned(frame: pd.DataFrame, keys: list[str], across: list[str]) -> Pivot:
         column, line = (tuple(_cell(row[name]) for name in group) for group in (across, keys))
         columns.setdefault(column, _head(row, across))
         lines.setdefault(line, {})[column] = row
-    return Pivot(
-        {},
-        keys,
-        list(columns.values()),
-        [(list(line), [cells.get(c) for c in columns]) for line, cells in lines.items()],
-    )
+    filled = [(list(line), [cells.get(column) for column in columns]) for line, cells in lines.items()]
+    return Pivot(fixed, keys, list(columns.values()), filled)
 
 
 def _cell(value: Any) -> Any:
@@ -106,7 +102,11 @@ def _head(row: dict[str, Any], across: list[str]) -> list[str]:
     """What a column is about: a name, then its ball or severity."""
     known = {name: row[name] for name in across if not pd.isna(row[name])}
     words = [str(value) for name, value in known.items() if name not in _WORDED]
-    words += [str(known[name]) for name, plain in _PLAIN.items() if known.get(name, plain) != plain]
+    words += [
+        f"{known[name]:g}" if name == "severity" else known[name]
+        for name, plain in _PLAIN.items()
+        if known.get(name, plain) != plain
+    ]
     if "through" in known:
         words.append(f"through {known['through']}")
     if "eps" in known and (known["eps"] or not words):
