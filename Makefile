@@ -125,7 +125,7 @@ REPORT ?= results/report.html
 report: $(READY) ## results/report.html with figures, tables, captions and run times; of your own: make report CONFIG=my.yaml
 	$(BIN)/snakemake --profile profiles/local $(if $(CONFIG),--configfile $(CONFIG)) --report $(REPORT)
 
-docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md and library.md, the tables of speed.md and the picture of corruptions.md
+docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md, library.md and library.ipynb, the tables of speed.md and the picture of corruptions.md
 	for page in tables measures reruns library speed corruptions; do $(BIN)/python docs/make_$$page.py || exit 1; done
 
 MADE := results logs .snakemake benchmarks/results

@@ -138,6 +138,22 @@ def test_a_table_has_its_rows_and_sorts_by_a_column(page):
     assert "95 % Wilson intervals" in page.wait("document.querySelector('nav .prose').innerText")
 
 
+def test_on_a_telephone_nothing_is_cut_off(page):
+    page.call("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=True)
+    try:
+        page.wait("innerWidth === 400")
+        menu = page.run(
+            "(box => [box.left, box.right, box.bottom])(document.querySelector('nav').getBoundingClientRect())"
+        )
+        text = page.run(
+            "(box => [box.left, box.right, box.top])(document.querySelector('.prose').getBoundingClientRect())"
+        )
+        assert menu[0] >= 0 and text[0] >= 0 and max(menu[1], text[1]) <= 400
+        assert text[2] >= menu[2], "the menu is above the page"
+    finally:
+        page.call("Emulation.clearDeviceMetricsOverride")
+
+
 def test_figures_come_in_the_order_of_their_numbers(page):
     two, ten, table = (Plan.labels({"figure": figure})["shows"] for figure in ("fig2", "fig10", "accuracy"))
     assert page.run(f"{two!r}.localeCompare({ten!r})") < 0 and page.run(f"{ten!r}.localeCompare({table!r})") < 0

@@ -66,7 +66,7 @@ def _pivoted(table: Table, turned: Pivot) -> str:
         f"{escape(name)} <b>{escape(str(value))}</b>" for name, value in fixed.items() if value is not None
     )
     heads = "".join(_column(table, name) for name in turned.keys)
-    heads += "".join(f'<th class="n">{"<br>".join(map(escape, head))}</th>' for head in turned.heads)
+    heads += "".join(f'<th class="n">{"<br>".join(map(_breakable, head))}</th>' for head in turned.heads)
     lines = (
         "".join(_cell(name, value) for name, value in zip(turned.keys, keys, strict=True))
         + "".join(map(_number, cells))
@@ -82,6 +82,11 @@ def _notes(turned: Pivot) -> str:
     if len(notes) > _NOTES:
         return f"<p>† {len(notes)} different notes: hold the pointer over a number, or see all rows.</p>"
     return "".join(f"<p>† {escape(str(note))}</p>" for note in notes)
+
+
+def _breakable(name: str) -> str:
+    """A name that a narrow column may break behind its underscores."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _column(table: Table, name: str) -> str:
@@ -116,7 +121,7 @@ _STYLE = (
     "td{white-space:nowrap}td.long{white-space:normal;min-width:24em}p:empty{display:none}"
     "th{cursor:pointer;position:sticky;top:0;background:#fff;vertical-align:bottom}th.n{text-align:right}"
     ".wide{overflow:auto;max-height:90vh}summary{cursor:pointer;margin:1em 0}small{color:#666}"
-    "dd,th.n{overflow-wrap:anywhere}th.n{max-width:11em}"
+    "dd{overflow-wrap:anywhere}th.n{max-width:11em;overflow-wrap:break-word}"
     "@media(max-width:600px){body{margin:.8em}td,th{padding:.2em .4em}}"
 )
 
