@@ -1,4 +1,4 @@
-"""Writes docs/library.md and library.ipynb from the cells of docs/library.py; with --check, says if they are out of date."""
+"""Writes docs/library.md and library.ipynb from the cells of docs/library.py; --check says if they are out of date."""
 
 import json
 import re
