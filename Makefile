@@ -4,12 +4,20 @@ PYTHON ?= python3
 CORES ?= 2
 FIGURES ?= accuracy fig5
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --requirement
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# Of what is installed, pip checks the SHA-256, on the system that requirements.hashes is about; HASHES=no takes versions alone,
+# for an index with builds of its own.
+HASHES ?= $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),yes,no)
+ifeq ($(HASHES),yes)
+install = grep '\# .*\<$(1)\>' requirements.hashes | $(PIP) --require-hashes --no-deps --requirement /dev/stdin
+else
+install = $(PIP) --constraint requirements.lock --requirement $(2)
+endif
 READY := .venv/ready
 EXTRAS := .venv/ready-extras
 DEV := .venv/ready-dev
 
-.PHONY: help env extras dev demo reference test check envs pins raise stays fix bench profile checksums dag report docs clean
+.PHONY: help about dry env extras dev demo reference test check envs pins raise stays fix bench profile checksums dag report docs clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -21,21 +29,22 @@ extras: $(EXTRAS) ## add what only some configurations need: loggers, TFDS, buck
 
 dev: $(DEV) ## add what tests, checks and benches need, extras included
 
-$(READY): requirements.txt requirements.lock
+$(READY): requirements.txt requirements.lock requirements.hashes
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 11) <= v < (3, 13) else "mettle needs Python 3.11 or 3.12, $(PYTHON) is %d.%d: make PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv .venv
-	$(PIP) requirements.txt
+	$(call install,env,requirements.txt)
 	@# mmcv asks for the OpenCV with windows, which needs libGL and lies in the same folder: the one without them comes last.
-	@grep ^opencv-python-headless requirements.txt | $(PIP) /dev/stdin --force-reinstall --no-deps
+	@grep ^opencv-python-headless requirements.$(if $(filter yes,$(HASHES)),hashes,txt) | \
+		$(PIP) --requirement /dev/stdin --force-reinstall --no-deps
 	@$(BIN)/python -c 'import sys, sysconfig; open(sysconfig.get_path("purelib") + "/mettle.pth", "w").write(sys.argv[1])' "$(CURDIR)/workflow/scripts"
 	@touch $@
 
 $(EXTRAS): $(READY) requirements-extras.txt
-	$(PIP) requirements-extras.txt
+	$(call install,extras,requirements-extras.txt)
 	@touch $@
 
 $(DEV): $(EXTRAS) requirements-dev.txt
-	$(PIP) requirements-dev.txt
+	$(call install,dev,requirements-dev.txt)
 	@touch $@
 
 demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it made; FIGURES=all for every figure
@@ -43,7 +52,7 @@ demo: $(READY) ## the chain to figure 5 on the CPU, then the names of what it ma
 
 REFERENCE := .venv/ready-reference
 $(REFERENCE): $(READY) requirements-reference.txt
-	$(PIP) requirements-reference.txt
+	$(call install,reference,requirements-reference.txt)
 	@touch $@
 
 reference: $(REFERENCE) ## real networks on real photographs, beside the numbers that they gave before (docs/reference.md)
@@ -63,8 +72,9 @@ envs: $(DEV) ## the conda environments: parsed, resolved by pip, and jobs run wi
 	$(BIN)/python envs/check.py
 	$(BIN)/pytest -m environments
 
-pins: $(DEV) ## write envs/*.yaml from what the scripts import and requirements.lock, and the models of the pinned timm
+pins: $(DEV) ## write envs/*.yaml and requirements.hashes from imports and requirements.lock, and the models of the pinned timm
 	$(BIN)/python envs/check.py --write
+	$(BIN)/python envs/hashes.py
 	$(BIN)/python envs/list_timm.py
 
 raise: $(DEV) ## after a change of code that moves numbers: make raise RULES="attack compare"
@@ -100,13 +110,23 @@ SHEETS ?= $(wildcard config/*.tsv config/models/*.tsv)
 checksums: $(READY) ## fill column sha256 of the sheets for the files that are at hand
 	@$(BIN)/python -m mettle.commands.checksums $(SHEETS)
 
+DRY := paper robustbench
+
+dry: $(READY) ## what the configurations of published results would run, which no test makes
+	for name in $(DRY); do $(BIN)/snakemake -n --quiet rules --configfile config/$$name.yaml || exit 1; done
+
+about: $(READY) ## versions, commit, machine and configuration, for an issue: make about CONFIG=my.yaml PROFILE=slurm
+	@$(BIN)/python -m mettle.commands.about $(if $(CONFIG),--config $(CONFIG)) $(if $(PROFILE),--profile $(PROFILE))
+
 dag: $(READY) ## graph of the rules of figure 5, as text for mermaid
 	@$(BIN)/snakemake --rulegraph mermaid-js results/figures/fig5.pdf
 
-report: $(READY) ## results/report.html with figures, tables, captions and run times
-	$(BIN)/snakemake --profile profiles/local --report results/report.html
+REPORT ?= results/report.html
 
-docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md and library.md, the tables of speed.md and cluster.md and the picture of corruptions.md
+report: $(READY) ## results/report.html with figures, tables, captions and run times; of your own: make report CONFIG=my.yaml
+	$(BIN)/snakemake --profile profiles/local $(if $(CONFIG),--configfile $(CONFIG)) --report $(REPORT)
+
+docs: $(DEV) ## write docs/tables.md, measures.md, reruns.md, library.md and library.ipynb, the tables of speed.md and cluster.md and the picture of corruptions.md
 	for page in tables measures reruns library speed asked corruptions; do $(BIN)/python docs/make_$$page.py || exit 1; done
 
 MADE := results logs .snakemake benchmarks/results

@@ -12,7 +12,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -156,12 +158,19 @@ def check(env: Path) -> str:
     return f"{env.name:16} {len(found):4} packages {bytes_of(found) / 1e9:5.1f} GB  {build}"
 
 
-def main() -> None:
-    """Check or write every environment, with the pip that they name: older ones download whole packages to resolve."""
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+@contextmanager
+def pip_of_conda() -> Iterator[None]:
+    """Runs `python -m pip` as the version that the files name: older ones download whole packages to resolve."""
+    with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", folder, f"pip=={PIP}"]
         subprocess.run(command, stderr=subprocess.DEVNULL, check=True)
         os.environ |= {"PYTHONPATH": folder, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        yield
+
+
+def main() -> None:
+    """Check or write every environment."""
+    with pip_of_conda(), ThreadPoolExecutor(2) as pool:
         for line in pool.map(write if "--write" in sys.argv else check, ENVS):
             print(line, flush=True)
 

@@ -488,7 +488,7 @@ def of_config(tree):
     filled = schema.check(CONFIG, "config", "here")
     before, alone = tree.base, cache(lambda figure: tree.told(_only(figure, {})))
     for path, sub in leaves(rules):
-        if path == "show":  # it tells no job anything, but decides which there are
+        if path in ("show", "title"):  # they tell no job anything: which there are, and a word above them
             continue
         if path in ENTRIES:
             key, value = ENTRIES[path]

@@ -17,6 +17,7 @@ from imports import BEHIND, PACKAGES, ROOT, closure, imports, module_path, own_r
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 # In no environment: built by hand with CUDA where it is wanted; under a licence (AGPL) that not everyone can take.
 OPTIONAL = {"ripserplusplus", "giotto-ph"}
+RUNNING = "{}.{}".format(*sys.version_info)
 Requires = Callable[[str], list[str] | None]
 
 
@@ -105,22 +106,28 @@ def bytes_of(packages: Iterable[str]) -> int:
     return sum(file.size or 0 for name in packages for file in metadata.files(name))
 
 
-def required(names: set[str], requires: Requires = metadata.requires, linux: bool = True) -> set[str]:
-    """Packages that these need, directly or not, themselves included; without `linux`, those that any system needs."""
+def required(
+    names: set[str], requires: Requires = metadata.requires, linux: bool = True, python: str = RUNNING
+) -> set[str]:
+    """Packages that these need with a version of Python, directly or not, themselves included.
+
+    Without `linux`, those that any system needs.
+    """
     seen, todo = set(), [Requirement(name) for name in names]
     while todo:
         here = todo.pop()
         key = (normal(here.name), frozenset(here.extras))
         if key not in seen:
             seen.add(key)
-            needs = [need for need in map(Requirement, requires(here.name) or []) if _holds(need, here.extras)]
+            needs = [need for need in map(Requirement, requires(here.name) or []) if _holds(need, here.extras, python)]
             todo += [need for need in needs if linux or "platform" not in str(need.marker)]
     return {name for name, _ in seen}
 
 
-def _holds(need: Requirement, extras: set[str]) -> bool:
+def _holds(need: Requirement, extras: set[str], python: str) -> bool:
     """Whether a requirement of a package counts on this system, for the extras asked of the package."""
-    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+    about = {"python_version": python, "python_full_version": f"{python}.0"}
+    return need.marker is None or any(need.marker.evaluate(about | {"extra": extra}) for extra in ("", *extras))
 
 
 def isolate(pinned: dict[str, str], folder: Path) -> Path:

@@ -24,7 +24,7 @@ RULES = ROOT / "workflow" / "rules"
 HEAD = "# Which code each rule's revision stands for: made by `make stays` and `make raise`, see CONTRIBUTING.md.\n"
 # Modules that move, name and describe things, and change no number.
 PLUMBING = re.compile(
-    r"mettle/(files|schema|typed|units|controller/.*|flow/(attempts|locks|progress|threads)|plan/.*|tables/pages"
+    r"mettle/(files|schema|typed|units|controller/.*|flow/(attempts|locks|progress|threads)|plan/.*|tables/(pages|pivots)"
     r"|data/archives|models/(checkpoint|device|loggers)|distributed/(slurm|task)|stages/__init__)\.py"
 )
 

@@ -52,7 +52,7 @@ def test_make_env_lets_any_folder_import_mettle(tmp_path):
     (folder / "workflow").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
     (folder / "workflow" / "scripts").symlink_to(ROOT / "workflow" / "scripts")
-    for name in ("requirements.txt", "requirements.lock"):
+    for name in ("requirements.txt", "requirements.lock", "requirements.hashes"):
         (folder / name).touch()  # packages are not what this is about
     subprocess.run(["make", "--silent", "env", f"PYTHON={sys.executable}"], cwd=folder, check=True)
     command = [folder / ".venv/bin/python", "-c", "import mettle; print(mettle.__file__)"]

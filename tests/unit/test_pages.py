@@ -68,6 +68,14 @@ def test_the_index_has_every_page():
     assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} == {x for x in listed if "/" not in x}
 
 
+def test_the_index_has_a_line_for_every_page_and_notebook():
+    text = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "](" in line]
+    assert all(line.count("?") == 1 for line in lines)
+    for path in [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("*.ipynb")]:
+        assert path.name == "README.md" or sum(f"]({path.name})" in line for line in lines) == 1, path.name
+
+
 # Tables that benches recorded
 
 

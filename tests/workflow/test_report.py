@@ -74,6 +74,7 @@ def choose(page, text, button):
 def test_start_page_names_studies_configuration_and_what_is_not_there(page):
     text = page.wait("document.querySelector('.prose').innerText")
     assert "Robustness of vision models" in text and "arXiv:2510.19427" in text and "arXiv:2209.07399" in text
+    assert "figures 1, 12" not in text and "arXiv:2510.19427: figure 1\n" in text + "\n"
     assert "In the configuration, but not in this report: fig1." in text
     assert "Not from this configuration" not in text
     page.run("document.querySelector('details').open = true")
@@ -114,11 +115,18 @@ def test_a_table_has_its_rows_and_sorts_by_a_column(page):
     click(page, "Tables")
     choose(page, "clean and attacked accuracy", 0)
     frame = page.frame("document.readyState === 'complete' && !!document.querySelector('dl')")
-    assert page.run("document.querySelectorAll('tbody tr').length", **frame) == 2  # clean and attacked
-    names = page.run("[...document.querySelectorAll('th')].map(head => head.innerText)", **frame)
-    column = f"[...document.querySelectorAll('tbody tr')].map(row => row.cells[{names.index('value')}].innerText)"
+    turned = "[...document.querySelector('table').rows].map(row => [...row.cells].map(cell => cell.innerText))"
+    heads, *lines = page.run(turned, **frame)
+    assert heads == ["model", "clean", "pgd2\nL2 0.5"] and len(lines) == 1
+    assert page.run("!document.querySelector('details').open", **frame)
+    page.run("document.querySelector('summary').click()", **frame)
+    assert page.run("document.querySelectorAll('details tbody tr').length", **frame) == 2  # clean and attacked
+    names = page.run("[...document.querySelectorAll('details th')].map(head => head.innerText)", **frame)
+    rows = "[...document.querySelectorAll('details tbody tr')]"
+    column = f"{rows}.map(row => row.cells[{names.index('value')}].innerText)"
     before = [float(value) for value in page.run(column, **frame)]
-    head = f"document.querySelectorAll('th')[{names.index('value')}]"
+    assert sorted(before) == sorted(float(value) for value in lines[0][1:])
+    head = f"document.querySelectorAll('details th')[{names.index('value')}]"
     page.run(f"{head}.click()", **frame)
     assert [float(value) for value in page.run(column, **frame)] == sorted(before)
     page.run(f"{head}.click()", **frame)
@@ -128,6 +136,22 @@ def test_a_table_has_its_rows_and_sorts_by_a_column(page):
     assert "tabulate_figure" in made and "torch" in made
     choose(page, "clean and attacked accuracy", 1)
     assert "95 % Wilson intervals" in page.wait("document.querySelector('nav .prose').innerText")
+
+
+def test_on_a_telephone_nothing_is_cut_off(page):
+    page.call("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=True)
+    try:
+        page.wait("innerWidth === 400")
+        menu = page.run(
+            "(box => [box.left, box.right, box.bottom])(document.querySelector('nav').getBoundingClientRect())"
+        )
+        text = page.run(
+            "(box => [box.left, box.right, box.top])(document.querySelector('.prose').getBoundingClientRect())"
+        )
+        assert menu[0] >= 0 and text[0] >= 0 and max(menu[1], text[1]) <= 400
+        assert text[2] >= menu[2], "the menu is above the page"
+    finally:
+        page.call("Emulation.clearDeviceMetricsOverride")
 
 
 def test_figures_come_in_the_order_of_their_numbers(page):
@@ -166,6 +190,19 @@ def test_zipped_report_opens_where_it_is_unpacked(tree, browser, tmp_path):
     click(browser, "Figures")
     choose(browser, "learning curves", 0)
     assert browser.wait("document.querySelector('.p-3 > img')?.naturalWidth") > 300
+
+
+def test_a_report_of_ones_own_has_its_title_its_studies_and_nothing_else(tree, browser):
+    own = tree / "config" / "own.yaml"
+    own.write_text("title: Mine & *yours* `x`_\nshow: [fig12]\n")
+    snakemake(tree, "--report", "own.html", "--configfile", str(own))
+    browser.open((tree / "own.html").as_uri())
+    text = browser.wait("document.querySelector('.prose')?.innerText")
+    assert text.startswith("Mine & *yours* `x`_")
+    assert "arXiv:2209.07399: figure 12" in " ".join(text.split()) and "arXiv:2510.19427" not in text
+    assert "not in this report" not in text and "Not from this configuration" not in text
+    assert browser.run("[...document.querySelectorAll('nav li a')].map(a => a.textContent)").count("Figures") == 1
+    assert "accuracy.html" not in (tree / "own.html").read_text()
 
 
 def test_results_of_another_configuration_are_named(tree, browser):

@@ -292,20 +292,20 @@ def test_the_commit_is_told_whoever_owns_the_folder(repository, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     git_says = subprocess.run(["git", "-C", repository, "describe"], capture_output=True, text=True, check=False)
     assert "dubious ownership" in git_says.stderr
-    found = flow._commit()
+    found = flow.commit()
     assert re.fullmatch("[0-9a-f]{12}", found)
     (repository / "mettle" / "file").write_text("changed")
-    assert flow._commit() == f"{found}-dirty"
+    assert flow.commit() == f"{found}-dirty"
 
 
 def test_the_commit_of_a_repository_around_mettle_is_not_mettles(repository, monkeypatch):
     monkeypatch.setattr(files, "HOME", repository / "mettle")
-    assert flow._commit() == "unknown"
+    assert flow.commit() == "unknown"
 
 
 def test_without_git_the_commit_is_unknown(repository, monkeypatch):
     monkeypatch.setenv("PATH", str(repository))
-    assert flow._commit() == "unknown"
+    assert flow.commit() == "unknown"
 
 
 # Progress

@@ -28,6 +28,13 @@ def test_figures_that_do_not_count_are_neither_made_nor_checked(place):
         plan(place).targets()
 
 
+@pytest.mark.parametrize("title", ["", "two\nlines"])
+def test_a_title_is_one_line(place, title):
+    with pytest.raises(ValueError, match=r"^configuration: 'title' must be one line of text, got "):
+        plan(place, title=title)
+    assert place.plan(figures={}).config["title"] == "Robustness of vision models"
+
+
 def test_an_unknown_figure_is_refused(place):
     with pytest.raises(ValueError, match=r"^configuration: show: unknown figure 'fig3': did you mean 'fig2'\?$"):
         plan(place, show=["fig3"])

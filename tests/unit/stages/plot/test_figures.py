@@ -1,6 +1,7 @@
 """Figures 7 to 11: every model, step and cell of the table is drawn, and the same table gives the same bytes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot
 
@@ -142,9 +143,9 @@ def test_the_same_table_gives_the_same_bytes(figure, tmp_path):
 def test_figure_7_has_a_column_per_model_and_a_line_per_number_of_steps(drawn):
     assert len(drawn.axes) == 2 * 3
     assert [axis.get_title() for axis in drawn.axes[:3]] == [
-        "A, light recipe",
-        "my.net_v2",
-        "XCiT-S12 light (published)",
+        "A, light recipe\nLinf 8/255",
+        "my.net_v2\nLinf 8/255",
+        "XCiT-S12 light (published)\nLinf 8/255",
     ]
     above, below = drawn.axes[0], drawn.axes[3]
     assert {line.get_label() for line in above.lines} == {"clean", "PGD-1", "PGD-10", "PGD-50", "APGD-20"}
@@ -164,6 +165,17 @@ def test_figure_8_has_a_line_per_image_and_their_mean(drawn):
     for axis in drawn.axes:
         assert len(axis.lines) == 3 + 1
         assert axis.lines[-1].get_ydata().tolist() == [1.0, 2.0, 11.0]
+
+
+@pytest.mark.parametrize(("name", "rows"), [("fig7", 2), ("fig8", 1)])
+def test_two_balls_never_share_a_panel(name, rows, tmp_path):
+    found = table(name, tmp_path)
+    more = found[found["model"] == "a"].assign(eps=4 / 255)
+    figure = plot.drawing_of(name)(pd.concat([found, more], ignore_index=True))
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert sorted(title.rpartition("\n")[2] for title in titles) == ["Linf 4/255", *["Linf 8/255"] * 3]
+    assert len(figure.axes) == 4 * rows and "A, light recipe\nLinf 4/255" in titles
+    pyplot.close(figure)
 
 
 @pytest.mark.parametrize("drawn", ["fig9"], indirect=True)

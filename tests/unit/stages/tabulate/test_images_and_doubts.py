@@ -278,10 +278,12 @@ def test_catastrophic_overfitting_goes_into_the_learning_curves():
 
 
 def test_a_page_writes_radii_as_people_do_and_hides_no_small_number(tmp_path):
-    frame = pd.DataFrame({"model": ["m"] * 2, "eps": [4 / 255, 0.5], "value": [0.00002, 0.123456]})
+    frame = pd.DataFrame({"model": ["m"] * 2, "norm": "linf", "eps": [4 / 255, 0.5], "value": [0.00002, 0.123456]})
     tables.page(tmp_path / "page.html", FIGURES["fig9"].table, frame, {})
     html = (tmp_path / "page.html").read_text()
-    cells = re.findall(r'<td class="n"[^>]*>([^<]*)</td>', html)
+    turned, whole = html.split("<details>")
+    assert '<th class="n">Linf 4/255</th><th class="n">Linf 0.5</th>' in turned
+    cells = re.findall(r'<td class="n"[^>]*>([^<]*)</td>', whole)
     assert cells == ["4/255", "2e-05", "0.5", "0.1235"]
     assert f'data-value="{4 / 255!r}"' in html, "a click sorts by the number"
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -105,6 +106,11 @@ def outdated(figures: Iterable[str], shown: Iterable[Any]) -> list[str]:
 def all_wildcards(dag: Any, job: Any) -> set[tuple[str, str]]:
     """Names and values of a job's wildcards, in place of Snakemake's `DAG.new_wildcards`."""
     return set(job.wildcards.items())
+
+
+def plain(text: str) -> str:
+    """Text for a page in reStructuredText, in which nothing is markup."""
+    return re.sub(r"([\\*`|_<>])", r"\\\1", text)
 
 
 def as_yaml(config: Any) -> str:

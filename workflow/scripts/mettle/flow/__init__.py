@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -139,13 +139,13 @@ def provenance(snakemake: Any) -> dict[str, Any]:
     return {
         "rule": snakemake.rule,
         "revision": int(snakemake.params.revision),
-        "commit": _commit(),
+        "commit": commit(),
         "config": fingerprint(params)[:16],
         "params": json.loads(json.dumps(params, default=str)),
         "seed": snakemake.params.get("seed"),
         "processor": processor(),
         "python": ".".join(map(str, sys.version_info[:3])),
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -153,7 +153,7 @@ def _terminate(signum: int, frame: Any) -> None:
     raise SystemExit(128 + signum)
 
 
-def _commit() -> str:
+def commit() -> str:
     """Commit of mettle's own repository, whoever owns it, and not of one that contains it."""
     if not shutil.which("git"):
         return "unknown"
@@ -163,11 +163,12 @@ def _commit() -> str:
     return answer.stdout.strip() or "unknown"
 
 
-def _versions() -> dict[str, str]:
+def versions(also: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of mettle and of the installed packages that results depend on, and of others, by name."""
     from mettle import __version__
 
     found = {"mettle": __version__}
-    for name in _PACKAGES:
+    for name in (*_PACKAGES, *also):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

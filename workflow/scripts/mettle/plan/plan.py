@@ -9,6 +9,7 @@ from mettle.plan.figures import FIGURES
 from mettle.plan.jobs import Jobs
 from mettle.plan.sheets import Row
 from mettle.plan.stores import get
+from mettle.plan.studies import Study, told
 
 
 class Plan(Jobs):
@@ -109,6 +110,11 @@ class Plan(Jobs):
     def caption(wildcards: Any) -> str:
         """Caption of a figure or table in the report, in reStructuredText."""
         return (Path(__file__).parents[3] / "report" / f"{_figure(wildcards)}.rst").read_text(encoding="utf-8")
+
+    @property
+    def studies(self) -> list[tuple[Study, str]]:
+        """Studies of which the configuration shows figures or tables, with these in words."""
+        return told(self.config["figures"])
 
     @property
     def drawn(self) -> list[str]:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mettle.stages.plot.style import DISAGREE, PAGE, footnote, marked, share_axis, style, wrapped
+from mettle.stages.plot.style import DISAGREE, PAGE, footnote, in_ball, share_axis, style, wrapped
 
 Line = tuple[str, int]  # attack and its steps
 _ORDER = ("clean", "pgd", "apgd")
@@ -19,7 +19,7 @@ ROWS = {"accuracy": "accuracy", "gap": "loss below that\nof most steps"}
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One column per model, ours first; above, the accuracy; below, the gap in loss.
+    """One column per model and ball, ours first; above, the accuracy; below, the gap in loss.
 
     A model with final weights only has one point per line.
 
@@ -27,19 +27,19 @@ def draw(table: pd.DataFrame) -> Figure:
     ----------
     table : rows of table `fig7`
     """
-    models = list(dict.fromkeys(zip(table["source"], table["model"], strict=True)))
+    balls = ["source", "model", "norm", "eps"]
+    panels = [panel for _, panel in table.groupby(balls, sort=False)]
     lines = sorted(
         set(zip(table["attack"], table["steps"], strict=True)), key=lambda one: (_ORDER.index(one[0]), one[1])
     )
     looks = _looks(lines)
     with style():
-        size = (max(PAGE, 1.25 * len(models)), 3.1)
-        figure, axes = pyplot.subplots(2, len(models), figsize=size, squeeze=False, sharey="row")
-        for column, (source, model) in enumerate(models):
-            own = table[(table["source"] == source) & (table["model"] == model)]
+        size = (max(PAGE, 1.25 * len(panels)), 3.1)
+        figure, axes = pyplot.subplots(2, len(panels), figsize=size, squeeze=False, sharey="row")
+        for column, own in enumerate(panels):
             for row, measure in enumerate(ROWS):
                 _panel(axes[row, column], own[own["measure"] == measure], measure, looks)
-            axes[0, column].set_title(marked(wrapped(own["label"].iloc[0], 0.9 * size[0] / len(models)), own))
+            axes[0, column].set_title(in_ball(wrapped(own["label"].iloc[0], 0.9 * size[0] / len(panels)), own))
             axes[1, column].set_xlabel("at the end" if own["epoch"].isna().all() else "epoch")
         for row, text in enumerate(ROWS.values()):
             axes[row, 0].set_ylabel(text)

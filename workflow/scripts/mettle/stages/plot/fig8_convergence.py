@@ -8,26 +8,26 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mettle.stages.plot.style import AGREE, DISAGREE, PAGE, footnote, marked, style, wrapped
+from mettle.stages.plot.style import AGREE, DISAGREE, PAGE, footnote, in_ball, style, wrapped
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """One panel per model, ours first: one line per image with its spread over seeds, and the mean over images.
+    """One panel per model and ball, ours first: a line per image with its spread over seeds, and the mean.
 
     Parameters
     ----------
     table : rows of table `fig8`
     """
-    models = list(dict.fromkeys(zip(table["source"], table["model"], strict=True)))
+    balls = ["source", "model", "norm", "eps"]
+    panels = [panel for _, panel in table.groupby(balls, sort=False)]
     with style():
-        columns = min(len(models), 4)
-        lines = -(-len(models) // columns)
+        columns = min(len(panels), 4)
+        lines = -(-len(panels) // columns)
         figure, axes = pyplot.subplots(lines, columns, figsize=(PAGE, 1.7 * lines), squeeze=False)
-        for axis, (source, model) in zip(axes.flat, models, strict=False):
-            own = table[(table["source"] == source) & (table["model"] == model)]
+        for axis, own in zip(axes.flat, panels, strict=False):
             _panel(axis, own)
-            axis.set_title(marked(wrapped(own["label"].iloc[0], 1.6), own))
-        for axis in axes.flat[len(models) :]:
+            axis.set_title(in_ball(wrapped(own["label"].iloc[0], 1.6), own))
+        for axis in axes.flat[len(panels) :]:
             axis.remove()
         for row in axes:
             row[0].set_ylabel("cross-entropy (nats)")

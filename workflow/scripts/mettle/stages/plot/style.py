@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import AutoLocator, MaxNLocator, PercentFormatter
 
 from mettle.files import atomic
-from mettle.units import NORMS
+from mettle.units import NORMS, ball_text
 
 matplotlib.use("Agg")
 
@@ -97,6 +97,12 @@ def eps_label(table: pd.DataFrame) -> str:
 def marked(label: str, rows: pd.DataFrame) -> str:
     """The label of these rows, with a dagger if one has a note."""
     return f"{label} {DOUBT}" if rows["note"].notna().any() else label
+
+
+def in_ball(label: str, rows: pd.DataFrame) -> str:
+    """The label of rows that are all of one ball, a dagger if one has a note, and that ball."""
+    (norm, eps), *_ = rows[["norm", "eps"]].itertuples(index=False)
+    return f"{marked(label, rows)}\n{ball_text(norm, eps)}"
 
 
 def footnote(figure: Figure, table: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from mettle.plan.figures import FIGURES
 from mettle.scales import SCALES
 
 Row = dict[str, Any]
+_FEW = 12  # models whose pairs a page shows
 
 
 def rows_of(figure: str) -> Callable[[pd.DataFrame, Row, Sequence[str]], list[Row]]:
@@ -44,11 +45,16 @@ def tabulate(
     tables.write(table, about.table, rows, provenance)
     frame = _readable(tables.read(table, about.table), about.table)
     note = _turned(frame)
-    if "model" in frame and (frame["model"] == "all").any():  # a page is for people: means, not every pair
+    if _is_of_many_pairs(frame):  # a page is for people: means, not every pair
         means = frame[frame["model"] == "all"]
         where = f"Shown: {len(means)} rows over all pairs (model is `all`) of the {len(frame)} rows in `{table}`."
         note, frame = f"{where} {note}".strip(), means
     tables.page(page, about.table, frame, provenance, note)
+
+
+def _is_of_many_pairs(frame: pd.DataFrame) -> bool:
+    """Whether a table has means over the pairs of more models than a reader looks at one by one."""
+    return "model" in frame and (frame["model"] == "all").any() and frame["model"].nunique() - 1 > _FEW
 
 
 def _readable(frame: pd.DataFrame, table: tables.Table) -> pd.DataFrame:
