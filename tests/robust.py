@@ -14,7 +14,7 @@ from mettle.data import digits
 from mettle.perturb import Draws, pgd_last
 from mettle.perturb.goal import untargeted
 
-RADII = {"l2": 1.5, "linf": 0.1}
+RADII = {"l1": 12.0, "l2": 1.5, "linf": 0.1}
 _EPOCHS = 6
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from mettle import models
 from mettle.perturb import Draws, apgd, norm
-from mettle.perturb.apgd import State, checkpoints
+from mettle.perturb.ascents import State, checkpoints
 from mettle.perturb.goal import targeted, untargeted
 from mettle.perturb.losses import dlr, targeted_dlr
 

@@ -33,11 +33,11 @@ class Attack:
 
 
 ATTACKS = {
-    "pgd": Attack(pgd, ("l2", "linf"), "Madry et al. 2018, arXiv:1706.06083"),
-    "apgd": Attack(apgd, ("l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 3"),
-    "fab": Attack(fab, ("l2", "linf"), "Croce & Hein 2020, arXiv:1907.02044"),
-    "square": Attack(square, ("l2", "linf"), "Andriushchenko et al. 2020, arXiv:1912.00049"),
-    "autoattack": Attack(autoattack, ("l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 5"),
+    "pgd": Attack(pgd, ("l1", "l2", "linf"), "Madry et al. 2018, arXiv:1706.06083"),
+    "apgd": Attack(apgd, ("l1", "l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 3"),
+    "fab": Attack(fab, ("l1", "l2", "linf"), "Croce & Hein 2020, arXiv:1907.02044"),
+    "square": Attack(square, ("l1", "l2", "linf"), "Andriushchenko et al. 2020, arXiv:1912.00049"),
+    "autoattack": Attack(autoattack, ("l1", "l2", "linf"), "Croce & Hein 2020, arXiv:2003.01690, section 5"),
 }
 check_registry("attacks", ATTACKS)
 
