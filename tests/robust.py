@@ -35,7 +35,12 @@ class RowByRow(nn.Module):
 
 @cache
 def robust(norm: str) -> tuple[nn.Module, Tensor, Tensor]:
-    """The network of this norm, frozen, with 500 test digits and their labels; 90 % accurate or better."""
+    """The network of this norm, frozen, with 500 test digits and their labels; 90 % accurate or better.
+
+    That of L1 is the one of L2.
+    """
+    if norm == "l1":
+        return robust("l2")
     images, labels = _digits("train")
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -12,6 +12,7 @@ from mettle import models
 from mettle.perturb import Draws, norm
 from mettle.perturb.fab import fab
 from mettle.perturb.goal import untargeted
+from mettle.perturb.projections import onto_hyperplane
 from robust import RADII, RowByRow, robust
 
 CPU = models.Policy(torch.device("cpu"))
@@ -38,11 +39,19 @@ def attack(model, x, y, name, eps, ids=None, **options):
 
 
 def borders(model, x, y, name):
-    """Distance to the border with every other class in closed form, (n, classes); infinity for the own."""
+    """Distance to the border with every other class, (n, classes); infinity for the own.
+
+    In closed form; in L1, where single pixels go to the border of the pixel range, by the projection.
+    """
     logits, weights = model(x).detach(), model[1].weight.detach()
     normals = weights[None] - weights[y][:, None]
     dual = norm(name).dual(normals.flatten(0, 1)).view(normals.shape[:2])
-    distances = (logits.gather(1, y[:, None]) - logits) / dual
+    gaps = logits.gather(1, y[:, None]) - logits
+    distances = gaps / dual
+    if name == "l1":
+        points = x.flatten(1).repeat_interleave(logits.shape[1], 0)
+        moves = onto_hyperplane(points, normals.flatten(0, 1), gaps.flatten(), name)
+        distances = norm(name).distance(moves).float().view_as(gaps)
     return distances.scatter(1, y[:, None], torch.inf)
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog, minimize
 
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.projections import onto_ball, onto_ball_in_box, onto_hyperplane
-from scipy.optimize import linprog, minimize
 
 NORMS = ["l1", "l2", "linf"]
 
@@ -113,7 +113,7 @@ def test_the_move_in_l1_is_that_of_a_linear_program(seed, share):
     for point, weight, need, move in zip(points.double(), weights.double(), gap.double(), found, strict=True):
         # move = up - down, both nonnegative and within the box; their sum is the length.
         bounds = [(0, top) for top in (1 - point).tolist() + point.tolist()]
-        best = linprog(np.ones(24), A_eq=torch.cat([weight, -weight])[None], b_eq=[need], bounds=bounds)
+        best = linprog(np.ones(24), A_eq=torch.cat([weight, -weight])[None].numpy(), b_eq=[need.item()], bounds=bounds)
         assert move.abs().sum().item() == pytest.approx(best.fun, rel=1e-4, abs=1e-6)
 
 
@@ -142,7 +142,9 @@ def test_the_nearest_point_of_ball_and_box_is_that_of_quadratic_programming(seed
         ball = {"type": "ineq", "fun": lambda parts: eps - parts.sum(), "jac": lambda parts: -np.ones(16)}
         bounds = [(0, top) for top in (1 - image).tolist() + image.tolist()]
         options = {"ftol": 1e-14, "maxiter": 500}
-        best = minimize(square, np.zeros(16), jac=True, bounds=bounds, constraints=[ball], method="SLSQP", options=options)
+        best = minimize(
+            square, np.zeros(16), jac=True, bounds=bounds, constraints=[ball], method="SLSQP", options=options
+        )
         assert ((move - start) ** 2).sum().item() == pytest.approx(best.fun, rel=1e-6, abs=1e-8)
         np.testing.assert_allclose(move, best.x[:8] - best.x[8:], atol=2e-4)
 

@@ -115,8 +115,7 @@ def test_as_strong_as_the_published_code(name):
     ours, _ = attack(model, x, y, name, eps, queries=120)
     fooled = model(ours).argmax(1) != y
     peers = [
-        SquareAttack(model, norm=name.capitalize(), n_queries=120, eps=eps, seed=seed, device="cpu")
-        for seed in (0, 1)
+        SquareAttack(model, norm=name.capitalize(), n_queries=120, eps=eps, seed=seed, device="cpu") for seed in (0, 1)
     ]
     expected = [model(peer.perturb(x, y)).argmax(1) != y for peer in peers]
     between_seeds = (expected[0] != expected[1]).sum()

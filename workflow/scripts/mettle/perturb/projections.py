@@ -95,19 +95,16 @@ def _shrunk(delta: Tensor, room: Tensor, eps: float) -> Tensor:
 def _threshold(size: Tensor, room: Tensor, eps: float) -> Tensor:
     """The least t >= 0 (n,) with sum_i max(min(size_i - t, room_i), 0) <= eps, in float64.
 
-    The sum is piecewise linear in t and falls, but bends both ways. So Newton's steps, which end as soon as one begins
-    on the right piece, are kept between bounds that halve at least every other turn. Rows do not depend on each other.
+    The sum is piecewise linear in t: coordinate i begins to shrink at size_i - room_i, or at 0, and is gone at size_i.
     """
-    low, high = torch.zeros_like(size[:, 0]), size.amax(1)
-    threshold, turn = low, 0
-    while True:
-        beyond = torch.minimum((size - threshold[:, None]).clamp_min_(0), room)
-        excess = beyond.sum(1) - eps
-        slope = ((beyond > 0) & (beyond < room)).sum(1)
-        done = (excess.abs() <= 1e-12 * eps) | ((threshold == 0) & (excess < 0)) | (high - low <= 1e-15 * high)
-        if done.all():
-            return threshold
-        low, high = torch.where(excess > 0, threshold, low), torch.where(excess > 0, high, threshold)
-        newton, middle = threshold + excess / slope, (low + high) / 2
-        inside = (newton > low) & (newton < high) & (turn % 2 == 0)  # NaN is outside, too
-        threshold, turn = torch.where(done, threshold, torch.where(inside, newton, middle)), turn + 1
+    total = torch.minimum(size, room).sum(1)
+    threshold, outside = torch.zeros_like(total), total > eps
+    size, room, total = size[outside], room[outside], total[outside][:, None]
+    turns, order = torch.cat([(size - room).clamp_min_(0), size], dim=1).sort(dim=1)
+    shrinking = torch.where(order < size.shape[1], 1.0, -1.0).cumsum(1)  # coordinates, after each turn
+    lost = turns.diff(dim=1).mul_(shrinking[:, :-1]).cumsum_(1)
+    left = torch.cat([total, total - lost], dim=1)
+    last = ((left > eps).sum(1, keepdim=True) - 1).clamp(0, turns.shape[1] - 2)  # turn from which the root is reached
+    turn, before, slope = (values.gather(1, last) for values in (turns, left, shrinking))
+    threshold[outside] = (turn + (before - eps) / slope)[:, 0]
+    return threshold
