@@ -23,7 +23,7 @@ CPU = models.policy(1)
 N = 100
 # A standard network and two robust ones: training attack, then balls in which some images stand and some fall.
 NETWORKS = {
-    "standard": (None, {"linf": 0.02, "l2": 0.3, "l1": 3.0}),
+    "standard": (None, {"linf": 0.02, "l2": 0.3, "l1": 2.0}),
     "robust_linf": ({"norm": "linf", "eps": 0.12, "steps": 2}, {"linf": 0.15, "l2": 1.2, "l1": 5.0}),
     "robust_l2": ({"norm": "l2", "eps": 1.0, "steps": 2}, {"linf": 0.1, "l2": 1.2, "l1": 10.0}),
 }

@@ -20,7 +20,7 @@ def _length(delta: Tensor) -> Tensor:
     return delta.flatten(1).norm(dim=1)
 
 
-def _l2_project(delta: Tensor, eps: float) -> Tensor:
+def _l2_project(delta: Tensor, eps: float | Tensor) -> Tensor:
     factor = (eps / _length(delta).clamp_min(1e-12)).clamp_max(1)
     return delta * _per_image(factor, delta)
 
@@ -32,6 +32,11 @@ def _l2_step(gradient: Tensor) -> Tensor:
 def _l2_uniform(gaussian: Tensor, uniform: Tensor) -> Tensor:
     radius = uniform.pow(1 / gaussian[0].numel())
     return _l2_step(gaussian) * _per_image(radius, gaussian)
+
+
+def _linf_project(delta: Tensor, eps: float | Tensor) -> Tensor:
+    reach = _per_image(eps, delta) if isinstance(eps, Tensor) else eps
+    return delta.clamp(-reach, reach)
 
 
 def _linf_uniform(gaussian: Tensor, uniform: Tensor) -> Tensor:
@@ -68,7 +73,7 @@ class Norm:
     ----------
     distance : (n, ...) difference to (n,) distances in float64
     dual : gradient (n, ...) to (n,), by how much a step of length 1 raises what it is a gradient of, at most
-    project : (difference, eps) to the nearest difference in the ball
+    project : (difference, eps of all or (n,) of each) to the nearest difference in the ball
     step : gradient to a direction of length 1: that of steepest ascent, in L1 the signs of its largest hundredth; zero
         for a zero gradient
     uniform : (standard normal (n, ...), uniform (n,)) to points uniform in the unit ball
@@ -79,10 +84,10 @@ class Norm:
 
     distance: Callable[[Tensor], Tensor]
     dual: Callable[[Tensor], Tensor]
-    project: Callable[[Tensor, float], Tensor]
+    project: Callable[[Tensor, float | Tensor], Tensor]
     step: Callable[[Tensor], Tensor]
     uniform: Callable[[Tensor, Tensor], Tensor]
-    meet: Callable[[Tensor, Tensor, float], Tensor] | None = None
+    meet: Callable[[Tensor, Tensor, float | Tensor], Tensor] | None = None
 
 
 def _sum(delta: Tensor) -> Tensor:
@@ -106,7 +111,7 @@ NORMS = {
     "linf": Norm(
         lambda delta: _largest(delta.double()),
         _sum,
-        lambda delta, eps: delta.clamp(-eps, eps),
+        _linf_project,
         torch.sign,
         _linf_uniform,
     ),
@@ -138,8 +143,8 @@ def scaled(name: str, scale: Tensor) -> Norm:
     )
 
 
-def project(attacked: Tensor, images: Tensor, name: str | Norm, eps: float) -> Tensor:
-    """The attacked images (n, ...) projected into the ball around the images and into [0, 1], up to rounding."""
+def project(attacked: Tensor, images: Tensor, name: str | Norm, eps: float | Tensor) -> Tensor:
+    """The attacked images (n, ...) projected into the ball, or each into its own, and into [0, 1], up to rounding."""
     ball, delta = norm(name), attacked - images
     delta = ball.meet(delta, images, eps) if ball.meet else ball.project(delta, eps)
     return (images + delta).clamp(0, 1)

@@ -65,12 +65,12 @@ def _one_by_one(rates: Tensor, room: Tensor, total: Tensor) -> Tensor:
     return torch.zeros_like(room).scatter_(1, order, way.masked_fill(rates == 0, 0))
 
 
-def onto_ball(delta: Tensor, eps: float) -> Tensor:
-    """Nearest differences, in L2, in the L1 ball of radius eps: (n, ...)."""
+def onto_ball(delta: Tensor, eps: float | Tensor) -> Tensor:
+    """Nearest differences, in L2, in the L1 balls of radius eps, one or (n,): (n, ...)."""
     return _shrunk(delta, torch.full_like(delta, torch.inf), eps)
 
 
-def onto_ball_in_box(delta: Tensor, images: Tensor, eps: float) -> Tensor:
+def onto_ball_in_box(delta: Tensor, images: Tensor, eps: float | Tensor) -> Tensor:
     """Nearest differences, in L2, in the L1 ball of radius eps that keep the images in [0, 1]: (n, ...).
 
     Croce & Hein 2021 (arXiv:2103.01208), proposition 2.1: coordinate d becomes sign(d) max(min(|d| - t, room), 0),
@@ -80,26 +80,27 @@ def onto_ball_in_box(delta: Tensor, images: Tensor, eps: float) -> Tensor:
     ----------
     delta : (n, ...) differences
     images : (n, ...) in [0, 1]
-    eps : radius
+    eps : radius, of all or (n,) of each
     """
     return _shrunk(delta, torch.where(delta > 0, 1 - images, images), eps)
 
 
-def _shrunk(delta: Tensor, room: Tensor, eps: float) -> Tensor:
+def _shrunk(delta: Tensor, room: Tensor, eps: float | Tensor) -> Tensor:
     size, room = delta.flatten(1).abs().double(), room.flatten(1).double()
+    eps = torch.as_tensor(eps, dtype=size.dtype, device=size.device).expand(len(size))
     less = _threshold(size, room, eps)[:, None]
     left = torch.minimum((size - less).clamp_min(0), room).to(delta.dtype)
     return delta.sign() * left.view_as(delta)
 
 
-def _threshold(size: Tensor, room: Tensor, eps: float) -> Tensor:
+def _threshold(size: Tensor, room: Tensor, eps: Tensor) -> Tensor:
     """The least t >= 0 (n,) with sum_i max(min(size_i - t, room_i), 0) <= eps, in float64.
 
     The sum is piecewise linear in t: coordinate i begins to shrink at size_i - room_i, or at 0, and is gone at size_i.
     """
     total = torch.minimum(size, room).sum(1)
     threshold, outside = torch.zeros_like(total), total > eps
-    size, room, total = size[outside], room[outside], total[outside][:, None]
+    size, room, total, eps = size[outside], room[outside], total[outside][:, None], eps[outside][:, None]
     turns, order = torch.cat([(size - room).clamp_min_(0), size], dim=1).sort(dim=1)
     shrinking = torch.where(order < size.shape[1], 1.0, -1.0).cumsum(1)  # coordinates, after each turn
     lost = turns.diff(dim=1).mul_(shrinking[:, :-1]).cumsum_(1)
