@@ -16,8 +16,6 @@ from mettle.perturb.norms import project
 from mettle.perturb.oracle import Oracle
 from mettle.perturb.watch import NOBODY, Watch
 
-_BEYOND = 1.05  # FMN overshoots the border by as much as FAB does
-
 
 @dataclass
 class _Search:
@@ -133,9 +131,9 @@ def fmn(
     Notes
     -----
     Until an image has been fooled, its radius is its distance to the linearised border of its class; from then on it
-    shrinks after iterates that fool and grows after others. We differ from the paper in three points: the radius goes a
-    twentieth beyond that border, without which iterates in L2 come close to it and never cross; the last iterate
-    counts, too; and in L1 ball and pixel range are projected onto together.
+    shrinks after iterates that fool and grows after others. We differ from the paper in three points: until then, too,
+    the radius grows by its share at least, without which iterates whose change the pixel range cuts come close to the
+    border and never cross; the last iterate counts, too; and in L1 ball and pixel range are projected onto together.
     """
     ball = ball_of(norm)
 
@@ -143,8 +141,9 @@ def fmn(
         cosine = _cosine(step, steps)
         share, size = gamma * (0.02 + 0.98 * cosine), max_step * (0.01 + 0.99 * cosine)
         border = at.value.abs() / ball.dual(at.gradient).clamp_min(1e-12)
-        outwards = ball.distance(at.points - at.clean).to(border.dtype) + _BEYOND * border
-        outwards = torch.where(at.best.isfinite(), at.radii * (1 + share), outwards)
+        outwards = ball.distance(at.points - at.clean).to(border.dtype) + border
+        grown = at.radii * (1 + share)
+        outwards = torch.where(at.best.isfinite(), grown, torch.maximum(outwards, grown))
         inwards = torch.minimum(at.radii * (1 - share), at.best.to(border.dtype))
         at.radii = torch.minimum(torch.where(at.fools, inwards, outwards), at.most)
         at.points = project(at.points + size * ball_of("l2").step(at.gradient), at.clean, norm, at.radii)
@@ -152,7 +151,7 @@ def fmn(
     def lead(logits: Tensor, index: Tensor) -> Tensor:
         return -margin(logits, goal.labels[index])
 
-    return _search(model, images, goal, lead, norm, eps, torch.inf, draws, policy, steps, move, watch)
+    return _search(model, images, goal, lead, norm, eps, 0.0, draws, policy, steps, move, watch)
 
 
 def _search(

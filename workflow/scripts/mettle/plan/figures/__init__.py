@@ -2,6 +2,7 @@
 
 from mettle.plan.figures import (
     accuracy,
+    curves,
     downstream,
     layers,
     light_recipe,
@@ -19,6 +20,7 @@ FIGURES: dict[str, Figure] = {
     **light_recipe.FIGURES,
     **robustness.FIGURES,
     **surrogates.FIGURES,
+    **curves.FIGURES,
     **layers.FIGURES,
     **tokens.FIGURES,
     **downstream.FIGURES,
