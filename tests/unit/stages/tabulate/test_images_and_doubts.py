@@ -12,7 +12,7 @@ from mettle.data.item import Item, png
 from mettle.plan.figures import FIGURES
 from mettle.stages import tabulate
 from mettle.stages.attack.flags import ADVICE
-from mettle.stages.tabulate import accuracy, light_recipe
+from mettle.stages.tabulate import accuracy, curves, light_recipe
 from mettle.stats import proportion
 from mettle.tables.doubts import _WORDS as WORDS
 
@@ -230,6 +230,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "universality_accuracy": (flagged, [str(sheet)]),
         "published": (flagged, [str(sheet)]),
         "surrogates": (flagged, []),
+        "curves": (flagged, []),
         "tokens_downstream": (flagged, []),
         "fig7": (noted, []),
         "fig8": (followed, []),
@@ -238,7 +239,12 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "fig11": (judged, stores),
     }
     options = {"seed": 0, "per_class": False, "examples": 1, "cells": {"a-b-s0": "x 1"}, "values": {"a-b-s0": {"x": 1}}}
-    options |= {"models": ["a-b-s0"], "seen": {"pgd": "self"}, "words": {"self": "the model itself"}} | LABELS
+    options |= {
+        "models": ["a-b-s0"],
+        "attack": "pgd",
+        "seen": {"pgd": "self"},
+        "words": {"self": "the model itself"},
+    } | LABELS
     named = {"label": "a", "task": "classification", "network": "a", "n_tokens": 0, "head": "own"}
     options |= {"rows": {"a-b-s0": named}}
     attacking = [tables.ATTACK, tables.EFFECTIVENESS, tables.CONVERGENCE, tables.SEMANTICS]
@@ -388,3 +394,32 @@ def test_the_worst_case_keeps_doubts_and_has_classes_too():
 
 def test_a_model_without_eps_has_no_worst_case():
     assert not len(worst(fooled("a", [], eps=0.0)))
+
+
+# Accuracy by eps from smallest changes
+
+
+def curve(*cells):
+    rows = curves.curves(pd.concat(cells), {"attack": "fmn"} | LABELS, [])
+    return pd.DataFrame(rows, dtype=object)
+
+
+def test_a_curve_falls_at_the_distance_of_each_image(tmp_path):
+    far = [0.02, 0.03, 0.03, 0.09] + [0.0] * 6
+    rows = curve(fooled("fmn", [0, 1, 2, 3], distance=far, clean=[9]), fooled("pgd", [0, 1], eps=0.05, clean=[9]))
+    line = rows[rows["part"] == "curve"]
+    assert dict(zip(line["eps"], line["value"], strict=True)) == {0: 0.9, 0.02: 0.8, 0.03: 0.6, 0.09: 0.5, 0.1: 0.5}
+    assert line[["n", "value", "lo", "hi"]].iloc[1].to_dict().items() <= proportion(8, 10).items()
+    point = rows[rows["part"] == "point"]
+    assert point[["attack", "eps", "value", "label"]].to_numpy().tolist() == [["pgd", 0.05, 0.7, "A-B-S0"]]
+    tables.write(tmp_path / "t.parquet", FIGURES["curves"].table, rows.to_dict("records"))
+
+
+def test_a_curve_of_an_image_is_what_an_attack_at_that_eps_would_say():
+    distance = np.random.default_rng(0).random(2000) / 10
+    cells = fooled("fmn", range(2000), ids=range(2000), distance=distance)
+    rows = curve(cells)
+    assert len(rows) == 500 and rows["eps"].iloc[0] == 0 and rows["eps"].iloc[-1] == 0.1
+    for row in rows.iloc[::50].itertuples():
+        assert row.value == (distance > row.eps).mean()
+    assert rows["value"].is_monotonic_decreasing

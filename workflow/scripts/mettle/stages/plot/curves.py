@@ -43,8 +43,8 @@ def draw(table: pd.DataFrame) -> Figure:
 def _curve(axis: Axes, curve: pd.DataFrame, unit: float, colour: str) -> None:
     eps = curve["eps"] / unit
     axis.fill_between(eps, curve["lo"], curve["hi"], step="post", color=colour, alpha=0.2, lw=0)
-    label = f"{marked(curve['label'].iloc[0], curve)} ({curve['n'].iloc[0]:,} images)"
-    axis.plot(eps, curve["value"], color=colour, lw=1, drawstyle="steps-post", label=wrapped(label, 1.7))
+    label = marked(f"{wrapped(curve['label'].iloc[0], 1.7)}\n({curve['n'].iloc[0]:,} images)", curve)
+    axis.plot(eps, curve["value"], color=colour, lw=1, drawstyle="steps-post", label=label)
 
 
 def _point(axis: Axes, row: tuple, unit: float, colour: str, mark: str) -> None:
