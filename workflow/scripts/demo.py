@@ -155,7 +155,7 @@ def summary(models: Mapping[str, Mapping[str, Any]]) -> str:
     models : rows of the sheets by name
     """
     frame = tables.read(ACCURACY, FIGURES["accuracy"].table)
-    frame = frame[frame["measure"] == "accuracy"].astype({"value": float})
+    frame = frame[(frame["measure"] == "accuracy") & frame["over"].isna()].astype({"value": float})
     frame["recipe"] = [models[name]["recipe"] if name in models else "" for name in frame["model"]]
     wide = frame.pivot_table(index=["dataset", "n", "recipe"], columns="attack", values="value", sort=False)
     wide = wide.rename_axis(index={"n": "images"})

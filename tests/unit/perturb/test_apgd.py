@@ -6,9 +6,11 @@ from torch import nn
 
 from mettle import models
 from mettle.perturb import Draws, apgd, norm
-from mettle.perturb.apgd import State, checkpoints
+from mettle.perturb.apgd import _parts
+from mettle.perturb.ascents import Sparse, State, begin, checkpoints
 from mettle.perturb.goal import targeted, untargeted
 from mettle.perturb.losses import dlr, targeted_dlr
+from mettle.perturb.norms import sparse_step
 
 CPU = models.policy(1)
 SHAPE = (3, 8, 8)
@@ -159,13 +161,14 @@ def test_early_stop_gives_the_same_accuracy(name, loss):
     assert (queries <= every).all()
 
 
-@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("name", ["l1", "l2", "linf"])
 @pytest.mark.parametrize("loss", ["ce", "dlr_targeted"])
 @pytest.mark.parametrize("early", [True, False])
 def test_an_image_fares_the_same_in_any_company(name, loss, early):
     model, x = small_net(), images(24)
     y = model(x).argmax(1)
-    options = {"loss": loss, "steps": 10, "targets": 3, "early_stop": early, "eps": 0.3 if name == "l2" else 0.02}
+    options = {"loss": loss, "steps": 10, "targets": 3, "early_stop": early}
+    options["eps"] = {"l1": 2.0, "l2": 0.3, "linf": 0.02}[name]
     whole, queries = run(model, x, y, name, **options)
     chosen = [17, 3, 8]
     part, spent = run(model, x[chosen], y[chosen], name, ids=chosen, **options)
@@ -173,17 +176,17 @@ def test_an_image_fares_the_same_in_any_company(name, loss, early):
     torch.testing.assert_close(part, whole[chosen], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("name", ["l1", "l2", "linf"])
 def test_more_restarts_never_help_the_defender(name):
     model, x = small_net(), images(64)
     y = model(x).argmax(1)
-    eps = 0.2 if name == "l2" else 0.012
+    eps = {"l1": 1.5, "l2": 0.2, "linf": 0.012}[name]
     fooled = [model(run(model, x, y, name, eps, steps=3, restarts=k)[0]).argmax(1) != y for k in (1, 4)]
     assert (fooled[1] >= fooled[0]).all()
     assert 0 < fooled[0].sum() < 64
 
 
-@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("name", ["l1", "l2", "linf"])
 @pytest.mark.parametrize("eps", [0.0, 0.013, 2.0])
 def test_attacked_images_lie_inside_ball_and_pixel_range(name, eps):
     model, x = small_net(), images(16).mul(3).sub(1).clamp(0, 1)
@@ -226,3 +229,59 @@ def test_an_attack_leaves_the_model_as_it_was():
     assert all(value.equal(before[key]) for key, value in model.state_dict().items())
     assert all(p.grad is None and p.requires_grad for p in model.parameters())
     assert model.training
+
+
+# In L1
+
+
+def test_a_run_in_l1_begins_in_wider_balls():
+    assert _parts("l1", 4.0, 100) == [(12.0, 30), (8.0, 30), (4.0, 40)]
+    assert _parts("l1", 4.0, 3) == [(4.0, 3)]
+    assert _parts("l2", 4.0, 100) == [(4.0, 100)]
+    # A forward pass for the image, then one more than its steps for each part.
+    x, y = images(2), torch.zeros(2, dtype=torch.long)
+    y = small_net()(x).argmax(1)
+    assert run(small_net(), x, y, "l1", 1e-4, steps=20)[1].tolist() == [1 + 20 + 3] * 2
+
+
+def test_a_sparse_step_has_the_signs_of_the_largest_coordinates():
+    gradient = torch.tensor([[[[3.0, -5.0, 1.0, 0.5]]], [[[1.0, 1.0, -1.0, 0.0]]], [[[0.0] * 4]]])
+    assert sparse_step(gradient, 0.5)[0].flatten().tolist() == [0.5, -0.5, 0, 0]
+    assert sparse_step(gradient, 1e-9)[0].flatten().tolist() == [0, -1, 0, 0]
+    share = torch.tensor([1.0, 0.25, 1.0])
+    assert sparse_step(gradient, share)[0].flatten().tolist() == [0.25, -0.25, 0.25, 0.25]
+    torch.testing.assert_close(sparse_step(gradient, share)[1].flatten(), torch.tensor([1.0, 1.0, -1.0, 0.0]) / 3)
+    assert sparse_step(gradient, share)[2].abs().max() == 0
+
+
+def test_the_step_in_l1_follows_the_sparsity_of_the_best_change():
+    clean, value = torch.zeros(3, *SHAPE), torch.zeros(3)
+    start = clean.clone()
+    start.view(3, -1)[:, :100] = 0.01
+    found = begin(torch.arange(3), clean, start, value, clean + 1, "l1", 2.0)
+    assert isinstance(found, Sparse)
+    torch.testing.assert_close(found.share, torch.full((3,), 100 / 192 / 1.5))
+    found.best.view(3, -1)[0, 94:] = 0  # sparser by more than a twentieth; the second by less, the third not
+    found.best.view(3, -1)[1, 96:] = 0
+    found.current = start + 0.5
+    found.size = torch.tensor([0.5, 2.0, 0.21])
+    found.check(1)
+    torch.testing.assert_close(found.size, torch.tensor([2.0, 2.0 / 1.5, 0.2]))  # a tenth of the radius at least
+    torch.testing.assert_close(found.share, torch.tensor([94.0, 96.0, 100.0]) / 192 / 1.5)
+    assert found.current[0].equal(found.best[0])
+    assert found.current[1:].equal(start[1:] + 0.5)
+    assert list(Sparse.due(100)) == list(range(4, 100, 4))
+
+
+def test_exact_in_l1_on_a_linear_model():
+    # The worst change spends the radius on the largest weights, each up to the border of the pixel range.
+    model, x, eps = linear(2), images(low=0.3, high=0.7), 2.0
+    y = model(x).argmax(1)
+    attacked, _ = run(model, x, y, "l1", eps, early_stop=False, steps=100)
+    weight = model[1].weight.detach()
+    slope = (weight[None] - weight[y][:, None]).gather(1, (1 - y)[:, None, None].expand(-1, 1, 192))[:, 0]
+    room, order = torch.where(slope > 0, 1 - x.flatten(1), x.flatten(1)), slope.abs().argsort(1, descending=True)
+    rooms = room.gather(1, order)
+    spent = torch.minimum((eps - rooms.cumsum(1) + rooms).clamp_min(0), rooms)
+    gain = (spent * slope.abs().gather(1, order)).sum(1)
+    torch.testing.assert_close(gaps(model, attacked, y) - gaps(model, x, y), gain, rtol=0.01, atol=0)

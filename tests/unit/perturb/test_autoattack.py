@@ -23,9 +23,9 @@ CPU = models.policy(1)
 N = 100
 # A standard network and two robust ones: training attack, then balls in which some images stand and some fall.
 NETWORKS = {
-    "standard": (None, {"linf": 0.02, "l2": 0.3}),
-    "robust_linf": ({"norm": "linf", "eps": 0.12, "steps": 2}, {"linf": 0.15, "l2": 1.2}),
-    "robust_l2": ({"norm": "l2", "eps": 1.0, "steps": 2}, {"linf": 0.1, "l2": 1.2}),
+    "standard": (None, {"linf": 0.02, "l2": 0.3, "l1": 2.0}),
+    "robust_linf": ({"norm": "linf", "eps": 0.12, "steps": 2}, {"linf": 0.15, "l2": 1.2, "l1": 5.0}),
+    "robust_l2": ({"norm": "l2", "eps": 1.0, "steps": 2}, {"linf": 0.1, "l2": 1.2, "l1": 10.0}),
 }
 SHORT = {"steps": 15, "targets": 2, "queries": 100}
 
@@ -106,6 +106,17 @@ def test_the_standard_version():
     assert {key: filled[key] for key in expected} == expected
 
 
+def test_the_version_of_l1():
+    # Section 5 of Croce & Hein 2021: APGD has five starts, APGD-T five targets, and the others are as in other norms.
+    given = {"steps": 100, "targets": 9, "queries": 5000}
+    assert STAGES["apgd_ce"].options("l1", given) == {"loss": "ce", "steps": 100, "restarts": 5}
+    assert STAGES["apgd_t"].options("l1", given) == {"loss": "dlr_targeted", "steps": 100, "targets": 5}
+    assert STAGES["apgd_t"].options("l1", given | {"targets": 2})["targets"] == 2
+    for name in ("fab_t", "square"):
+        assert STAGES[name].options("l1", given) == STAGES[name].options("l2", given)
+    assert STAGES["apgd_ce"].options("l2", given) == {"loss": "ce", "steps": 100}
+
+
 def test_each_attack_gets_what_still_stands(monkeypatch):
     model, x, seen = small_net(), images(), {}
     y = model(x).argmax(1)
@@ -145,10 +156,10 @@ def test_no_attack_undoes_another():
     assert (found >= first - 1e-6).all(), "of two attacks that fail, the better counts"
 
 
-@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("name", ["l1", "l2", "linf"])
 def test_an_image_fares_the_same_in_any_company(name):
     model, x = small_net(), images()
-    y, eps = model(x).argmax(1), 0.2 if name == "l2" else 0.012
+    y, eps = model(x).argmax(1), {"l1": 1.5, "l2": 0.2, "linf": 0.012}[name]
     whole, queries = run(model, x, y, name, eps)
     chosen = [30, 2, 11]
     draws, short = Draws(0, chosen), {"steps": 5, "targets": 3, "queries": 20}
@@ -159,12 +170,12 @@ def test_an_image_fares_the_same_in_any_company(name):
     torch.testing.assert_close(part, whole[chosen], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["l2", "linf"])
+@pytest.mark.parametrize("name", ["l1", "l2", "linf"])
 @pytest.mark.parametrize("engine", ["mettle", "pyautoattack"])
 @pytest.mark.parametrize("method", ["apgd", "fab", "square", "autoattack"])
 def test_every_member_and_engine_stays_inside_and_draws_from_the_seed(method, engine, name):
     model, x = small_net(), images(12)
-    y, eps = model(x).argmax(1), 0.2 if name == "l2" else 0.012
+    y, eps = model(x).argmax(1), {"l1": 1.5, "l2": 0.2, "linf": 0.012}[name]
     short = {"apgd": {"steps": 3}, "fab": {"steps": 3, "targets": 2}, "square": {"queries": 10}, "autoattack": SHORT}
     attack = ATTACKS[method].run if engine == "mettle" else types.MethodType(pyautoattack, method)
     before = torch.random.get_rng_state()

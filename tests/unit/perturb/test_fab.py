@@ -12,10 +12,11 @@ from mettle import models
 from mettle.perturb import Draws, norm
 from mettle.perturb.fab import fab
 from mettle.perturb.goal import untargeted
+from mettle.perturb.projections import onto_hyperplane
 from robust import RADII, RowByRow, robust
 
 CPU = models.Policy(torch.device("cpu"))
-NORMS = ["l2", "linf"]
+NORMS = ["l1", "l2", "linf"]
 SHAPE = (3, 8, 8)
 
 
@@ -38,11 +39,19 @@ def attack(model, x, y, name, eps, ids=None, **options):
 
 
 def borders(model, x, y, name):
-    """Distance to the border with every other class in closed form, (n, classes); infinity for the own."""
+    """Distance to the border with every other class, (n, classes); infinity for the own.
+
+    In closed form; in L1, where single pixels go to the border of the pixel range, by the projection.
+    """
     logits, weights = model(x).detach(), model[1].weight.detach()
     normals = weights[None] - weights[y][:, None]
-    dual = normals.norm(dim=2) if name == "l2" else normals.abs().sum(2)
-    distances = (logits.gather(1, y[:, None]) - logits) / dual
+    dual = norm(name).dual(normals.flatten(0, 1)).view(normals.shape[:2])
+    gaps = logits.gather(1, y[:, None]) - logits
+    distances = gaps / dual
+    if name == "l1":
+        points = x.flatten(1).repeat_interleave(logits.shape[1], 0)
+        moves = onto_hyperplane(points, normals.flatten(0, 1), gaps.flatten(), name)
+        distances = norm(name).distance(moves).float().view_as(gaps)
     return distances.scatter(1, y[:, None], torch.inf)
 
 
@@ -104,7 +113,7 @@ def test_published_code_finds_nothing_more(name):
     ours, _ = attack(model, x, y, name, eps, steps=8, targets=3)
     peer = FABAttack_PT(
         model,
-        norm={"l2": "L2", "linf": "Linf"}[name],
+        norm=name.capitalize(),
         n_iter=8,
         eps=eps,
         targeted=True,
@@ -121,7 +130,7 @@ def test_published_code_finds_nothing_more(name):
 def test_batches_do_not_matter(name):
     model, x = RowByRow(SHAPE), images(24)
     y = model(x).argmax(1)
-    eps, options = 0.25 if name == "l2" else 0.02, {"steps": 6, "targets": 2, "restarts": 2}
+    eps, options = {"l1": 2.0, "l2": 0.25, "linf": 0.02}[name], {"steps": 6, "targets": 2, "restarts": 2}
     whole, spent = attack(model, x, y, name, eps, **options)
     for size in (1, 7):
         parts = [
@@ -137,7 +146,7 @@ def test_batches_do_not_matter(name):
 def test_restarts_never_help_the_defender(name):
     model, x = small_net(), images(32)
     y = model(x).argmax(1)
-    eps = 0.25 if name == "l2" else 0.015
+    eps = {"l1": 1.0, "l2": 0.25, "linf": 0.015}[name]
     fooled = [model(attack(model, x, y, name, eps, steps=3, restarts=k)[0]).argmax(1) != y for k in (1, 4)]
     assert 0 < fooled[0].sum() < 32
     assert (fooled[1] | ~fooled[0]).all()

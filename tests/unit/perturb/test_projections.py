@@ -1,17 +1,22 @@
-"""Projection onto hyperplane and box: exact against bisection in float64, and no admissible point is nearer."""
+"""Projections onto a hyperplane, or the L1 ball, in a box: exact in float64, and no admissible point is nearer."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog, minimize
 
-from mettle.perturb.projections import onto_hyperplane
+from mettle.perturb.norms import norm as ball_of
+from mettle.perturb.projections import onto_ball, onto_ball_in_box, onto_hyperplane
 
-NORMS = ["l2", "linf"]
+NORMS = ["l1", "l2", "linf"]
+
+POWERS = {"l1": 1, "l2": 2, "linf": torch.inf}
 
 
 def length(moves, norm):
-    return moves.norm(dim=1) if norm == "l2" else moves.abs().amax(1)
+    return torch.linalg.vector_norm(moves, POWERS[norm], dim=1)
 
 
 def problem(seed, n=6, d=40, share=0.5):
@@ -40,7 +45,7 @@ def bisect(points, weights, gap, norm):
 
 
 @settings(max_examples=100, deadline=None)
-@given(norm=st.sampled_from(NORMS), seed=st.integers(0, 2**31), share=st.floats(0.001, 0.99))
+@given(norm=st.sampled_from(NORMS[1:]), seed=st.integers(0, 2**31), share=st.floats(0.001, 0.99))
 def test_move_is_that_of_bisection_in_float64(norm, seed, share):
     points, weights, gap = problem(seed, share=share)
     move = onto_hyperplane(points, weights, gap, norm)
@@ -79,7 +84,7 @@ def test_away_from_the_border_the_move_has_the_length_of_the_dual_norm(norm):
     generator = torch.Generator().manual_seed(0)
     points, weights = torch.full((5, 30), 0.5), torch.randn(5, 30, generator=generator)
     gap = torch.tensor([0.1, -0.2, 0.05, -0.3, 0.0])
-    dual = weights.norm(dim=1) if norm == "l2" else weights.abs().sum(1)
+    dual = length(weights, {"l1": "linf", "l2": "l2", "linf": "l1"}[norm])
     torch.testing.assert_close(length(onto_hyperplane(points, weights, gap, norm), norm), gap.abs() / dual)
 
 
@@ -96,3 +101,94 @@ def test_rows_do_not_depend_on_each_other(norm):
     for row in range(50):
         alone = onto_hyperplane(points[row : row + 1], weights[row : row + 1], gap[row : row + 1], norm)
         assert torch.equal(alone[0], whole[row])
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), share=st.floats(0.001, 0.99))
+def test_the_move_in_l1_is_that_of_a_linear_program(seed, share):
+    points, weights, gap = problem(seed, n=3, d=12, share=share)
+    found = onto_hyperplane(points, weights, gap, "l1")
+    torch.testing.assert_close((found * weights).sum(1), gap, rtol=1e-4, atol=1e-5)
+    assert (points + found).min() >= 0 and (points + found).max() <= 1 + 1e-6
+    for point, weight, need, move in zip(points.double(), weights.double(), gap.double(), found, strict=True):
+        # move = up - down, both nonnegative and within the box; their sum is the length.
+        bounds = [(0, top) for top in (1 - point).tolist() + point.tolist()]
+        best = linprog(np.ones(24), A_eq=torch.cat([weight, -weight])[None].numpy(), b_eq=[need.item()], bounds=bounds)
+        assert move.abs().sum().item() == pytest.approx(best.fun, rel=1e-4, abs=1e-6)
+
+
+# The L1 ball in the box
+
+
+def differences(seed, n=4, d=8):
+    """Images with many pixels on the border, and differences of several lengths."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(n, d, generator=generator, dtype=torch.float64).mul(2).sub(0.5).clamp(0, 1)
+    return images, torch.randn(n, d, generator=generator, dtype=torch.float64) * torch.rand(n, 1, generator=generator)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**31), eps=st.floats(0.01, 4.0))
+def test_the_nearest_point_of_ball_and_box_is_that_of_quadratic_programming(seed, eps):
+    images, delta = differences(seed)
+    found = onto_ball_in_box(delta, images, eps)
+    for image, start, move in zip(images, delta, found, strict=True):
+        target = start.numpy()
+
+        def square(parts, target=target):
+            error = parts[:8] - parts[8:] - target
+            return (error**2).sum(), 2 * np.concatenate([error, -error])
+
+        ball = {"type": "ineq", "fun": lambda parts: eps - parts.sum(), "jac": lambda parts: -np.ones(16)}
+        bounds = [(0, top) for top in (1 - image).tolist() + image.tolist()]
+        options = {"ftol": 1e-14, "maxiter": 500}
+        best = minimize(
+            square, np.zeros(16), jac=True, bounds=bounds, constraints=[ball], method="SLSQP", options=options
+        )
+        assert ((move - start) ** 2).sum().item() == pytest.approx(best.fun, rel=1e-6, abs=1e-8)
+        np.testing.assert_allclose(move, best.x[:8] - best.x[8:], atol=2e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 2**31), eps=st.floats(0, 40.0), d=st.sampled_from([1, 2, 30, 300]))
+def test_the_point_is_inside_and_a_root_of_bisection(seed, eps, d):
+    images, delta = differences(seed, d=d)
+    delta *= 3
+    found = onto_ball_in_box(delta, images, eps)
+    assert (found.abs().sum(1) <= eps * (1 + 1e-9) + 1e-12).all()
+    assert (images + found).min() >= 0 and (images + found).max() <= 1
+    size, room = delta.abs(), torch.where(delta > 0, 1 - images, images)
+    low, high = torch.zeros(len(size), 1, dtype=torch.float64), size.amax(1, keepdim=True)
+    for _ in range(100):
+        middle = (low + high) / 2
+        far = torch.minimum((size - middle).clamp_min(0), room).sum(1, keepdim=True) > eps
+        low, high = torch.where(far, middle, low), torch.where(far, high, middle)
+    inside = torch.minimum(size, room).sum(1, keepdim=True) <= eps
+    expected = torch.minimum((size - torch.where(inside, 0.0, high)).clamp_min(0), room) * delta.sign()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+def test_cutting_the_ball_to_the_box_is_not_nearest():
+    # Prop. 2.1 against its simpler alternative, projection into the ball and then into the box: at (1, 0) upwards.
+    images, delta = torch.tensor([[0.9, 0.5]]), torch.tensor([[2.0, 0.6]])
+    torch.testing.assert_close(onto_ball_in_box(delta, images, 0.5), torch.tensor([[0.1, 0.4]]))
+    torch.testing.assert_close(onto_ball(delta, 0.5), torch.tensor([[0.5, 0.0]]))
+
+
+def test_rows_of_the_ball_do_not_depend_on_each_other_and_eps_0_is_the_image():
+    images, delta = differences(3, n=40, d=50)
+    whole = onto_ball_in_box(delta, images, 1.5)
+    for row in range(40):
+        assert onto_ball_in_box(delta[row : row + 1], images[row : row + 1], 1.5)[0].equal(whole[row])
+    assert onto_ball_in_box(delta, images, 0.0).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_dual_norm_is_the_most_that_a_step_of_length_1_gains(norm):
+    ball, gradient = ball_of(norm), torch.randn(5, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    step = ball.step(gradient)
+    torch.testing.assert_close(ball.distance(step), torch.ones(5, dtype=torch.float64), rtol=0, atol=1e-6)
+    torch.testing.assert_close(ball.dual(gradient), (gradient * step).flatten(1).sum(1))  # in L1 of one coordinate
+    others = ball.uniform(torch.randn(5, 3, 4, 4), torch.ones(5))
+    assert ((gradient * others).flatten(1).sum(1) <= ball.dual(gradient) + 1e-6).all()
+    assert (ball.step(torch.zeros_like(gradient)) == 0).all()

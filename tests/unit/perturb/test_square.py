@@ -15,7 +15,7 @@ from mettle.perturb.square import _patterns, _share, _window, square
 from robust import RADII, RowByRow, robust
 
 CPU = models.Policy(torch.device("cpu"))
-NORMS = ["l2", "linf"]
+NORMS = ["l1", "l2", "linf"]
 SHAPE = (3, 8, 8)
 
 
@@ -56,7 +56,7 @@ def subject(n=16, low=0.0, high=1.0):
 @pytest.mark.parametrize("name", NORMS)
 def test_the_image_with_the_smallest_margin_of_all_asked_comes_back(name):
     model, x, y = subject()
-    attacked, queries = attack(model, x, y, name, 0.01 if name == "l2" else 0.001, queries=60)
+    attacked, queries = attack(model, x, y, name, {"l1": 0.1, "l2": 0.01, "linf": 0.001}[name], queries=60)
     margins = torch.stack(model.margins)
     assert margins.shape == (60, 16) and (queries == 60).all()
     model(attacked)
@@ -68,7 +68,7 @@ def test_the_image_with_the_smallest_margin_of_all_asked_comes_back(name):
 @pytest.mark.parametrize("budget", [0, 1, 2, 3, 40])
 def test_budget_is_kept_to_the_query(name, budget):
     model, x, y = subject()
-    attacked, queries = attack(model, x, y, name, 0.3 if name == "l2" else 0.02, queries=budget)
+    attacked, queries = attack(model, x, y, name, {"l1": 3.0, "l2": 0.3, "linf": 0.02}[name], queries=budget)
     assert queries.max() <= budget
     fooled = model.network(attacked).argmax(1) != y
     assert (queries[~fooled] == budget).all()
@@ -82,9 +82,11 @@ def test_the_whole_ball_is_used():
     changed = (attacked != x).flatten(1).any(1)
     assert changed.sum() >= 15
     torch.testing.assert_close((attacked - x)[changed].abs(), torch.full_like(x[changed], 1e-3), rtol=0, atol=3e-7)
-    attacked, _ = attack(model, x, y, "l2", 0.01, queries=30)
-    distance = norm("l2").distance(attacked.double() - x.double())
-    torch.testing.assert_close(distance[distance > 0], torch.full_like(distance[distance > 0], 0.01), rtol=1e-3, atol=0)
+    for name, eps in (("l1", 0.1), ("l2", 0.01)):
+        attacked, _ = attack(model, x, y, name, eps, queries=30)
+        distance = norm(name).distance(attacked.double() - x.double())
+        distance = distance[distance > 0]
+        torch.testing.assert_close(distance, torch.full_like(distance, eps), rtol=1e-3, atol=0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -113,8 +115,7 @@ def test_as_strong_as_the_published_code(name):
     ours, _ = attack(model, x, y, name, eps, queries=120)
     fooled = model(ours).argmax(1) != y
     peers = [
-        SquareAttack(model, norm={"l2": "L2", "linf": "Linf"}[name], n_queries=120, eps=eps, seed=seed, device="cpu")
-        for seed in (0, 1)
+        SquareAttack(model, norm=name.capitalize(), n_queries=120, eps=eps, seed=seed, device="cpu") for seed in (0, 1)
     ]
     expected = [model(peer.perturb(x, y)).argmax(1) != y for peer in peers]
     between_seeds = (expected[0] != expected[1]).sum()
@@ -127,7 +128,7 @@ def test_as_strong_as_the_published_code(name):
 def test_batches_do_not_matter(name):
     model, x = RowByRow(SHAPE), images(24)
     y = model(x).argmax(1)
-    eps, options = 0.4 if name == "l2" else 0.03, {"queries": 60}
+    eps, options = {"l1": 4.0, "l2": 0.4, "linf": 0.03}[name], {"queries": 60}
     whole, spent = attack(model, x, y, name, eps, **options)
     for size in (1, 7):
         parts = [
@@ -176,8 +177,9 @@ def test_windows_reach_every_place_and_stay_whole():
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 32])
 def test_pattern_has_length_one_and_its_halves_oppose(size):
-    pattern, turned = _patterns(size)
+    pattern, turned = _patterns(size, "l2")
     torch.testing.assert_close(pattern.norm(), torch.tensor(1.0))
+    torch.testing.assert_close(_patterns(size, "l1")[0].abs().sum(), torch.tensor(1.0))
     assert turned.equal(pattern.T)
     assert (pattern[: size // 2] > 0).all() and (pattern[size // 2 :] < 0).all()
     if size % 2 == 0:
@@ -185,10 +187,11 @@ def test_pattern_has_length_one_and_its_halves_oppose(size):
         assert peaks[0] == peaks[1]
 
 
-def test_pattern_of_seven_by_hand():
+@pytest.mark.parametrize("name", ["l1", "l2"])
+def test_pattern_of_seven_by_hand(name):
     # The lower half of size 7 is 4 x 7 around row 2, column 3: 1 + 1/4 + 1/9 + 1/16 in the middle, the tail outwards.
-    lower = -_patterns(7)[0][3:]
-    terms = torch.tensor([1, 1 / 4, 1 / 9, 1 / 16])
+    lower = -_patterns(7, name)[0][3:]
+    terms = torch.tensor([1, 1 / 4, 1 / 9, 1 / 16]) ** (2 if name == "l1" else 1)
     tails = terms.flip(0).cumsum(0).flip(0)
     torch.testing.assert_close(lower[2, 3:] / lower[2, 3], tails / tails[0])
     torch.testing.assert_close(lower[:, 3] / lower[2, 3], tails[[2, 1, 0, 1]] / tails[0])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-NORMS = {"l2": "L2", "linf": "Linf", "linf_normalised": "normalised Linf"}
+NORMS = {"l1": "L1", "l2": "L2", "linf": "Linf", "linf_normalised": "normalised Linf"}
 
 
 def eps_text(eps: float) -> str:

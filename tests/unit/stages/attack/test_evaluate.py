@@ -20,6 +20,7 @@ from mettle.evaluation import Batch, Evaluation, Opened
 from mettle.perturb import losses
 from mettle.plan.figures import FIGURES
 from mettle.stages.attack import evaluate, flags
+from mettle.stages.tabulate.accuracy import accuracy as tabulated
 from mettle.stages.tabulate.accuracy import summarise
 from mettle.tasks.classification import CLASSIFICATION
 
@@ -164,6 +165,8 @@ def test_an_attack_that_leaves_its_ball_is_a_bug(weights, store, monkeypatch, re
 
 
 METHODS = {
+    "ddn": {"steps": 5},
+    "fmn": {"steps": 5},
     "pgd": {"steps": 3},
     "apgd": {"steps": 5, "loss": "dlr"},
     "fab": {"steps": 3, "targets": 2},
@@ -455,11 +458,14 @@ def test_clean_stands_once_per_model():
 def test_summary_fits_its_table(weights, store, tmp_path):
     tables.write(tmp_path / "attack.parquet", tables.ATTACK, run(weights, store), {"rule": "attack"})
     frame = tables.concat([tmp_path / "attack.parquet"], tables.ATTACK)
-    tables.write(tmp_path / "accuracy.parquet", FIGURES["accuracy"].table, summarise(frame), {"rule": "accuracy"})
+    tables.write(
+        tmp_path / "accuracy.parquet", FIGURES["accuracy"].table, tabulated(frame, {"per_class": False}, []), {}
+    )
     found = tables.read(tmp_path / "accuracy.parquet", FIGURES["accuracy"].table)
-    assert found["attack"].tolist() == ["clean", "pgd"]
-    assert found["value"].tolist() == [accuracy(frame, "clean_prediction"), accuracy(frame, "prediction")]
-    assert found["n"].tolist() == [N, N]
+    assert found["attack"].tolist() == ["clean", "pgd", "worst_case"]
+    attacked = accuracy(frame, "prediction")
+    assert found["value"].tolist() == [accuracy(frame, "clean_prediction"), attacked, attacked]
+    assert found["n"].tolist() == [N] * 3
 
 
 def test_a_number_of_images_is_a_choice_that_all_models_share(weights, store):

@@ -99,7 +99,19 @@ def fig12():
     return labelled(rows)
 
 
-ROWS = {"fig7": fig7, "fig8": fig8, "fig9": fig9, "fig10": fig10, "fig11": fig11, "fig12": fig12}
+def curves():
+    rows = []
+    for model, start in (("a", 0.9), ("my.net_v2", 0.7)):
+        cell = BALL | {"split": "test", "model": model, "measure": "accuracy", "n": 100, "clean": start, "note": None}
+        parts = [("curve", "fmn", eps / 255, max(start - eps / 10, 0)) for eps in range(9)]
+        parts += [("point", "pgd", 2 / 255, start - 0.1), ("point", "autoattack", 4 / 255, start - 0.45)]
+        for part, attack, eps, value in parts:
+            ends = {"lo": max(value - 0.05, 0), "hi": value + 0.05}
+            rows.append(cell | {"part": part, "attack": attack, "eps": eps, "value": value} | ends)
+    return labelled(rows)
+
+
+ROWS = {"fig7": fig7, "fig8": fig8, "fig9": fig9, "fig10": fig10, "fig11": fig11, "fig12": fig12, "curves": curves}
 
 
 def labelled(rows):
@@ -186,6 +198,25 @@ def test_figure_9_has_eps_in_units_of_a_grey_level(drawn):
     assert len(ours.collections) == 2 and len(published.collections) == 0, "intervals where there are some"
     assert "1/255" in ours.get_xlabel()
     assert [ours.get_title(), published.get_title()] == ["d, autoattack", "published, ImageNet, autoattack"]
+
+
+@pytest.mark.parametrize("drawn", ["curves"], indirect=True)
+def test_curves_are_steps_with_a_band_and_attacks_at_one_eps_are_marks(drawn):
+    (axis,) = drawn.axes
+    steps = [line for line in axis.lines if line.get_drawstyle() == "steps-post"]
+    assert [line.get_xdata().tolist() for line in steps] == [pytest.approx(range(9))] * 2  # in grey levels
+    assert steps[1].get_ydata()[:3].tolist() == pytest.approx([0.7, 0.6, 0.5])
+    marks = {(line.get_marker(), line.get_color(), *map(float, line.get_xydata()[0])) for line in axis.lines[2:]}
+    marks = {mark for mark in marks if mark[0] in ("o", "s")}
+    colours = [line.get_color() for line in steps]
+    assert {(mark, colours.index(colour), round(x, 6), round(y, 6)) for mark, colour, x, y in marks} == {
+        ("o", 0, 2, 0.8),
+        ("s", 0, 4, 0.45),
+        ("o", 1, 2, 0.6),
+        ("s", 1, 4, 0.25),
+    }
+    words = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert words == ["A, light recipe\n(100 images)", "my.net_v2\n(100 images)", "pgd", "autoattack"]
 
 
 @pytest.mark.parametrize("drawn", ["fig10"], indirect=True)

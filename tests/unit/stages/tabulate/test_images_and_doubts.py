@@ -12,7 +12,8 @@ from mettle.data.item import Item, png
 from mettle.plan.figures import FIGURES
 from mettle.stages import tabulate
 from mettle.stages.attack.flags import ADVICE
-from mettle.stages.tabulate import accuracy, light_recipe
+from mettle.stages.tabulate import accuracy, curves, light_recipe
+from mettle.stats import proportion
 from mettle.tables.doubts import _WORDS as WORDS
 
 BALL = {"norm": "linf", "eps": 8 / 255}
@@ -38,7 +39,7 @@ def cell(model="a-b-s0", attack="pgd", ids=range(40), dataset="d", clean=0.9, ro
         "clean_prediction": ids % 3 + (place >= clean),
         "prediction": ids % 3 + (place >= robust),
     }
-    return pd.DataFrame(rows | dict.fromkeys(tables.FLAGS, False) | {"note": None} | flags)
+    return pd.DataFrame(rows | dict.fromkeys(tables.FLAGS, False) | {"note": None, "distance": eps} | flags)
 
 
 def summary(*cells, **options):
@@ -107,6 +108,7 @@ def test_accuracy_at_the_eps_of_training_stands_beside_published_clean_accuracy(
         ("a-b-s0", "clean"): 0.9,
         ("a-b-s0", "pgd3_own"): 0.5,
         ("a-b-s0", "pgd20_own"): 0.4,
+        ("a-b-s0", "worst_case"): 0.4,
         ("c-d-s0", "clean"): 0.9,  # and no attacked row: there is no radius
     }
     one = frame.loc["a-b-s0", "clean"]
@@ -230,6 +232,7 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "surrogates": (flagged, []),
         "frontier": (flagged, []),
         "profile": (flagged, []),
+        "curves": (flagged, []),
         "tokens_downstream": (flagged, []),
         "fig7": (noted, []),
         "fig8": (followed, []),
@@ -238,7 +241,12 @@ def test_a_doubt_goes_with_the_number_into_every_table_and_page(flag, said, tmp_
         "fig11": (judged, stores),
     }
     options = {"seed": 0, "per_class": False, "examples": 1, "cells": {"a-b-s0": "x 1"}, "values": {"a-b-s0": {"x": 1}}}
-    options |= {"models": ["a-b-s0"], "seen": {"pgd": "self"}, "words": {"self": "the model itself"}} | LABELS
+    options |= {
+        "models": ["a-b-s0"],
+        "attack": "pgd",
+        "seen": {"pgd": "self"},
+        "words": {"self": "the model itself"},
+    } | LABELS
     named = {"label": "a", "task": "classification", "network": "a", "n_tokens": 0, "head": "own"}
     options |= {"rows": {"a-b-s0": named}, "dataset": "d", "attack": "pgd", "on": {}, "trained": {"a-b-s0": BALL}}
     attacking = [tables.ATTACK, tables.EFFECTIVENESS, tables.CONVERGENCE, tables.SEMANTICS]
@@ -319,7 +327,7 @@ def test_the_summary_of_the_demo_sets_equal_images_side_by_side(tmp_path, monkey
     cells += [cell("one", dataset="child", clean=0.3), cell("my.net_v2", gradient_zero=True)]
     rows = {"one": {"recipe": "x"}, "b-y-s0": {"recipe": "x"}, "my.net_v2": {"recipe": "y"}}
     monkeypatch.chdir(tmp_path)
-    tables.write(demo.ACCURACY, FIGURES["accuracy"].table, accuracy.summarise(pd.concat(cells), per_class=True))
+    tables.write(demo.ACCURACY, FIGURES["accuracy"].table, accuracy.accuracy(pd.concat(cells), {"per_class": True}, []))
     lines = [line.split() for line in demo.summary(rows).splitlines()]
     assert lines[2:5] == [
         ["attack", "clean", "pgd", "aa"],
@@ -332,3 +340,92 @@ def test_the_summary_of_the_demo_sets_equal_images_side_by_side(tmp_path, monkey
         ("y", "0.9", "0.5"),
     ]
     assert demo.summary(rows).endswith("In doubt, see column note of results/tables/accuracy.html: my.net_v2")
+
+
+# The point-wise worst case
+
+
+def fooled(attack, wrong, *, norm="linf", eps=0.1, ids=range(10), distance=None, clean=()):
+    """Rows of an attack that fools a model on some images, and leaves it right on the others."""
+    frame = cell(attack=attack, ids=ids, clean=1.0, robust=1.0, eps=eps, norm=norm)
+    hit, before = frame["id"].isin(wrong), frame["id"].isin(clean)
+    frame["prediction"] += (hit | before).astype(int)
+    frame["clean_prediction"] += before.astype(int)
+    return frame.assign(distance=np.where(hit, eps if distance is None else distance, 0.0))
+
+
+def worst(*cells, per_class=False):
+    rows = pd.DataFrame(accuracy.accuracy(pd.concat(cells), {"per_class": per_class}, []), dtype=object)
+    return rows[rows["attack"] == "worst_case"].set_index(["norm", "eps", "measure"])
+
+
+def test_an_image_is_right_in_the_worst_case_if_no_attack_fools_the_model_on_it():
+    found = worst(fooled("a", [0, 1]), fooled("b", [1, 2, 3])).loc["linf", 0.1, "accuracy"]
+    assert (found["value"], found["n"], found["clean"], found["over"]) == (0.6, 10, 1.0, "a, b")
+    assert {key: found[key] for key in ("n", "value", "lo", "hi")}.items() <= proportion(6, 10).items()
+    wrong = worst(fooled("a", [0], clean=[9]), fooled("b", [1], clean=[9])).loc["linf", 0.1, "accuracy"]
+    assert (wrong["value"], wrong["clean"]) == (0.7, 0.9)  # wrong before any attack
+
+
+def test_the_worst_case_is_of_one_norm_and_falls_with_eps():
+    found = worst(
+        fooled("a", [0, 1], eps=0.1), fooled("b", [1], eps=0.2), fooled("c", [*range(9)], norm="l2", eps=0.1)
+    )["value"]
+    assert found.to_dict() == {
+        ("linf", 0.1, "accuracy"): 0.8,
+        ("linf", 0.2, "accuracy"): 0.8,  # by the smaller attack
+        ("l2", 0.1, "accuracy"): pytest.approx(0.1),
+    }
+
+
+def test_a_change_counts_from_its_distance_on_whatever_attack_found_it():
+    found = worst(fooled("a", [0], eps=0.1), fooled("b", [1, 2], eps=0.4, distance=[0, 0.05, 0.3] + [0] * 7))
+    assert found["value"].tolist() == [0.8, 0.7]
+    assert found["over"].tolist() == ["a", "a, b"]
+
+
+def test_the_worst_case_is_on_the_images_that_all_attacks_have_seen():
+    few = worst(fooled("a", [0, 9]), fooled("b", [1], ids=range(5))).loc["linf", 0.1, "accuracy"]
+    assert (few["value"], few["n"]) == (0.6, 5)
+    none = worst(fooled("a", [0], ids=range(5)), fooled("b", [7], ids=range(5, 10))).loc["linf", 0.1, "accuracy"]
+    assert (none["value"], none["n"], none["note"]) == (None, 0, "no image was seen by all attacks")
+
+
+def test_the_worst_case_keeps_doubts_and_has_classes_too():
+    doubted = fooled("a", [0]).assign(randomised=True)
+    found = worst(doubted, fooled("b", [1]), per_class=True)
+    assert "randomised output for 100.0%" in found.loc["linf", 0.1, "accuracy"]["note"]
+    assert found["n"].tolist() == [10, 4, 3, 3]
+
+
+def test_a_model_without_eps_has_no_worst_case():
+    assert not len(worst(fooled("a", [], eps=0.0)))
+
+
+# Accuracy by eps from smallest changes
+
+
+def curve(*cells):
+    rows = curves.curves(pd.concat(cells), {"attack": "fmn"} | LABELS, [])
+    return pd.DataFrame(rows, dtype=object)
+
+
+def test_a_curve_falls_at_the_distance_of_each_image(tmp_path):
+    far = [0.02, 0.03, 0.03, 0.09] + [0.0] * 6
+    rows = curve(fooled("fmn", [0, 1, 2, 3], distance=far, clean=[9]), fooled("pgd", [0, 1], eps=0.05, clean=[9]))
+    line = rows[rows["part"] == "curve"]
+    assert dict(zip(line["eps"], line["value"], strict=True)) == {0: 0.9, 0.02: 0.8, 0.03: 0.6, 0.09: 0.5, 0.1: 0.5}
+    assert line[["n", "value", "lo", "hi"]].iloc[1].to_dict().items() <= proportion(8, 10).items()
+    point = rows[rows["part"] == "point"]
+    assert point[["attack", "eps", "value", "label"]].to_numpy().tolist() == [["pgd", 0.05, 0.7, "A-B-S0"]]
+    tables.write(tmp_path / "t.parquet", FIGURES["curves"].table, rows.to_dict("records"))
+
+
+def test_a_curve_of_an_image_is_what_an_attack_at_that_eps_would_say():
+    distance = np.random.default_rng(0).random(2000) / 10
+    cells = fooled("fmn", range(2000), ids=range(2000), distance=distance)
+    rows = curve(cells)
+    assert len(rows) == 500 and rows["eps"].iloc[0] == 0 and rows["eps"].iloc[-1] == 0.1
+    for row in rows.iloc[::50].itertuples():
+        assert row.value == (distance > row.eps).mean()
+    assert rows["value"].is_monotonic_decreasing

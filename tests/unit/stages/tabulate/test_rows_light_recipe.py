@@ -41,6 +41,7 @@ def attack(model, attack, eps, correct, clean, n=10):
             "label": [0] * n,
             "clean_prediction": [0] * clean + [1] * (n - clean),
             "prediction": [0] * correct + [1] * (n - correct),
+            "distance": [eps] * n,
         }
     )
 
@@ -182,7 +183,7 @@ def test_accuracy_by_class_sums_up_to_that_of_all():
     robust = rows[rows["attack"] == "aa"].set_index("measure")
     assert robust["n"].to_dict() == {"accuracy": 10, "accuracy of class 0": 5, "accuracy of class 1": 5}
     assert robust["value"].to_dict() == {"accuracy": 0.9, "accuracy of class 0": 0.8, "accuracy of class 1": 1.0}
-    assert len(accuracy.accuracy(cells, {"per_class": False}, [])) == 2
+    assert len(accuracy.accuracy(cells, {"per_class": False}, [])) == 3  # clean, attacked, and the worst case
 
 
 def test_measured_stands_beside_published(tmp_path):

@@ -24,6 +24,7 @@ _FACTS = ("kind", "norm", "eps", "clean")
 _SHA256 = " sha256 "
 _SLACK = 1e-3  # of one of 255 levels: float32 images are this close to the level that they mean
 _DISTANCE = {
+    "l1": lambda change: np.abs(change).sum((1, 2, 3)),
     "linf": lambda change: np.abs(change).max((1, 2, 3)),
     "l2": lambda change: np.sqrt(np.square(change).sum((1, 2, 3))),
 }
@@ -55,7 +56,7 @@ def write_perturbed(
         (n, 3, h, w) in [0, 1]; and per flag of `tables.FLAGS` the truth value of each image
     kind : `adversarial` or `perturbation`
     eps : radius of the attack's ball in pixel range [0, 1], more than 0
-    norm : `linf` or `l2`
+    norm : `l1`, `l2` or `linf`
     provenance, progress : see `mettle.data.write`
 
     Returns

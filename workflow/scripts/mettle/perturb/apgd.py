@@ -1,12 +1,13 @@
-"""Auto-PGD, Croce & Hein 2020 (arXiv:2003.01690), algorithm 1: momentum, and steps halved when progress stops."""
+"""Auto-PGD, Croce & Hein 2020 (arXiv:2003.01690); in L1 that of Croce & Hein 2021 (arXiv:2103.01208)."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from mettle.models import Policy, frozen
+from mettle.perturb.ascents import Sparse, State, begin
 from mettle.perturb.draws import Draws
 from mettle.perturb.goal import Goal, Objective
 from mettle.perturb.losses import dlr, likeliest, targeted_dlr
@@ -17,7 +18,6 @@ from mettle.perturb.watch import NOBODY, Watch
 from mettle.perturb.worst import Worst
 
 LOSSES = {"ce": 2, "dlr": 3, "dlr_targeted": 4}  # classes that each needs
-_MOMENTUM = _RHO = 0.75
 
 
 def apgd(
@@ -62,6 +62,10 @@ def apgd(
     Notes
     -----
     Starts lie on the sphere (Linf: on a face of the cube), as in the authors' code; the paper's text leaves them open.
+
+    In L1 a run has three parts (section 4 of the paper of 2021): three tenths of the steps, rounded down, in the ball
+    of three times the radius, as many in that of twice the radius, and the rest in the ball itself, each from the image
+    with the largest loss of the part before. Only images of the last part count.
     """
     oracle = Oracle(model, goal, len(images), policy, draws.ids)
     worst = Worst(images)
@@ -75,139 +79,87 @@ def apgd(
             for restart in range(restarts):
                 index = worst.remaining(early_stop)
                 if steps and len(index):
-                    start = _start(images[index], norm, eps, draws.take(index), rank, restart)
-                    run = watch.progress(range(steps + 1), f"apgd {loss}, run {rank * restarts + restart + 1}")
-                    _climb(oracle, objective, worst, index, images[index], start, norm, eps, steps, early_stop, run)
+                    told = f"apgd {loss}, run {rank * restarts + restart + 1}"
+                    run = _Run(oracle, objective, worst, norm, early_stop, watch, told)
+                    run.climb(index, images[index], eps, steps, draws.take(index), (rank, restart))
     return confine(worst.images, images, norm, eps), oracle.queries
 
 
-def checkpoints(steps: int) -> list[int]:
-    """Steps after which step sizes are reconsidered: 0.22, 0.41, 0.57, 0.70, ... of all, rounded up (section 3.2)."""
-    percents = [0, 22]
-    while percents[-1] < 100:
-        percents.append(percents[-1] + max(percents[-1] - percents[-2] - 3, 6))
-    return sorted({-(-percent * steps // 100) for percent in percents[1:-1]})
-
-
-@dataclass
-class State:
-    """State of a run; all tensors have one entry per image.
+@dataclass(frozen=True)
+class _Run:
+    """One run, whose results go into `worst`; parameters as of `apgd`.
 
     Attributes
     ----------
-    index : positions in the batch
-    clean, current, previous, best : images
-    gradient, best_gradient : of the objective at `current` and `best`
-    value, best_value, best_before : objective at `current`, at `best`, and at the best of the last checkpoint
-    size : step size
-    rises : steps since the last checkpoint that raised the objective
-    halved : whether the last checkpoint halved the step size
+    objective : what it raises
+    told : its name for the watch
     """
 
-    index: Tensor
-    clean: Tensor
-    current: Tensor
-    previous: Tensor
-    best: Tensor
-    gradient: Tensor
-    best_gradient: Tensor
-    value: Tensor
-    best_value: Tensor
-    best_before: Tensor
-    size: Tensor
-    rises: Tensor
-    halved: Tensor
+    oracle: Oracle
+    objective: Objective
+    worst: Worst
+    norm: str
+    early_stop: bool
+    watch: Watch
+    told: str
 
-    def take(self, keep: Tensor) -> "State":
-        """The images of a mask."""
-        return State(*(getattr(self, field.name)[keep] for field in fields(self)))
+    def climb(
+        self, index: Tensor, clean: Tensor, eps: float, steps: int, draws: Draws, counters: tuple[int, int]
+    ) -> None:
+        """Run for the images at these positions, from a start that the counters tell from others."""
+        *wide, last = _parts(self.norm, eps, steps)
+        current = _start(clean, self.norm, wide[0][0] if wide else eps, draws, *counters)
+        for radius, part in wide:
+            current = project(self._part(index, clean, current, radius, part, False).best, clean, self.norm, eps)
+        state = self._part(index, clean, current, *last, True)
+        self.worst.consider(state.index, state.best, torch.zeros_like(state.index, dtype=torch.bool), state.best_value)
 
-    def move(self, norm: str, eps: float, first: bool) -> None:
-        """A step along the gradient, with momentum except for the first."""
-        size = self.size.view(-1, 1, 1, 1)
-        stepped = project(self.current + size * ball_of(norm).step(self.gradient), self.clean, norm, eps)
-        if not first:
-            mixed = self.current + _MOMENTUM * (stepped - self.current)
-            stepped = project(mixed + (1 - _MOMENTUM) * (self.current - self.previous), self.clean, norm, eps)
-        self.previous, self.current = self.current, stepped
+    def _part(
+        self, index: Tensor, clean: Tensor, start: Tensor, eps: float, steps: int, counts: bool
+    ) -> State | Sparse:
+        """The end of some steps from `start`; where it counts, what fools goes into `worst` and may leave."""
+        logits, value, gradient = self.oracle.gradient(start, index, self.objective)
+        state = begin(index, clean, start, value, gradient, self.norm, eps)
+        last, due = 0, state.due(steps)
+        for step in self.watch.progress(range(steps + 1), self.told):
+            if counts and self.early_stop:
+                state = self._leave(state, logits)
+            if step == steps or not len(state.index):
+                break
+            if step in due:
+                state.check(step - last)
+                last = step
+            state.move(self.norm, eps, first=step == 0)
+            logits, value, gradient = self.oracle.gradient(state.current, state.index, self.objective)
+            state.observe(value, gradient)
+        return state
 
-    def observe(self, value: Tensor, gradient: Tensor) -> None:
-        """Update the state with objective and gradient of the current images."""
-        self.rises += value > self.value
-        self.value, self.gradient = value, gradient
-        better = value > self.best_value
-        self.best[better] = self.current[better]
-        self.best_gradient[better] = gradient[better]
-        self.best_value = torch.where(better, value, self.best_value)
-
-    def check(self, interval: int) -> None:
-        """Halve the step of images that rose too rarely or not at all, and return to their best (conditions 1, 2)."""
-        stuck = ~self.halved & (self.best_value == self.best_before)
-        self.halved = (self.rises < _RHO * interval) | stuck
-        self.size = torch.where(self.halved, self.size / 2, self.size)
-        self.current = torch.where(self.halved.view(-1, 1, 1, 1), self.best, self.current)
-        self.gradient = torch.where(self.halved.view(-1, 1, 1, 1), self.best_gradient, self.gradient)
-        self.value = torch.where(self.halved, self.best_value, self.value)
-        self.best_before, self.rises = self.best_value, torch.zeros_like(self.rises)
-
-
-def _climb(
-    oracle: Oracle,
-    objective: Objective,
-    worst: Worst,
-    index: Tensor,
-    clean: Tensor,
-    start: Tensor,
-    norm: str,
-    eps: float,
-    steps: int,
-    early_stop: bool,
-    run: Iterable[int],
-) -> None:
-    """One run from `start`, whose results go into `worst`."""
-    logits, value, gradient = oracle.gradient(start, index, objective)
-    state = _begin(index, clean, start, value, gradient, 2 * eps)
-    last, due = 0, checkpoints(steps)
-    for step in run:
-        if early_stop and (fooled := oracle.fooled(state.current, logits, state.index)).any():
-            worst.consider(state.index[fooled], state.current[fooled], fooled[fooled], state.value[fooled])
-            state = state.take(~fooled)
-        if step == steps or not len(state.index):
-            break
-        if step in due:
-            state.check(step - last)
-            last = step
-        state.move(norm, eps, first=step == 0)
-        logits, value, gradient = oracle.gradient(state.current, state.index, objective)
-        state.observe(value, gradient)
-    worst.consider(state.index, state.best, torch.zeros_like(state.halved), state.best_value)
+    def _leave(self, state: State | Sparse, logits: Tensor) -> State | Sparse:
+        """The state without the images that fool, which go into `worst`."""
+        fooled = self.oracle.fooled(state.current, logits, state.index)
+        if not fooled.any():
+            return state
+        self.worst.consider(state.index[fooled], state.current[fooled], fooled[fooled], state.value[fooled])
+        return state.take(~fooled)
 
 
-def _begin(index: Tensor, clean: Tensor, start: Tensor, value: Tensor, gradient: Tensor, size: float) -> State:
-    no = torch.zeros_like(index)
-    return State(
-        index=index,
-        clean=clean,
-        current=start,
-        previous=start,
-        best=start.clone(),
-        gradient=gradient,
-        best_gradient=gradient.clone(),
-        value=value,
-        best_value=value,
-        best_before=value,
-        size=torch.full_like(value, size),
-        rises=no,
-        halved=no.bool(),
-    )
+def _parts(norm: str, eps: float, steps: int) -> list[tuple[float, int]]:
+    """Radii and steps of the parts of a run, see `apgd`."""
+    wide = 3 * steps // 10 if norm == "l1" else 0
+    return [(3 * eps, wide), (2 * eps, wide)] * bool(wide) + [(eps, steps - 2 * wide)]
 
 
 def _start(images: Tensor, norm: str, eps: float, draws: Draws, rank: int, restart: int) -> Tensor:
-    """Points on the sphere around the images, in uniformly drawn directions, clipped to the pixel range."""
+    """Points on the sphere around the images, in uniformly drawn directions, clipped to the pixel range.
+
+    In L1 the nearest points of ball and pixel range to normal noise.
+    """
     if norm == "linf":
         direction = 2 * draws.uniform(images.shape[1:], "apgd", rank, restart) - 1
     else:
         direction = draws.normal(images.shape[1:], "apgd", rank, restart)
+    if norm == "l1":
+        return project(images + direction, images, norm, eps)
     length = ball_of(norm).distance(direction).float().clamp_min(1e-12).view(-1, 1, 1, 1)
     return (images + eps * direction / length).clamp(0, 1)
 
@@ -220,7 +172,7 @@ def _objectives(loss: str, goal: Goal, logits: Tensor, targets: int) -> Iterator
     if classes < LOSSES[loss]:
         raise ValueError(
             f"loss {loss} needs {LOSSES[loss]} classes or more, the model has {classes}: take ce, "
-            "in autoattack `attacks: [apgd_ce, fab_t, square]`"
+            "in autoattack in L2 and Linf `attacks: [apgd_ce, fab_t, square]`"
         )
     if loss != "dlr_targeted":
         yield goal.objective if loss == "ce" else dlr(labels)

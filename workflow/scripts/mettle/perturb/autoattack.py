@@ -1,7 +1,7 @@
 """AutoAttack, Croce & Hein 2020 (arXiv:2003.01690): attacks one after the other, each on what remains."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -26,17 +26,27 @@ class Stage:
     run : the attack
     fixed : options that make it this member
     takes : options of `autoattack` that are passed on
+    in_l1 : options that L1 adds, and the most that it takes of those passed on
     """
 
     run: Callable
     fixed: dict[str, str]
     takes: tuple[str, ...]
+    in_l1: dict[str, int] = field(default_factory=dict)
+
+    def options(self, norm: str, given: dict[str, int]) -> dict[str, str | int]:
+        """Options of the member in a norm, from those of `autoattack`."""
+        passed = {key: given[key] for key in self.takes}
+        if norm != "l1":
+            return self.fixed | passed
+        most = {key: min(passed.get(key, value), value) for key, value in self.in_l1.items()}
+        return self.fixed | passed | most
 
 
-# The standard version, in its order.
+# The standard version, in its order; that of L1 is of Croce & Hein 2021 (arXiv:2103.01208), section 5.
 STAGES = {
-    "apgd_ce": Stage(apgd, {"loss": "ce"}, ("steps",)),
-    "apgd_t": Stage(apgd, {"loss": "dlr_targeted"}, ("steps", "targets")),
+    "apgd_ce": Stage(apgd, {"loss": "ce"}, ("steps",), {"restarts": 5}),
+    "apgd_t": Stage(apgd, {"loss": "dlr_targeted"}, ("steps", "targets"), {"targets": 5}),
     "fab_t": Stage(fab, {}, ("steps", "targets")),
     "square": Stage(square, {}, ("queries",)),
 }
@@ -65,7 +75,7 @@ def autoattack(
     goal : of `untargeted`
     attacks : keys of `STAGES`, in the order in which they run
     steps : iterations of APGD and FAB
-    targets : wrong classes that APGD-T and FAB-T aim at, the most likely first; at most all
+    targets : wrong classes that APGD-T and FAB-T aim at, the most likely first; at most all, and in L1 five of APGD-T
     queries : forward passes of Square
     watch : is told after each member how many images remain, and counts the members' steps
 
@@ -84,7 +94,6 @@ def autoattack(
             index, stage = worst.remaining(), STAGES[name]
             if not len(index):
                 break
-            options = stage.fixed | {key: given[key] for key in stage.takes}
             found, passes = stage.run(
                 model,
                 images[index],
@@ -94,7 +103,7 @@ def autoattack(
                 draws=draws.take(index),
                 policy=policy,
                 watch=watch,
-                **options,
+                **stage.options(norm, given),
             )
             spent[index] += passes
             worst.look(oracle, index, found, goal.objective)

@@ -1,4 +1,4 @@
-"""Fast adaptive boundary attack towards the likeliest classes, Croce & Hein 2020 (arXiv:1907.02044), L2 and Linf."""
+"""Fast adaptive boundary attack towards the likeliest classes, Croce & Hein 2020 (arXiv:1907.02044)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def fab(
     model : maps images to logits; frozen and in evaluation mode meanwhile
     images : (n, 3, h, w) in [0, 1]
     goal : of `untargeted`
-    norm : `l2` or `linf`
+    norm : `l1`, `l2` or `linf`
     eps : radius within which an image has to be fooled, in pixel range
     draws : random numbers of these images, for the starts of all restarts but the first
     policy : device and precision of the passes
@@ -100,7 +100,7 @@ def fab(
 
 def _length(moves: Tensor, norm: str) -> Tensor:
     """The path is in float32; results are measured in float64."""
-    return vecdot(moves, moves).sqrt() if norm == "l2" else moves.abs().amax(dim=1)
+    return vecdot(moves, moves).sqrt() if norm == "l2" else ball_of(norm).distance(moves).to(moves.dtype)
 
 
 class _Run:

@@ -14,7 +14,7 @@ from mettle.perturb.norms import confine
 from mettle.perturb.watch import NOBODY, Watch
 from mettle.seeds import derive
 
-_NORMS = {"l2": "L2", "linf": "Linf"}
+_NORMS = {"l1": "L1", "l2": "L2", "linf": "Linf"}
 _NAMES = {"apgd_ce": "apgd-ce", "apgd_t": "apgd-t", "fab_t": "fab-t", "square": "square"}
 _APGD = {"ce": "apgd-ce", "dlr": "apgd-dlr", "dlr_targeted": "apgd-t"}
 
@@ -69,8 +69,11 @@ def pyautoattack(
         engine.logger.addHandler(_Heard(watch.say))
         targets = min(targets, model(images[:1]).shape[1] - 1)
         options = shared | {"n_iter": steps, "n_restarts": restarts, "logger": engine.logger}
-        engine.apgd = APGDAttack(model, **options)
-        engine.apgd_targeted = APGDAttack_targeted(model, n_target_classes=targets, **options)
+        options |= {"use_largereps": norm == "l1"}
+        members = (STAGES[name].options(norm, {"steps": steps, "targets": targets}) for name in ("apgd_ce", "apgd_t"))
+        away, towards = members if method == "autoattack" else ({}, {})
+        engine.apgd = APGDAttack(model, **options | {"n_restarts": away.get("restarts", restarts)})
+        engine.apgd_targeted = APGDAttack_targeted(model, n_target_classes=towards.get("targets", targets), **options)
         engine.fab.n_iter, engine.fab.n_target_classes = steps, targets
         engine.square.n_queries, engine.square.p_init = queries, p_init
         found, _ = engine.run_standard_evaluation(images.contiguous(), goal.labels, batch_size=len(images))

@@ -1,4 +1,4 @@
-"""Projected gradient descent, Madry et al. 2018 (arXiv:1706.06083), in L2 and Linf."""
+"""Projected gradient descent, Madry et al. 2018 (arXiv:1706.06083); in L1 with sparse steps."""
 
 from collections.abc import Iterable
 
@@ -38,7 +38,7 @@ def pgd(
     model : maps images to logits; frozen and in evaluation mode meanwhile
     images : (n, 3, h, w) in [0, 1]
     goal : what the attack raises, and which answers are a success
-    norm : `l2` or `linf`, or a norm itself
+    norm : `l1`, `l2` or `linf`, or a norm itself
     eps : radius, in pixel range
     draws : random numbers of these images
     policy : device and precision of the passes

@@ -1,6 +1,6 @@
-"""Square attack, Andriushchenko et al. 2020 (arXiv:1912.00049), in L2 and Linf: random search that uses only scores."""
+"""Square attack, Andriushchenko et al. 2020 (arXiv:1912.00049): random search that uses only scores."""
 
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from mettle.models import Policy, frozen
 from mettle.perturb.draws import Draws
 from mettle.perturb.goal import Goal
 from mettle.perturb.losses import margin
-from mettle.perturb.norms import confine
+from mettle.perturb.norms import confine, project
 from mettle.perturb.norms import norm as ball_of
 from mettle.perturb.oracle import Oracle
 from mettle.perturb.watch import NOBODY, Watch
@@ -18,7 +18,8 @@ from mettle.perturb.worst import Worst
 
 # Steps of 10,000 after which the fraction of pixels in a window is halved.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
-_TILES = 5  # each way, in the start in L2
+_POWER = {"l1": 1, "l2": 2}
+_TILES = 5  # each way, in the start in L1 and L2
 
 
 def square(
@@ -41,7 +42,7 @@ def square(
     model : maps images to logits; gradients are not used
     images : (n, 3, h, w) in [0, 1]
     goal : of `untargeted`
-    norm : `l2` or `linf`
+    norm : `l1`, `l2` or `linf`
     eps : radius, in pixel range
     draws : random numbers of these images
     policy : device and precision of the passes
@@ -58,8 +59,9 @@ def square(
 
     Notes
     -----
-    Algorithms 1 to 3 of the paper. We differ in two points: every image has windows of its own, so that batches do not
-    matter, and windows reach the last row and column, which the published code never draws as their end.
+    Algorithms 1 to 3 of the paper, and in L1 that of Croce & Hein 2021 (arXiv:2103.01208), section 5. We differ in two
+    points: every image has windows of its own, so that batches do not matter, and windows reach the last row and
+    column, which the published code never draws as their end.
     """
     ball_of(norm)  # raises for an unknown name
     oracle, worst = Oracle(model, goal, len(images), policy, draws.ids), Worst(images)
@@ -97,7 +99,7 @@ def _share(step: int, steps: int) -> float:
 
 def _radius(norm: str, eps: float, dimensions: int) -> float:
     """A radius so little smaller that rounding a pixel of [0, 1] to float32 carries no image out of the ball."""
-    rounding = 2**-24 * (dimensions**0.5 if norm == "l2" else 1)
+    rounding = 2**-24 * {"l1": dimensions, "l2": dimensions**0.5, "linf": 1}[norm]
     return max(eps * (1 - 1e-6) - rounding, 0.0)
 
 
@@ -119,37 +121,41 @@ def _recolour(origin: Tensor, best: Tensor, radius: float, share: float, numbers
     return best.flatten(2).scatter(2, window, colour).view_as(origin)
 
 
-def _tiles(origin: Tensor, radius: float, draws: Draws) -> Tensor:
+def _tiles(norm: str, origin: Tensor, radius: float, draws: Draws) -> Tensor:
     """A grid of tiles, each with the pattern of a window, scaled to the radius."""
     n, channels, height, width = origin.shape
     size = max(min(height, width) // _TILES, 1)
     rows, columns = min(_TILES, height // size), min(_TILES, width // size)
     uniform = draws.uniform([1 + channels, rows, columns], "tiles")
-    pattern = _patterns(size).to(origin.device)[(uniform[:, :1] < 0.5).long()]
+    pattern = _patterns(size, norm).to(origin.device)[(uniform[:, :1] < 0.5).long()]
     tiles = pattern * _signs(uniform[:, 1:, ..., None, None])
     grid = tiles.transpose(3, 4).reshape(n, channels, rows * size, columns * size)
     top, left = (height - rows * size) // 2, (width - columns * size) // 2
     change = torch.zeros_like(origin)
     change[:, :, top : top + rows * size, left : left + columns * size] = grid
-    return _scaled(origin, change, radius)
+    return _brought(norm, origin, change, radius)
 
 
-def _carry(origin: Tensor, best: Tensor, radius: float, share: float, numbers: Tensor) -> Tensor:
+def _carry(norm: str, origin: Tensor, best: Tensor, radius: float, share: float, numbers: Tensor) -> Tensor:
     """The change within one window goes into another, on top of a new pattern there (algorithm 3)."""
     size = _size(share, origin, 3)
     change = (best - origin).flatten(2)
     into, outof = _window(numbers[:, :2], size, origin), _window(numbers[:, 2:4], size, origin)
     shared = torch.zeros_like(change, dtype=torch.bool).scatter_(2, into, True).gather(2, outof)
     old, gone = change.gather(2, into), change.gather(2, outof).masked_fill(shared, 0)
-    budget = old.square().sum(2) + gone.square().sum(2)
-    budget += (radius**2 - change.square().sum((1, 2))).clamp_min(0)[:, None] / origin.shape[1]
-    pattern = _patterns(size).to(origin.device)[(numbers[:, 4] < 0.5).long()].flatten(1)
-    new = _unit(pattern[:, None] * _signs(numbers[:, 5:, None]) + _unit(old)) * budget.sqrt()[..., None]
-    return _scaled(origin, change.scatter(2, outof, 0.0).scatter_(2, into, new).view_as(origin), radius)
+    power, channels = _POWER[norm], origin.shape[1]
+    budget = old.abs().pow(power).sum(2) + gone.abs().pow(power).sum(2)
+    budget += (radius**power - change.abs().pow(power).sum((1, 2))).clamp_min(0)[:, None] / channels
+    if norm == "l1":
+        budget *= channels  # of the published code; the projection brings it back
+    pattern = _patterns(size, norm).to(origin.device)[(numbers[:, 4] < 0.5).long()].flatten(1)
+    new = _unit(pattern[:, None] * _signs(numbers[:, 5:, None]) + _unit(old, power), power)
+    new = new * budget.pow(1 / power)[..., None]
+    return _brought(norm, origin, change.scatter(2, outof, 0.0).scatter_(2, into, new).view_as(origin), radius)
 
 
 def _size(share: float, like: Tensor, least: int) -> int:
-    """Edge of a window in pixels; in L2, where the least is 3, it is odd."""
+    """Edge of a window in pixels; where the least is 3, in L1 and L2, it is odd."""
     height, width = like.shape[2:]
     edge = max(round((share * height * width) ** 0.5), least)
     return min(edge | 1 if least == 3 else edge, height, width)
@@ -168,36 +174,41 @@ def _window(corner: Tensor, size: int, like: Tensor) -> Tensor:
 
 
 @cache
-def _patterns(size: int) -> Tensor:
-    """A hill on top of a dale and its transpose, each of length 1: (2, size, size), the paper's eta."""
+def _patterns(size: int, norm: str) -> Tensor:
+    """A hill on top of a dale and its transpose, each of length 1 in the norm: (2, size, size), the paper's eta."""
     half = size // 2
-    pattern = torch.cat([_hill(half, size), -_hill(size - half, size)])
-    pattern /= pattern.norm()
+    pattern = torch.cat([_hill(half, size, norm), -_hill(size - half, size, norm)])
+    pattern /= pattern.norm(_POWER[norm])
     return torch.stack([pattern, pattern.T])
 
 
-def _hill(height: int, width: int) -> Tensor:
-    """Sum over k of 1 / (k + 1)^2 for all squares of half edge k around the middle that hold the pixel, length 1."""
+def _hill(height: int, width: int, norm: str) -> Tensor:
+    """Sum over k of 1 / (k + 1)^2 for all squares of half edge k around the middle that hold the pixel, length 1.
+
+    In L1 of 1 / (k + 1)^4.
+    """
     if not height:
         return torch.zeros(0, width)
     away = torch.maximum(
         (torch.arange(height) - height // 2).abs()[:, None], (torch.arange(width) - width // 2).abs()[None, :]
     )
-    steps = torch.arange(1, max(height, width) // 2 + 2, dtype=torch.float64).pow(-2)
+    steps = torch.arange(1, max(height, width) // 2 + 2, dtype=torch.float64).pow(-4 if norm == "l1" else -2)
     hill = steps.flip(0).cumsum(0).flip(0)[away].float()
-    return hill / hill.norm()
+    return hill / hill.norm(_POWER[norm])
 
 
-def _unit(values: Tensor) -> Tensor:
+def _unit(values: Tensor, power: int) -> Tensor:
     """Each channel (last axis) scaled to length 1."""
-    return values / (1e-12 + vector_norm(values, dim=-1, keepdim=True))
+    return values / (1e-12 + vector_norm(values, power, dim=-1, keepdim=True))
 
 
-def _scaled(origin: Tensor, change: Tensor, radius: float) -> Tensor:
-    """The images changed in this direction by the radius, cut to the pixel range."""
+def _brought(norm: str, origin: Tensor, change: Tensor, radius: float) -> Tensor:
+    """The images changed in this direction by the radius, cut to the pixel range; in L1 the projection into both."""
+    if norm == "l1":
+        return project(origin + change, origin, norm, radius)
     length = vector_norm(change.flatten(1), dim=1).clamp_min(1e-12)
     return (origin + change * (radius / length)[:, None, None, None]).clamp(0, 1)
 
 
-_STARTS = {"l2": _tiles, "linf": _stripes}
-_MOVES = {"l2": _carry, "linf": _recolour}
+_STARTS = {"l1": partial(_tiles, "l1"), "l2": partial(_tiles, "l2"), "linf": _stripes}
+_MOVES = {"l1": partial(_carry, "l1"), "l2": partial(_carry, "l2"), "linf": _recolour}

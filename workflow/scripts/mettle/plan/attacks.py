@@ -25,6 +25,26 @@ def check(options: AttackOptions, where: str) -> None:
         raise ValueError(f"{where}: norm and eps must be `own` together: a radius has a meaning in its norm only")
     if "relative_step" in options and options["step_size"] is not None:
         raise ValueError(f"{where}: step_size and relative_step both state the step size: leave one out")
+    check_whole(options, options["norm"], where)
+
+
+def check_whole(options: AttackOptions, norm: str, where: str) -> None:
+    """Raise ValueError for AutoAttack in L1 without one of its members, in its order.
+
+    Parameters
+    ----------
+    options : of the attack, defaults filled in
+    norm : of the ball
+    where : entry of the configuration, for the message
+    """
+    if options["method"] != "autoattack" or norm != "l1":
+        return
+    members = schema.load("attacks/autoattack")["properties"]["attacks"]["default"]
+    if options["attacks"] != members:
+        raise ValueError(
+            f"{where}: attacks: [{', '.join(options['attacks'])}] is not AutoAttack in L1, which is "
+            f"[{', '.join(members)}]: leave `attacks` out, or take method apgd, fab or square"
+        )
 
 
 def check_task(options: AttackOptions, task: str, where: str, model: str) -> None:

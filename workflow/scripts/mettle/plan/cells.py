@@ -75,6 +75,8 @@ class Cells(Stores):
                 f"{where}: is in the model's own ball, but that of '{model}' is of {hardened.NORMALISED}, which only "
                 "attacks on features have: state norm and eps"
             )
+        if attacks.is_own(self.attacks[attack]):
+            attacks.check_whole(self.attacks[attack], self.models[model]["threat"], f"{where} of '{model}'")
         attacks.check_task(self.attacks[attack], self.task_of(model), where, self.where(model))
 
     def attack_through_itself(self, wildcards: Any) -> Row:

@@ -18,9 +18,12 @@ def check_attack(sheets: Sheets, attack: str, dataset: str, where: str) -> None:
         for one in asked:
             if limits.get(one, 0) > classes:
                 others = [other for other in asked if limits.get(other, 0) <= classes] or ["ce"]
+                remedy = f"set `{key}: {_written(others, value)}`"
+                if (options["method"], options["norm"]) == ("autoattack", "l1"):  # has all members or is none
+                    remedy = "name an attack of method apgd, fab or square"
                 raise ValueError(
                     f"{where}: {key} '{one}' of attack '{attack}' needs {limits[one]} classes or more, '{dataset}' has "
-                    f"{classes}: set `{key}: {_written(others, value)}`"
+                    f"{classes}: {remedy}"
                 )
 
 

@@ -114,6 +114,10 @@ def _apgd(options: AttackOptions) -> float:
     return _pgd(options) * (options["targets"] if options["loss"] == "dlr_targeted" else 1)
 
 
+def _minimal(options: AttackOptions) -> float:
+    return 2 * (BACK * options["steps"] + 2)  # twice, since no image drops out
+
+
 def _fab(options: AttackOptions) -> float:
     return options["restarts"] * options["targets"] * options["steps"] * (BACK + 2)
 
@@ -128,6 +132,8 @@ PASSES: dict[str, Callable[[dict[str, Any]], float]] = {
     "pgd": _pgd,
     "apgd": _apgd,
     "fab": _fab,
+    "ddn": _minimal,
+    "fmn": _minimal,
     "square": lambda options: options["queries"],
     "autoattack": _autoattack,
 }

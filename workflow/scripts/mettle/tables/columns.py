@@ -57,7 +57,7 @@ KEYS = {
     "task": Column(STR, "task"),
     "mode": Column(STR, "mode of transfer"),
     "attack": Column(STR, "attack, a key of `attacks` in the configuration; `clean` for none"),
-    "norm": Column(STR, "norm of the ball: `l2`, `linf` or `linf_normalised`", nullable=True),
+    "norm": Column(STR, "norm of the ball: `l1`, `l2`, `linf` or `linf_normalised`", nullable=True),
     "eps": Column(FLOAT, "radius of the ball", "pixel range [0, 1]", nullable=True),
     "corruption": Column(STR, "type of corruption; `clean` for none"),
     "severity": Column(INT, "severity of the corruption, 1 to 5; 0 for none"),

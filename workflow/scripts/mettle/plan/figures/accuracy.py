@@ -97,7 +97,9 @@ def _numbers(sheets: Cells, options: Options) -> list[str]:
     return [str(files.locate(options["numbers"]))]
 
 
+_OVER = "attacks that the row `worst_case` is over: those in its norm at its eps or a smaller one; null in other rows"
 _ACCURACY = keys("dataset", "split", "model", "attack", "norm", "eps", "measure") | SHARES
+_ACCURACY |= {"over": Column(STR, _OVER, nullable=True)}
 
 FIGURES = {
     "accuracy": Figure(
@@ -107,8 +109,9 @@ FIGURES = {
         made_from=(ATTACK,),
         table=Table(
             "accuracy",
-            "Clean and attacked accuracy, clean once per model and set of images; lo and hi are the 95 % Wilson "
-            "interval.",
+            "Clean and attacked accuracy, clean once per model and set of images, then under `worst_case`, per norm "
+            "and eps: the share of images that no attack has fooled the model on by a change of at most this eps; lo "
+            "and hi are the 95 % Wilson interval.",
             _ACCURACY,
         ),
         rows="accuracy.accuracy",
@@ -121,7 +124,7 @@ FIGURES = {
         table=Table(
             "universality_accuracy",
             "Clean accuracy beside what was published, and accuracy in the ball of each model's own training attack "
-            "(norm, eps); lo and hi are the 95 % Wilson interval.",
+            "(norm, eps), by each attack and by all of them, `worst_case`; lo and hi are the 95 % Wilson interval.",
             _ACCURACY
             | {
                 "published": Column(FLOAT, "published clean accuracy", "fraction", nullable=True),

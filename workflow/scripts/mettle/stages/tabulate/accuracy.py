@@ -6,9 +6,11 @@ from typing import Any
 import pandas as pd
 
 from mettle import schema, tables
+from mettle.stages.tabulate.worst import worst
 from mettle.tasks.scores import accuracy as accuracy_of
 
 Row = dict[str, Any]
+_APART = {"n": 0, "value": None, "lo": None, "hi": None, "clean": None, "note": "no image was seen by all attacks"}
 _CELL = ["dataset", "split", "model", "attack", "norm", "eps"]
 
 
@@ -51,8 +53,16 @@ def _attacked(answers: pd.DataFrame) -> Row:
 
 
 def accuracy(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
-    """Clean and attacked accuracy of every model, by class where the options ask for it."""
-    return summarise(cells, options["per_class"])
+    """Clean and attacked accuracy of every model, then the worst case, by class where the options ask for it."""
+    rows = [row | {"over": None} for row in summarise(cells, options["per_class"])]
+    return rows + _worst(cells, options["per_class"])
+
+
+def _worst(cells: pd.DataFrame, per_class: bool = False) -> list[Row]:
+    rows = []
+    for cell, answers in worst(cells):
+        rows += _shares(cell, answers, per_class) if len(answers) else [cell | {"measure": "accuracy"} | _APART]
+    return rows
 
 
 def surrogates(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
@@ -122,10 +132,10 @@ def own(cells: pd.DataFrame, options: Row, beside: Sequence[str]) -> list[Row]:
             )
         elif row["eps"]:
             rows.append(row | _as_published(row["value"], None))
-    return rows
+    return [row | {"over": None} for row in rows] + [row | _as_published(None, None) for row in _worst(cells)]
 
 
-def _as_published(value: float, known: Row | None) -> Row:
+def _as_published(value: float | None, known: Row | None) -> Row:
     if known is None:
         return {"published": None, "difference": None, "source": None}
     return {"published": known["clean"], "difference": value - known["clean"], "source": known["source"]}
