@@ -11,6 +11,7 @@ from mettle import tables
 from mettle.plan.figures import FIGURES
 from mettle.stages import tabulate
 from mettle.stages.plot import atlas as drawn
+from mettle.stages.plot.heatmap import heatmap
 from mettle.stages.tabulate import atlas
 
 # Two kinds of models, by turns.
@@ -149,6 +150,17 @@ def test_directed_scores_have_both_orders_and_distances_are_turned(tmp_path):
     figure = drawn.draw(made(tmp_path, pairs("procrustes", lambda value: 2 - 2 * value)))
     grid = np.asarray(figure.axes[0].images[0].get_array())
     assert grid.max() == 1 and "1 - procrustes / 2" in figure.axes[1].get_ylabel()
+    pyplot.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.0, "0"), (0.004, ".00"), (0.5, ".50"), (-0.5, "-.50"), (1.0, "1"), (-4.31, "-4.3"), (-304.6, "-305")],
+)
+def test_numbers_in_cells_are_short(value, text):
+    figure, axis = pyplot.subplots()
+    heatmap(axis, np.array([[value]]), (-400.0, 1.0), "upper", 1)
+    assert [found.get_text() for found in axis.texts] == [text]
     pyplot.close(figure)
 
 

@@ -32,7 +32,13 @@ def _write(axis: Axes, place: tuple[int, ...], value: float, limits: tuple[float
         axis.text(place[1], place[0], "n/a", ha="center", va="center", fontsize=4)
         return
     dark = (value - limits[0]) / (limits[1] - limits[0]) > _DARK
-    text = (
-        f"{value:.2f}".replace("0.", ".") if abs(value) < 1 else f"{value:.2g}" if abs(value) < 10 else f"{value:.0f}"
-    )
-    axis.text(place[1], place[0], text, ha="center", va="center", fontsize=4, color="white" if dark else "black")
+    colour = "white" if dark else "black"
+    axis.text(place[1], place[0], _text(value), ha="center", va="center", fontsize=4, color=colour)
+
+
+def _text(value: float) -> str:
+    """A value in few characters."""
+    if value == 0:  # also the negative of a distance of 0
+        return "0"
+    large = f"{value:.2g}" if abs(value) < 10 else f"{value:.0f}"
+    return f"{value:.2f}".replace("0.", ".") if abs(value) < 1 else large
