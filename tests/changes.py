@@ -38,6 +38,7 @@ CONFIG = {
             "glimpsed": PGD | {"grid": {"through": ["vit", "self"]}},
             "both_ways": PGD | {"steps": 3, "grid": {"through": ["base", "self"]}},
             "sighted": PGD | {"grid": {"through": ["base", "self"]}},
+            "whole": {"method": "autoattack", "norm": "own", "eps": "own"},
             "most": {"method": "autoattack", "norm": "linf", "grid": {"eps": ["4/255", "8/255"]}},
         },
         "effectiveness": {"steps": [1, 2, 5]},
