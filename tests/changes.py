@@ -41,6 +41,7 @@ CONFIG = {
             "sighted": PGD | {"grid": {"through": ["base", "self"]}},
             "nearest": {"method": "fmn", "norm": "linf", "eps": "16/255"},
             "direct": {"method": "ddn", "norm": "l2", "eps": 2},
+            "whole": {"method": "autoattack", "norm": "own", "eps": "own"},
             "most": {"method": "autoattack", "norm": "linf", "grid": {"eps": ["4/255", "8/255"]}},
         },
         "effectiveness": {"steps": [1, 2, 5]},

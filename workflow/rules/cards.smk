@@ -30,6 +30,7 @@ rule model_card:
         state=PLAN.card_state,
         told=PLAN.card_told,
         files=uncounted(PLAN.card_files),
+        missing=uncounted(PLAN.missing),
     script:
         "../scripts/model_card.py"
 

@@ -132,10 +132,13 @@ class Made(Cells):
         row = self.model_row(wildcards)
         kept = {key: value for key, value in row.items() if isinstance(value, str | int | float) and value != ""}
         built = [name for name, other in self.models.items() if other.get("base") == model]
-        missing = [path for path in self._asked(model) if not Path(path).exists()]
         labels = {name: other["label"] for name, other in self.models.items()}
-        about = {"row": kept, "label": row["label"], "sheet": self.where(model), "built": built, "missing": missing}
+        about = {"row": kept, "label": row["label"], "sheet": self.where(model), "built": built}
         return self.scored(model) | about | {"labels": labels}
+
+    def missing(self, wildcards: Any) -> list[str]:
+        """Files that figures ask for of a model and that do not exist."""
+        return [path for path in self._asked(get(wildcards, "model")) if not Path(path).exists()]
 
     def ranked_told(self, wildcards: Any) -> dict[str, Row]:
         """What the leaderboard says of every model beyond its scores."""
