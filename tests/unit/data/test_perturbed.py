@@ -169,7 +169,7 @@ def test_progress_sees_every_image(store, paths):
 
 @pytest.mark.parametrize(
     ("kind", "eps", "norm"),
-    [("advex", 0.1, "linf"), ("adversarial", 0.1, "l1"), ("adversarial", 0, "linf"), ("perturbation", np.nan, "l2")],
+    [("advex", 0.1, "linf"), ("adversarial", 0.1, "l3"), ("adversarial", 0, "linf"), ("perturbation", np.nan, "l2")],
 )
 def test_unknown_kinds_norms_and_radii_are_refused(store, paths, kind, eps, norm):
     with pytest.raises(ValueError, match=f"^kind must be one of .*, eps more than 0; got {kind}, {norm}, {eps}$"):
@@ -219,3 +219,13 @@ def test_another_store_is_no_store_of_attacked_images(store):
         facts(store)
     with pytest.raises(ValueError, match=r"'val/0\.png' names no clean image with its SHA-256"):
         origin("val/0.png")
+
+
+def test_in_l1_images_in_8_bits_stay_inside_the_ball():
+    generator = np.random.default_rng(0)
+    clean = generator.integers(0, 256, (6, 3, 8, 8)) / 255
+    change = generator.laplace(size=clean.shape)
+    attacked = np.clip(clean + 4 * change / np.abs(change).sum((1, 2, 3), keepdims=True), 0, 1)
+    found = adversarial(clean, attacked, 4.0, "l1").astype(np.int64)
+    size = np.abs(found - np.rint(clean * 255)).sum((1, 2, 3)) / 255
+    assert (size <= 4.0).all() and (size > 2.0).all()

@@ -26,6 +26,9 @@ class AttackOptions(TypedDict):
     targets: NotRequired[int]
     queries: NotRequired[int]
     p_init: NotRequired[float]
+    gamma: NotRequired[float]
+    first: NotRequired[float]
+    max_step: NotRequired[float]
     attacks: NotRequired[list[str]]
 
 

@@ -109,9 +109,9 @@ FIGURES = {
         made_from=(ATTACK,),
         table=Table(
             "accuracy",
-            "Clean and attacked accuracy, clean once per model and set of images, then under `worst_case`, per norm "
-            "and eps: the share of images that no attack has fooled the model on by a change of at most this eps; lo "
-            "and hi are the 95 % Wilson interval.",
+            "Clean and attacked accuracy, clean once per model and set of images, then in the worst case (attack "
+            "worst_case), per norm and eps: the share of images that no attack has fooled the model on by a change of "
+            "at most this eps; lo and hi are the 95 % Wilson interval.",
             _ACCURACY,
         ),
         rows="accuracy.accuracy",
