@@ -14,6 +14,8 @@ WITHOUT = {
     "mmseg_folders",
     "publish",
     "publish_perturbed",
+    "submission",
+    "hub",
     "figure",
     "card",
     "pair_listed",

@@ -33,7 +33,7 @@ rule tabulate_figure:
         mem_mb=ASKED.memory("tabulate_figure"),
         runtime=ASKED.minutes("tabulate_figure"),
     params:
-        revision=5,
+        revision=6,
         seed=PLAN.seed_of_figure,
         options=PLAN.figure,
     script:
