@@ -411,7 +411,8 @@ class Numbers:
                     "prediction": rng.random(200) > robust,
                 }
                 keys = {"dataset": "made", "split": "test", "model": f"m{model}", "attack": attack} | BALL
-                rest = dict.fromkeys(("clean_loss", "loss", "margin", "distance"), 0.0) | {"queries": 1, "note": None}
+                rest = dict.fromkeys(("clean_loss", "loss", "margin"), 0.0) | {"queries": 1, "note": None}
+                rest["distance"] = BALL["eps"]
                 frame = pd.DataFrame(rows).astype(int).assign(**keys, **rest, **dict.fromkeys(tables.FLAGS, False))
                 paths.append(self.path(f"{model}_{attack}.parquet"))
                 tables.write(paths[-1], tables.ATTACK, frame[list(tables.ATTACK.columns)])

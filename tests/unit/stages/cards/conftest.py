@@ -17,16 +17,17 @@ def answers(right, label=1):
 def results(tmp_path):
     """Writer of an attack table: model, attack, whether the answer to each clean and attacked image is right."""
 
-    def write(model, attack, clean, attacked, *, norm="linf", eps=8 / 255, ids=None, note=None, dataset="ten"):
+    def write(model, attack, clean, attacked, *, eps=8 / 255, ids=None, distance=None, **keys):
         n = len(clean)
         ids = range(n) if ids is None else ids
         rows = pd.DataFrame(
             {"id": list(ids), "label": 1, "clean_prediction": answers(clean), "prediction": answers(attacked)}
         )
-        keys = {"dataset": dataset, "split": "test", "model": model, "attack": attack, "norm": norm, "eps": eps}
-        rest = {"clean_loss": 0.0, "loss": 0.0, "margin": 0.0, "distance": 0.0, "queries": 1, "note": note}
-        rows = rows.assign(**keys, **rest, **dict.fromkeys(FLAGS, False))
-        path = tmp_path / "results" / "attack" / dataset / model / f"{attack}.parquet"
+        told = {"dataset": "ten", "split": "test", "model": model, "attack": attack, "norm": "linf", "eps": eps} | keys
+        rest = {"clean_loss": 0.0, "loss": 0.0, "margin": 0.0, "queries": 1, "note": None}
+        rest["distance"] = eps if distance is None else distance
+        rows = rows.assign(**rest | told, **dict.fromkeys(FLAGS, False))
+        path = tmp_path / "results" / "attack" / told["dataset"] / model / f"{attack}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         tables.write(path, tables.ATTACK, rows[list(tables.ATTACK.columns)], {})
         return str(path)

@@ -70,7 +70,17 @@ def test_accuracy_by_eps_has_a_curve(page, results):
 
 def test_other_models_have_their_labels_and_order(page, told, tmp_path):
     keys = {"dataset": "ten", "images": "natural", "model": "net", "norm": None, "eps": 0.0, "measure": "cka"}
-    row = keys | {"n": 5, "lo": None, "hi": None, "note": None, "method": "cka", "baseline": None, "floor": None}
+    row = keys | {
+        "n": 5,
+        "lo": None,
+        "hi": None,
+        "note": None,
+        "method": "cka",
+        "baseline": None,
+        "floor": None,
+        "p": None,
+        "calibrated": None,
+    }
     path = tmp_path / "compare" / "net.parquet"
     path.parent.mkdir()
     rows = [row | {"model_b": "third", "value": 0.25}, row | {"model_b": "other", "value": 0.75}]

@@ -49,6 +49,17 @@ def test_a_smaller_eps_does_not_know_of_a_larger_one(results, told):
     assert worst[2 / 255] == (CLEAN & PGD).mean() and worst[8 / 255] == 0
 
 
+def test_a_small_change_that_an_attack_with_a_larger_eps_found_counts(results, told):
+    files = [
+        results("net", "weak", CLEAN, CLEAN, eps=2 / 255),
+        results("net", "other", CLEAN, CLEAN, eps=2 / 255),
+        results("net", "nearest", CLEAN, PGD, distance=1 / 255),
+    ]
+    found = frame({"attack": files}, told)
+    worst = found[found["about"] == "worst_case"].set_index("eps")["value"]
+    assert worst[2 / 255] == (CLEAN & PGD).mean()
+
+
 def test_other_images_are_another_row_and_no_part_of_a_worst_case(results, told):
     files = [results("net", "pgd", CLEAN, PGD), results("net", "few", CLEAN[:4], ~CLEAN[:4], ids=range(4))]
     found = frame({"attack": files}, told)
@@ -89,12 +100,12 @@ def test_of_a_pair_the_other_model_is_named(tmp_path, told, first):
     pair = ("net", "other") if first else ("other", "net")
     keys = {"dataset": "ten", "images": "natural", "model": pair[0], "model_b": pair[1], "norm": None, "eps": 0.0}
     row = keys | {"measure": "cka", "n": 5, "value": 0.25, "lo": None, "hi": None, "note": None, "method": "cka"}
-    row |= {"baseline": None, "floor": None}
+    row |= {"baseline": None, "floor": None, "p": None, "calibrated": None}
     path = tmp_path / "results" / "compare" / "ten" / "group" / "natural" / "cka" / "net.parquet"
     path.parent.mkdir(parents=True)
     rows = [
-        row | {"baseline": None, "floor": None},
-        row | {"model": "a", "model_b": "b", "baseline": None, "floor": None},
+        row | {"baseline": None, "floor": None, "p": None, "calibrated": None},
+        row | {"model": "a", "model_b": "b", "baseline": None, "floor": None, "p": None, "calibrated": None},
     ]
     tables.write(path, tables.COMPARE, rows, {})
     found = frame({"compare": [str(path)]}, told)

@@ -13,6 +13,7 @@ from mettle.seeds import derive
 from mettle.stats import proportion
 from mettle.tasks import scores
 from mettle.tasks.scores.score import result, samples
+from mettle.tasks.scores.worst import worst
 
 Row = dict[str, Any]
 _DRAWS = 1000
@@ -49,7 +50,7 @@ def _attacks(paths: Sequence[str], told: Row) -> Iterator[Row]:
     """Clean scores once for each set of images, those under each attack, and the worst case over attacks."""
     if told["task"] not in tables.ATTACKED:
         return
-    found: dict[tuple, list[tuple[Row, np.ndarray]]] = {}
+    found: dict[tuple, list[tuple[Row, pd.DataFrame]]] = {}
     for path in paths:
         answers = tables.read(path, tables.ATTACKED[told["task"]]).sort_values("id", ignore_index=True)
         cell = {key: answers[key].iloc[0] for key in ("dataset", "split", "attack", "norm", "eps")}
@@ -60,18 +61,13 @@ def _attacks(paths: Sequence[str], told: Row) -> Iterator[Row]:
             yield from _scored(clean, scores.clean(answers), told)
         under = cell | images | {"about": "attack", "note": tables.doubts_of(answers)}
         yield from _scored(under, answers, told)
-        same.append((under, _both(answers) if told["task"] == "classification" else None))
+        same.append((under, answers))
     if told["task"] == "classification":
         yield from (row for same in found.values() for row in _worst(same))
 
 
 def _digest(ids: pd.Series) -> str:
     return sha256(ids.to_numpy(np.int64).tobytes()).hexdigest()[:16]
-
-
-def _both(answers: pd.DataFrame) -> np.ndarray:
-    """Whether the answers to the clean image and to the attacked one are right."""
-    return ((answers["clean_prediction"] == answers["label"]) & (answers["prediction"] == answers["label"])).to_numpy()
 
 
 def _scored(cell: Row, answers: pd.DataFrame, told: Row) -> Iterator[Row]:
@@ -92,15 +88,16 @@ def _proportion(cell: Row, right: np.ndarray) -> Row:
     return cell | found | {"note": cell.get("note")}
 
 
-def _worst(same: list[tuple[Row, np.ndarray]]) -> Iterator[Row]:
-    """For every norm and eps, the images that every attack with no larger eps leaves right, where there are several."""
-    for norm, eps in sorted({(cell["norm"], cell["eps"]) for cell, _ in same}):
-        within = [(cell, right) for cell, right in same if cell["norm"] == norm and cell["eps"] <= eps]
-        if len(within) > 1:
-            names = ", ".join(cell["attack"] for cell, _ in within)
-            notes = tables.together(filter(None, (cell["note"] for cell, _ in within)))
-            about = within[-1][0] | {"about": "worst_case", "measure": "accuracy", "attack": names, "eps": eps}
-            yield _proportion(about | {"note": notes}, np.all([right for _, right in within], axis=0))
+def _worst(same: list[tuple[Row, pd.DataFrame]]) -> Iterator[Row]:
+    """The worst case of every norm and eps that has several attacks, all on the same images."""
+    under = {cell["attack"]: cell for cell, _ in same}
+    for keys, answers in worst(pd.concat([answers for _, answers in same])):
+        names = keys["over"].split(", ")
+        if len(names) > 1:
+            notes = tables.together(filter(None, (under[name]["note"] for name in names)))
+            about = {"about": "worst_case", "measure": "accuracy", "attack": keys["over"], "eps": keys["eps"]}
+            right = (answers["prediction"] == answers["label"]).sort_index().to_numpy()
+            yield _proportion(under[names[-1]] | about | {"note": notes}, right)
 
 
 # Corruptions, features, and other models

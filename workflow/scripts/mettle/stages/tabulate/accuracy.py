@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from mettle import schema, tables
-from mettle.stages.tabulate.worst import worst
 from mettle.tasks.scores import accuracy as accuracy_of
+from mettle.tasks.scores.worst import worst
 
 Row = dict[str, Any]
 _APART = {"n": 0, "value": None, "lo": None, "hi": None, "clean": None, "note": "no image was seen by all attacks"}

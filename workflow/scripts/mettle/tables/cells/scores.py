@@ -13,8 +13,9 @@ _ALWAYS = ("model", "dataset", "measure")
 SCORES = Table(
     "scores",
     "All scores of a model, from the files that exist. `about` is `clean`, `attack`, `worst_case` (an image counts if "
-    "the model is right on it clean and under every attack of that norm with at most that eps), `corruption`, `drift`, "
-    "`similarity` or `agreement`. lo and hi are a 95 % interval over images, Wilson's for accuracies.",
+    "the model is right on it clean and no attack of that norm has found a change of at most that eps that fools it), "
+    "`corruption`, `drift`, `similarity` or `agreement`. lo and hi are a 95 % interval over images, for accuracies "
+    "Wilson's.",
     {name: column if name in _ALWAYS else replace(column, nullable=True) for name, column in keys(*_KEYS).items()}
     | {
         "about": Column(STR, "what kind of score it is"),
