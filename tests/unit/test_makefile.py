@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -82,3 +83,14 @@ def test_make_profile_calls_the_library(tmp_path):
     answer = make("profile", "ARCH=resnet8", "SIZE=32", "CLASSES=10", "BATCH=2", "WARM=0", "REPEATS=1", "STEPS=1 2")
     assert answer.returncode == 0, answer.stderr
     assert [line.split()[0] for line in answer.stdout.splitlines()[-4:]] == ["pgd1", "pgd2", "trades1", "trades2"]
+
+
+def test_git_keeps_every_file_that_targets_and_configurations_name():
+    """A file that git ignores is there for its author alone."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    kept, named = set(listed.splitlines()), set()
+    for source in ("Makefile", *(path for path in kept if re.fullmatch(r"(config|profiles)/.*\.(yaml|tsv)", path))):
+        text = (ROOT / source).read_text(encoding="utf-8")
+        named |= {word.strip(".,;:") for word in re.findall(r"(?<![\w/])(?:[\w.-]+/)+[\w.-]+", text)}
+    there = {path for path in named if (ROOT / path).is_file() and not path.startswith((".venv", "results"))}
+    assert len(there) > 20 and there <= kept, sorted(there - kept)
