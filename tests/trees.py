@@ -27,9 +27,10 @@ def copy(folder, *more):
     for name in ("workflow", "envs", "profiles", *more):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "Snakefile", folder)
-    numbers = folder / "resources" / "published" / "light_recipe.tsv"  # which every conversion reads
-    numbers.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "resources" / "published" / numbers.name, numbers)
+    numbers = folder / "resources" / "published"
+    numbers.mkdir(parents=True, exist_ok=True)
+    for name in ("light_recipe.tsv", "robustbench.tsv"):  # which every conversion and card reads
+        shutil.copy(ROOT / "resources" / "published" / name, numbers)
     (folder / "slurm").symlink_to("profiles/slurm")
     return folder
 
