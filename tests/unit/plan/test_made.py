@@ -50,9 +50,9 @@ def test_pairs_are_in_the_files_of_the_models_after_it(place):
 
 
 def test_what_figures_ask_for_is_missing_until_it_is_there(place):
-    assert CELL in plan(place).missing(model())
+    assert CELL in plan(place).not_made(model())
     touch(place, CELL)
-    assert CELL not in plan(place).missing(model())
+    assert CELL not in plan(place).not_made(model())
 
 
 def test_complete_asks_for_all_of_it(place):
@@ -75,7 +75,7 @@ def test_the_page_is_made_again_when_a_file_changes_comes_or_goes(place):
 def test_a_figure_that_does_not_fit_the_sheets_is_passed_over(place):
     found = plan(place)
     found.config["figures"]["fig1"] = {"dataset": "ten", "models": ["of-another-sheet"]}
-    assert CELL in found.missing(model())
+    assert CELL in found.not_made(model())
 
 
 def test_published_values_and_the_names_of_autoattack(place):

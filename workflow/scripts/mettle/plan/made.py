@@ -136,7 +136,7 @@ class Made(Cells):
         about = {"row": kept, "label": row["label"], "sheet": self.where(model), "built": built}
         return self.scored(model) | about | {"labels": labels}
 
-    def missing(self, wildcards: Any) -> list[str]:
+    def not_made(self, wildcards: Any) -> list[str]:
         """Files that figures ask for of a model and that do not exist."""
         return [path for path in self._asked(get(wildcards, "model")) if not Path(path).exists()]
 
