@@ -117,10 +117,10 @@ def test_a_table_has_its_rows_and_sorts_by_a_column(page):
     frame = page.frame("document.readyState === 'complete' && !!document.querySelector('dl')")
     turned = "[...document.querySelector('table').rows].map(row => [...row.cells].map(cell => cell.innerText))"
     heads, *lines = page.run(turned, **frame)
-    assert heads == ["model", "clean", "pgd2\nL2 0.5"] and len(lines) == 1
+    assert heads == ["model", "clean", "pgd2\nL2 0.5", "worst_case\nL2 0.5"] and len(lines) == 1
     assert page.run("!document.querySelector('details').open", **frame)
     page.run("document.querySelector('summary').click()", **frame)
-    assert page.run("document.querySelectorAll('details tbody tr').length", **frame) == 2  # clean and attacked
+    assert page.run("document.querySelectorAll('details tbody tr').length", **frame) == 3  # one for each column
     names = page.run("[...document.querySelectorAll('details th')].map(head => head.innerText)", **frame)
     rows = "[...document.querySelectorAll('details tbody tr')]"
     column = f"{rows}.map(row => row.cells[{names.index('value')}].innerText)"

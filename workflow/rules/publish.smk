@@ -12,7 +12,7 @@ OUTPUTS:  results/tfds/{dataset}
           results/dinov2/{dataset}
           results/mmseg/{dataset}
           results/tfds_perturb/{kind}/{dataset}/{model}/{attack}
-          results/published/{model}.json (and .parquet)
+          results/published/{model}.json, results/published/{model}.parquet
           results/hub/{model}
 """
 
