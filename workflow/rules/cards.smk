@@ -30,6 +30,7 @@ rule model_card:
         state=PLAN.card_state,
         told=PLAN.card_told,
         files=uncounted(PLAN.card_files),
+        others=uncounted(PLAN.others),
         missing=uncounted(PLAN.not_made),
     script:
         "../scripts/model_card.py"

@@ -11,6 +11,6 @@ with flow.job(snakemake) as job:
         snakemake.output.page,
         tables.read(snakemake.output.table, tables.SCORES),
         snakemake.params.files,
-        told | {"missing": snakemake.params.missing},
+        told | snakemake.params.others | {"missing": snakemake.params.missing},
         job.provenance,
     )

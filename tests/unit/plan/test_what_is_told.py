@@ -47,12 +47,12 @@ def test_the_tree_uses_every_rule(tree):
 @pytest.mark.parametrize(
     ("heading", "key", "rules"),
     [
-        ("datasets.tsv", "licence", {"card"}),
+        ("datasets.tsv", "licence", {"card", "hub"}),
         ("datasets.tsv", "sha256", set()),
         ("datasets.tsv", "size", set()),
         ("datasets.tsv", "home", {"publish", "publish_perturbed"}),
         ("datasets.tsv", "subset", {"prep"}),
-        ("Sheets of models", "label", {"tabulate_figure"}),
+        ("Sheets of models", "label", {"tabulate_figure", "model_card"}),
         ("Sheets of models", "arch", {"train", "transfer", "convert", "convert_dense"}),
         ("Sheets of models", "seed", {"train", "convert"}),
         ("Sheets of models", "sha256", set()),
@@ -61,7 +61,7 @@ def test_the_tree_uses_every_rule(tree):
         ("Sheets of models", "source", {"convert", "convert_dense"}),
         ("Sheets of models", "mirror", {"card"}),
         ("Sheets of models", "licence", {"card"}),
-        ("Configuration", "expected", {"card"}),
+        ("Configuration", "expected", {"card", "model_card"}),
         ("Configuration", "attack.batch_size", set()),
         ("Configuration", "represent.batch_size", set()),
         ("Configuration", "invert.batch_size", set()),
@@ -124,7 +124,7 @@ def test_a_rule_counts_no_text_for_people(tree):
     assert any("cat" in text or "photos" in text for text in told_)
     for word in ("somewhere", "'licence'", "batch_size': 250"):
         rules = {key[0] for key, text in zip(tree.told(), told_, strict=True) if word in text}
-        assert rules <= {"publish", "publish_perturbed", "card", "browse"}, (word, rules)
+        assert rules <= {"publish", "publish_perturbed", "card", "hub", "browse"}, (word, rules)
 
 
 # Local files are inputs

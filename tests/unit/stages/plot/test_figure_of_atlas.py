@@ -186,4 +186,4 @@ def test_its_page_has_every_pair(tmp_path):
     tables.write(tmp_path / "cells.parquet", tables.COMPARE, pairs())
     files = tmp_path / "t.parquet", tmp_path / "t.html"
     tabulate.tabulate("atlas", [tmp_path / "cells.parquet"], [], OPTIONS, *files, {})
-    assert files[1].read_text().count("<tr>") == 1 + 10
+    assert files[1].read_text().split("<details>")[-1].count("<tr>") == 1 + 10

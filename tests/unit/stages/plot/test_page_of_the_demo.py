@@ -20,7 +20,7 @@ MADE_BY = {"rule": "x", "revision": 1, "commit": "abc", "processor": "Xeon (avx2
 
 def accuracy():
     cell = {"dataset": "d", "split": "test", "measure": "accuracy", "n": 10, "lo": None, "hi": None, "clean": None}
-    cell |= {"norm": "l2", "eps": 1.0, "note": None}
+    cell |= {"norm": "l2", "eps": 1.0, "over": None, "note": None}
     values = {"a": (0.9, 0.2), "b": (0.7, 0.4), "c": (0.8, 0.6)}
     return [
         cell | {"model": model, "attack": attack, "value": value}

@@ -188,10 +188,11 @@ OF_HEADS = ("tokens_downstream", "tokens_corruptions")  # test_tokens_downstream
 OF_LAYERS = ("tokens_activations", "layers")  # test_figures_of_layers.py
 OF_MODELS = ("atlas",)  # test_figure_of_atlas.py
 OF_PICTURES = ("predictions",)  # test_predictions.py
+ACROSS = ("frontier", "profile")  # tests/unit/stages/tabulate/test_cross.py
 
 
 def test_every_figure_of_the_registry_is_tested():
-    others = {*OF_ROBUSTNESS, *OF_TOKENS, *OF_HEADS, *OF_LAYERS, *OF_MODELS, *OF_PICTURES}
+    others = {*OF_ROBUSTNESS, *OF_TOKENS, *OF_HEADS, *OF_LAYERS, *OF_MODELS, *OF_PICTURES, *ACROSS}
     assert {*ROWS, *test_figures.ROWS, *others} == {name for name, about in FIGURES.items() if about.draw}
 
 

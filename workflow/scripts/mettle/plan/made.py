@@ -131,14 +131,17 @@ class Made(Cells):
         model = get(wildcards, "model")
         row = self.model_row(wildcards)
         kept = {key: value for key, value in row.items() if isinstance(value, str | int | float) and value != ""}
-        built = [name for name, other in self.models.items() if other.get("base") == model]
-        labels = {name: other["label"] for name, other in self.models.items()}
-        about = {"row": kept, "label": row["label"], "sheet": self.where(model), "built": built}
-        return self.scored(model) | about | {"labels": labels}
+        return self.scored(model) | {"row": kept, "label": row["label"], "sheet": self.where(model)}
 
     def not_made(self, wildcards: Any) -> list[str]:
         """Files that figures ask for of a model and that do not exist."""
         return [path for path in self._asked(get(wildcards, "model")) if not Path(path).exists()]
+
+    def others(self, wildcards: Any) -> Row:
+        """What the card of a model says of others: the labels of all, and the models that stand on it."""
+        model = get(wildcards, "model")
+        built = [name for name, row in self.models.items() if row.get("base") == model]
+        return {"labels": {name: row["label"] for name, row in self.models.items()}, "built": built}
 
     def ranked_told(self, wildcards: Any) -> dict[str, Row]:
         """What the leaderboard says of every model beyond its scores."""

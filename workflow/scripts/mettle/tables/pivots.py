@@ -52,6 +52,8 @@ def pivot(table: Table, frame: pd.DataFrame) -> Pivot | None:
     table : the declared schema; columns before `n` are keys
     frame : rows to show
     """
+    if "n" not in table.columns:  # rows are images, not numbers
+        return None
     names = [name for name in _keys(table) if name in frame and frame[name].notna().any()]
     several = [name for name in names if frame[name].nunique(dropna=False) > 1]
     # The ball of a pair is that of their training: it says what a line is about.
