@@ -52,7 +52,7 @@ def test_the_tree_uses_every_rule(tree):
         ("datasets.tsv", "size", set()),
         ("datasets.tsv", "home", {"publish", "publish_perturbed"}),
         ("datasets.tsv", "subset", {"prep"}),
-        ("Sheets of models", "label", {"tabulate_figure", "model_card"}),
+        ("Sheets of models", "label", {"tabulate_figure", "model_card", "submission"}),
         ("Sheets of models", "arch", {"train", "transfer", "convert", "convert_dense"}),
         ("Sheets of models", "seed", {"train", "convert"}),
         ("Sheets of models", "sha256", set()),
