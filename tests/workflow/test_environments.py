@@ -46,7 +46,7 @@ def test_jobs_run_in_their_environments_and_snakemake_in_one_without_their_packa
     plant(tmp_path / "tree")
     commands = conda_stand_in.install(tmp_path / "conda")
     targets = [f"results/figures/{figure}.pdf" for figure in ("fig3", "fig6")] + ["results/tables/accuracy.parquet"]
-    targets += ["results/robustness/digits/vgg5-plain-s0/few.parquet"]
+    targets += ["results/robustness/digits/vgg5-plain-s0/few.parquet", "results/cards/vgg5-plain-s0.html"]
     answer = subprocess.run(
         [python, "-m", "snakemake", "--cores", "1", "--sdm", "conda", "--", *targets],
         cwd=tmp_path / "tree",
